@@ -1,0 +1,1 @@
+//! The agent on every desktop: channel, executor, supervisor, spool

@@ -1,0 +1,1 @@
+//! HTTP request and response shapes of the contract and of the native routes; no logic

@@ -1,0 +1,1 @@
+//! Package files on the server: content-addressed local folder behind one interface

@@ -1,0 +1,1 @@
+//! Typed HTTP client of the server, used by the command line and by tests

@@ -1,0 +1,1 @@
+//! The rules: job states, install planning, access. No I/O, no clock, no async

@@ -1,0 +1,1 @@
+//! A type per identifier, so that no id is ever a bare string

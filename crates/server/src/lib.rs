@@ -1,0 +1,1 @@
+//! The Outfitter server as a library

@@ -1,0 +1,1 @@
+//! All SQL: migrations, transactions, one file per aggregate, on SQLite and PostgreSQL

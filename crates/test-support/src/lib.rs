@@ -1,0 +1,1 @@
+//! Test stores on both databases, test servers, filters
