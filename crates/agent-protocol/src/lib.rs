@@ -1,1 +1,55 @@
-//! Messages between server and agent, their version and size limits
+//! Messages between server and agent, their version and size limits.
+//!
+//! The channel is a WebSocket over TLS 1.3 with device certificates on the agent listener
+//! (`GET /channel`); every frame is one JSON message, externally tagged (measured twice as fast to
+//! decode as an inner tag). Around it stand two plain requests on the same listener: `POST /enroll`
+//! ([`EnrollRequest`]) and `GET /packages/{sha256}` (bytes, with `Range`).
+//!
+//! An exchange for one attempt:
+//!
+//! ```text
+//! server  Task            ─►  agent   journals it, fsyncs
+//! server  ◄─  Accepted        agent   (nothing runs yet)
+//! server  Go | NoGo       ─►  agent   starts | forgets it
+//! server  ◄─  SourceRequest   agent   when it needs the bytes
+//! server  Source          ─►  agent
+//! server  ◄─  Progress        agent   as often as the phase changes, at most once a second
+//! server  ◄─  Result          agent   spooled on disk first, sent until recorded
+//! server  Recorded        ─►  agent   may forget the attempt
+//! ```
+//!
+//! [`Hello`] and [`Welcome`]/[`ServerMessage::Refused`] are frozen: their members are only ever added to.
+
+mod detection;
+mod enrollment;
+mod evidence;
+mod message;
+
+pub use detection::{DetectionRule, MAX_RULE_DEPTH};
+pub use enrollment::{
+    ENROLL_PATH, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken, TokenTextError,
+};
+pub use evidence::{Detection, Evidence, FailureCode, Phase, PhaseMark};
+pub use message::{
+    AgentMessage, AttemptReport, AttemptStage, Hello, Method, PackageRef, ServerMessage, Source,
+    SourceTrust, Task, TaskKind, Welcome,
+};
+
+/// The protocol this build speaks.
+pub const PROTOCOL: u32 = 1;
+
+/// The oldest protocol the server still hands tasks to; below it only the frozen messages are spoken.
+pub const PROTOCOL_FLOOR: u32 = 1;
+
+/// Path of the channel on the agent listener.
+pub const CHANNEL_PATH: &str = "/channel";
+
+/// Prefix of package downloads on the agent listener; the lower-case hex SHA-256 follows.
+pub const PACKAGES_PATH: &str = "/packages/";
+
+/// Largest frame either side accepts, in bytes. Larger ones close the channel: memory per connection
+/// is bounded. The largest message we make is a result with a full output tail.
+pub const MAX_FRAME_BYTES: usize = 64 * 1024;
+
+/// Largest output tail in [`Evidence`], in bytes of UTF-8.
+pub const MAX_OUTPUT_TAIL_BYTES: usize = 16 * 1024;

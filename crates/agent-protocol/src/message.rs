@@ -1,0 +1,291 @@
+use std::collections::BTreeMap;
+
+use outfitter_ids::{AppId, AttemptId, DesktopId, JobId, RevisionId};
+use serde::{Deserialize, Serialize};
+
+use crate::{DetectionRule, Evidence, Phase};
+
+/// What an agent sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentMessage {
+    /// First message of every channel. Frozen.
+    Hello(Hello),
+    /// The task is in the journal; nothing has run. The server answers `Go` or `NoGo`.
+    Accepted {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// The agent cannot take the task now (another attempt is open, journal not writable).
+    Declined {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Why, in words.
+        reason: String,
+    },
+    /// The agent needs the package's bytes, or the last source was refused or lapsed.
+    SourceRequest {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// The attempt reached a phase. Lost ones do not matter.
+    Progress {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Where it is.
+        phase: Phase,
+        /// Share of the phase done, 0 to 100, where known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        percent: Option<u8>,
+    },
+    /// The attempt's end. Sent until `Recorded` arrives.
+    Result(Box<Evidence>),
+    /// Sign of life, every `heartbeat_secs`; names the attempts that are still going on.
+    Heartbeat {
+        /// Attempts that have not ended.
+        attempts: Vec<AttemptId>,
+    },
+    /// Asks for a new certificate for the key of this signing request.
+    Renew {
+        /// PKCS #10 request, PEM.
+        csr_pem: String,
+    },
+}
+
+/// What the server sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerMessage {
+    /// Answer to `Hello`. Frozen.
+    Welcome(Welcome),
+    /// The channel will be closed; a person can read why. Frozen.
+    Refused {
+        /// Stable code: `protocol_too_old`, `superseded`, `shutting_down`, `too_slow`, `protocol_error`.
+        code: String,
+        /// A sentence.
+        reason: String,
+        /// Earliest moment to come back, in seconds from now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_secs: Option<u32>,
+    },
+    /// Work. Nothing runs before `Go`.
+    Task(Box<Task>),
+    /// Run it: the server has recorded that it runs.
+    Go {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// Forget it; nothing may run.
+    NoGo {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Why, in words.
+        reason: String,
+    },
+    /// Where the bytes are.
+    Source(Source),
+    /// There is no source now; the attempt fails, or asks again after a while.
+    NoSource {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Why, in words.
+        reason: String,
+        /// Whether asking again can help.
+        retry: bool,
+    },
+    /// The result is committed; the agent may forget the attempt.
+    Recorded {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// Stop the attempt safely.
+    Cancel {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// Answer to a heartbeat.
+    Heartbeat {
+        /// The server's clock, in milliseconds UTC.
+        server_time_millis: i64,
+    },
+    /// Answer to `Renew`.
+    Certificate {
+        /// Leaf, issuing certificate and root, PEM, in that order.
+        chain_pem: String,
+        /// All roots to trust from now on, PEM.
+        roots_pem: String,
+    },
+}
+
+/// Who calls and what it is still busy with. Frozen: members are only added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`crate::PROTOCOL`] of the agent.
+    pub protocol: u32,
+    /// Version of the agent.
+    pub agent_version: String,
+    /// `linux` or `windows`.
+    pub os: String,
+    /// `x86_64` and the like.
+    pub arch: String,
+    /// Changes with every boot of the machine.
+    pub boot_id: String,
+    /// The folder that plays the desktop, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox_root: Option<String>,
+    /// Every attempt in the journal that the server has not acknowledged the end of.
+    #[serde(default)]
+    pub attempts: Vec<AttemptReport>,
+}
+
+/// One attempt in the agent's journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptReport {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// How far it is.
+    pub stage: AttemptStage,
+}
+
+/// How far an attempt is on the desktop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptStage {
+    /// In the journal, waiting for `Go`.
+    Accepted,
+    /// `Go` arrived; not ended.
+    Running,
+    /// Ended; the result follows.
+    Ended,
+}
+
+/// The server takes the channel. Frozen: members are only added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// [`crate::PROTOCOL`] of the server.
+    pub protocol: u32,
+    /// The desktop this agent stands for (from its certificate's row).
+    pub desktop: DesktopId,
+    /// Number of this channel; higher than that of every earlier one of the desktop.
+    pub epoch: i64,
+    /// The server's clock, in milliseconds UTC.
+    pub server_time_millis: i64,
+    /// Seconds between heartbeats.
+    pub heartbeat_secs: u32,
+}
+
+/// Whether an app is put on or taken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    /// Put on.
+    Install,
+    /// Taken off.
+    Uninstall,
+}
+
+/// How the package is put on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The command is run.
+    Quiet,
+    /// The command is `unzip ${FILE_PATH} [-d DIR]`, understood by the agent itself; another command is run.
+    Unzip,
+}
+
+/// What is sent to an agent: one attempt of one job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Its job.
+    pub job: JobId,
+    /// On or off.
+    pub kind: TaskKind,
+    /// The app.
+    pub app: AppId,
+    /// The app's name, as the administrator wrote it.
+    pub app_name: String,
+    /// The revision's version text.
+    pub app_version: String,
+    /// The revision.
+    pub revision: RevisionId,
+    /// How.
+    pub method: Method,
+    /// The command; `${FILE_PATH}` stands for the package.
+    pub command: String,
+    /// The package.
+    pub package: PackageRef,
+    /// The rule to evaluate before and after. `None`: derive one from the package where possible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detection: Option<DetectionRule>,
+    /// Exit codes that count as done.
+    pub success_exit_codes: Vec<i32>,
+    /// Longest run of the installer, in seconds from its start.
+    pub run_limit_secs: u32,
+}
+
+/// The bytes of a task, named by digest and never by address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageRef {
+    /// File name the package gets on the desktop (installers look at extensions). No separators.
+    pub file_name: String,
+    /// Lower-case hex SHA-256. `None` only for a link on its first use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Size in bytes, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+}
+
+/// Where the bytes of an attempt can be had now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Absolute address, or a path on the agent listener when it begins with `/`.
+    pub url: String,
+    /// Headers to send.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// When the address lapses, in milliseconds UTC of the server. `None`: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at_millis: Option<i64>,
+    /// Whose certificate the address must show.
+    pub trust: SourceTrust,
+}
+
+/// Whose certificate a source must show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceTrust {
+    /// Ours: the agent listener, with the device certificate.
+    Server,
+    /// The system's trust store (plain HTTP is allowed; the digest decides).
+    System,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_externally_tagged() {
+        let attempt = AttemptId::lookup("01890a5d-ac96-774b-bcce-b302099a8057").expect("an id");
+        assert_eq!(
+            serde_json::to_string(&ServerMessage::Go { attempt }).expect("JSON"),
+            r#"{"go":{"attempt":"01890a5d-ac96-774b-bcce-b302099a8057"}}"#
+        );
+    }
+
+    #[test]
+    fn a_hello_with_members_of_a_later_version_is_read() {
+        let text = r#"{"hello":{"protocol":9,"agent_version":"9.0.0","os":"linux","arch":"riscv64",
+            "boot_id":"b","attempts":[],"later":{"x":1}}}"#;
+        let AgentMessage::Hello(hello) = serde_json::from_str(text).expect("JSON") else {
+            panic!("no hello");
+        };
+        assert_eq!(hello.protocol, 9);
+    }
+}
