@@ -1,1 +1,12 @@
-//! The rules: job states, install planning, access. No I/O, no clock, no async
+//! The rules: names, accounts, job states, install planning, access. No I/O, no global clock, no async.
+
+pub mod account;
+pub mod text;
+pub mod time;
+pub mod words;
+
+pub use account::{Account, AccountKey};
+pub use time::{Clock, Millis, SystemClock};
+pub use words::{
+    AccountType, AppSource, AppStatus, AssignType, InstallType, OsType, PlatformType, StoreType,
+};
