@@ -1,0 +1,153 @@
+//! What SQL runs on: the pool of readers, or an open write transaction.
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, ExecResult, FromQueryResult,
+    QueryResult, Statement, Value,
+};
+
+use crate::{Dialect, StoreError};
+
+/// Reads, on the pool or inside a transaction. Cheap to copy.
+#[derive(Clone, Copy)]
+pub struct Db<'c> {
+    executor: Executor<'c>,
+    dialect: Dialect,
+}
+
+#[derive(Clone, Copy)]
+enum Executor<'c> {
+    Pool(&'c DatabaseConnection),
+    Transaction(&'c DatabaseTransaction),
+}
+
+/// A write transaction. Dropped without [`Tx::commit`], it leaves nothing.
+pub struct Tx {
+    inner: DatabaseTransaction,
+    dialect: Dialect,
+}
+
+impl<'c> Db<'c> {
+    pub(crate) fn on_pool(pool: &'c DatabaseConnection, dialect: Dialect) -> Self {
+        Self {
+            executor: Executor::Pool(pool),
+            dialect,
+        }
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Every row of a query.
+    pub(crate) async fn all<T: FromQueryResult>(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = self
+            .rows(sql, values)
+            .await
+            .map_err(|source| StoreError::from_driver(doing, source))?;
+        rows.iter()
+            .map(|row| T::from_query_result(row, ""))
+            .collect::<Result<_, _>>()
+            .map_err(|source| StoreError::from_driver(doing, source))
+    }
+
+    /// The first row of a query, where there is one.
+    pub(crate) async fn one<T: FromQueryResult>(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.all(doing, sql, values).await?.into_iter().next())
+    }
+
+    /// The first column of the first row, where there is one.
+    pub(crate) async fn scalar<T: sea_orm::TryGetable>(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Option<T>, StoreError> {
+        let rows = self
+            .rows(sql, values)
+            .await
+            .map_err(|source| StoreError::from_driver(doing, source))?;
+        rows.first()
+            .map(|row| row.try_get_by_index(0))
+            .transpose()
+            .map_err(|source| StoreError::from_driver(doing, source))
+    }
+
+    async fn rows(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        let statement = Statement::from_sql_and_values(self.dialect.backend(), sql, values);
+        match self.executor {
+            Executor::Pool(pool) => pool.query_all_raw(statement).await,
+            Executor::Transaction(transaction) => transaction.query_all_raw(statement).await,
+        }
+    }
+}
+
+impl Tx {
+    pub(crate) fn new(inner: DatabaseTransaction, dialect: Dialect) -> Self {
+        Self { inner, dialect }
+    }
+
+    /// Reads that see this transaction's own changes.
+    pub fn db(&self) -> Db<'_> {
+        Db {
+            executor: Executor::Transaction(&self.inner),
+            dialect: self.dialect,
+        }
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Makes the changes durable.
+    ///
+    /// # Errors
+    /// When the database cannot: then nothing of the transaction stands.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.inner
+            .commit()
+            .await
+            .map_err(|source| StoreError::from_driver("commit", source))
+    }
+
+    /// Runs a statement; answers the number of rows it changed.
+    pub(crate) async fn run(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<u64, StoreError> {
+        let statement = Statement::from_sql_and_values(self.dialect.backend(), sql, values);
+        self.inner
+            .execute_raw(statement)
+            .await
+            .map(|result: ExecResult| result.rows_affected())
+            .map_err(|source| StoreError::from_driver(doing, source))
+    }
+
+    /// Inserts one row with `RETURNING id`; answers its key.
+    pub(crate) async fn insert(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<i64, StoreError> {
+        self.db()
+            .scalar(doing, sql, values)
+            .await?
+            .ok_or_else(|| StoreError::from_driver(doing, DbErr::RecordNotInserted))
+    }
+}

@@ -1,0 +1,68 @@
+//! Migrations: SQL templates, run in order, each once, each in a transaction.
+//!
+//! Several servers that start together on PostgreSQL wait for each other on an advisory lock.
+
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbErr, TransactionTrait as _};
+use sea_orm_migration::prelude::*;
+
+use crate::Dialect;
+
+/// Key of the advisory lock: "outfitte" in ASCII.
+const MIGRATION_LOCK: i64 = 0x6f75_7466_6974_7465;
+
+struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(Script {
+            name: "0001_initial",
+            sql: include_str!("../../migrations/0001_initial.sql"),
+        })]
+    }
+}
+
+struct Script {
+    name: &'static str,
+    sql: &'static str,
+}
+
+impl MigrationName for Script {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Script {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let dialect = match manager.get_database_backend() {
+            sea_orm::DbBackend::Postgres => Dialect::Postgres,
+            _ => Dialect::Sqlite,
+        };
+        manager
+            .get_connection()
+            .execute_unprepared(&dialect.schema(self.sql))
+            .await
+            .map(drop)
+    }
+}
+
+/// Brings the database up to date.
+pub(crate) async fn migrate(
+    connection: &DatabaseConnection,
+    dialect: Dialect,
+) -> Result<(), DbErr> {
+    match dialect {
+        Dialect::Sqlite => Migrator::up(connection, None).await,
+        Dialect::Postgres => {
+            // The lock is the transaction's: it goes with it, whatever happens in between.
+            let transaction = connection.begin().await?;
+            transaction
+                .execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+                .await?;
+            Migrator::up(&transaction, None).await?;
+            transaction.commit().await
+        }
+    }
+}
