@@ -1,0 +1,37 @@
+# The house commands. Everything a target needs is installed or started by it, or it fails and says what is missing.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup build demo test check proof soak bench
+
+SEEDS ?= 200
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: ## install what the other targets need
+	@scripts/need all
+
+build: ## compile everything that the tests use
+	@scripts/build
+
+demo: ## server and five desktops on this machine; DEMO_ARGS="--keep" leaves them running
+	cargo build --locked --package outfitter-cli --package outfitter-agent
+	target/debug/outfitter demo $(DEMO_ARGS)
+
+test: ## every proof in its small size, on SQLite and PostgreSQL
+	@scripts/test
+
+check: ## format, lints, docs, licences, generated files, house rules
+	@scripts/need cargo-deny
+	@cargo xtask check
+
+proof: ## the fault proofs in their stated size
+	@OUTFITTER_PROOF_SIZE=full scripts/test
+
+soak: ## SEEDS=n rounds of the fault proofs
+	@OUTFITTER_PROOF_SIZE=full OUTFITTER_PROOF_SEEDS=$(SEEDS) scripts/test
+
+bench: ## the budgets, release build
+	cargo bench --locked --workspace
