@@ -1,1 +1,7 @@
-//! The Outfitter server as a library
+//! The Outfitter server as a library.
+
+pub mod auth;
+pub mod http;
+pub mod services;
+
+pub use services::Services;

@@ -1,0 +1,47 @@
+//! The HTTP interface: a folder per resource, a file per verb; one mechanism for all of them (`routes.rs`).
+
+pub mod call;
+pub mod error;
+pub mod operation;
+pub mod request_id;
+pub mod routes;
+pub mod schema;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use call::{Call, Reply};
+pub use error::{ApiError, GatewayError};
+pub use operation::{Family, Operation};
+pub use routes::Routes;
+
+use crate::services::Services;
+
+/// The route table of the whole server.
+pub fn routes() -> Routes {
+    Routes::default()
+}
+
+/// The API listener's service.
+pub fn router(services: &Arc<Services>) -> Router {
+    routes()
+        .into_router(Arc::clone(services))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Arc::clone(services), request_id::assign))
+}
+
+/// A panic is a broken invariant of ours: the caller reads 500, the log the message.
+fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
+    let message = cause
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "no message".to_owned());
+    ApiError::internal("handle a request: it panicked", message)
+        .into_response(Family::AppCenter, "")
+}

@@ -1,0 +1,193 @@
+//! What an operation is: the row of the route table that everything else reads (checks, errors, document, tests).
+
+use http::{Method, StatusCode};
+
+/// Which part of the wire an operation belongs to: decides codes and body shapes of refusals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// `/v1/{project_id}/app-center/...`
+    AppCenter,
+    /// `/v2/{project_id}/...`
+    Workspace,
+    /// `/api/...`: ours.
+    Native,
+    /// `/v3/...`
+    Iam,
+    /// `/v5/...`
+    Sts,
+    /// Keystone discovery.
+    Discovery,
+}
+
+impl Family {
+    /// The family a path belongs to, for refusals before an operation is known.
+    pub fn of_path(path: &str) -> Self {
+        if path.starts_with("/v1/") {
+            Self::AppCenter
+        } else if path.starts_with("/v2/") {
+            Self::Workspace
+        } else if path.starts_with("/v3") {
+            Self::Iam
+        } else if path.starts_with("/v5/") {
+            Self::Sts
+        } else if path == "/" {
+            Self::Discovery
+        } else {
+            Self::Native
+        }
+    }
+}
+
+/// Who may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone.
+    Open,
+    /// Anyone with a valid credential.
+    Credential,
+    /// Who is allowed the action (in the project, where the path names one).
+    Action(&'static str),
+}
+
+/// Whether a body is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyRule {
+    /// None: what is sent is ignored.
+    None,
+    /// JSON; absent is 400.
+    Required,
+    /// JSON; absent equals an empty object.
+    Optional,
+    /// Bytes, handed on as they arrive.
+    Stream,
+}
+
+/// One operation.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    /// HTTP method.
+    pub method: Method,
+    /// Path with `{name}` for its parameters.
+    pub path: &'static str,
+    /// `operationId`, unique.
+    pub id: &'static str,
+    /// Part of the wire.
+    pub family: Family,
+    /// Who may call.
+    pub access: Access,
+    /// Whether a body is wanted.
+    pub body: BodyRule,
+    /// Status of success.
+    pub status: StatusCode,
+    /// One sentence for the reference.
+    pub summary: &'static str,
+    /// Whether it can answer 404 of its own.
+    pub codes: &'static [u16],
+}
+
+impl Operation {
+    /// An operation that needs a credential, answers 200 and takes a body when its type has one.
+    pub fn new(method: Method, path: &'static str, id: &'static str) -> Self {
+        Self {
+            body: if method == Method::GET || method == Method::DELETE {
+                BodyRule::None
+            } else {
+                BodyRule::Required
+            },
+            method,
+            path,
+            id,
+            family: Family::of_path(path),
+            access: Access::Credential,
+            status: StatusCode::OK,
+            summary: "",
+            codes: &[],
+        }
+    }
+
+    /// `GET`.
+    pub fn get(path: &'static str, id: &'static str) -> Self {
+        Self::new(Method::GET, path, id)
+    }
+
+    /// `POST`.
+    pub fn post(path: &'static str, id: &'static str) -> Self {
+        Self::new(Method::POST, path, id)
+    }
+
+    /// `PUT`.
+    pub fn put(path: &'static str, id: &'static str) -> Self {
+        Self::new(Method::PUT, path, id)
+    }
+
+    /// `PATCH`.
+    pub fn patch(path: &'static str, id: &'static str) -> Self {
+        Self::new(Method::PATCH, path, id)
+    }
+
+    /// `DELETE`.
+    pub fn delete(path: &'static str, id: &'static str) -> Self {
+        Self::new(Method::DELETE, path, id)
+    }
+
+    /// The action that is checked (`x-iam-action` of the contract).
+    #[must_use]
+    pub fn action(mut self, action: &'static str) -> Self {
+        self.access = Access::Action(action);
+        self
+    }
+
+    /// Needs no credential.
+    #[must_use]
+    pub fn open(mut self) -> Self {
+        self.access = Access::Open;
+        self
+    }
+
+    /// Sets the family where the path does not tell it.
+    #[must_use]
+    pub fn family(mut self, family: Family) -> Self {
+        self.family = family;
+        self
+    }
+
+    /// Status of success, where it is not 200.
+    #[must_use]
+    pub fn status(mut self, status: u16) -> Self {
+        self.status = StatusCode::from_u16(status).expect("a literal status is valid");
+        self
+    }
+
+    /// One sentence for the reference.
+    #[must_use]
+    pub fn summary(mut self, summary: &'static str) -> Self {
+        self.summary = summary;
+        self
+    }
+
+    /// The body may be left out, which equals `{}`.
+    #[must_use]
+    pub fn optional_body(mut self) -> Self {
+        self.body = BodyRule::Optional;
+        self
+    }
+
+    /// A `DELETE` with a JSON body.
+    #[must_use]
+    pub fn with_body(mut self) -> Self {
+        self.body = BodyRule::Required;
+        self
+    }
+
+    /// Further codes the operation answers with (409, 206, ...).
+    #[must_use]
+    pub fn codes(mut self, codes: &'static [u16]) -> Self {
+        self.codes = codes;
+        self
+    }
+
+    /// Whether the path names a project.
+    pub fn in_project(&self) -> bool {
+        self.path.contains("{project_id}")
+    }
+}

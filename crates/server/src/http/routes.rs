@@ -1,0 +1,433 @@
+//! The one mechanism every operation goes through, in the contract's order (`semantics.md`, section 1): limits
+//! that need no credential, route, credential, project, action, content type and syntax, field rules, then the
+//! handler: permission on each resource, existence, state.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, FromRequestParts as _, RawPathParams, Request};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::call::{Call, CallContext, Reply};
+use super::error::{ApiError, GatewayError, method_not_allowed};
+use super::operation::{Access, BodyRule, Family, Operation};
+use super::request_id::RequestId;
+use super::schema::{self, RequestSchema};
+use crate::auth::{self, AuthBody, AuthRequest};
+use crate::services::Services;
+
+/// Largest JSON body, in bytes. Source: contract, decision 24.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// A request type: what its schema and its reader need.
+pub trait RequestType: DeserializeOwned + ToSchema + Send + 'static {}
+impl<T: DeserializeOwned + ToSchema + Send + 'static> RequestType for T {}
+
+/// An answer type.
+pub trait AnswerType: Serialize + ToSchema + Send + 'static {}
+impl<T: Serialize + ToSchema + Send + 'static> AnswerType for T {}
+
+/// An operation with its types: one row of the table.
+pub struct RouteEntry {
+    /// The operation.
+    pub operation: Operation,
+    /// Schema of the JSON body.
+    pub body: Option<Arc<RequestSchema>>,
+    /// Schema of the query.
+    pub query: Option<Arc<RequestSchema>>,
+    /// Schema of the answer, `None` for an empty or raw one.
+    pub answer: Option<AnswerSchema>,
+}
+
+/// Name and parts of an answer's schema.
+pub struct AnswerSchema {
+    /// Its name.
+    pub name: String,
+    /// Every named schema it needs, its own included.
+    pub components: Vec<(
+        String,
+        utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>,
+    )>,
+}
+
+/// The route table: read by the router, the document and the tests.
+#[derive(Default)]
+pub struct Routes {
+    entries: Vec<RouteEntry>,
+    methods: BTreeMap<&'static str, MethodRouter<Arc<Services>>>,
+}
+
+impl Routes {
+    /// Adds an operation with a JSON (or no) body and a JSON (or empty) answer.
+    pub fn add<B, Q, T, F, Fut>(&mut self, operation: Operation, handler: F) -> &mut Self
+    where
+        B: RequestType,
+        Q: RequestType,
+        T: AnswerType,
+        F: Fn(Arc<Services>, Call<B, Q>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Reply<T>, ApiError>> + Send + 'static,
+    {
+        let status = operation.status;
+        self.register::<B, Q, T, _, _>(operation, move |services, call, _body| {
+            let answer = handler(services, call);
+            async move { answer.await?.into_response(status) }
+        })
+    }
+
+    /// Adds an operation that answers something else than JSON.
+    pub fn add_raw<B, Q, F, Fut>(&mut self, operation: Operation, handler: F) -> &mut Self
+    where
+        B: RequestType,
+        Q: RequestType,
+        F: Fn(Arc<Services>, Call<B, Q>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Response, ApiError>> + Send + 'static,
+    {
+        self.register::<B, Q, (), _, _>(operation, move |services, call, _body| {
+            handler(services, call)
+        })
+    }
+
+    /// Adds an operation that takes bytes as they arrive. Its size limit is the handler's.
+    pub fn add_streaming<Q, T, F, Fut>(&mut self, mut operation: Operation, handler: F) -> &mut Self
+    where
+        Q: RequestType,
+        T: AnswerType,
+        F: Fn(Arc<Services>, Call<(), Q>, Body) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Reply<T>, ApiError>> + Send + 'static,
+    {
+        operation.body = BodyRule::Stream;
+        let status = operation.status;
+        self.register::<(), Q, T, _, _>(operation, move |services, call, body| {
+            let answer = handler(services, call, body);
+            async move { answer.await?.into_response(status) }
+        })
+    }
+
+    fn register<B, Q, T, F, Fut>(&mut self, mut operation: Operation, handler: F) -> &mut Self
+    where
+        B: RequestType,
+        Q: RequestType,
+        T: AnswerType,
+        F: Fn(Arc<Services>, Call<B, Q>, Body) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Response, ApiError>> + Send + 'static,
+    {
+        let body = is_something::<B>().then(|| Arc::new(RequestSchema::of::<B>()));
+        if body.is_none() && operation.body != BodyRule::Stream {
+            operation.body = BodyRule::None;
+        }
+        let query = is_something::<Q>().then(|| Arc::new(RequestSchema::of::<Q>()));
+        let answer = is_something::<T>().then(|| {
+            let mut components = Vec::new();
+            T::schemas(&mut components);
+            components.push((T::name().into_owned(), T::schema()));
+            AnswerSchema {
+                name: T::name().into_owned(),
+                components,
+            }
+        });
+        let row = Arc::new(Row {
+            operation: operation.clone(),
+            body: body.clone(),
+            query: query.clone(),
+        });
+        let filter = MethodFilter::try_from(operation.method.clone())
+            .expect("operations use the ordinary methods");
+        let endpoint =
+            move |axum::extract::State(services): axum::extract::State<Arc<Services>>,
+                  request: Request| {
+                let row = Arc::clone(&row);
+                let handler = handler.clone();
+                async move {
+                    let family = row.operation.family;
+                    let request_id = RequestId::of(&request);
+                    match row.admit::<B, Q>(&services, request).await {
+                        Ok((call, stream)) => handler(services, call, stream).await,
+                        Err(error) => Err(error),
+                    }
+                    .unwrap_or_else(|error| error.into_response(family, &request_id))
+                }
+            };
+        let methods = self.methods.remove(operation.path).unwrap_or_default();
+        self.methods
+            .insert(operation.path, methods.merge(on(filter, endpoint)));
+        self.entries.push(RouteEntry {
+            operation,
+            body,
+            query,
+            answer,
+        });
+        self
+    }
+
+    /// The table.
+    pub fn entries(&self) -> &[RouteEntry] {
+        &self.entries
+    }
+
+    /// The router of the table.
+    pub fn into_router(self, services: Arc<Services>) -> Router {
+        let mut allowed: BTreeMap<&'static str, Vec<&'static str>> = BTreeMap::new();
+        for entry in &self.entries {
+            let methods = allowed.entry(entry.operation.path).or_default();
+            methods.push(method_name(&entry.operation.method));
+            if entry.operation.method == Method::GET {
+                methods.push("HEAD");
+            }
+        }
+        let mut router = Router::new();
+        for (path, methods) in self.methods {
+            let allow = allowed.remove(path).unwrap_or_default().join(", ");
+            let methods = methods.fallback(move |request: Request| async move {
+                method_not_allowed(
+                    Family::of_path(request.uri().path()),
+                    &allow,
+                    &RequestId::of(&request),
+                )
+            });
+            router = router.route(path, methods);
+        }
+        router.fallback(no_such_route).with_state(services)
+    }
+}
+
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "HEAD",
+    }
+}
+
+/// Whether a request or answer type is more than the unit type, which says "nothing".
+fn is_something<T: 'static>() -> bool {
+    std::any::TypeId::of::<T>() != std::any::TypeId::of::<()>()
+}
+
+async fn no_such_route(request: Request) -> Response {
+    let path = request.uri().path();
+    ApiError::Gateway(GatewayError::new(
+        StatusCode::NOT_FOUND,
+        "APIGW.0101",
+        "The API does not exist or has not been published in the environment.",
+    ))
+    .into_response(Family::of_path(path), &RequestId::of(&request))
+    .into_response()
+}
+
+struct Row {
+    operation: Operation,
+    body: Option<Arc<RequestSchema>>,
+    query: Option<Arc<RequestSchema>>,
+}
+
+impl Row {
+    /// Every check up to the field rules.
+    async fn admit<B: RequestType, Q: RequestType>(
+        &self,
+        services: &Services,
+        request: Request,
+    ) -> Result<(Call<B, Q>, Body), ApiError> {
+        let request_id = RequestId::of(&request);
+        let source = request
+            .extensions()
+            .get::<ConnectInfo<SocketAddr>>()
+            .map_or(IpAddr::from([127, 0, 0, 1]), |info| info.0.ip());
+        let (mut parts, stream) = request.into_parts();
+        let (bytes, stream) = if self.operation.body == BodyRule::Stream {
+            (None, stream)
+        } else {
+            (
+                Some(read_body(&parts.headers, stream).await?),
+                Body::empty(),
+            )
+        };
+        let path_and_query = parts
+            .uri
+            .path_and_query()
+            .map_or("/", http::uri::PathAndQuery::as_str)
+            .to_owned();
+        let path = RawPathParams::from_request_parts(&mut parts, &())
+            .await
+            .map(|values| {
+                values
+                    .iter()
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .collect::<BTreeMap<_, _>>()
+            })
+            .map_err(|_| {
+                GatewayError::new(StatusCode::BAD_REQUEST, "APIGW.0201", "API request error.")
+            })?;
+        let decoded = path
+            .into_iter()
+            .map(|(name, value)| {
+                let text = percent_encoding::percent_decode_str(&value)
+                    .decode_utf8()
+                    .map(std::borrow::Cow::into_owned)
+                    .map_err(|_| ApiError::invalid(name.clone(), "must be UTF-8"))?;
+                Ok((name, text))
+            })
+            .collect::<Result<BTreeMap<_, _>, ApiError>>();
+
+        let caller = match self.operation.access {
+            Access::Open => None,
+            Access::Credential | Access::Action(_) => Some(
+                auth::authenticate(
+                    services,
+                    &AuthRequest {
+                        method: &parts.method,
+                        path_and_query: &path_and_query,
+                        headers: &parts.headers,
+                        body: bytes
+                            .as_ref()
+                            .map_or(AuthBody::Streamed, AuthBody::Buffered),
+                        source,
+                    },
+                )
+                .await?,
+            ),
+        };
+        let path = decoded?;
+        let project = match (&caller, path.get("project_id")) {
+            (Some(caller), Some(project_id)) => {
+                let header = parts.headers.get("x-project-id");
+                if header.is_some_and(|value| value.as_bytes() != project_id.as_bytes()) {
+                    return Err(ApiError::Forbidden {
+                        reason: "X-Project-Id names another project than the path".to_owned(),
+                    });
+                }
+                Some(auth::authorize_project(services, caller, project_id).await?)
+            }
+            _ => None,
+        };
+        if let (Access::Action(action), Some(caller)) = (self.operation.access, &caller) {
+            let allowed = match &project {
+                Some(project) => project.allows(action),
+                None => auth::allows_in_domain(services, caller, action).await?,
+            };
+            if !allowed {
+                return Err(ApiError::Forbidden {
+                    reason: format!("{} may not {action}", caller.user_name),
+                });
+            }
+        }
+        let body = self.read_json(&parts.headers, bytes.unwrap_or_default())?;
+        let query = match &self.query {
+            None => Value::Null,
+            Some(schema) => schema.query(&query_pairs(parts.uri.query().unwrap_or_default())?)?,
+        };
+        let call = Call {
+            body: schema::read(body)?,
+            query: schema::read(query)?,
+            context: CallContext {
+                request_id,
+                source,
+                headers: parts.headers,
+                caller,
+                project,
+                path,
+            },
+        };
+        Ok((call, stream))
+    }
+
+    fn read_json(&self, headers: &HeaderMap, bytes: Bytes) -> Result<Value, ApiError> {
+        let Some(schema) = &self.body else {
+            return Ok(Value::Null);
+        };
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return match self.operation.body {
+                BodyRule::Optional => {
+                    let value = Value::Object(serde_json::Map::new());
+                    schema.check(&value)?;
+                    Ok(value)
+                }
+                _ => Err(ApiError::EmptyBody),
+            };
+        }
+        if let Some(kind) = headers.get(CONTENT_TYPE)
+            && !is_json(kind.as_bytes())
+        {
+            return Err(ApiError::invalid(
+                "Content-Type",
+                "must be application/json",
+            ));
+        }
+        let value: Value = serde_json::from_slice(&bytes)
+            .map_err(|error| ApiError::invalid("body", format!("is no JSON: {error}")))?;
+        schema.check(&value)?;
+        Ok(value)
+    }
+}
+
+fn is_json(content_type: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(content_type);
+    let mut parts = text.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default();
+    kind.eq_ignore_ascii_case("application/json")
+        && parts.all(|part| match part.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+                value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            }
+            _ => true,
+        })
+}
+
+async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, GatewayError> {
+    let too_large = || {
+        GatewayError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "APIGW.0201",
+            "Request entity too large.",
+        )
+    };
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > MAX_BODY_BYTES as u64) {
+        return Err(too_large());
+    }
+    match Limited::new(body, MAX_BODY_BYTES).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Err(_) => Err(GatewayError::new(
+            StatusCode::BAD_REQUEST,
+            "APIGW.0201",
+            "API request error.",
+        )),
+    }
+}
+
+/// Query text as pairs; a `+` is a plus sign, as the contract's signature has it.
+fn query_pairs(query: &str) -> Result<Vec<(String, String)>, ApiError> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decode = |text: &str| {
+                percent_encoding::percent_decode_str(text)
+                    .decode_utf8()
+                    .map(std::borrow::Cow::into_owned)
+                    .map_err(|_| ApiError::invalid(name, "must be UTF-8"))
+            };
+            Ok((decode(name)?, decode(value)?))
+        })
+        .collect()
+}
