@@ -1,6 +1,7 @@
 //! The rules: names, accounts, job states, install planning, access. No I/O, no global clock, no async.
 
 pub mod account;
+pub mod app;
 pub mod text;
 pub mod time;
 pub mod words;

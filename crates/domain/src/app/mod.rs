@@ -1,0 +1,22 @@
+//! The rules of an app: what its members may say, what a change to it does, who it is for.
+//!
+//! Bounds, enums and patterns are checked against the schema before anything here runs; this is what no
+//! schema states (contract, semantics sections 2 to 4 and 6).
+
+mod accounts;
+mod bucket;
+mod catalog;
+mod content;
+mod field;
+mod icon;
+mod patch;
+mod rule;
+
+pub use accounts::AuthorizationChange;
+pub use bucket::{APP_FILE_FOLDER, app_file_key, bucket_name, file_name_problem, is_bucket_name};
+pub use catalog::{CATALOGS, Catalog};
+pub use content::{BucketPlace, FileStore, RevisionContent, SUCCESS_EXIT_CODES};
+pub use field::{FieldProblem, text_problem};
+pub use icon::{Icon, IconChange, PngIcon};
+pub use patch::{AppMembers, AppPatch, PatchRefusal, command_given};
+pub use rule::{AppRule, RuleOrigin, rule_of_new_revision};
