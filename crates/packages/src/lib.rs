@@ -1,1 +1,23 @@
-//! What a package file is: type by content, digest, Debian control fields, safe extraction
+//! What a package file is: type by content, digest, Debian control fields, safe extraction.
+//!
+//! Synchronous code without clock, network or global state, the same on server and desktop, on Linux and Windows.
+//! Everything read here is foreign: sizes, names and counts are bounded before they are believed.
+
+mod archive;
+mod debian;
+mod digest;
+mod extract;
+mod files;
+mod inspect;
+mod manifest;
+mod names;
+
+pub use debian::{DebianError, DebianPackage};
+pub use digest::{
+    DigestTextError, DigestWriter, Digester, FileDigest, Sha256Digest, digest_reader,
+};
+pub use extract::{ExtractError, Limits, Refusal, StagedArchive, extract, stage};
+pub use inspect::{InspectError, PackageFacts, PackageKind, inspect, inspect_reader};
+pub use manifest::{
+    Manifest, ManifestEntry, Removal, RemoveError, VerifyError, remove_manifest, verify_manifest,
+};
