@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod app;
+pub mod iam;
 pub mod text;
 pub mod time;
 pub mod words;
