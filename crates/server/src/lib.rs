@@ -1,5 +1,6 @@
 //! The Outfitter server as a library.
 
+pub mod agents;
 pub mod auth;
 pub mod http;
 pub mod services;

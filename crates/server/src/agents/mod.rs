@@ -1,0 +1,3 @@
+//! The agents' side of the server: their certificates, listener, channels and registry.
+
+pub mod pki;
