@@ -2,7 +2,9 @@
 
 pub mod agents;
 pub mod auth;
+pub mod config;
 pub mod http;
+pub mod listen;
 pub mod services;
 
 pub use services::Services;

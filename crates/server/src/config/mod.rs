@@ -1,0 +1,282 @@
+//! How the server is told what to do: file, environment, flag, in that order; unknown keys are errors.
+//!
+//! The command line reads flags and environment into [`ServeOptions`] and lays them over those of the file;
+//! [`Config::resolve`] checks the whole and fills the defaults.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// Every option as it was given; what is `None` was not.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServeOptions {
+    /// Folder for everything the server keeps on disk.
+    pub data_dir: Option<PathBuf>,
+    /// Address of the API, console and CLI.
+    pub listen: Option<SocketAddr>,
+    /// Address of the agent listener (always TLS 1.3).
+    pub agent_listen: Option<SocketAddr>,
+    /// Address of the package bucket.
+    pub bucket_listen: Option<SocketAddr>,
+    /// `postgres://...`; without it a SQLite file in the data folder.
+    pub database_url: Option<String>,
+    /// Certificate chain of the API and bucket listeners, PEM.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key, PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Make a self-signed certificate for the API and bucket listeners.
+    pub tls_self_signed: Option<bool>,
+    /// A proxy in front terminates TLS: plain HTTP is allowed off loopback.
+    pub behind_proxy: Option<bool>,
+    /// How others reach the API.
+    pub public_url: Option<String>,
+    /// How agents reach the agent listener, `HOST:PORT`.
+    pub agent_public: Option<String>,
+    /// How others reach the bucket.
+    pub bucket_public: Option<String>,
+    /// The sealing key all servers share; default `server.key` in the data folder.
+    pub server_key_file: Option<PathBuf>,
+    /// Name of the region and of the first project.
+    pub region: Option<String>,
+    /// Seconds between heartbeats of an agent.
+    pub agent_heartbeat_secs: Option<u32>,
+}
+
+/// What the server works with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folder for everything the server keeps on disk.
+    pub data_dir: PathBuf,
+    /// Address of the API, console and CLI.
+    pub listen: SocketAddr,
+    /// Address of the agent listener.
+    pub agent_listen: SocketAddr,
+    /// Address of the package bucket.
+    pub bucket_listen: SocketAddr,
+    /// Where the data is. May hold a password: not for logs.
+    pub database: Database,
+    /// How the API and bucket listeners speak.
+    pub tls: Tls,
+    /// How others reach the API; default: the bound address.
+    pub public_url: Option<String>,
+    /// How agents reach the agent listener; default: the bound address.
+    pub agent_public: Option<String>,
+    /// How others reach the bucket; default: the bound address.
+    pub bucket_public: Option<String>,
+    /// The sealing key.
+    pub server_key_file: PathBuf,
+    /// Name of the region and of the first project.
+    pub region: String,
+    /// Seconds between heartbeats of an agent.
+    pub agent_heartbeat_secs: u32,
+}
+
+/// Where the data is.
+#[derive(Clone)]
+pub enum Database {
+    /// A SQLite file in the data folder.
+    File,
+    /// PostgreSQL.
+    Url(String),
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::File => "File",
+            Self::Url(_) => "Url(..)",
+        })
+    }
+}
+
+/// How the API and bucket listeners speak.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Plain HTTP.
+    Off,
+    /// HTTPS with the operator's certificate.
+    Files {
+        /// Chain, PEM.
+        certificate: PathBuf,
+        /// Key, PEM.
+        key: PathBuf,
+    },
+    /// HTTPS with a certificate made at the first start, kept in the data folder.
+    SelfSigned,
+}
+
+/// An option that cannot be.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// An option is missing.
+    #[error("{option} is missing")]
+    Missing {
+        /// Its flag.
+        option: &'static str,
+    },
+    /// Two options exclude each other, or one needs the other.
+    #[error("{what}")]
+    Conflict {
+        /// Which and why.
+        what: &'static str,
+    },
+    /// Plain HTTP where others can listen in.
+    #[error(
+        "{address} is not a loopback address: give --tls-cert and --tls-key or --tls-self-signed, \
+         or --behind-proxy when a proxy in front speaks TLS"
+    )]
+    PlainOffLoopback {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// A value is out of its range.
+    #[error("{option}: {reason}")]
+    Value {
+        /// Its flag.
+        option: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl ServeOptions {
+    /// These options, with those of `below` where these say nothing.
+    #[must_use]
+    pub fn over(self, below: Self) -> Self {
+        Self {
+            data_dir: self.data_dir.or(below.data_dir),
+            listen: self.listen.or(below.listen),
+            agent_listen: self.agent_listen.or(below.agent_listen),
+            bucket_listen: self.bucket_listen.or(below.bucket_listen),
+            database_url: self.database_url.or(below.database_url),
+            tls_cert: self.tls_cert.or(below.tls_cert),
+            tls_key: self.tls_key.or(below.tls_key),
+            tls_self_signed: self.tls_self_signed.or(below.tls_self_signed),
+            behind_proxy: self.behind_proxy.or(below.behind_proxy),
+            public_url: self.public_url.or(below.public_url),
+            agent_public: self.agent_public.or(below.agent_public),
+            bucket_public: self.bucket_public.or(below.bucket_public),
+            server_key_file: self.server_key_file.or(below.server_key_file),
+            region: self.region.or(below.region),
+            agent_heartbeat_secs: self.agent_heartbeat_secs.or(below.agent_heartbeat_secs),
+        }
+    }
+
+    /// Reads a TOML file's text.
+    ///
+    /// # Errors
+    /// With line and column, also for keys that do not exist.
+    pub fn from_toml(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+}
+
+impl Config {
+    /// Checks the options and fills the defaults.
+    ///
+    /// # Errors
+    /// The first option that cannot be.
+    pub fn resolve(options: ServeOptions) -> Result<Self, ConfigError> {
+        let data_dir = options.data_dir.ok_or(ConfigError::Missing {
+            option: "--data-dir",
+        })?;
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let listen = options.listen.unwrap_or_else(|| loopback(8080));
+        let bucket_listen = options.bucket_listen.unwrap_or_else(|| loopback(8081));
+        let tls = match (
+            options.tls_cert,
+            options.tls_key,
+            options.tls_self_signed.unwrap_or(false),
+        ) {
+            (None, None, false) => Tls::Off,
+            (None, None, true) => Tls::SelfSigned,
+            (Some(certificate), Some(key), false) => Tls::Files { certificate, key },
+            (_, _, true) => {
+                return Err(ConfigError::Conflict {
+                    what: "--tls-self-signed excludes --tls-cert and --tls-key",
+                });
+            }
+            _ => {
+                return Err(ConfigError::Conflict {
+                    what: "--tls-cert and --tls-key go together",
+                });
+            }
+        };
+        if tls == Tls::Off && !options.behind_proxy.unwrap_or(false) {
+            for address in [listen, bucket_listen] {
+                if !address.ip().is_loopback() {
+                    return Err(ConfigError::PlainOffLoopback { address });
+                }
+            }
+        }
+        let region = options.region.unwrap_or_else(|| "local-1".to_owned());
+        if region.is_empty() || region.len() > 64 || region.contains(char::is_whitespace) {
+            return Err(ConfigError::Value {
+                option: "--region",
+                reason: "1 to 64 characters without white space".to_owned(),
+            });
+        }
+        let agent_heartbeat_secs = options.agent_heartbeat_secs.unwrap_or(60);
+        if !(1..=3600).contains(&agent_heartbeat_secs) {
+            return Err(ConfigError::Value {
+                option: "--agent-heartbeat-secs",
+                reason: "1 to 3600".to_owned(),
+            });
+        }
+        Ok(Self {
+            listen,
+            agent_listen: options.agent_listen.unwrap_or_else(|| loopback(7443)),
+            bucket_listen,
+            database: options.database_url.map_or(Database::File, Database::Url),
+            tls,
+            public_url: options.public_url,
+            agent_public: options.agent_public,
+            bucket_public: options.bucket_public,
+            server_key_file: options
+                .server_key_file
+                .unwrap_or_else(|| data_dir.join("server.key")),
+            region,
+            agent_heartbeat_secs,
+            data_dir,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(text: &str) -> Result<Config, ConfigError> {
+        Config::resolve(ServeOptions::from_toml(text).expect("TOML"))
+    }
+
+    #[test]
+    fn plain_http_off_loopback_needs_a_proxy() {
+        let open = "data_dir = '/d'\nlisten = '0.0.0.0:80'\n";
+        assert!(matches!(
+            given(open),
+            Err(ConfigError::PlainOffLoopback { .. })
+        ));
+        assert!(given(&format!("{open}behind_proxy = true")).is_ok());
+        assert!(given(&format!("{open}tls_self_signed = true")).is_ok());
+    }
+
+    #[test]
+    fn unknown_keys_are_errors() {
+        assert!(ServeOptions::from_toml("lisen = '127.0.0.1:1'").is_err());
+    }
+
+    #[test]
+    fn flags_lie_over_the_file() {
+        let flags = ServeOptions {
+            region: Some("north-1".to_owned()),
+            ..ServeOptions::default()
+        };
+        let file = ServeOptions::from_toml("data_dir = '/d'\nregion = 'south-1'").expect("TOML");
+        let config = Config::resolve(flags.over(file)).expect("a configuration");
+        assert_eq!(config.region, "north-1");
+        assert_eq!(config.server_key_file, PathBuf::from("/d/server.key"));
+    }
+}
