@@ -1,11 +1,16 @@
 //! The rules: names, accounts, job states, install planning, access. No I/O, no global clock, no async.
 
+// First, for its macro.
+#[macro_use]
+pub mod words;
+
 pub mod account;
 pub mod app;
 pub mod iam;
+pub mod install;
+pub mod job;
 pub mod text;
 pub mod time;
-pub mod words;
 
 pub use account::{Account, AccountKey};
 pub use time::{Clock, Millis, SystemClock};

@@ -1,0 +1,301 @@
+use std::time::Duration;
+
+use outfitter_agent_protocol::FailureCode;
+
+/// Automatic retries of one job before its failure stands.
+pub const MAX_AUTOMATIC_RETRIES: i64 = 3;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $sentence:literal, $hint:literal;)+) => {
+        /// Why a job is FAIL: a stable code, a sentence for the administrator, and what to do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[$doc])* $name),+
+        }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// Stable code: stored, shown by native routes, safe to program against.
+            pub const fn code(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code),+
+                }
+            }
+
+            /// Reads the code; `None` for any other text.
+            pub fn from_code(code: &str) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$name),)+
+                    _ => None,
+                }
+            }
+
+            /// What happened, for the administrator. Ends with a full stop.
+            pub const fn sentence(self) -> &'static str {
+                match self {
+                    $(Self::$name => $sentence),+
+                }
+            }
+
+            /// What to do about it; empty where there is nothing to do.
+            pub const fn hint(self) -> &'static str {
+                match self {
+                    $(Self::$name => $hint),+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Found at hand-out or at release.
+    NoLongerAuthorized = "no_longer_authorized",
+        "No user of this desktop that the installation was meant for is authorized to the application any more.",
+        "Authorize a user of the desktop, then retry.";
+    /// The app is gone.
+    AppDeleted = "app_deleted", "The application was deleted.", "";
+    /// The desktop is gone.
+    DesktopDeleted = "desktop_deleted", "The desktop was deleted.", "";
+    /// The project may not act.
+    ProjectDisabled = "project_disabled", "The project is disabled.", "Enable the project, then retry.";
+    /// The stored package is not there, or was refused.
+    PackageMissing = "package_missing",
+        "The application's package is not in the store, or was refused.",
+        "Upload the package again, then retry.";
+    /// The revision has no command.
+    CommandMissing = "command_missing",
+        "The application has no command to run.",
+        "Set an install command, then retry.";
+    /// The desktop never came while the job was INIT.
+    ExpiredOffline = "expired_offline",
+        "The desktop did not come online before the installation expired.",
+        "Start the desktop, then retry.";
+    /// Server clock: the agent fell silent.
+    NoSignOfLife = "no_sign_of_life",
+        "The agent gave no sign of life for two hours after it had begun.",
+        "Check that the desktop is running. The result is still accepted when it arrives.";
+    /// Server or agent clock: it ran too long.
+    RunLimit = "run_limit",
+        "The installer ran longer than the application's run limit.",
+        "Look whether the installer asks a question, or raise the limit.";
+    /// Exit code good, rule false.
+    NotDetectedAfterInstall = "not_detected_after_install",
+        "The installer reported success, but the application was not found afterwards.",
+        "Check the detection rule and the install command.";
+    /// Exit code good, rule still true.
+    StillDetectedAfterUninstall = "still_detected_after_uninstall",
+        "The uninstaller reported success, but the application is still there.",
+        "Check the detection rule and the uninstall command.";
+    /// Exit code outside the set.
+    ExitCode = "exit_code",
+        "The installer ended with an exit code that does not count as success.",
+        "Read the installer's output in the receipt.";
+    /// The supervisor died with the installer.
+    Interrupted = "interrupted",
+        "The installation was cut off and its outcome is unknown.",
+        "Look at the desktop, then retry.";
+    /// By an administrator.
+    Cancelled = "cancelled", "The installation was cancelled.", "";
+    /// What the agent sent does not hold together.
+    EvidenceRefused = "evidence_refused",
+        "The agent's report does not prove what it claims.",
+        "Check the desktop and its agent, then retry.";
+    /// The source said 401 or 403.
+    DownloadForbidden = "download_forbidden",
+        "The desktop was refused the package.",
+        "Check the access rules of the download link.";
+    /// The source said 404 or 410.
+    DownloadGone = "download_gone",
+        "The package is not where the application says it is.",
+        "Correct the download link.";
+    /// The source could not be reached.
+    DownloadFailed = "download_failed",
+        "The desktop could not download the package.",
+        "Check the desktop's network and the address of the package.";
+    /// Other bytes than recorded.
+    DigestMismatch = "digest_mismatch",
+        "The package is not the one that was recorded, so it was not run.",
+        "If the vendor replaced the file, update the application.";
+    /// No room.
+    DiskFull = "disk_full", "The desktop has too little free space.", "Free some space, then retry.";
+    /// The archive was refused.
+    ArchiveRefused = "archive_refused",
+        "The archive was refused because it is unsafe or would overwrite foreign files.",
+        "Check the content of the package.";
+    /// The command is none.
+    CommandInvalid = "command_invalid",
+        "The command cannot be understood on this desktop.",
+        "Correct the install command.";
+    /// The command did not start.
+    StartFailed = "start_failed",
+        "The installer could not be started.",
+        "Check that the package fits the desktop's system.";
+    /// Another installer holds the lock.
+    InstallerBusy = "installer_busy",
+        "Another installer was busy on the desktop.",
+        "Retry when it has ended.";
+    /// Not on this system.
+    NotSupported = "not_supported",
+        "The agent cannot do this on the desktop's system.",
+        "Update the agent, or choose another installation type.";
+    /// The agent's own fault.
+    AgentFailure = "agent_failure",
+        "The agent failed by itself.",
+        "Read the agent's log on the desktop.";
+}
+
+impl Reason {
+    /// Whether the next try may go better without anybody doing anything.
+    pub const fn is_passing(self) -> bool {
+        matches!(self, Self::InstallerBusy | Self::DownloadFailed)
+    }
+
+    /// Whether one of the server's clocks alone makes this FAIL, so that a late proof turns it into SUCCESS
+    /// (contract, section 5). An agent's own `run_limit` comes with a receipt and is no clock of ours.
+    pub const fn is_server_clock(self) -> bool {
+        matches!(self, Self::NoSignOfLife | Self::RunLimit)
+    }
+}
+
+impl From<FailureCode> for Reason {
+    fn from(code: FailureCode) -> Self {
+        match code {
+            FailureCode::DownloadForbidden => Self::DownloadForbidden,
+            FailureCode::DownloadGone => Self::DownloadGone,
+            FailureCode::DownloadFailed => Self::DownloadFailed,
+            FailureCode::DigestMismatch => Self::DigestMismatch,
+            FailureCode::DiskFull => Self::DiskFull,
+            FailureCode::ArchiveRefused => Self::ArchiveRefused,
+            FailureCode::CommandInvalid => Self::CommandInvalid,
+            FailureCode::StartFailed => Self::StartFailed,
+            FailureCode::RunLimit => Self::RunLimit,
+            FailureCode::Interrupted => Self::Interrupted,
+            FailureCode::InstallerBusy => Self::InstallerBusy,
+            FailureCode::Cancelled => Self::Cancelled,
+            FailureCode::NotSupported => Self::NotSupported,
+            FailureCode::AgentFailure => Self::AgentFailure,
+        }
+    }
+}
+
+/// A reason with what was seen: what the contract's `error_message` is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Why.
+    pub reason: Reason,
+    /// What was seen: the far side's words, the exit code, the end of the output.
+    pub detail: Option<String>,
+    /// The rule held afterwards all the same.
+    pub detected_afterwards: bool,
+}
+
+/// Longest `error_message`, in characters. Ours; as long as `error_msg` may be.
+pub const MAX_MESSAGE_CHARS: usize = 1000;
+
+impl Failure {
+    /// A failure with nothing to add.
+    pub fn bare(reason: Reason) -> Self {
+        Self {
+            reason,
+            detail: None,
+            detected_afterwards: false,
+        }
+    }
+
+    /// A failure with what was seen.
+    pub fn seen(reason: Reason, detail: impl Into<String>) -> Self {
+        Self {
+            detail: Some(detail.into()),
+            ..Self::bare(reason)
+        }
+    }
+
+    /// The text of `error_message`: sentence, what was seen, what to do, at most [`MAX_MESSAGE_CHARS`].
+    pub fn message(&self) -> String {
+        let mut text = self.reason.sentence().to_owned();
+        if self.detected_afterwards {
+            text.push_str(" It was detected afterwards.");
+        }
+        if !self.reason.hint().is_empty() {
+            text.push(' ');
+            text.push_str(self.reason.hint());
+        }
+        if let Some(detail) = self.detail.as_deref().map(str::trim)
+            && !detail.is_empty()
+        {
+            text.push_str(" (");
+            let room = MAX_MESSAGE_CHARS.saturating_sub(text.chars().count() + 1);
+            // Control characters (a NUL above all, which PostgreSQL cannot store) become spaces.
+            text.extend(
+                detail
+                    .chars()
+                    .map(|character| {
+                        if character.is_control() {
+                            ' '
+                        } else {
+                            character
+                        }
+                    })
+                    .take(room),
+            );
+            text.push(')');
+        }
+        text
+    }
+}
+
+/// How long to wait before the automatic retry number `retry` (from 1): 30 seconds, 2 minutes, 8 minutes,
+/// each spread by up to a quarter over `spread` (any number, such as the job's key), so that desktops that
+/// failed together do not come back together. `None`: no further retry.
+pub fn automatic_retry(reason: Reason, retry: i64, spread: i64) -> Option<Duration> {
+    if !reason.is_passing() || !(1..=MAX_AUTOMATIC_RETRIES).contains(&retry) {
+        return None;
+    }
+    let step = u32::try_from(retry - 1).ok()?;
+    let base = Duration::from_secs(30 * 4_u64.pow(step));
+    let share = u32::try_from(spread.rem_euclid(64)).ok()?;
+    Some(base + base * share / 256)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_stable_and_sentences_are_sentences() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_code(reason.code()), Some(*reason));
+            assert!(reason.sentence().ends_with('.'), "{reason:?}");
+            assert!(reason.hint().is_empty() || reason.hint().ends_with('.'));
+            assert!(reason.code().len() <= 32);
+        }
+        assert_eq!(Reason::from_code("succeeded"), None);
+    }
+
+    #[test]
+    fn a_message_is_bounded_and_storable() {
+        let failure = Failure::seen(
+            Reason::ExitCode,
+            format!("exit code 5\0{}", "é".repeat(5000)),
+        );
+        let message = failure.message();
+        assert_eq!(message.chars().count(), MAX_MESSAGE_CHARS);
+        assert!(message.contains("exit code 5 é") && !message.contains('\0'));
+    }
+
+    #[test]
+    fn only_passing_reasons_are_retried_and_only_three_times() {
+        assert_eq!(automatic_retry(Reason::ExitCode, 1, 0), None);
+        let waits: Vec<_> = (1..=4)
+            .map(|retry| {
+                automatic_retry(Reason::InstallerBusy, retry, 0).map(|wait| wait.as_secs())
+            })
+            .collect();
+        assert_eq!(waits, [Some(30), Some(120), Some(480), None]);
+        let spread = automatic_retry(Reason::DownloadFailed, 1, 63).expect("a retry");
+        assert!(spread > Duration::from_secs(30) && spread < Duration::from_secs(38));
+        assert_eq!(automatic_retry(Reason::DownloadFailed, 1, -1), Some(spread));
+    }
+}
