@@ -46,9 +46,13 @@ pub(crate) fn create_folder(path: &Path) -> Result<(), PathFailure> {
 
 /// Makes a folder that nobody else may enter.
 pub(crate) fn create_private_folder(path: &Path) -> Result<(), PathFailure> {
-    let mut builder = fs::DirBuilder::new();
+    let builder = fs::DirBuilder::new();
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let builder = {
+        let mut private = builder;
+        std::os::unix::fs::DirBuilderExt::mode(&mut private, 0o700);
+        private
+    };
     builder.create(path).map_err(failed("create folder", path))
 }
 
