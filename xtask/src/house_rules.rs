@@ -93,6 +93,22 @@ const FORBIDDEN: &[Forbidden] = &[
     },
 ];
 
+/// Libraries whose behaviour must be repeatable under a given clock, random source and ids: their lib.rs switches
+/// on the list in clippy.toml.
+const REPEATABLE: &[&str] = &[
+    "agent-protocol",
+    "api-types",
+    "domain",
+    "ids",
+    "packages",
+    "server",
+    "signing",
+    "store",
+];
+
+/// The line that a repeatable library's lib.rs must have.
+const REPEATABLE_LINE: &str = "#![cfg_attr(not(test), warn(clippy::disallowed_methods))]";
+
 /// Longest file that is searched, in bytes. Above it lie only data and lock files of other people's making.
 const LONGEST_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -111,6 +127,14 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
         let bytes = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
         if let Ok(text) = std::str::from_utf8(&bytes) {
             broken.extend(forbidden_in(&name, text));
+        }
+    }
+    for library in REPEATABLE {
+        let name = format!("crates/{library}/src/lib.rs");
+        let text =
+            std::fs::read_to_string(root.join(&name)).with_context(|| format!("read {name}"))?;
+        if !text.lines().any(|line| line == REPEATABLE_LINE) {
+            broken.push(format!("{name}: lacks the line {REPEATABLE_LINE}"));
         }
     }
     if !broken.is_empty() {

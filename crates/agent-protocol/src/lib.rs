@@ -20,6 +20,8 @@
 //!
 //! [`Hello`] and [`Welcome`]/[`ServerMessage::Refused`] are frozen: their members are only ever added to.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod detection;
 mod enrollment;
 mod evidence;

@@ -10,6 +10,8 @@
 //! - Ids are opaque text; names are those of the contract.
 //! - `...Query` types are the query parameters of one operation each.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod amend;
 mod defaults;
 mod text_or_integer;

@@ -1,5 +1,7 @@
 //! The rules: names, accounts, job states, install planning, access. No I/O, no global clock, no async.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 // First, for its macro.
 #[macro_use]
 pub mod words;

@@ -60,6 +60,10 @@ pub trait Clock: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one clock that reads the machine's"
+)]
 impl Clock for SystemClock {
     fn now(&self) -> Millis {
         Millis(jiff::Timestamp::now().as_millisecond())

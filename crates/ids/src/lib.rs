@@ -4,6 +4,8 @@
 //! 1 to 128 characters), so text that is no UUID is simply an id that does not exist: parse with
 //! [`AppId::lookup`] and friends, which answer `None` for it.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,10 @@ pub trait IdSource: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemIds;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one id source that asks the operating system"
+)]
 impl IdSource for SystemIds {
     fn uuid(&self, unix_millis: i64) -> Uuid {
         let random = Uuid::new_v4();

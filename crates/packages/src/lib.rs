@@ -3,6 +3,8 @@
 //! Synchronous code without clock, network or global state, the same on server and desktop, on Linux and Windows.
 //! Everything read here is foreign: sizes, names and counts are bounded before they are believed.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod archive;
 mod debian;
 mod digest;

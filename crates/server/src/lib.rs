@@ -1,5 +1,7 @@
 //! The Outfitter server as a library.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod agents;
 pub mod auth;
 pub mod config;

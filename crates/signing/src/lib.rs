@@ -4,6 +4,8 @@
 //! [`ParsedAuthorization`], [`payload_hash`] and [`CanonicalRequest`]; a client signs with [`Signer`].
 //! Source of every rule: the contract's chapter on authentication, section 2.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod authorization;
 mod canonical;
 mod date;

@@ -8,6 +8,8 @@
 //! without network or file work inside. A crash loses nothing that was committed (`synchronous=FULL`,
 //! `synchronous_commit=on`), and leaves nothing of what was not.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod db;
 mod dialect;
 mod error;
