@@ -550,6 +550,7 @@ pub struct KeystoneListProjectsQuery {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeystoneVersionsResponse {
     /// The versions.
+    #[schema(required = false)]
     pub versions: KeystoneVersions,
 }
 
@@ -557,6 +558,7 @@ pub struct KeystoneVersionsResponse {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeystoneVersions {
     /// One entry per version.
+    #[schema(required = false)]
     pub values: Vec<KeystoneVersion>,
 }
 
@@ -564,6 +566,7 @@ pub struct KeystoneVersions {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeystoneVersionResponse {
     /// The version.
+    #[schema(required = false)]
     pub version: KeystoneVersion,
 }
 
@@ -571,7 +574,9 @@ pub struct KeystoneVersionResponse {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeystoneCatalogResponse {
     /// Services and their addresses.
+    #[schema(required = false)]
     pub catalog: Vec<CatalogService>,
     /// Link to this answer.
+    #[schema(required = false)]
     pub links: KeystoneSelfLink,
 }

@@ -1,0 +1,610 @@
+//! Holds every type of the contract against `api/contract/openapi.json`.
+//!
+//! Both sides are brought to one spelling first: references resolved, nullability as a flag,
+//! descriptions and examples dropped, bounds that an enum already implies dropped. What then differs
+//! must stand in `api/deviations.toml`, each with its reason, and every entry there must be needed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use outfitter_api_types::{
+    agents, app_install, apps, authorizations, buckets, desktops, errors, groups, iam, jobs,
+    profiles, rules, tags, users, workspace_jobs,
+};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+/// Schema of one type with everything it refers to, and a way to read JSON as that type.
+struct Generated {
+    schema: Value,
+    components: Map<String, Value>,
+    reads: fn(Value) -> Result<(), serde_json::Error>,
+}
+
+impl Generated {
+    fn of<T: ToSchema + DeserializeOwned>() -> Self {
+        let mut schemas = Vec::new();
+        T::schemas(&mut schemas);
+        schemas.push((T::name().into_owned(), T::schema()));
+        let components = schemas
+            .into_iter()
+            .map(|(name, schema)| (name, to_json(&schema)))
+            .collect();
+        Self {
+            schema: to_json(&T::schema()),
+            components,
+            reads: |value| serde_json::from_value::<T>(value).map(drop),
+        }
+    }
+
+    /// The document the server compiles: the schema with its components beside it.
+    fn document(&self) -> Value {
+        let mut document = self.schema.clone();
+        document["components"] = json!({"schemas": self.components});
+        document
+    }
+
+    fn validator(&self) -> jsonschema::Validator {
+        jsonschema::draft202012::new(&self.document()).expect("the generated schema compiles")
+    }
+}
+
+fn to_json(schema: &impl serde::Serialize) -> Value {
+    serde_json::to_value(schema).expect("a schema is always JSON")
+}
+
+macro_rules! generated {
+    ($($module:ident: $($name:ident),+;)+) => {
+        BTreeMap::from([$($((stringify!($name), Generated::of::<$module::$name>())),+),+])
+    };
+}
+
+fn components() -> BTreeMap<&'static str, Generated> {
+    generated! {
+        agents: BatchInstallAgentReq, BatchInstallAgentResponse,
+            ListAgentsInstallConditionResponse, AgentsCondition, AgentInfo;
+        app_install: BatchAutoInstallAppsReq, AutoInstallAppReq;
+        apps: InstallType, OsTypeEnum, AppStatusEnum, AppSourceType, FileStoreTypeEnum,
+            BucketStore, FileStoreLink, UploadAppReq, UpdateAppReq, Application,
+            ListAppsResponse, Catalog, ListAppCatalogsResponse, BatchOperateAppsReq,
+            BatchDeleteAppsReq;
+        authorizations: AssignType, AccountTypeEnum, PlatformTypeEnum, AccountInfo,
+            AssignAppAuthorizationsReq, BatchAssignAppAuthorizationsReq,
+            ListAppAuthorizationsResponse;
+        buckets: CreateAndAuthorizeBucketResponse, CreateBucketCredentialReq,
+            ObsPolicyStatement, ObsPolicy, ObsCredential, CreateBucketCredentialResponse;
+        desktops: AttachInstancesReq, AttachInstancesDesktopInfo, AttachInstancesUserInfo,
+            EncryptType, BatchAttachInstancesReq, AssignModelInfo, DetachInstancesReq,
+            BatchDetachInstancesReq, DetachInstancesDesktopInfo, DetachInstancesUserInfo,
+            DeleteDesktopsReq, ListDesktopsResponse, SimpleDesktopInfo,
+            AttachInstancesUserInfoOut, ListDesktopsDetailResponse, DesktopDetailInfo,
+            AddressInfo, FlavorInfo, FlavorLinkInfo, SecurityGroupInfo, VolumeDetail,
+            ProductInfo, HourPackageInfo, ShowDesktopDetailResponse,
+            AttachInstancesResponse, BatchAttachInstancesResponse,
+            DetachInstancesResponse, VmOperateResult, BatchDetachInstancesResponse,
+            BatchDeleteDesktopsResponse;
+        errors: AppCenterError, WorkspaceError, GatewayError, IamError, StsError;
+        groups: CreateUserGroupReq, EditUserGroupRequest, BatchDeleteUserGroupsReq,
+            ActionsOfUsersInGroupRequest, ListUserGroupsResponse, UserGroupInfo,
+            ListUsersOfGroupResponse, UserInGroup;
+        iam: PwdAuthReq, TokenResponse, KeystoneProjects, KeystoneDomains,
+            CreateTemporaryKeyReq, TemporaryKeyResponse, DecodeAuthorizationMessageReq,
+            DecodeAuthorizationMessageResponse, CallerIdentity, KeystoneVersion;
+        jobs: JobStatus, AppInstallJob, ListJobsResponse, BatchOperateJobsReq;
+        profiles: TenantProfiles;
+        rules: RuleScope, ProductRule, PathRule, Rule, CreateAppRuleReq, UpdateAppRuleReq,
+            AppRule, ListAppRuleResponse, ListRestrictedRuleResponse,
+            BatchOperateAppRulesReq, SetRuleRestrictionReq, ShowRuleRestrictionResponse;
+        tags: BatchAddDesktopsTagsReq, DesktopTagsInfo, Tag, BatchDeleteDesktopsTagsReq,
+            TagsReq, CreateTagReq, QueryDesktopByTagReq, Match, Tags, TagOut,
+            ListProjectTagsResponse, TagsOut, ShowTagByDesktopIdResponse,
+            ListDesktopByTagsResponse, TagResource, ListDesktopsByTagsResponse;
+        users: CreateUserRequest, BatchCreateUsersReq, EditUserReq, BatchDeleteUserReq,
+            ListUsersResponse, User, CreateDesktopUserResponse, ListUserDetailResponse,
+            UserDetail, UpdateUserInfoResponse;
+        workspace_jobs: JobActionsReq, DeleteSubJobsReq, ShowJobResponse, JobDetailInfo,
+            JobEntities, RunActionsOnWorkspaceJobResponse, ListItaSubJobsResponse;
+    }
+}
+
+fn queries() -> BTreeMap<&'static str, Generated> {
+    generated! {
+        agents: ListAgentsInstallConditionQuery;
+        apps: ListAppsQuery, DeleteAppQuery;
+        authorizations: ListAppAuthorizationsQuery;
+        desktops: ListDesktopsQuery, ListDesktopsDetailQuery, DeleteDesktopQuery;
+        groups: ListUserGroupsQuery, ListUsersOfGroupQuery;
+        iam: KeystoneCreateUserTokenByPasswordQuery, KeystoneListProjectsQuery;
+        jobs: ListJobsQuery;
+        rules: ListAppRuleQuery, ListRestrictedRuleQuery;
+        tags: ListProjectTagsQuery;
+        users: ListUsersQuery;
+        workspace_jobs: ListItaSubJobsQuery;
+    }
+}
+
+/// Answers that the contract describes at the operation, without a name.
+fn inline_answers() -> BTreeMap<&'static str, Generated> {
+    BTreeMap::from([
+        (
+            "KeystoneListVersions",
+            Generated::of::<iam::KeystoneVersionsResponse>(),
+        ),
+        (
+            "KeystoneShowVersion",
+            Generated::of::<iam::KeystoneVersionResponse>(),
+        ),
+        (
+            "KeystoneShowCatalog",
+            Generated::of::<iam::KeystoneCatalogResponse>(),
+        ),
+    ])
+}
+
+fn api_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../api")
+}
+
+fn contract() -> Value {
+    let text = std::fs::read_to_string(api_folder().join("contract/openapi.json"))
+        .expect("the contract is in the repository");
+    serde_json::from_str(&text).expect("the contract is JSON")
+}
+
+fn operations(contract: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    contract["paths"]
+        .as_object()
+        .expect("paths")
+        .values()
+        .flat_map(|path| path.as_object().expect("a path item").values())
+        .filter_map(|operation| Some((operation.get("operationId")?.as_str()?, operation)))
+}
+
+fn query_parameters<'a>(contract: &'a Value, operation: &'a Value) -> Vec<&'a Value> {
+    let parameters = operation["parameters"].as_array();
+    parameters
+        .into_iter()
+        .flatten()
+        .map(|parameter| follow(contract, parameter))
+        .filter(|parameter| parameter["in"] == "query")
+        .collect()
+}
+
+/// Follows `$ref` until something else is found.
+fn follow<'a>(root: &'a Value, mut value: &'a Value) -> &'a Value {
+    while let Some(reference) = value.get("$ref").and_then(Value::as_str) {
+        value = root
+            .pointer(reference.trim_start_matches('#'))
+            .unwrap_or_else(|| panic!("{reference} leads nowhere"));
+    }
+    value
+}
+
+/// One schema in the common spelling, keyed by where each fact stands (`/users/[]/account`).
+/// A reference to another object of the contract stays a reference, since that one is compared
+/// itself.
+struct Facts<'a> {
+    root: &'a Value,
+    objects: &'a BTreeSet<String>,
+    facts: BTreeMap<String, Value>,
+    members: usize,
+}
+
+impl<'a> Facts<'a> {
+    fn of(root: &'a Value, objects: &'a BTreeSet<String>, schema: &Value) -> Self {
+        let mut facts = Self {
+            root,
+            objects,
+            facts: BTreeMap::new(),
+            members: 0,
+        };
+        facts.add(schema, "");
+        facts
+    }
+
+    fn add(&mut self, schema: &Value, at: &str) {
+        let mut merged = Map::new();
+        self.merge(schema, &mut merged);
+        self.add_merged(merged, at);
+    }
+
+    fn add_merged(&mut self, mut schema: Map<String, Value>, at: &str) {
+        if let Some(constant) = schema.remove("const") {
+            schema.insert("enum".to_owned(), json!([constant]));
+        }
+        let mut types: BTreeSet<String> = match schema.remove("type") {
+            Some(Value::String(name)) => BTreeSet::from([name]),
+            Some(Value::Array(names)) => names
+                .iter()
+                .map(|name| name.as_str().expect("a type name").to_owned())
+                .collect(),
+            _ => BTreeSet::new(),
+        };
+        let is_nullable = types.remove("null") | (schema.remove("$nullable").is_some());
+        if let Some(Value::Array(values)) = schema.remove("enum") {
+            let values: BTreeSet<_> = values
+                .iter()
+                .filter(|value| !value.is_null())
+                .map(Value::to_string)
+                .collect();
+            self.put(at, "enum", json!(values));
+            for implied in ["minLength", "maxLength", "pattern"] {
+                schema.remove(implied);
+            }
+        }
+        self.put(at, "type", json!(types));
+        self.put(at, "nullable", json!(is_nullable));
+        for (keyword, value) in schema {
+            match keyword.as_str() {
+                "properties" => {
+                    for (name, member) in value.as_object().expect("properties") {
+                        self.members += 1;
+                        self.put(&format!("{at}/{name}"), "present", json!(true));
+                        self.add(member, &format!("{at}/{name}"));
+                    }
+                }
+                "required" => {
+                    for name in value.as_array().expect("required") {
+                        let name = name.as_str().expect("a member name");
+                        self.put(&format!("{at}/{name}"), "required", json!(true));
+                    }
+                }
+                "items" => self.add(&value, &format!("{at}/[]")),
+                "additionalProperties" => self.add(&value, &format!("{at}/*")),
+                "alternatives" => {
+                    for (index, alternative) in
+                        value.as_array().expect("alternatives").iter().enumerate()
+                    {
+                        self.add(alternative, &format!("{at}/|{index}"));
+                    }
+                }
+                "conditions" => {
+                    let conditions: BTreeSet<_> = value
+                        .as_array()
+                        .expect("conditions")
+                        .iter()
+                        .map(|condition| plain_condition(condition).to_string())
+                        .collect();
+                    self.put(at, "conditions", json!(conditions));
+                }
+                "minLength" | "minItems" | "minProperties" if value == json!(0) => {}
+                "uniqueItems" if value == json!(false) => {}
+                "format" if value == json!("int64") => {}
+                "propertyNames" if value == json!({"type": "string"}) => {}
+                "description" | "example" | "examples" | "title" => {}
+                extension if extension.starts_with("x-") => {}
+                _ => self.put(at, &keyword, number_as_integer(value)),
+            }
+        }
+    }
+
+    /// Merges a schema, what it refers to and its `allOf` parts into one map. Nullable alternatives
+    /// become `$nullable` and conditions are collected.
+    fn merge(&self, schema: &Value, into: &mut Map<String, Value>) {
+        let Some(object) = schema.as_object() else {
+            return;
+        };
+        if object.contains_key("if") {
+            let condition = json!({"if": object["if"], "then": object["then"]});
+            push(into, "conditions", condition);
+        }
+        for (keyword, value) in object {
+            match keyword.as_str() {
+                "$ref" => {
+                    let name = value.as_str().expect("a reference").rsplit('/').next();
+                    let name = name.expect("a reference has a last part");
+                    if self.objects.contains(name) {
+                        into.insert("$ref".to_owned(), json!(name));
+                    } else {
+                        self.merge(follow(self.root, schema), into);
+                    }
+                }
+                "allOf" => {
+                    for part in value.as_array().expect("allOf") {
+                        self.merge(part, into);
+                    }
+                }
+                "anyOf" | "oneOf" => {
+                    let (null, rest): (Vec<&Value>, Vec<&Value>) = value
+                        .as_array()
+                        .expect("alternatives")
+                        .iter()
+                        .partition(|alternative| alternative["type"] == "null");
+                    if !null.is_empty() {
+                        into.insert("$nullable".to_owned(), json!(true));
+                    }
+                    match rest.as_slice() {
+                        [only] => self.merge(only, into),
+                        several if several.iter().all(|one| one.get("type").is_none()) => {
+                            push(into, "conditions", json!({"anyOf": several}));
+                        }
+                        several => {
+                            into.insert("alternatives".to_owned(), json!(several));
+                        }
+                    }
+                }
+                "if" | "then" => {}
+                _ => {
+                    into.insert(keyword.clone(), value.clone());
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, at: &str, fact: &str, value: Value) {
+        let at = if at.is_empty() { "/" } else { at };
+        self.facts.insert(format!("{at} {fact}"), value);
+    }
+}
+
+fn push(into: &mut Map<String, Value>, key: &str, value: Value) {
+    into.entry(key)
+        .or_insert_with(|| json!([]))
+        .as_array_mut()
+        .expect("always an array")
+        .push(value);
+}
+
+/// Spells `const` as `enum` inside a condition.
+fn plain_condition(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => object
+            .iter()
+            .map(|(key, value)| match key.as_str() {
+                "const" => ("enum".to_owned(), json!([value])),
+                _ => (key.clone(), plain_condition(value)),
+            })
+            .collect(),
+        Value::Array(values) => values.iter().map(plain_condition).collect(),
+        other => other.clone(),
+    }
+}
+
+fn number_as_integer(value: Value) -> Value {
+    match value.as_f64() {
+        Some(number) if number.fract() == 0.0 => json!(number as i64),
+        _ => value,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Deviations {
+    #[serde(default)]
+    deviation: Vec<Deviation>,
+}
+
+/// One reviewed difference from the contract.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Deviation {
+    schema: String,
+    fact: String,
+    ours: Value,
+    reason: String,
+}
+
+struct Comparison {
+    deviations: Vec<Deviation>,
+    used: BTreeSet<usize>,
+    differences: Vec<String>,
+    members: usize,
+}
+
+impl Comparison {
+    fn new() -> Self {
+        let text = std::fs::read_to_string(api_folder().join("deviations.toml"))
+            .expect("the list of deviations is in the repository");
+        let Deviations { deviation } = toml::from_str(&text).expect("the list is well formed");
+        assert!(
+            deviation
+                .iter()
+                .all(|entry| !entry.reason.trim().is_empty()),
+            "every deviation has a reason"
+        );
+        Self {
+            deviations: deviation,
+            used: BTreeSet::new(),
+            differences: Vec::new(),
+            members: 0,
+        }
+    }
+
+    fn compare(&mut self, name: &str, contract: &Facts, ours: &Facts) {
+        self.members += contract.members;
+        let facts: BTreeSet<_> = contract.facts.keys().chain(ours.facts.keys()).collect();
+        for fact in facts {
+            let (theirs, ours) = (contract.facts.get(fact), ours.facts.get(fact));
+            if theirs == ours {
+                continue;
+            }
+            let known = self.deviations.iter().position(|entry| {
+                entry.schema == name && entry.fact == *fact && Some(&entry.ours) == ours
+            });
+            match known {
+                Some(index) => {
+                    self.used.insert(index);
+                }
+                None => self
+                    .differences
+                    .push(format!("{name}{fact}: contract {theirs:?}, ours {ours:?}")),
+            }
+        }
+    }
+
+    fn finish(self) {
+        assert!(
+            self.differences.is_empty(),
+            "{} differences:\n{}",
+            self.differences.len(),
+            self.differences.join("\n")
+        );
+        for (index, entry) in self.deviations.iter().enumerate() {
+            assert!(
+                self.used.contains(&index),
+                "the deviation {} {} is not needed any more",
+                entry.schema,
+                entry.fact
+            );
+        }
+    }
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the sizes belong in the test log")]
+fn every_schema_and_query_parameter_is_the_contracts() {
+    let contract = contract();
+    let mut comparison = Comparison::new();
+
+    let schemas = contract["components"]["schemas"]
+        .as_object()
+        .expect("schemas");
+    let objects: BTreeSet<String> = schemas
+        .iter()
+        .filter(|(_, schema)| schema.get("properties").is_some())
+        .map(|(name, _)| name.clone())
+        .collect();
+    let ours = components();
+    let (theirs, mine): (BTreeSet<&str>, BTreeSet<&str>) = (
+        schemas.keys().map(String::as_str).collect(),
+        ours.keys().copied().collect(),
+    );
+    assert_eq!(theirs, mine, "the same schemas");
+    for (name, schema) in schemas {
+        let generated = &ours[name.as_str()];
+        let root = generated.document();
+        comparison.compare(
+            name,
+            &Facts::of(&contract, &objects, schema),
+            &Facts::of(&root, &objects, &generated.schema),
+        );
+    }
+    let schema_members = comparison.members;
+
+    let queries = queries();
+    let mut operations_with_query = BTreeSet::new();
+    let mut parameter_count = 0;
+    for (operation_id, operation) in operations(&contract) {
+        let parameters = query_parameters(&contract, operation);
+        if parameters.is_empty() {
+            continue;
+        }
+        parameter_count += parameters.len();
+        let name = format!("{operation_id}Query");
+        let required: Vec<_> = parameters
+            .iter()
+            .filter(|parameter| parameter["required"] == true)
+            .map(|parameter| parameter["name"].clone())
+            .collect();
+        let properties: Map<_, _> = parameters
+            .iter()
+            .map(|parameter| {
+                let name = parameter["name"].as_str().expect("a parameter has a name");
+                (name.to_owned(), parameter["schema"].clone())
+            })
+            .collect();
+        let object = json!({"type": "object", "properties": properties, "required": required});
+        let generated = queries
+            .get(name.as_str())
+            .unwrap_or_else(|| panic!("there is no type {name}"));
+        comparison.compare(
+            &name,
+            &Facts::of(&contract, &objects, &object),
+            &Facts::of(&generated.document(), &objects, &generated.schema),
+        );
+        operations_with_query.insert(name);
+    }
+    let mine: BTreeSet<_> = queries.keys().map(|name| (*name).to_owned()).collect();
+    assert_eq!(operations_with_query, mine, "the same query types");
+
+    for (operation_id, generated) in inline_answers() {
+        let (_, operation) = operations(&contract)
+            .find(|(id, _)| *id == operation_id)
+            .expect("the operation is in the contract");
+        let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"];
+        comparison.compare(
+            operation_id,
+            &Facts::of(&contract, &objects, schema),
+            &Facts::of(&generated.document(), &objects, &generated.schema),
+        );
+    }
+
+    println!(
+        "compared {} schemas with {schema_members} members, and {} queries with {parameter_count} parameters",
+        schemas.len(),
+        queries.len()
+    );
+    comparison.finish();
+}
+
+/// The examples of the contract, each with the name of its schema.
+fn examples(contract: &Value) -> Vec<(String, Value)> {
+    fn collect(media: &Value, found: &mut Vec<(String, Value)>) {
+        let Some(example) = media.get("example") else {
+            return;
+        };
+        let schema = &media["schema"];
+        let alternatives = schema["anyOf"].as_array().cloned();
+        for schema in alternatives
+            .unwrap_or_else(|| vec![schema.clone()])
+            .iter()
+            .take(1)
+        {
+            let reference = schema["$ref"]
+                .as_str()
+                .expect("an example has a named schema");
+            let name = reference.rsplit('/').next().expect("a last part");
+            found.push((name.to_owned(), example.clone()));
+        }
+    }
+    let mut found = Vec::new();
+    for (_, operation) in operations(contract) {
+        let responses = operation["responses"].as_object().expect("responses");
+        for content in responses.values().chain([&operation["requestBody"]]) {
+            collect(&content["content"]["application/json"], &mut found);
+        }
+    }
+    let shared = contract["components"]["responses"].as_object();
+    for response in shared.expect("shared responses").values() {
+        collect(&response["content"]["application/json"], &mut found);
+    }
+    found
+}
+
+#[test]
+fn every_example_of_the_contract_validates_and_parses() {
+    let contract = contract();
+    let ours = components();
+    let examples = examples(&contract);
+    assert!(examples.len() >= 17, "only {} examples", examples.len());
+    for (name, example) in examples {
+        let generated = &ours[name.as_str()];
+        let errors: Vec<_> = generated
+            .validator()
+            .iter_errors(&example)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(errors.is_empty(), "{name} {example}: {errors:?}");
+        (generated.reads)(example).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+#[test]
+fn every_example_of_a_member_validates() {
+    let contract = contract();
+    let mut checked = 0;
+    for (name, generated) in components() {
+        let schema = &contract["components"]["schemas"][name];
+        for (member, theirs) in schema["properties"].as_object().into_iter().flatten() {
+            for example in theirs["examples"].as_array().into_iter().flatten() {
+                let ours = &generated.schema["properties"][member];
+                let validator = jsonschema::draft202012::new(ours).expect("the schema compiles");
+                assert!(validator.is_valid(example), "{name}.{member}: {example}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked >= 12, "only {checked} examples");
+}
