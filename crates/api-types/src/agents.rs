@@ -49,9 +49,9 @@ pub struct AgentsCondition {
     /// Status.
     #[schema(nullable = false)]
     pub status: Option<String>,
-    /// Task in progress on the desktop (for example scheduling, spawning, rebooting, rebuilding,
-    /// powering-off, powering-on, deleting, deleteFailed, updating, desktopNetworkChanging); empty
-    /// when idle.
+    /// Task in progress on the desktop (for example scheduling, spawning, rebooting,
+    /// rebuilding, powering-off, powering-on, deleting, deleteFailed, updating,
+    /// desktopNetworkChanging); empty when idle.
     #[schema(nullable = false)]
     pub task_status: Option<String>,
     /// IP address.

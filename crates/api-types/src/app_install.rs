@@ -16,7 +16,11 @@ amended! {
         #[schema(min_items = 1, max_items = 50)]
         pub users: Option<Vec<AccountInfo>>,
     }
-    with [requires_when("assign_scope", &["ASSIGN_USER"], "users", "array"), unique_items("app_ids"), unique_items("users")]
+    with [
+        requires_when("assign_scope", &["ASSIGN_USER"], "users", "array"),
+        unique_items("app_ids"),
+        unique_items("users"),
+    ]
 }
 
 amended! {
@@ -25,13 +29,16 @@ amended! {
         /// Command for this run. `${FILE_PATH}` stands for the package path on the desktop.
         #[schema(max_length = 8191)]
         pub install_command: Option<String>,
-        /// Uninstall command for this run. `${FILE_PATH}` stands for the package path on the desktop.
+        /// Uninstall command for this run. `${FILE_PATH}` stands for the package path on the
+        /// desktop.
         #[schema(max_length = 8191)]
         pub uninstall_command: Option<String>,
-        /// Who gets the application. Absent or null: everyone the application is authorized to. An
-        /// empty array is refused.
+        /// Who gets the application. Absent or null: everyone the application is authorized to.
+        /// An empty array is refused.
         #[schema(min_items = 1, max_items = 50)]
         pub users: Option<Vec<AccountInfo>>,
     }
-    with [unique_items("users")]
+    with [
+        unique_items("users"),
+    ]
 }

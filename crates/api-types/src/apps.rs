@@ -9,8 +9,8 @@ use crate::authorizations::AssignType;
 use crate::text_or_integer;
 use crate::time::WireTime;
 
-/// How a package is installed; only the first two can be installed automatically, and that needs an
-/// install command.
+/// How a package is installed; only the first two can be installed automatically, and that
+/// needs an install command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum InstallType {
@@ -78,8 +78,8 @@ pub struct BucketStore {
 }
 
 amended! {
-    /// Where the package is. store_type picks the member that counts; the other may be present and is
-    /// only stored.
+    /// Where the package is. store_type picks the member that counts; the other may be present
+    /// and is only stored.
     pub struct FileStoreLink {
         /// Which of the two members counts.
         pub store_type: FileStoreTypeEnum,
@@ -89,7 +89,10 @@ amended! {
         #[schema(min_length = 1, max_length = 2048)]
         pub file_link: Option<String>,
     }
-    with [requires_when("store_type", &["OBS"], "bucket_store", "object"), requires_when("store_type", &["LINK"], "file_link", "string")]
+    with [
+        requires_when("store_type", &["OBS"], "bucket_store", "object"),
+        requires_when("store_type", &["LINK"], "file_link", "string"),
+    ]
 }
 
 amended! {
@@ -98,8 +101,8 @@ amended! {
         /// Application name, 1 to 128 characters, not blank. None of ``^;|~`{}[]<>``.
         #[schema(min_length = 1, max_length = 128, pattern = r"^(?! *$)[^\^;|~`{}\[\]<>]{1,128}$")]
         pub name: String,
-        /// Version: 1 to 128 visible characters or spaces, not blank. The provider documents a narrower
-        /// set (letters, digits, dot, underscore, hyphen).
+        /// Version: 1 to 128 visible characters or spaces, not blank. The provider documents a
+        /// narrower set (letters, digits, dot, underscore, hyphen).
         #[schema(min_length = 1, max_length = 128, pattern = r"^(?! +$)[\S ]{1,128}$")]
         pub version: String,
         /// Free text.
@@ -109,14 +112,15 @@ amended! {
         pub authorization_type: AssignType,
         /// Where the package is.
         pub app_file_store: FileStoreLink,
-        /// Icon: an http(s) URL, or a PNG data URI. At most 87500 characters (about 64 KB of image).
+        /// Icon: an http(s) URL, or a PNG data URI. At most 87500 characters (about 64 KB of
+        /// image).
         #[schema(max_length = 87500)]
         pub app_icon_url: Option<String>,
         /// How the package is installed.
         pub install_type: InstallType,
-        /// Install command; `${FILE_PATH}` stands for the package path on the desktop. May be absent or
-        /// null for QUIET_INSTALL and UNZIP_INSTALL, but not empty; auto-install then needs a command
-        /// from elsewhere.
+        /// Install command; `${FILE_PATH}` stands for the package path on the desktop. May be
+        /// absent or null for QUIET_INSTALL and UNZIP_INSTALL, but not empty; auto-install then
+        /// needs a command from elsewhere.
         #[schema(max_length = 8191)]
         pub install_command: Option<String>,
         /// Uninstall command; `${FILE_PATH}` stands for the package path on the desktop.
@@ -124,8 +128,8 @@ amended! {
         pub uninstall_command: Option<String>,
         /// Operating system the application is for.
         pub support_os: OsTypeEnum,
-        /// Category ID from ListAppCatalogs. A JSON integer is accepted and turned into text; answers
-        /// always carry text.
+        /// Category ID from ListAppCatalogs. A JSON integer is accepted and turned into text;
+        /// answers always carry text.
         #[serde(deserialize_with = "text_or_integer::required")]
         #[schema(min_length = 1, max_length = 128)]
         pub catalog_id: String,
@@ -133,7 +137,10 @@ amended! {
         #[schema(max_length = 8192)]
         pub install_info: Option<String>,
     }
-    with [not_empty_when("install_type", &["QUIET_INSTALL", "UNZIP_INSTALL"], "install_command"), text_or_integer("catalog_id")]
+    with [
+        not_empty_when("install_type", &["QUIET_INSTALL", "UNZIP_INSTALL"], "install_command"),
+        text_or_integer("catalog_id"),
+    ]
 }
 
 amended! {
@@ -143,8 +150,8 @@ amended! {
         /// Application name, 1 to 128 characters, not blank. Visible characters and spaces.
         #[schema(min_length = 1, max_length = 128, pattern = r"^(?! +$)[\S ]{1,128}$")]
         pub name: Option<String>,
-        /// Version: 1 to 128 visible characters or spaces, not blank. The provider documents a narrower
-        /// set (letters, digits, dot, underscore, hyphen).
+        /// Version: 1 to 128 visible characters or spaces, not blank. The provider documents a
+        /// narrower set (letters, digits, dot, underscore, hyphen).
         #[schema(min_length = 1, max_length = 128, pattern = r"^(?! +$)[\S ]{1,128}$")]
         pub version: Option<String>,
         /// Free text.
@@ -154,14 +161,15 @@ amended! {
         pub authorization_type: Option<AssignType>,
         /// Where the package is.
         pub app_file_store: Option<FileStoreLink>,
-        /// Icon: an http(s) URL, or a PNG data URI. At most 87500 characters (about 64 KB of image).
+        /// Icon: an http(s) URL, or a PNG data URI. At most 87500 characters (about 64 KB of
+        /// image).
         #[schema(max_length = 87500)]
         pub app_icon_url: Option<String>,
         /// How the package is installed.
         pub install_type: Option<InstallType>,
-        /// Install command; `${FILE_PATH}` stands for the package path on the desktop. Empty clears it.
-        /// A call that would leave a QUIET_INSTALL or UNZIP_INSTALL application without a command it
-        /// had, or make one without, is refused.
+        /// Install command; `${FILE_PATH}` stands for the package path on the desktop. Empty
+        /// clears it. A call that would leave a QUIET_INSTALL or UNZIP_INSTALL application
+        /// without a command it had, or make one without, is refused.
         #[schema(max_length = 8191)]
         pub install_command: Option<String>,
         /// Uninstall command; `${FILE_PATH}` stands for the package path on the desktop.
@@ -169,8 +177,8 @@ amended! {
         pub uninstall_command: Option<String>,
         /// Operating system the application is for.
         pub support_os: Option<OsTypeEnum>,
-        /// Category ID from ListAppCatalogs. A JSON integer is accepted and turned into text; answers
-        /// always carry text.
+        /// Category ID from ListAppCatalogs. A JSON integer is accepted and turned into text;
+        /// answers always carry text.
         #[serde(deserialize_with = "text_or_integer::optional", default)]
         #[schema(min_length = 1, max_length = 128)]
         pub catalog_id: Option<String>,
@@ -180,7 +188,9 @@ amended! {
         /// Whether users see the application.
         pub status: Option<AppStatusEnum>,
     }
-    with [text_or_integer("catalog_id")]
+    with [
+        text_or_integer("catalog_id"),
+    ]
 }
 
 /// Answer of `UploadApp`.
@@ -267,7 +277,9 @@ amended! {
         #[schema(min_items = 1, max_items = 50, min_length = 1, max_length = 128)]
         pub items: Vec<String>,
     }
-    with [unique_items("items")]
+    with [
+        unique_items("items"),
+    ]
 }
 
 amended! {
@@ -276,11 +288,14 @@ amended! {
         /// Application IDs.
         #[schema(min_items = 1, max_items = 50, min_length = 1, max_length = 128)]
         pub items: Vec<String>,
-        /// True keeps the package objects in the bucket; false deletes them with the applications.
+        /// True keeps the package objects in the bucket; false deletes them with the
+        /// applications.
         #[schema(default = false)]
         pub reserve_obs_file: Option<bool>,
     }
-    with [unique_items("items")]
+    with [
+        unique_items("items"),
+    ]
 }
 
 /// Query parameters of `ListApps`.

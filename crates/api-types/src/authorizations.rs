@@ -64,7 +64,10 @@ amended! {
         #[schema(max_items = 100)]
         pub del_users: Option<Vec<AccountInfo>>,
     }
-    with [unique_items("users"), unique_items("del_users")]
+    with [
+        unique_items("users"),
+        unique_items("del_users"),
+    ]
 }
 
 amended! {
@@ -82,7 +85,11 @@ amended! {
         #[schema(max_items = 100)]
         pub del_users: Option<Vec<AccountInfo>>,
     }
-    with [unique_items("app_ids"), unique_items("users"), unique_items("del_users")]
+    with [
+        unique_items("app_ids"),
+        unique_items("users"),
+        unique_items("del_users"),
+    ]
 }
 
 /// Answer of `ListAppAuthorizations`.

@@ -30,3 +30,7 @@ pub(crate) fn ascending() -> SortType {
 pub(crate) fn false_text() -> TrueFalseText {
     TrueFalseText::False
 }
+
+pub(crate) fn part_limit() -> i64 {
+    100
+}

@@ -49,23 +49,24 @@ pub struct AttachInstancesDesktopInfo {
     /// Mail address.
     #[schema(max_length = 255)]
     pub user_email: Option<String>,
-    /// Privilege group on the desktop: sudo or default (Linux), administrators or users (Windows).
+    /// Privilege group on the desktop: sudo or default (Linux), administrators or users
+    /// (Windows).
     #[schema(
         min_length = 1,
         max_length = 255,
         pattern = "^(sudo|default|administrators|users)?$"
     )]
     pub user_group: Option<String>,
-    /// Desktop name, unique in the project: letters, digits, hyphen and underscore, starts with a
-    /// letter, does not end with a hyphen, 1 to 15 characters.
+    /// Desktop name, unique in the project: letters, digits, hyphen and underscore, starts
+    /// with a letter, does not end with a hyphen, 1 to 15 characters.
     #[schema(min_length = 1, max_length = 15)]
     pub computer_name: Option<String>,
-    /// Wipe desktop data on attach. Only matters when the desktop goes back to the user it was
-    /// detached from. Default true.
+    /// Wipe desktop data on attach. Only matters when the desktop goes back to the user it
+    /// was detached from. Default true.
     #[schema(default = true)]
     pub is_clear_data: Option<bool>,
-    /// Users or groups the desktop is (to be) assigned to. In a request only multi-user desktops
-    /// may list more than one; it takes precedence over user_name and user_group.
+    /// Users or groups the desktop is (to be) assigned to. In a request only multi-user
+    /// desktops may list more than one; it takes precedence over user_name and user_group.
     #[schema(max_items = 500)]
     pub attach_user_infos: Option<Vec<AttachInstancesUserInfo>>,
 }
@@ -92,7 +93,8 @@ pub struct AttachInstancesUserInfo {
     pub user_name: String,
     /// Domain of the user; empty means the primary domain.
     pub domain: Option<String>,
-    /// Privilege group on the desktop: sudo or default (Linux), administrators or users (Windows).
+    /// Privilege group on the desktop: sudo or default (Linux), administrators or users
+    /// (Windows).
     #[schema(min_length = 1, max_length = 255)]
     pub user_group: String,
     /// USER or GROUP; default USER.
@@ -163,8 +165,8 @@ pub struct AssignModelInfo {
     pub assign_dimension: Option<AssignDimension>,
     /// Pairing strategy.
     pub priority_strategy: Option<PriorityStrategy>,
-    /// Users per desktop for the DESKTOP_ASSIGN_FIXED_USER strategy. The misspelt name is the wire
-    /// name.
+    /// Users per desktop for the DESKTOP_ASSIGN_FIXED_USER strategy. The misspelt name is the
+    /// wire name.
     #[schema(default = 1, minimum = 0, maximum = 100)]
     pub desktop_assigin_user_num: Option<i64>,
     /// Desktops per user for the USER_NO_DESKTOP and USER_FIXED_DESKTOP_NUM strategies. The
@@ -222,7 +224,8 @@ pub struct DetachInstancesUserInfo {
     pub user_name: String,
     /// Domain of the user; empty means the primary domain.
     pub domain: Option<String>,
-    /// Privilege group on the desktop: sudo or default (Linux), administrators or users (Windows).
+    /// Privilege group on the desktop: sudo or default (Linux), administrators or users
+    /// (Windows).
     #[schema(min_length = 1, max_length = 255)]
     pub user_group: Option<String>,
     /// USER or GROUP; default USER.
@@ -289,11 +292,12 @@ pub struct SimpleDesktopInfo {
     /// User name; the group name when type is GROUP.
     #[schema(nullable = false)]
     pub user_name: Option<String>,
-    /// Users or groups the desktop is (to be) assigned to. In a request only multi-user desktops
-    /// may list more than one; it takes precedence over user_name and user_group.
+    /// Users or groups the desktop is (to be) assigned to. In a request only multi-user
+    /// desktops may list more than one; it takes precedence over user_name and user_group.
     #[schema(nullable = false)]
     pub attach_user_infos: Option<Vec<AttachInstancesUserInfoOut>>,
-    /// Privilege group on the desktop: sudo or default (Linux), administrators or users (Windows).
+    /// Privilege group on the desktop: sudo or default (Linux), administrators or users
+    /// (Windows).
     #[schema(nullable = false)]
     pub user_group: Option<String>,
     /// Security identifier.
@@ -329,9 +333,9 @@ pub struct SimpleDesktopInfo {
     /// Status.
     #[schema(nullable = false)]
     pub status: Option<String>,
-    /// Task in progress on the desktop (for example scheduling, spawning, rebooting, rebuilding,
-    /// powering-off, powering-on, deleting, deleteFailed, updating, desktopNetworkChanging); empty
-    /// when idle.
+    /// Task in progress on the desktop (for example scheduling, spawning, rebooting,
+    /// rebuilding, powering-off, powering-on, deleting, deleteFailed, updating,
+    /// desktopNetworkChanging); empty when idle.
     #[schema(nullable = false)]
     pub task_status: Option<String>,
     /// Availability zone.
@@ -361,7 +365,8 @@ pub struct AttachInstancesUserInfoOut {
     /// Domain of the user; empty means the primary domain.
     #[schema(nullable = false)]
     pub domain: Option<String>,
-    /// Privilege group on the desktop: sudo or default (Linux), administrators or users (Windows).
+    /// Privilege group on the desktop: sudo or default (Linux), administrators or users
+    /// (Windows).
     #[schema(nullable = false)]
     pub user_group: Option<String>,
     /// USER or GROUP; default USER.
@@ -454,7 +459,8 @@ pub struct DesktopDetailInfo {
     /// DEDICATED, POOLED or SHARED.
     #[schema(nullable = false)]
     pub desktop_type: Option<String>,
-    /// String map with image_name, os_type, os_bit, desktop_os_version, metering.* and the like.
+    /// String map with image_name, os_type, os_bit, desktop_os_version, metering.* and the
+    /// like.
     #[schema(nullable = false)]
     pub metadata: Option<BTreeMap<String, String>>,
     /// Flavor of the desktop.
@@ -463,9 +469,9 @@ pub struct DesktopDetailInfo {
     /// ACTIVE, SHUTOFF, ERROR or HIBERNATED.
     #[schema(nullable = false)]
     pub status: Option<String>,
-    /// Task in progress on the desktop (for example scheduling, spawning, rebooting, rebuilding,
-    /// powering-off, powering-on, deleting, deleteFailed, updating, desktopNetworkChanging); empty
-    /// when idle.
+    /// Task in progress on the desktop (for example scheduling, spawning, rebooting,
+    /// rebuilding, powering-off, powering-on, deleting, deleteFailed, updating,
+    /// desktopNetworkChanging); empty when idle.
     #[schema(nullable = false)]
     pub task_status: Option<String>,
     /// Domain join state: 1 joined, 2 left, 3 not reported.
@@ -486,8 +492,8 @@ pub struct DesktopDetailInfo {
     /// User name; the group name when type is GROUP.
     #[schema(nullable = false)]
     pub user_name: Option<String>,
-    /// Users or groups the desktop is (to be) assigned to. In a request only multi-user desktops
-    /// may list more than one; it takes precedence over user_name and user_group.
+    /// Users or groups the desktop is (to be) assigned to. In a request only multi-user
+    /// desktops may list more than one; it takes precedence over user_name and user_group.
     #[schema(nullable = false)]
     pub attach_user_infos: Option<Vec<AttachInstancesUserInfoOut>>,
     /// Product ID.
@@ -502,7 +508,8 @@ pub struct DesktopDetailInfo {
     /// Data disks.
     #[schema(nullable = false)]
     pub data_volumes: Option<Vec<VolumeDetail>>,
-    /// Privilege group on the desktop: sudo or default (Linux), administrators or users (Windows).
+    /// Privilege group on the desktop: sudo or default (Linux), administrators or users
+    /// (Windows).
     #[schema(nullable = false)]
     pub user_group: Option<String>,
     /// Availability zone.
@@ -936,8 +943,8 @@ pub struct ListDesktopsDetailQuery {
     /// User ID; the group ID when type is GROUP.
     #[schema(nullable = false)]
     pub user_id: Option<String>,
-    /// User names, comma separated or repeated. Accept both one comma separated value and repeated
-    /// parameters.
+    /// User names, comma separated or repeated. Accept both one comma separated value and
+    /// repeated parameters.
     #[schema(max_items = 100, max_length = 36, nullable = false)]
     pub user_names: Option<Vec<String>>,
     /// Sort key; used with sort_type.
@@ -959,7 +966,8 @@ pub struct ListDesktopsDetailQuery {
     /// Index of the first record, from 0.
     #[schema(minimum = 0, nullable = false)]
     pub offset: Option<i64>,
-    /// Page size. The text says 0 to 500 with default 500, the schema says 1000; see semantics.md.
+    /// Page size. The text says 0 to 500 with default 500, the schema says 1000; see
+    /// semantics.md.
     #[serde(default = "crate::defaults::five_hundred")]
     #[schema(default = 500, minimum = 0, maximum = 1000)]
     pub limit: i64,

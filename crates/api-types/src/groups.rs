@@ -186,8 +186,8 @@ pub struct ListUsersOfGroupQuery {
     /// Fuzzy match on the user name.
     #[schema(max_length = 255, nullable = false)]
     pub user_name: Option<String>,
-    /// User names, comma separated or repeated. Accept both one comma separated value and repeated
-    /// parameters.
+    /// User names, comma separated or repeated. Accept both one comma separated value and
+    /// repeated parameters.
     #[schema(nullable = false)]
     pub user_names: Option<Vec<String>>,
     /// Fuzzy match on the description.

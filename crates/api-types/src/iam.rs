@@ -38,7 +38,9 @@ amended! {
         /// The domain.
         pub domain: Option<UserDomain>,
     }
-    with [one_of_members(&[&[("name", "string"), ("domain", "object")], &[("id", "string")]])]
+    with [
+        one_of_members(&[&[("name", "string"), ("domain", "object")], &[("id", "string")]]),
+    ]
 }
 
 /// Carries the user of a password login.
@@ -283,7 +285,9 @@ amended! {
         #[schema(nullable = false)]
         pub links: Option<KeystoneLinks>,
     }
-    with [constant("is_domain", false)]
+    with [
+        constant("is_domain", false),
+    ]
 }
 
 /// Answer of `KeystoneListProjects`.

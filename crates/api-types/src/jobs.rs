@@ -80,7 +80,9 @@ amended! {
         #[schema(min_items = 1, max_items = 50, min_length = 1, max_length = 128)]
         pub items: Vec<String>,
     }
-    with [unique_items("items")]
+    with [
+        unique_items("items"),
+    ]
 }
 
 /// Query parameters of `ListJobs`.

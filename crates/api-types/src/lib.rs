@@ -26,6 +26,7 @@ pub mod errors;
 pub mod groups;
 pub mod iam;
 pub mod jobs;
+pub mod native;
 pub mod profiles;
 pub mod rules;
 pub mod secret;

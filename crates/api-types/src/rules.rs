@@ -22,8 +22,8 @@ pub enum RuleScope {
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProductRule {
-    /// Which field the rule mainly identifies by. Seen: publisher, product, process (Terraform
-    /// provider), productName (official example).
+    /// Which field the rule mainly identifies by. Seen: publisher, product, process
+    /// (Terraform provider), productName (official example).
     #[schema(max_length = 128)]
     pub identify_condition: Option<String>,
     /// Signing publisher.
@@ -41,8 +41,8 @@ pub struct ProductRule {
     /// Version.
     #[schema(max_length = 128, pattern = r"^(?! +$)[\S ]{0,128}$")]
     pub version: Option<String>,
-    /// Product version. Pattern copied from the official definition, A-z typo and missing anchor
-    /// included; see semantics.md.
+    /// Product version. Pattern copied from the official definition, A-z typo and missing
+    /// anchor included; see semantics.md.
     #[schema(max_length = 128, pattern = "^[A-Za-z0-9._-]{0,128}$")]
     pub product_version: Option<String>,
 }
@@ -146,7 +146,9 @@ amended! {
         #[schema(min_items = 1, max_items = 50, min_length = 1, max_length = 128)]
         pub items: Vec<String>,
     }
-    with [unique_items("items")]
+    with [
+        unique_items("items"),
+    ]
 }
 
 /// Body of `SetRuleRestriction`.

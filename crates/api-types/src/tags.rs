@@ -27,8 +27,8 @@ pub struct DesktopTagsInfo {
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Tag {
-    /// Tag key: letters of any language, digits, spaces and _ . : = + - @ ; no leading or trailing
-    /// space, must not start with _sys_.
+    /// Tag key: letters of any language, digits, spaces and _ . : = + - @ ; no leading or
+    /// trailing space, must not start with _sys_.
     #[schema(max_length = 128)]
     pub key: String,
     /// Tag value: letters of any language, digits, spaces and _ . : = + - @ ; no leading or
@@ -144,8 +144,8 @@ pub struct Tags {
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TagOut {
-    /// Tag key: letters of any language, digits, spaces and _ . : = + - @ ; no leading or trailing
-    /// space, must not start with _sys_.
+    /// Tag key: letters of any language, digits, spaces and _ . : = + - @ ; no leading or
+    /// trailing space, must not start with _sys_.
     #[schema(nullable = false)]
     pub key: Option<String>,
     /// Tag value: letters of any language, digits, spaces and _ . : = + - @ ; no leading or

@@ -30,12 +30,13 @@ pub struct CreateUserRequest {
     /// Mail address.
     #[schema(max_length = 64)]
     pub user_email: Option<String>,
-    /// Account expiry as yyyy-MM-ddTHH:mm:ssZ or yyyy-MM-ddTHH:mm:ss.SSSZ; 0 or absent means never.
+    /// Account expiry as yyyy-MM-ddTHH:mm:ssZ or yyyy-MM-ddTHH:mm:ss.SSSZ; 0 or absent means
+    /// never.
     #[schema(max_length = 55)]
     pub account_expires: Option<String>,
-    /// USER_ACTIVATE (default): the person activates the account from a mail or SMS, so user_email
-    /// or user_phone is needed. ADMIN_ACTIVATE: without AD an initial password is needed; with AD
-    /// only the AD user name.
+    /// USER_ACTIVATE (default): the person activates the account from a mail or SMS, so
+    /// user_email or user_phone is needed. ADMIN_ACTIVATE: without AD an initial password is
+    /// needed; with AD only the AD user name.
     pub active_type: Option<ActiveType>,
     /// Phone number.
     #[schema(max_length = 20)]
@@ -325,8 +326,8 @@ pub struct ListUsersQuery {
     /// User name filter.
     #[schema(max_length = 255, nullable = false)]
     pub user_name: Option<String>,
-    /// User names, comma separated or repeated. Accept both one comma separated value and repeated
-    /// parameters.
+    /// User names, comma separated or repeated. Accept both one comma separated value and
+    /// repeated parameters.
     #[schema(nullable = false)]
     pub user_names: Option<Vec<String>>,
     /// Page size as text; absent means everything.

@@ -42,7 +42,9 @@ amended! {
         /// Delete every sub-job in this end state: SUCCESS or FAILED. Give this or job_ids.
         pub delete_by_status: Option<SubJobEndStatus>,
     }
-    with [one_of_members(&[&[("job_ids", "array")], &[("delete_by_status", "string")]])]
+    with [
+        one_of_members(&[&[("job_ids", "array")], &[("delete_by_status", "string")]]),
+    ]
 }
 
 /// Answer of `ShowJob`.

@@ -287,7 +287,7 @@ impl<'a> Facts<'a> {
             return;
         };
         if object.contains_key("if") {
-            let condition = json!({"if": object["if"], "then": object["then"]});
+            let condition = json!({"if": object.get("if"), "then": object.get("then")});
             push(into, "conditions", condition);
         }
         for (keyword, value) in object {
@@ -453,7 +453,6 @@ impl Comparison {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the sizes belong in the test log")]
 fn every_schema_and_query_parameter_is_the_contracts() {
     let contract = contract();
     let mut comparison = Comparison::new();
@@ -539,6 +538,14 @@ fn every_schema_and_query_parameter_is_the_contracts() {
     comparison.finish();
 }
 
+#[test]
+fn every_schema_compiles_with_what_it_refers_to() {
+    for (name, generated) in components().into_iter().chain(queries()) {
+        let is_null_refused = !generated.validator().is_valid(&Value::Null);
+        assert!(is_null_refused, "{name} refuses null");
+    }
+}
+
 /// The examples of the contract, each with the name of its schema.
 fn examples(contract: &Value) -> Vec<(String, Value)> {
     fn collect(media: &Value, found: &mut Vec<(String, Value)>) {
@@ -607,4 +614,185 @@ fn every_example_of_a_member_validates() {
         }
     }
     assert!(checked >= 12, "only {checked} examples");
+}
+
+/// Every place of a schema where a keyword that binds stands, as JSON pointers.
+fn binding_keywords(value: &Value, at: String, found: &mut Vec<String>) {
+    const BINDING: &[&str] = &[
+        "type",
+        "required",
+        "enum",
+        "const",
+        "pattern",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "minimum",
+        "maximum",
+        "uniqueItems",
+        "default",
+        "format",
+        "items",
+        "if",
+        "then",
+        "anyOf",
+        "$ref",
+        "additionalProperties",
+    ];
+    match value {
+        Value::Object(object) => {
+            for (key, inner) in object {
+                let place = format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
+                if key == "properties" {
+                    let members = inner.as_object().expect("properties");
+                    for (name, member) in members {
+                        let name = name.replace('~', "~0").replace('/', "~1");
+                        binding_keywords(member, format!("{place}/{name}"), found);
+                    }
+                    continue;
+                }
+                if BINDING.contains(&key.as_str()) {
+                    found.push(place.clone());
+                }
+                if !matches!(key.as_str(), "default" | "example" | "examples" | "enum")
+                    && !key.starts_with("x-")
+                {
+                    binding_keywords(inner, place, found);
+                }
+            }
+        }
+        Value::Array(values) => {
+            for (index, inner) in values.iter().enumerate() {
+                binding_keywords(inner, format!("{at}/{index}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_comparison_notices_a_keyword_taken_away_anywhere() {
+    let contract = contract();
+    let schemas = contract["components"]["schemas"].as_object().unwrap();
+    let objects: BTreeSet<String> = schemas
+        .iter()
+        .filter(|(_, schema)| schema.get("properties").is_some())
+        .map(|(name, _)| name.clone())
+        .collect();
+    let (mut taken, mut implied) = (0, Vec::new());
+    for (name, schema) in schemas {
+        let facts = Facts::of(&contract, &objects, schema).facts;
+        let mut places = Vec::new();
+        binding_keywords(schema, String::new(), &mut places);
+        for place in places {
+            let mut changed = schema.clone();
+            let (parent, keyword) = place.rsplit_once('/').unwrap();
+            let parent = changed
+                .pointer_mut(parent)
+                .unwrap()
+                .as_object_mut()
+                .unwrap();
+            let value = parent.remove(keyword).unwrap();
+            taken += 1;
+            if Facts::of(&contract, &objects, &changed).facts == facts {
+                implied.push((name, place, value));
+            }
+        }
+    }
+    // What may go unnoticed: a bound of zero, and bounds of text that an enum implies.
+    for (name, place, value) in &implied {
+        let keyword = place.rsplit('/').next().unwrap();
+        let beside_enum = {
+            let parent = schemas[name.as_str()]
+                .pointer(place.rsplit_once('/').unwrap().0)
+                .unwrap();
+            parent.get("enum").is_some() || parent.get("anyOf").is_some()
+        };
+        assert!(
+            *value == json!(0) || (beside_enum && matches!(keyword, "minLength" | "maxLength")),
+            "{name}{place} {value} can be taken away unnoticed"
+        );
+    }
+    assert!(taken > 1000, "only {taken} keywords");
+}
+
+#[test]
+fn conditions_between_members_are_in_the_schema() {
+    let accepts = |name: &str, value: Value| components()[name].validator().is_valid(&value);
+    let ids = json!(["a", "b"]);
+    for (name, value, expected) in [
+        ("FileStoreLink", json!({"store_type": "OBS"}), false),
+        (
+            "FileStoreLink",
+            json!({"store_type": "OBS", "bucket_store": null, "file_link": "http://x"}),
+            false,
+        ),
+        (
+            "FileStoreLink",
+            json!({"store_type": "LINK", "bucket_store": null, "file_link": "http://x"}),
+            true,
+        ),
+        (
+            "BatchAutoInstallAppsReq",
+            json!({"app_ids": ids, "assign_scope": "ASSIGN_USER", "users": null}),
+            false,
+        ),
+        (
+            "BatchAutoInstallAppsReq",
+            json!({"app_ids": ids, "assign_scope": "ALL_USER", "users": null}),
+            true,
+        ),
+        (
+            "BatchAutoInstallAppsReq",
+            json!({"app_ids": ["a", "a"], "assign_scope": "ALL_USER"}),
+            false,
+        ),
+        ("DeleteSubJobsReq", json!({}), false),
+        (
+            "DeleteSubJobsReq",
+            json!({"job_ids": null, "delete_by_status": "FAILED"}),
+            true,
+        ),
+        (
+            "SetRuleRestrictionReq",
+            json!({"app_restrict_rule_switch": true, "app_control_mode": 1}),
+            false,
+        ),
+        (
+            "SetRuleRestrictionReq",
+            json!({"app_restrict_rule_switch": true, "app_control_mode": null}),
+            true,
+        ),
+        ("CreateUserRequest", json!({"user_name": "ada!"}), false),
+        ("CreateUserRequest", json!({"user_name": "ada.l"}), true),
+        ("ProductRule", json!({"product_version": ""}), true),
+        ("ProductRule", json!({"product_version": "1 0"}), false),
+    ] {
+        assert_eq!(accepts(name, value.clone()), expected, "{name} {value}");
+    }
+}
+
+#[test]
+fn a_category_given_as_a_number_becomes_text() {
+    let request: apps::UpdateAppReq = serde_json::from_value(json!({"catalog_id": 7})).unwrap();
+    assert_eq!(request.catalog_id.as_deref(), Some("7"));
+    let request: apps::UpdateAppReq = serde_json::from_value(json!({"catalog_id": null})).unwrap();
+    assert_eq!(request.catalog_id, None);
+    let validator = components()["UpdateAppReq"].validator();
+    assert!(validator.is_valid(&json!({"catalog_id": 7})));
+    assert!(!validator.is_valid(&json!({"catalog_id": true})));
+    assert_eq!(
+        serde_json::to_value(apps::UpdateAppReq { ..request }).unwrap(),
+        json!({}),
+        "members without a value are left out"
+    );
+}
+
+#[test]
+fn a_desktop_without_a_task_shows_a_null_process() {
+    let desktop = serde_json::to_value(agents::AgentsCondition::default()).unwrap();
+    assert_eq!(desktop, json!({"process": null}));
+    let desktop = serde_json::to_value(desktops::DesktopDetailInfo::default()).unwrap();
+    assert_eq!(desktop, json!({"process": null}));
 }

@@ -1,0 +1,98 @@
+//! Desktops as the fleet knows them: registered by hand or by enrollment.
+
+use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
+use utoipa::ToSchema;
+
+use crate::apps::OsTypeEnum;
+use crate::authorizations::AccountInfo;
+use crate::time::WireTime;
+
+/// Body of registering a desktop, before or without its agent.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RegisterDesktopReq {
+    /// Name, unique in the project without regard to case.
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$"
+    )]
+    pub name: String,
+    /// Operating system.
+    pub os_type: OsTypeEnum,
+    /// Users to attach. Absent or null: none.
+    #[schema(max_items = 500)]
+    pub users: Option<Vec<AccountInfo>>,
+    /// False for a desktop that is recomposed at log-off; installs skip it.
+    #[schema(default = true)]
+    pub persistent: Option<bool>,
+}
+
+/// Desktop with its users and its agent.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RegisteredDesktop {
+    /// Desktop ID.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Operating system.
+    pub os_type: OsTypeEnum,
+    /// Whether what is installed stays.
+    pub persistent: bool,
+    /// Attached users.
+    pub users: Vec<AccountInfo>,
+    /// The live agent, where there is one.
+    #[schema(nullable = false)]
+    pub agent: Option<DesktopAgent>,
+    /// When it was registered.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: WireTime,
+}
+
+/// Agent of a desktop.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DesktopAgent {
+    /// Version.
+    pub version: String,
+    /// Whether its channel is open.
+    pub connected: bool,
+    /// When it enrolled.
+    #[schema(value_type = String, format = DateTime)]
+    pub enrolled_at: WireTime,
+    /// Last sign of life.
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    pub last_seen_at: Option<WireTime>,
+    /// The folder that plays the desktop, where one does.
+    #[schema(nullable = false)]
+    pub sandbox_root: Option<String>,
+}
+
+/// Answer of listing desktops.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListRegisteredDesktopsResponse {
+    /// Number of matching records, regardless of paging.
+    #[schema(minimum = 0)]
+    pub count: i64,
+    /// This page, newest first.
+    pub items: Vec<RegisteredDesktop>,
+}
+
+/// Query parameters of listing desktops.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListRegisteredDesktopsQuery {
+    /// Records to skip.
+    #[serde(default)]
+    #[schema(default = 0, minimum = 0)]
+    pub offset: i64,
+    /// Largest number of records to answer.
+    #[serde(default = "crate::defaults::page_limit")]
+    #[schema(default = 10, minimum = 1, maximum = 100)]
+    pub limit: i64,
+    /// Text the name contains, without regard to case.
+    #[schema(max_length = 64, nullable = false)]
+    pub name: Option<String>,
+}

@@ -1,0 +1,15 @@
+//! Shapes of our own routes, `/api/v1/{project_id}/...`: what the contract lacks.
+//!
+//! They follow the style of the contract: snake_case, lists answer `count` and `items`, an optional
+//! request member is nullable and null equals absent, an answer member without a value is left out.
+//! Times are RFC 3339 in UTC with milliseconds and `Z`.
+
+pub mod attempts;
+pub mod deployments;
+pub mod desktops;
+pub mod detection;
+pub mod enrollment_tokens;
+pub mod iam;
+pub mod packages;
+pub mod projects;
+pub mod revisions;

@@ -1,0 +1,49 @@
+//! Packages uploaded through our own route.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::apps::BucketStore;
+
+/// What an uploaded file is, judged by its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PackageKind {
+    /// Debian package.
+    Deb,
+    /// RPM package.
+    Rpm,
+    /// Windows Installer package.
+    Msi,
+    /// Windows app package.
+    Msix,
+    /// Windows program.
+    Exe,
+    /// ZIP archive.
+    Zip,
+    /// Tar archive, compressed or not.
+    Tar,
+    /// 7z archive.
+    SevenZip,
+    /// RAR archive.
+    Rar,
+    /// Script.
+    Script,
+    /// Anything else.
+    Other,
+}
+
+/// Answer of a package upload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PackageUploadResponse {
+    /// What `app_file_store.bucket_store` of an application takes.
+    pub bucket_store: BucketStore,
+    /// Lower-case hex SHA-256 of the bytes received.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    pub sha256: String,
+    /// Number of bytes received.
+    #[schema(minimum = 0)]
+    pub size_bytes: i64,
+    /// What the file is.
+    pub kind: PackageKind,
+}

@@ -1,0 +1,121 @@
+//! Revisions of an application: its installable content, which never changes.
+
+use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
+use utoipa::ToSchema;
+
+use crate::apps::FileStoreLink;
+use crate::native::detection::DetectionRule;
+use crate::native::packages::PackageKind;
+use crate::time::WireTime;
+
+/// Whether a package may be handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PackageState {
+    /// Not looked at yet.
+    Pending,
+    /// Looked at and recorded.
+    Ready,
+    /// Not what it should be.
+    Refused,
+}
+
+/// Where a detection rule comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DetectionOrigin {
+    /// From the package.
+    Derived,
+    /// By hand.
+    Written,
+}
+
+/// Package of a revision.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RevisionPackage {
+    /// Where it is.
+    pub app_file_store: FileStoreLink,
+    /// Whether it may be handed out.
+    pub state: PackageState,
+    /// Lower-case hex SHA-256, once known.
+    #[schema(nullable = false)]
+    pub sha256: Option<String>,
+    /// Size in bytes, once known.
+    #[schema(minimum = 0, nullable = false)]
+    pub size_bytes: Option<i64>,
+    /// What the file is, once known.
+    #[schema(nullable = false)]
+    pub kind: Option<PackageKind>,
+    /// Desktop whose download fixed the digest of a link given without one.
+    #[schema(nullable = false)]
+    pub pinned_by_desktop_id: Option<String>,
+}
+
+/// Version, package, commands and detection rule, taken together.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AppRevision {
+    /// Revision ID.
+    pub id: String,
+    /// Application ID.
+    pub app_id: String,
+    /// 1 for the first.
+    #[schema(minimum = 1)]
+    pub number: i64,
+    /// Whether new jobs get this one.
+    pub newest: bool,
+    /// Version.
+    pub version: String,
+    /// The package.
+    pub package: RevisionPackage,
+    /// Install command.
+    #[schema(nullable = false)]
+    pub install_command: Option<String>,
+    /// Uninstall command.
+    #[schema(nullable = false)]
+    pub uninstall_command: Option<String>,
+    /// How a desktop tells that it is there.
+    #[schema(nullable = false)]
+    pub detection_rule: Option<DetectionRule>,
+    /// Where the rule comes from; left out without one.
+    #[schema(nullable = false)]
+    pub detection_origin: Option<DetectionOrigin>,
+    /// Exit codes that count as success.
+    pub success_exit_codes: Vec<i64>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: WireTime,
+}
+
+/// Body of setting the detection rule of an application, which makes a new revision.
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SetDetectionRuleReq {
+    /// The rule. Absent or null: derive it from the package again.
+    pub rule: Option<DetectionRule>,
+}
+
+/// Answer of listing the revisions of an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListAppRevisionsResponse {
+    /// Number of matching records, regardless of paging.
+    #[schema(minimum = 0)]
+    pub count: i64,
+    /// This page, newest first.
+    pub items: Vec<AppRevision>,
+}
+
+/// Query parameters of listing the revisions of an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListAppRevisionsQuery {
+    /// Records to skip.
+    #[serde(default)]
+    #[schema(default = 0, minimum = 0)]
+    pub offset: i64,
+    /// Largest number of records to answer.
+    #[serde(default = "crate::defaults::page_limit")]
+    #[schema(default = 10, minimum = 1, maximum = 100)]
+    pub limit: i64,
+}
