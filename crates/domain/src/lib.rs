@@ -11,6 +11,7 @@ pub mod app;
 pub mod iam;
 pub mod install;
 pub mod job;
+pub mod fleet;
 pub mod text;
 pub mod time;
 

@@ -36,6 +36,8 @@ macro_rules! words {
     )+};
 }
 
+pub(crate) use words;
+
 words! {
     /// Who is authorized to an app.
     AssignType {

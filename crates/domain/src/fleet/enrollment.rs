@@ -1,0 +1,124 @@
+//! Whether a token lets an agent in.
+
+use crate::time::Millis;
+
+/// Why an agent may not enroll. [`EnrollmentRefusal::code`] is what `agent_protocol::EnrollRefusal` carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EnrollmentRefusal {
+    /// No such token, or a wrong secret: one answer for both.
+    #[error("the enrollment token is not known here: ask an administrator for a new one")]
+    TokenUnknown,
+    /// Revoked by an administrator.
+    #[error("the enrollment token was revoked: ask an administrator for a new one")]
+    TokenRevoked,
+    /// Its time is over.
+    #[error("the enrollment token has expired: ask an administrator for a new one")]
+    TokenExpired,
+    /// Every use is taken.
+    #[error("the enrollment token has no use left: ask an administrator for a new one")]
+    TokenUsedUp,
+    /// No name of a desktop, or of a user.
+    #[error("the name cannot be a desktop's or a user's: see --name and --user")]
+    NameInvalid,
+    /// A live agent stands for that desktop.
+    #[error(
+        "a desktop of this name has a live agent: choose another --name, or use a token that may re-enroll"
+    )]
+    NameTaken,
+    /// The token may not attach a user.
+    #[error("this enrollment token may not attach a user: leave --user out, or use one that may")]
+    MayNotAttach,
+}
+
+impl EnrollmentRefusal {
+    /// The stable code on the wire.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::TokenUnknown => "token_unknown",
+            Self::TokenRevoked => "token_revoked",
+            Self::TokenExpired => "token_expired",
+            Self::TokenUsedUp => "token_used_up",
+            Self::NameInvalid => "name_invalid",
+            Self::NameTaken => "name_taken",
+            Self::MayNotAttach => "may_not_attach",
+        }
+    }
+}
+
+/// What the decision about a token needs to know of its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenFacts {
+    /// Uses allowed; `None`: any number.
+    pub max_uses: Option<i64>,
+    /// Uses taken.
+    pub uses: i64,
+    /// First instant at which it is no longer valid; `None`: never.
+    pub expires_at: Option<Millis>,
+    /// When it was revoked.
+    pub revoked_at: Option<Millis>,
+}
+
+/// Whether a token lets one more agent in.
+///
+/// # Errors
+/// The reason, the most final first.
+pub fn decide_token(token: &TokenFacts, now: Millis) -> Result<(), EnrollmentRefusal> {
+    if token.revoked_at.is_some() {
+        return Err(EnrollmentRefusal::TokenRevoked);
+    }
+    if token.expires_at.is_some_and(|end| now >= end) {
+        return Err(EnrollmentRefusal::TokenExpired);
+    }
+    if token.max_uses.is_some_and(|max| token.uses >= max) {
+        return Err(EnrollmentRefusal::TokenUsedUp);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = Millis::new(1_000);
+
+    fn token() -> TokenFacts {
+        TokenFacts {
+            max_uses: Some(2),
+            uses: 1,
+            expires_at: Some(Millis::new(1_001)),
+            revoked_at: None,
+        }
+    }
+
+    #[test]
+    fn a_token_is_valid_until_its_last_use_and_its_last_millisecond() {
+        assert_eq!(decide_token(&token(), NOW), Ok(()));
+        assert_eq!(
+            decide_token(&TokenFacts { uses: 2, ..token() }, NOW),
+            Err(EnrollmentRefusal::TokenUsedUp)
+        );
+        assert_eq!(
+            decide_token(&token(), Millis::new(1_001)),
+            Err(EnrollmentRefusal::TokenExpired)
+        );
+        let revoked = TokenFacts {
+            revoked_at: Some(NOW),
+            ..token()
+        };
+        assert_eq!(
+            decide_token(&revoked, Millis::new(2_000)),
+            Err(EnrollmentRefusal::TokenRevoked)
+        );
+    }
+
+    #[test]
+    fn a_token_without_limits_never_ends() {
+        let endless = TokenFacts {
+            max_uses: None,
+            uses: i64::MAX,
+            expires_at: None,
+            revoked_at: None,
+        };
+        assert_eq!(decide_token(&endless, Millis::new(i64::MAX)), Ok(()));
+    }
+}

@@ -1,0 +1,17 @@
+//! The fleet's rules: names, tags, who may enroll, what a directory user carries, app control, features.
+
+pub mod app_control;
+pub mod enrollment;
+pub mod feature;
+pub mod name;
+pub mod tag;
+pub mod user;
+pub mod work;
+
+pub use app_control::{AppRuleBody, AppRuleError, PathRule, ProductRule, Restriction, RuleScope};
+pub use enrollment::{EnrollmentRefusal, TokenFacts, decide_token};
+pub use feature::{FEATURES_MAX, Feature, is_feature_name};
+pub use name::{DesktopName, DesktopNameError, LocalUserName, LocalUserNameError};
+pub use tag::{TAGS_PER_DESKTOP_MAX, TagError, check_tag_key, check_tag_value};
+pub use user::{ActiveType, DesktopType, UserProfile};
+pub use work::{SubJobStatus, fold_sub_jobs};
