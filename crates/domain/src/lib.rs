@@ -8,10 +8,10 @@ pub mod words;
 
 pub mod account;
 pub mod app;
+pub mod fleet;
 pub mod iam;
 pub mod install;
 pub mod job;
-pub mod fleet;
 pub mod text;
 pub mod time;
 

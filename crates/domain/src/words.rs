@@ -36,8 +36,6 @@ macro_rules! words {
     )+};
 }
 
-pub(crate) use words;
-
 words! {
     /// Who is authorized to an app.
     AssignType {

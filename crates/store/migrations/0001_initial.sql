@@ -79,7 +79,13 @@ CREATE TABLE directory_user (
   platform_type TEXT NOT NULL,
   -- objectSid or entryUUID of a synchronised user.
   external_id TEXT,
-  -- The remaining members of the contract's user (mail, phone, flags ...), JSON.
+  description TEXT NOT NULL DEFAULT '',
+  description_folded TEXT NOT NULL DEFAULT '',
+  active_type TEXT NOT NULL,
+  enterprise_project_id TEXT,
+  -- PHC string (argon2id) of the password an administrator set.
+  password_hash TEXT,
+  -- The remaining members of the contract's user (domain::fleet::UserProfile), JSON.
   profile TEXT NOT NULL DEFAULT '{}',
   disabled BIGINT NOT NULL DEFAULT 0,
   created_at BIGINT NOT NULL,
@@ -126,6 +132,8 @@ CREATE TABLE desktop (
   name TEXT NOT NULL,
   name_folded TEXT NOT NULL,
   os_type TEXT NOT NULL,
+  -- DEDICATED (one user) or SHARED.
+  desktop_type TEXT NOT NULL,
   -- 0: recomposed at log-off, so installs skip it.
   persistent BIGINT NOT NULL DEFAULT 1,
   ip_address TEXT,
@@ -142,6 +150,8 @@ CREATE INDEX desktop_project ON desktop (project_id, id);
 CREATE TABLE desktop_user (
   desktop_id BIGINT NOT NULL REFERENCES desktop (id) ON DELETE CASCADE,
   user_id BIGINT NOT NULL REFERENCES directory_user (id) ON DELETE CASCADE,
+  -- Privilege group on the desktop (sudo, default, administrators or users), where one was named.
+  user_group TEXT,
   PRIMARY KEY (desktop_id, user_id)
 );
 CREATE INDEX desktop_user_user ON desktop_user (user_id, desktop_id);

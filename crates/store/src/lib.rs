@@ -10,18 +10,34 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+mod agent;
 mod db;
+mod desktop;
 mod dialect;
+mod enrollment;
 mod error;
+mod group;
 mod keys;
 mod migration;
 mod open;
+mod query;
+mod tag;
+mod user;
 
+pub use agent::{CertificateHolder, DesktopSeen, EpochRaise, NewAgent, NewCertificate};
 pub use db::{Db, Tx};
+pub use desktop::{
+    Desktop, DesktopFilter, DesktopOrder, DesktopUser, LeftUsers, NewDesktop, Persistence,
+};
 pub use dialect::Dialect;
+pub use enrollment::{Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken};
 pub use error::StoreError;
+pub use group::{Group, GroupFilter, NewGroup};
 pub use keys::{
     AccessKeyKey, AgentKey, AppKey, AttemptKey, DeploymentKey, DesktopKey, DomainKey,
     EnrollmentTokenKey, GroupKey, IamUserKey, JobKey, PackageKey, ProjectKey, RevisionKey, UserKey,
 };
 pub use open::{Store, StoreOptions};
+pub use query::{Listed, Page};
+pub use tag::{DesktopTag, ProjectTag, TagMatch, TagSearch};
+pub use user::{NewUser, User, UserChange, UserFilter};

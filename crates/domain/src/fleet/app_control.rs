@@ -3,8 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::words;
-
 words! {
     /// What a rule matches by.
     RuleScope {

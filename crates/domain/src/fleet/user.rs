@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::time::Millis;
-use crate::words::words;
 
 words! {
     /// Who activates an account.

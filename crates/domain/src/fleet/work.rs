@@ -1,7 +1,5 @@
 //! States of workspace jobs. Source: contract, section 10.
 
-use crate::words::words;
-
 words! {
     /// Where a sub-job stands, and by the same words a job.
     SubJobStatus {

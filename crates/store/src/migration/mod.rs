@@ -15,10 +15,16 @@ struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(Script {
-            name: "0001_initial",
-            sql: include_str!("../../migrations/0001_initial.sql"),
-        })]
+        vec![
+            Box::new(Script {
+                name: "0001_initial",
+                sql: include_str!("../../migrations/0001_initial.sql"),
+            }),
+            Box::new(Script {
+                name: "0002_fleet",
+                sql: include_str!("../../migrations/0002_fleet.sql"),
+            }),
+        ]
     }
 }
 

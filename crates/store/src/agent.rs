@@ -1,0 +1,306 @@
+//! Agents: who a certificate belongs to, channel epochs, signs of life.
+
+use outfitter_domain::{Millis, OsType};
+use outfitter_ids::{AgentId, DesktopId, ProjectId};
+use sea_orm::{FromQueryResult, Value};
+use uuid::Uuid;
+
+use crate::query::{in_keys, key_array, word};
+use crate::{AgentKey, Db, DesktopKey, ProjectKey, StoreError, Tx};
+
+/// An agent to store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAgent {
+    /// Public id.
+    pub id: AgentId,
+    /// Identity of the machine, opaque.
+    pub machine_id: String,
+    /// Version of the agent.
+    pub version: String,
+    /// `linux` or `windows`, as reported.
+    pub os: String,
+    /// `x86_64` and the like.
+    pub arch: String,
+    /// The folder that plays the desktop, where one does.
+    pub sandbox_root: Option<String>,
+    /// Its first certificate.
+    pub certificate: NewCertificate,
+}
+
+/// A certificate to store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewCertificate {
+    /// SHA-256 of the certificate (DER).
+    pub fingerprint: [u8; 32],
+    /// First instant of validity.
+    pub not_before: Millis,
+    /// Last instant of validity.
+    pub not_after: Millis,
+}
+
+/// Whose certificate it is, and whether it still stands. Expiry is judged by the caller, against its own clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateHolder {
+    /// The agent.
+    pub agent: AgentKey,
+    /// Its public id.
+    pub agent_id: AgentId,
+    /// The desktop it stands for.
+    pub desktop: DesktopKey,
+    /// Its public id.
+    pub desktop_id: DesktopId,
+    /// Its name.
+    pub desktop_name: String,
+    /// Its operating system.
+    pub os_type: OsType,
+    /// The desktop's project.
+    pub project: ProjectKey,
+    /// Its public id.
+    pub project_id: ProjectId,
+    /// Whether certificate or agent was revoked, the desktop deleted, or the project disabled.
+    pub revoked: bool,
+    /// Last instant of the certificate's validity.
+    pub not_after: Millis,
+    /// The desktop's present channel epoch.
+    pub channel_epoch: i64,
+    /// The folder that plays the desktop, where one does.
+    pub sandbox_root: Option<String>,
+}
+
+/// A desktop whose agent connects, and the epoch its certificate was looked up with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochRaise {
+    /// The desktop.
+    pub desktop: DesktopKey,
+    /// The epoch it must still have.
+    pub expected: i64,
+}
+
+/// A sign of life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesktopSeen {
+    /// The desktop.
+    pub desktop: DesktopKey,
+    /// When.
+    pub at: Millis,
+    /// Where from; `None` keeps what is stored.
+    pub ip_address: Option<String>,
+}
+
+#[derive(FromQueryResult)]
+struct HolderRow {
+    agent_id: i64,
+    agent_public_id: Uuid,
+    desktop_id: i64,
+    desktop_public_id: Uuid,
+    desktop_name: String,
+    os_type: String,
+    project_id: i64,
+    project_public_id: Uuid,
+    revoked: i64,
+    not_after: i64,
+    channel_epoch: i64,
+    sandbox_root: Option<String>,
+}
+
+#[derive(FromQueryResult)]
+struct EpochRow {
+    id: i64,
+    channel_epoch: i64,
+}
+
+impl Db<'_> {
+    /// Whose certificate has this fingerprint (SHA-256 of its DER form).
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn certificate_holder(
+        &self,
+        fingerprint: &[u8; 32],
+    ) -> Result<Option<CertificateHolder>, StoreError> {
+        let row: Option<HolderRow> = self
+            .one(
+                "look a certificate up",
+                "SELECT a.id AS agent_id, a.public_id AS agent_public_id, d.id AS desktop_id, \
+                 d.public_id AS desktop_public_id, d.name AS desktop_name, d.os_type, p.id AS project_id, \
+                 p.public_id AS project_public_id, c.not_after, d.channel_epoch, a.sandbox_root, \
+                 CAST(CASE WHEN c.revoked_at IS NULL AND a.revoked_at IS NULL AND d.deleted_at IS NULL \
+                 AND p.enabled = 1 THEN 0 ELSE 1 END AS BIGINT) AS revoked \
+                 FROM agent_certificate c JOIN agent a ON a.id = c.agent_id \
+                 JOIN desktop d ON d.id = a.desktop_id JOIN project p ON p.id = d.project_id \
+                 WHERE c.fingerprint = $1",
+                [fingerprint.to_vec().into()],
+            )
+            .await?;
+        row.map(|row| {
+            Ok(CertificateHolder {
+                agent: AgentKey::new(row.agent_id),
+                agent_id: AgentId::new(row.agent_public_id),
+                desktop: DesktopKey::new(row.desktop_id),
+                desktop_id: DesktopId::new(row.desktop_public_id),
+                os_type: word(
+                    "desktop",
+                    "os_type",
+                    row.desktop_id,
+                    &row.os_type,
+                    OsType::parse,
+                )?,
+                desktop_name: row.desktop_name,
+                project: ProjectKey::new(row.project_id),
+                project_id: ProjectId::new(row.project_public_id),
+                revoked: row.revoked != 0,
+                not_after: Millis::new(row.not_after),
+                channel_epoch: row.channel_epoch,
+                sandbox_root: row.sandbox_root,
+            })
+        })
+        .transpose()
+    }
+}
+
+impl Tx {
+    /// Stores an agent with its first certificate.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the desktop has a live agent.
+    pub(crate) async fn agent_insert(
+        &self,
+        desktop: DesktopKey,
+        agent: &NewAgent,
+        now: Millis,
+    ) -> Result<AgentKey, StoreError> {
+        let key = self
+            .insert(
+                "store an agent",
+                "INSERT INTO agent (public_id, desktop_id, machine_id, version, os, arch, sandbox_root, enrolled_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
+                [
+                    agent.id.uuid().into(),
+                    desktop.into(),
+                    agent.machine_id.as_str().into(),
+                    agent.version.as_str().into(),
+                    agent.os.as_str().into(),
+                    agent.arch.as_str().into(),
+                    agent.sandbox_root.clone().into(),
+                    now.get().into(),
+                ],
+            )
+            .await?;
+        let key = AgentKey::new(key);
+        self.certificate_insert(key, &agent.certificate).await?;
+        Ok(key)
+    }
+
+    /// Revokes the live agents of desktops, and every certificate of theirs. Open channels are the caller's to
+    /// close.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn agents_revoke(
+        &self,
+        desktops: &[DesktopKey],
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let keys: Value = key_array(desktops.iter().map(|key| key.get())).into();
+        let of_desktops = in_keys(self.dialect(), "desktop_id", "$1");
+        self.run(
+            "revoke the certificates of agents",
+            &format!(
+                "UPDATE agent_certificate SET revoked_at = $2 WHERE revoked_at IS NULL \
+                 AND agent_id IN (SELECT id FROM agent WHERE {of_desktops})"
+            ),
+            [keys.clone(), now.get().into()],
+        )
+        .await?;
+        self.run(
+            "revoke agents",
+            &format!("UPDATE agent SET revoked_at = $2 WHERE revoked_at IS NULL AND {of_desktops}"),
+            [keys, now.get().into()],
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Notes the version that an agent reports.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn agent_version_set(
+        &self,
+        agent: AgentKey,
+        version: &str,
+    ) -> Result<(), StoreError> {
+        self.run(
+            "note the version of an agent",
+            "UPDATE agent SET version = $2 WHERE id = $1 AND version <> $2",
+            [agent.into(), version.into()],
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Raises the channel epoch of desktops whose agents connect, each only where it is still the expected one
+    /// and the desktop still has a live agent. Answers the new epochs; a desktop that is missing lost against
+    /// another connect (or was deleted), and its connection must be closed.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn channel_epoch_raise(
+        &self,
+        raises: &[EpochRaise],
+        now: Millis,
+    ) -> Result<Vec<(DesktopKey, i64)>, StoreError> {
+        let rows: Vec<serde_json::Value> = raises
+            .iter()
+            .map(|raise| serde_json::json!({"d": raise.desktop.get(), "e": raise.expected}))
+            .collect();
+        let raised: Vec<EpochRow> = self
+            .db()
+            .all(
+                "raise channel epochs",
+                &format!(
+                    "UPDATE desktop SET channel_epoch = channel_epoch + 1, last_seen_at = $2 \
+                     FROM {} WHERE desktop.id = CAST(value ->> 'd' AS BIGINT) \
+                     AND channel_epoch = CAST(value ->> 'e' AS BIGINT) AND deleted_at IS NULL \
+                     AND EXISTS (SELECT 1 FROM agent WHERE agent.desktop_id = desktop.id AND agent.revoked_at IS NULL) \
+                     RETURNING desktop.id, channel_epoch",
+                    self.dialect().each("$1")
+                ),
+                [serde_json::Value::Array(rows).to_string().into(), now.get().into()],
+            )
+            .await?;
+        Ok(raised
+            .into_iter()
+            .map(|row| (DesktopKey::new(row.id), row.channel_epoch))
+            .collect())
+    }
+
+    /// Writes signs of life that were gathered in memory. An older one never replaces a newer one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn desktop_seen(&self, seen: &[DesktopSeen]) -> Result<(), StoreError> {
+        if seen.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<serde_json::Value> = seen
+            .iter()
+            .map(|sign| {
+                serde_json::json!({"d": sign.desktop.get(), "t": sign.at.get(), "ip": sign.ip_address})
+            })
+            .collect();
+        self.run(
+            "note signs of life",
+            &format!(
+                "UPDATE desktop SET last_seen_at = CAST(value ->> 't' AS BIGINT), \
+                 ip_address = COALESCE(value ->> 'ip', ip_address) \
+                 FROM {} WHERE desktop.id = CAST(value ->> 'd' AS BIGINT) AND deleted_at IS NULL \
+                 AND COALESCE(last_seen_at, 0) <= CAST(value ->> 't' AS BIGINT)",
+                self.dialect().each("$1")
+            ),
+            [serde_json::Value::Array(rows).to_string().into()],
+        )
+        .await
+        .map(drop)
+    }
+}

@@ -1,0 +1,411 @@
+//! Enrollment tokens, and letting an agent in with one.
+//!
+//! [`Tx::enrollment_claim`] decides and writes in one transaction: a refused claim changes nothing, an accepted
+//! one has counted its use. Repeating an accepted claim is refused (the name is taken then), so an agent that
+//! missed the answer needs a token that may re-enroll.
+
+use outfitter_domain::fleet::{
+    DesktopName, DesktopType, EnrollmentRefusal, LocalUserName, TokenFacts, decide_token,
+};
+use outfitter_domain::{Millis, OsType};
+use outfitter_ids::{AgentId, DesktopId, EnrollmentTokenId, ProjectId, UserId};
+use sea_orm::FromQueryResult;
+use uuid::Uuid;
+
+use crate::agent::{NewAgent, NewCertificate};
+use crate::desktop::{NewDesktop, Persistence};
+use crate::query::{Conditions, Page};
+use crate::{AgentKey, Db, DesktopKey, EnrollmentTokenKey, Listed, ProjectKey, StoreError, Tx};
+
+/// A token to store.
+#[derive(Clone)]
+pub struct NewEnrollmentToken {
+    /// Public id.
+    pub id: EnrollmentTokenId,
+    /// What it is for.
+    pub name: String,
+    /// SHA-256 of the secret.
+    pub secret_digest: [u8; 32],
+    /// Agents it lets in; `None`: any number.
+    pub max_uses: Option<i64>,
+    /// First instant at which it is no longer valid; `None`: never.
+    pub expires_at: Option<Millis>,
+    /// Whether it may attach a user to the desktop.
+    pub may_attach: bool,
+    /// Whether it may replace a live agent.
+    pub may_reenroll: bool,
+}
+
+/// A stored token, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrollmentTokenRecord {
+    /// Public id.
+    pub id: EnrollmentTokenId,
+    /// What it is for.
+    pub name: String,
+    /// Limits and uses.
+    pub facts: TokenFacts,
+    /// Whether it may attach a user to the desktop.
+    pub may_attach: bool,
+    /// Whether it may replace a live agent.
+    pub may_reenroll: bool,
+    /// When it was made.
+    pub created_at: Millis,
+}
+
+/// An agent that wants in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrollmentClaim {
+    /// The token's id.
+    pub token_id: EnrollmentTokenId,
+    /// SHA-256 of the token's secret.
+    pub secret_digest: [u8; 32],
+    /// Name of the desktop.
+    pub name: DesktopName,
+    /// Operating system the agent reports.
+    pub os_type: OsType,
+    /// LOCAL user to attach, made where absent.
+    pub user: Option<LocalUserName>,
+    /// Id of a user that is made.
+    pub new_user_id: UserId,
+    /// Id of a desktop that is registered.
+    pub new_desktop_id: DesktopId,
+    /// The agent.
+    pub agent: NewAgent,
+}
+
+/// What an accepted claim made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enrolled {
+    /// The agent.
+    pub agent: AgentKey,
+    /// Its public id.
+    pub agent_id: AgentId,
+    /// The desktop it stands for.
+    pub desktop: DesktopKey,
+    /// Its public id.
+    pub desktop_id: DesktopId,
+    /// The desktop's project.
+    pub project: ProjectKey,
+    /// Its public id.
+    pub project_id: ProjectId,
+    /// Whether a live agent was replaced: its channel must be closed.
+    pub replaced: bool,
+}
+
+#[derive(FromQueryResult)]
+struct TokenRow {
+    id: i64,
+    public_id: Uuid,
+    name: String,
+    secret_digest: Vec<u8>,
+    max_uses: Option<i64>,
+    uses: i64,
+    expires_at: Option<i64>,
+    revoked_at: Option<i64>,
+    may_attach: i64,
+    may_reenroll: i64,
+    created_at: i64,
+    project_id: i64,
+    project_public_id: Uuid,
+}
+
+#[derive(FromQueryResult)]
+struct NamedDesktopRow {
+    id: i64,
+    public_id: Uuid,
+    live_agent: Option<i64>,
+}
+
+/// A claim that nothing speaks against.
+struct Admitted {
+    token: EnrollmentTokenKey,
+    project: ProjectKey,
+    project_id: ProjectId,
+    desktop: Option<NamedDesktopRow>,
+}
+
+const TOKEN_COLUMNS: &str = "t.id, t.public_id, t.name, t.secret_digest, t.max_uses, t.uses, t.expires_at, \
+     t.revoked_at, t.may_attach, t.may_reenroll, t.created_at, t.project_id, p.public_id AS project_public_id";
+
+impl TokenRow {
+    fn facts(&self) -> TokenFacts {
+        TokenFacts {
+            max_uses: self.max_uses,
+            uses: self.uses,
+            expires_at: self.expires_at.map(Millis::new),
+            revoked_at: self.revoked_at.map(Millis::new),
+        }
+    }
+
+    fn read(self) -> EnrollmentTokenRecord {
+        EnrollmentTokenRecord {
+            id: EnrollmentTokenId::new(self.public_id),
+            facts: self.facts(),
+            name: self.name,
+            may_attach: self.may_attach != 0,
+            may_reenroll: self.may_reenroll != 0,
+            created_at: Millis::new(self.created_at),
+        }
+    }
+}
+
+/// Whether rows are held for the change that follows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Rows,
+    Nothing,
+}
+
+impl Db<'_> {
+    /// Tokens of the project, newest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn enrollment_token_list(
+        &self,
+        project: ProjectKey,
+        page: Page,
+    ) -> Result<Listed<EnrollmentTokenRecord>, StoreError> {
+        let mut conditions = Conditions::new(self.dialect());
+        conditions.equals("t.project_id", project);
+        let paged = conditions.page("t.id DESC", page);
+        let total = self
+            .scalar(
+                "count enrollment tokens",
+                &format!(
+                    "SELECT count(*) FROM enrollment_token t WHERE {}",
+                    paged.filter
+                ),
+                paged.count_values,
+            )
+            .await?
+            .unwrap_or(0);
+        let rows: Vec<TokenRow> = self
+            .all(
+                "list enrollment tokens",
+                &format!(
+                    "SELECT {TOKEN_COLUMNS} FROM enrollment_token t JOIN project p ON p.id = t.project_id WHERE {}",
+                    paged.tail
+                ),
+                paged.page_values,
+            )
+            .await?;
+        Ok(Listed {
+            total,
+            items: rows.into_iter().map(TokenRow::read).collect(),
+        })
+    }
+
+    /// Whether a claim would be accepted now. Writes nothing: for refusing before the costly signature.
+    ///
+    /// # Errors
+    /// The database's; a refusal is the inner error.
+    pub async fn enrollment_check(
+        &self,
+        claim: &EnrollmentClaim,
+        now: Millis,
+    ) -> Result<Result<(), EnrollmentRefusal>, StoreError> {
+        Ok(self.admit(claim, now, Hold::Nothing).await?.map(drop))
+    }
+
+    async fn admit(
+        &self,
+        claim: &EnrollmentClaim,
+        now: Millis,
+        hold: Hold,
+    ) -> Result<Result<Admitted, EnrollmentRefusal>, StoreError> {
+        let held = |table: &str| match (hold, self.dialect().for_update()) {
+            (Hold::Nothing, _) | (_, "") => String::new(),
+            (Hold::Rows, clause) => format!("{clause} OF {table}"),
+        };
+        let token: Option<TokenRow> = self
+            .one(
+                "look an enrollment token up",
+                &format!(
+                    "SELECT {TOKEN_COLUMNS} FROM enrollment_token t JOIN project p ON p.id = t.project_id \
+                     WHERE t.public_id = $1 AND p.enabled = 1{}",
+                    held("t")
+                ),
+                [claim.token_id.uuid().into()],
+            )
+            .await?;
+        let Some(token) = token.filter(|token| token.secret_digest == claim.secret_digest) else {
+            return Ok(Err(EnrollmentRefusal::TokenUnknown));
+        };
+        if let Err(refusal) = decide_token(&token.facts(), now) {
+            return Ok(Err(refusal));
+        }
+        if claim.user.is_some() && token.may_attach == 0 {
+            return Ok(Err(EnrollmentRefusal::MayNotAttach));
+        }
+        let desktop: Option<NamedDesktopRow> = self
+            .one(
+                "look a desktop up by name",
+                &format!(
+                    "SELECT d.id, d.public_id, \
+                     (SELECT a.id FROM agent a WHERE a.desktop_id = d.id AND a.revoked_at IS NULL) AS live_agent \
+                     FROM desktop d WHERE d.project_id = $1 AND d.name_folded = $2 AND d.deleted_at IS NULL{}",
+                    held("d")
+                ),
+                [token.project_id.into(), claim.name.folded().into()],
+            )
+            .await?;
+        let has_live_agent = desktop
+            .as_ref()
+            .is_some_and(|desktop| desktop.live_agent.is_some());
+        if has_live_agent && token.may_reenroll == 0 {
+            return Ok(Err(EnrollmentRefusal::NameTaken));
+        }
+        Ok(Ok(Admitted {
+            token: EnrollmentTokenKey::new(token.id),
+            project: ProjectKey::new(token.project_id),
+            project_id: ProjectId::new(token.project_public_id),
+            desktop,
+        }))
+    }
+}
+
+impl Tx {
+    /// Stores a token.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn enrollment_token_insert(
+        &self,
+        project: ProjectKey,
+        token: &NewEnrollmentToken,
+        now: Millis,
+    ) -> Result<EnrollmentTokenKey, StoreError> {
+        let key = self
+            .insert(
+                "store an enrollment token",
+                "INSERT INTO enrollment_token (public_id, project_id, name, secret_digest, max_uses, expires_at, \
+                 may_attach, may_reenroll, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
+                [
+                    token.id.uuid().into(),
+                    project.into(),
+                    token.name.as_str().into(),
+                    token.secret_digest.to_vec().into(),
+                    token.max_uses.into(),
+                    token.expires_at.map(Millis::get).into(),
+                    i64::from(token.may_attach).into(),
+                    i64::from(token.may_reenroll).into(),
+                    now.get().into(),
+                ],
+            )
+            .await?;
+        Ok(EnrollmentTokenKey::new(key))
+    }
+
+    /// Revokes a token; agents it let in stay. `false` when the project has no such token. Revoking again
+    /// keeps the first instant.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn enrollment_token_revoke(
+        &self,
+        project: ProjectKey,
+        id: EnrollmentTokenId,
+        now: Millis,
+    ) -> Result<bool, StoreError> {
+        let changed = self
+            .run(
+                "revoke an enrollment token",
+                "UPDATE enrollment_token SET revoked_at = COALESCE(revoked_at, $3) \
+                 WHERE project_id = $1 AND public_id = $2",
+                [project.into(), id.uuid().into(), now.get().into()],
+            )
+            .await?;
+        Ok(changed > 0)
+    }
+
+    /// Lets an agent in: binds it to the registered desktop of that name that has no live agent, else registers
+    /// one; attaches the user; counts the use. A token that may re-enroll revokes a live agent.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when another claim took the name first (repeat it, in a fresh transaction); a
+    /// refusal is the inner error, and nothing is written then.
+    pub async fn enrollment_claim(
+        &self,
+        claim: &EnrollmentClaim,
+        now: Millis,
+    ) -> Result<Result<Enrolled, EnrollmentRefusal>, StoreError> {
+        let admitted = match self.db().admit(claim, now, Hold::Rows).await? {
+            Ok(admitted) => admitted,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let project = admitted.project;
+        let (desktop, desktop_id, replaced) = match admitted.desktop {
+            Some(row) => {
+                let desktop = DesktopKey::new(row.id);
+                if row.live_agent.is_some() {
+                    self.agents_revoke(&[desktop], now).await?;
+                }
+                self.desktop_os_set(desktop, claim.os_type).await?;
+                (
+                    desktop,
+                    DesktopId::new(row.public_id),
+                    row.live_agent.is_some(),
+                )
+            }
+            None => {
+                let new = NewDesktop {
+                    id: claim.new_desktop_id,
+                    name: claim.name.clone(),
+                    os_type: claim.os_type,
+                    desktop_type: DesktopType::Dedicated,
+                    persistence: Persistence::Persistent,
+                };
+                let desktop = self.desktop_insert(project, &new, now).await?;
+                (desktop, claim.new_desktop_id, false)
+            }
+        };
+        if let Some(name) = &claim.user {
+            let user = self
+                .user_ensure_local(project, name, claim.new_user_id, now)
+                .await?;
+            self.desktop_user_attach(desktop, user, None).await?;
+            self.desktop_share_if_crowded(desktop).await?;
+        }
+        let agent = self.agent_insert(desktop, &claim.agent, now).await?;
+        self.run(
+            "count the use of an enrollment token",
+            "UPDATE enrollment_token SET uses = uses + 1 WHERE id = $1",
+            [admitted.token.into()],
+        )
+        .await?;
+        Ok(Ok(Enrolled {
+            agent,
+            agent_id: claim.agent.id,
+            desktop,
+            desktop_id,
+            project,
+            project_id: admitted.project_id,
+            replaced,
+        }))
+    }
+
+    /// Stores a further certificate of an agent: renewal. The earlier ones stay valid until they expire.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn certificate_insert(
+        &self,
+        agent: AgentKey,
+        certificate: &NewCertificate,
+    ) -> Result<(), StoreError> {
+        self.run(
+            "store an agent's certificate",
+            "INSERT INTO agent_certificate (agent_id, fingerprint, not_before, not_after) VALUES ($1, $2, $3, $4)",
+            [
+                agent.into(),
+                certificate.fingerprint.to_vec().into(),
+                certificate.not_before.get().into(),
+                certificate.not_after.get().into(),
+            ],
+        )
+        .await
+        .map(drop)
+    }
+}
