@@ -98,6 +98,7 @@ const FORBIDDEN: &[Forbidden] = &[
 const REPEATABLE: &[&str] = &[
     "agent-protocol",
     "api-types",
+    "artifacts",
     "domain",
     "ids",
     "packages",

@@ -7,6 +7,8 @@
 //! It does not know who may read a package, which apps need it, or when it may go: the database does. A `remove`
 //! that races with a `put` of the same bytes may win; the caller keeps the two apart.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod local;
 mod reader;
 
