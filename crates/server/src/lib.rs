@@ -8,5 +8,6 @@ pub mod config;
 pub mod http;
 pub mod listen;
 pub mod services;
+pub mod tls;
 
 pub use services::Services;

@@ -1,3 +1,4 @@
 //! The agents' side of the server: their certificates, listener, channels and registry.
 
 pub mod pki;
+pub mod registry;

@@ -1,0 +1,187 @@
+//! Which desktops have a channel to this process, and the queue of each.
+//!
+//! **Guarantees.** One channel per desktop: a newer one (higher epoch) replaces an older one, whose task is told
+//! to end. Queues are bounded and never waited for: a full one means the message is not sent and whoever sent it
+//! decides (a lease lapses, progress is lost). Nothing here is stored: after a crash the registry is empty, agents
+//! come back, and the database is the truth.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use outfitter_agent_protocol::ServerMessage;
+use outfitter_store::DesktopKey;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Messages that wait for a channel's socket. A slow agent gets no more; its leases lapse.
+const QUEUE_LENGTH: usize = 8;
+
+/// The live channels of this process.
+#[derive(Default)]
+pub struct Registry {
+    channels: Mutex<BTreeMap<DesktopKey, Entry>>,
+}
+
+struct Entry {
+    epoch: i64,
+    queue: mpsc::Sender<Arc<ServerMessage>>,
+    replaced: CancellationToken,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It waits for the socket.
+    Queued,
+    /// The queue is full.
+    Full,
+    /// There is no channel of that epoch.
+    Gone,
+}
+
+/// A channel's own end of its entry.
+pub struct Registration {
+    /// What to send.
+    pub outgoing: mpsc::Receiver<Arc<ServerMessage>>,
+    /// Cancelled when a newer channel took the desktop or the server wants this one to end.
+    pub replaced: CancellationToken,
+}
+
+impl Registry {
+    /// Enters a channel. `None` when a newer one is there already.
+    pub fn insert(&self, desktop: DesktopKey, epoch: i64) -> Option<Registration> {
+        let (queue, outgoing) = mpsc::channel(QUEUE_LENGTH);
+        let replaced = CancellationToken::new();
+        let mut channels = self.channels();
+        if let Some(older) = channels.get(&desktop) {
+            if older.epoch >= epoch {
+                return None;
+            }
+            older.replaced.cancel();
+        }
+        channels.insert(
+            desktop,
+            Entry {
+                epoch,
+                queue,
+                replaced: replaced.clone(),
+            },
+        );
+        Some(Registration { outgoing, replaced })
+    }
+
+    /// Takes a channel out; a newer one of the same desktop stays.
+    pub fn remove(&self, desktop: DesktopKey, epoch: i64) {
+        let mut channels = self.channels();
+        if channels
+            .get(&desktop)
+            .is_some_and(|entry| entry.epoch == epoch)
+        {
+            channels.remove(&desktop);
+        }
+    }
+
+    /// Ends the channel of a desktop, whatever its epoch (agent revoked, desktop deleted).
+    pub fn close(&self, desktop: DesktopKey) {
+        if let Some(entry) = self.channels().get(&desktop) {
+            entry.replaced.cancel();
+        }
+    }
+
+    /// Queues a message; never waits.
+    pub fn try_send(
+        &self,
+        desktop: DesktopKey,
+        epoch: i64,
+        message: Arc<ServerMessage>,
+    ) -> Delivery {
+        let channels = self.channels();
+        let Some(entry) = channels.get(&desktop).filter(|entry| entry.epoch == epoch) else {
+            return Delivery::Gone;
+        };
+        match entry.queue.try_send(message) {
+            Ok(()) => Delivery::Queued,
+            Err(mpsc::error::TrySendError::Full(_)) => Delivery::Full,
+            Err(mpsc::error::TrySendError::Closed(_)) => Delivery::Gone,
+        }
+    }
+
+    /// The epoch of a desktop's channel, where it has one here.
+    pub fn epoch(&self, desktop: DesktopKey) -> Option<i64> {
+        self.channels().get(&desktop).map(|entry| entry.epoch)
+    }
+
+    /// Connected desktops above `after` in the order of their keys, at most `limit`.
+    pub fn page(&self, after: Option<DesktopKey>, limit: usize) -> Vec<(DesktopKey, i64)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.channels()
+            .range((from, Bound::Unbounded))
+            .take(limit)
+            .map(|(desktop, entry)| (*desktop, entry.epoch))
+            .collect()
+    }
+
+    /// Number of channels.
+    pub fn len(&self) -> usize {
+        self.channels().len()
+    }
+
+    /// Whether there is no channel.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn channels(&self) -> MutexGuard<'_, BTreeMap<DesktopKey, Entry>> {
+        // Every change is one map operation: a panic elsewhere leaves the map whole.
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heartbeat() -> Arc<ServerMessage> {
+        Arc::new(ServerMessage::Heartbeat {
+            server_time_millis: 0,
+        })
+    }
+
+    #[test]
+    fn a_newer_channel_replaces_an_older_one_and_never_the_other_way_round() {
+        let registry = Registry::default();
+        let desktop = DesktopKey::new(1);
+        let first = registry.insert(desktop, 4).expect("the first channel");
+        assert!(registry.insert(desktop, 3).is_none());
+        let _second = registry.insert(desktop, 5).expect("a newer channel");
+        assert!(first.replaced.is_cancelled());
+        registry.remove(desktop, 4);
+        assert_eq!(registry.epoch(desktop), Some(5));
+        assert_eq!(registry.try_send(desktop, 4, heartbeat()), Delivery::Gone);
+    }
+
+    #[test]
+    fn a_full_queue_is_said_and_not_waited_for() {
+        let registry = Registry::default();
+        let desktop = DesktopKey::new(1);
+        let registration = registry.insert(desktop, 1).expect("a channel");
+        for _ in 0..QUEUE_LENGTH {
+            assert_eq!(registry.try_send(desktop, 1, heartbeat()), Delivery::Queued);
+        }
+        assert_eq!(registry.try_send(desktop, 1, heartbeat()), Delivery::Full);
+        drop(registration);
+        assert_eq!(registry.try_send(desktop, 1, heartbeat()), Delivery::Gone);
+    }
+
+    #[test]
+    fn pages_walk_every_desktop_once() {
+        let registry = Registry::default();
+        let _kept: Vec<_> = (0..5)
+            .map(|key| registry.insert(DesktopKey::new(key), 1))
+            .collect();
+        let first = registry.page(None, 3);
+        let second = registry.page(first.last().map(|(key, _)| *key), 3);
+        assert_eq!(first.len() + second.len(), 5);
+    }
+}
