@@ -2,16 +2,34 @@
 
 use std::sync::Arc;
 
+use outfitter_artifacts::PackageStore;
 use outfitter_domain::Clock;
 use outfitter_ids::IdSource;
 use outfitter_store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::agents::pki::Authority;
+use crate::agents::presence::Presence;
+use crate::agents::registry::Registry;
 
 /// The server's parts. One per process, shared by every request.
 pub struct Services {
     /// The database.
     pub store: Store,
+    /// Package bytes.
+    pub packages: PackageStore,
     /// The present. A seam.
     pub clock: Arc<dyn Clock>,
     /// New ids. A seam.
     pub ids: Arc<dyn IdSource>,
+    /// The certificate authority of agents.
+    pub authority: Authority,
+    /// The channels of this process.
+    pub registry: Registry,
+    /// Signs of life that are not yet written.
+    pub presence: Presence,
+    /// Seconds between heartbeats of an agent.
+    pub heartbeat_secs: u32,
+    /// Cancelled when the process is to end: channels close first.
+    pub shutdown: CancellationToken,
 }

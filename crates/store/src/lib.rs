@@ -14,6 +14,7 @@ mod agent;
 mod db;
 mod desktop;
 mod dialect;
+mod download;
 mod enrollment;
 mod error;
 mod group;

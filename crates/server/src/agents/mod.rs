@@ -1,4 +1,9 @@
 //! The agents' side of the server: their certificates, listener, channels and registry.
 
+pub mod downloads;
+pub mod enroll;
+pub mod peer;
 pub mod pki;
+pub mod presence;
+pub mod refusal;
 pub mod registry;

@@ -1,0 +1,134 @@
+//! `POST /enroll`: a token becomes a certificate.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use outfitter_agent_protocol::{EnrollRequest, EnrollResponse, PROTOCOL_FLOOR};
+use outfitter_domain::OsType;
+use outfitter_domain::fleet::{DesktopName, EnrollmentRefusal, LocalUserName};
+use outfitter_ids::{AgentId, DesktopId, UserId};
+use outfitter_store::{EnrollmentClaim, NewAgent, NewCertificate};
+use sha2::{Digest as _, Sha256};
+
+use super::pki::PkiError;
+use super::refusal::Refusal;
+use crate::services::Services;
+
+/// Longest free text an agent reports about itself, in characters.
+const MAX_REPORTED: usize = 256;
+
+/// Lets an agent in.
+///
+/// # Errors
+/// A refusal with words for the desktop's owner.
+pub async fn enroll(
+    State(services): State<Arc<Services>>,
+    body: Bytes,
+) -> Result<Json<EnrollResponse>, Refusal> {
+    let request: EnrollRequest = serde_json::from_slice(&body)
+        .map_err(|error| Refusal::bad_request("request_invalid", error.to_string()))?;
+    if request.protocol < PROTOCOL_FLOOR {
+        return Err(Refusal::forbidden(
+            "protocol_too_old",
+            format!(
+                "the agent speaks protocol {}, this server needs {PROTOCOL_FLOOR} or later: install a newer agent",
+                request.protocol
+            ),
+        ));
+    }
+    let now = services.clock.now();
+    let new_uuid = || services.ids.uuid(now.get());
+    let agent_id = AgentId::new(new_uuid());
+    let issued = services
+        .authority
+        .issue_agent(&request.csr_pem, agent_id, now)
+        .map_err(|error| match error {
+            PkiError::Request { .. } => Refusal::bad_request("csr_invalid", error.to_string()),
+            PkiError::Authority { .. } | PkiError::Tls { .. } => {
+                Refusal::busy("issue an agent's certificate", &error)
+            }
+        })?;
+    let claim = EnrollmentClaim {
+        token_id: request.token_id,
+        secret_digest: Sha256::digest(request.token_secret.as_bytes()).into(),
+        name: DesktopName::parse(&request.name)
+            .map_err(|error| Refusal::forbidden("name_invalid", error.to_string()))?,
+        os_type: match request.os.as_str() {
+            "linux" => OsType::Linux,
+            "windows" => OsType::Windows,
+            _ => OsType::Other,
+        },
+        user: request
+            .user
+            .as_deref()
+            .map(LocalUserName::parse)
+            .transpose()
+            .map_err(|error| Refusal::forbidden("name_invalid", error.to_string()))?,
+        new_user_id: UserId::new(new_uuid()),
+        new_desktop_id: DesktopId::new(new_uuid()),
+        agent: NewAgent {
+            id: agent_id,
+            machine_id: reported("machine_id", request.machine_id)?,
+            version: reported("agent_version", request.agent_version)?,
+            os: reported("os", request.os)?,
+            arch: reported("arch", request.arch)?,
+            sandbox_root: request
+                .sandbox_root
+                .map(|path| {
+                    if path.len() > 4096 {
+                        return Err(Refusal::bad_request(
+                            "request_invalid",
+                            "sandbox_root is longer than 4096 bytes",
+                        ));
+                    }
+                    Ok(path)
+                })
+                .transpose()?,
+            certificate: NewCertificate {
+                fingerprint: issued.fingerprint,
+                not_before: issued.not_before,
+                not_after: issued.not_after,
+            },
+        },
+    };
+    let failed = |error| Refusal::busy("enroll an agent", &error);
+    let tx = services.store.write().await.map_err(failed)?;
+    let enrolled = tx
+        .enrollment_claim(&claim, now)
+        .await
+        .map_err(failed)?
+        .map_err(refused)?;
+    tx.commit().await.map_err(failed)?;
+    if enrolled.replaced {
+        services.registry.close(enrolled.desktop);
+    }
+    tracing::info!(
+        agent.id = %enrolled.agent_id,
+        desktop.id = %enrolled.desktop_id,
+        desktop.name = claim.name.as_str(),
+        "enrolled"
+    );
+    Ok(Json(EnrollResponse {
+        agent: enrolled.agent_id,
+        desktop: enrolled.desktop_id,
+        chain_pem: issued.chain_pem,
+        roots_pem: services.authority.roots_pem().to_owned(),
+        server_time_millis: now.get(),
+    }))
+}
+
+fn refused(refusal: EnrollmentRefusal) -> Refusal {
+    Refusal::forbidden(refusal.code(), refusal.to_string())
+}
+
+fn reported(member: &str, text: String) -> Result<String, Refusal> {
+    if text.chars().count() > MAX_REPORTED {
+        return Err(Refusal::bad_request(
+            "request_invalid",
+            format!("{member} is longer than {MAX_REPORTED} characters"),
+        ));
+    }
+    Ok(text)
+}

@@ -1,0 +1,76 @@
+//! Refusals that an agent's owner can read: HTTP answers of the route, since a TLS alert has no words.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use outfitter_agent_protocol::EnrollRefusal;
+
+use crate::http::error::chain;
+
+/// Why an agent is turned away.
+#[derive(Debug)]
+pub struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    reason: String,
+    retry_after_secs: Option<u32>,
+}
+
+impl Refusal {
+    /// The agent itself has to change something.
+    pub fn forbidden(code: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code,
+            reason: reason.into(),
+            retry_after_secs: None,
+        }
+    }
+
+    /// The request makes no sense.
+    pub fn bad_request(code: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            ..Self::forbidden(code, reason)
+        }
+    }
+
+    /// There is no such thing.
+    pub fn not_found(code: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            ..Self::forbidden(code, reason)
+        }
+    }
+
+    /// We cannot serve now; the cause goes to the log.
+    pub fn busy(doing: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error = chain(error), "failed: {doing}");
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            retry_after_secs: Some(10),
+            ..Self::forbidden(
+                "busy",
+                "the server cannot answer now; the agent tries again",
+            )
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = (
+            self.status,
+            Json(EnrollRefusal {
+                code: self.code.to_owned(),
+                reason: self.reason,
+            }),
+        )
+            .into_response();
+        if let Some(seconds) = self.retry_after_secs {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
