@@ -3,6 +3,7 @@
 pub mod call;
 pub mod error;
 pub mod operation;
+mod plain;
 pub mod request_id;
 pub mod routes;
 pub mod schema;
@@ -31,6 +32,7 @@ pub fn routes() -> Routes {
 pub fn router(services: &Arc<Services>) -> Router {
     routes()
         .into_router(Arc::clone(services))
+        .merge(plain::router(services))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(services), request_id::assign))
 }
