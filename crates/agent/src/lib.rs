@@ -1,1 +1,21 @@
-//! The agent on every desktop: channel, executor, supervisor, spool
+//! The agent on every desktop: channel, executor, supervisor, spool.
+//!
+//! [`channel`] decides and talks, [`executor`] carries attempts out, [`platform`] holds what differs
+//! between systems. A simulated agent uses [`channel::run`] with a [`channel::Desktop`] of its own.
+
+pub mod agent;
+pub mod channel;
+pub mod clock;
+pub mod command;
+pub mod credentials;
+pub mod doctor;
+pub mod durable;
+pub mod enroll;
+pub mod evidence;
+pub mod executor;
+pub mod platform;
+pub mod server_client;
+pub mod spool;
+pub mod state_dir;
+pub mod supervision;
+pub mod tls;

@@ -1,2 +1,290 @@
-//! Entry point.
-fn main() {}
+//! Entry point of the agent: arguments in, one command, an exit code out.
+
+use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use outfitter_agent::agent::{self, AgentError};
+use outfitter_agent::clock::SystemClock;
+use outfitter_agent::enroll::{self, EnrollError, Enrollment};
+use outfitter_agent::server_client::ServerAddress;
+use outfitter_agent::state_dir::{AgentIdentity, StateDir, StateError};
+use outfitter_agent::{doctor, platform};
+use outfitter_agent_protocol::EnrollmentToken;
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+/// Carries out what the server of this desktop asks for: installs, checks, reports.
+#[derive(Parser)]
+#[command(name = "outfitter-agent", version, about)]
+struct Arguments {
+    /// What is logged to standard error, e.g. `info` or `outfitter_agent=debug`.
+    #[arg(long, env = "OUTFITTER_LOG", default_value = "info", global = true)]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes this machine a desktop of a server.
+    #[command(alias = "enrol")]
+    Enroll(EnrollArguments),
+    /// Runs the agent until it is asked to stop.
+    Run {
+        /// The agent's folder.
+        #[arg(long, env = "OUTFITTER_STATE_DIR")]
+        state_dir: PathBuf,
+    },
+    /// Looks whether the agent could work, and says what is wrong.
+    Doctor {
+        /// The agent's folder.
+        #[arg(long, env = "OUTFITTER_STATE_DIR")]
+        state_dir: PathBuf,
+    },
+    /// Runs one installer; started by the agent.
+    #[command(hide = true)]
+    Supervise {
+        /// The attempt's folder.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Becomes one installer; started by the supervisor.
+    #[command(hide = true)]
+    Launch {
+        /// The attempt's folder.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct EnrollArguments {
+    /// The server's agent listener, HOST:PORT.
+    #[arg(long, env = "OUTFITTER_SERVER")]
+    server: ServerAddress,
+    /// The enrollment token. `-` reads it from standard input; the variable keeps it out of process lists.
+    #[arg(long, env = "OUTFITTER_TOKEN", hide_env_values = true)]
+    token: String,
+    /// The agent's folder.
+    #[arg(long, env = "OUTFITTER_STATE_DIR")]
+    state_dir: PathBuf,
+    /// Name of the desktop. Default: the host's name.
+    #[arg(long)]
+    name: Option<String>,
+    /// Desktop user to attach (the token must allow it).
+    #[arg(long)]
+    user: Option<String>,
+    /// Folder that plays the desktop, for demonstrations and tests.
+    #[arg(long)]
+    sandbox_root: Option<PathBuf>,
+    /// Gives up the identity that the folder holds.
+    #[arg(long)]
+    replace: bool,
+}
+
+/// Exit codes. Source: design, section 3, CLI.
+mod code {
+    pub(super) const FAILED: u8 = 1;
+    pub(super) const USAGE: u8 = 2;
+    pub(super) const REFUSED: u8 = 4;
+    pub(super) const UNREACHABLE: u8 = 5;
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let Ok(filter) = EnvFilter::try_new(&arguments.log) else {
+        complain(&format!("{:?} is no log filter", arguments.log));
+        return ExitCode::from(code::USAGE);
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    // Before any thread: the supervisor forks.
+    match &arguments.command {
+        Command::Supervise { dir } => return exit_with(platform::supervise(dir)),
+        Command::Launch { dir } => return exit_with(platform::launch(dir)),
+        Command::Enroll(_) | Command::Run { .. } | Command::Doctor { .. } => {}
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(8)
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("cannot start the runtime: {error}"));
+            return ExitCode::from(code::FAILED);
+        }
+    };
+    let done = runtime.block_on(async {
+        match arguments.command {
+            Command::Enroll(arguments) => Box::pin(run_enroll(arguments)).await,
+            Command::Run { state_dir } => Box::pin(run_agent(state_dir)).await,
+            Command::Doctor { state_dir } => Box::pin(run_doctor(state_dir)).await,
+            Command::Supervise { .. } | Command::Launch { .. } => Ok(ExitCode::SUCCESS),
+        }
+    });
+    // A thread may wait for an installer that goes on.
+    runtime.shutdown_background();
+    done.unwrap_or_else(|error| {
+        complain(&format!("{error:#}"));
+        ExitCode::from(code_of(&error))
+    })
+}
+
+fn exit_with(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(code::FAILED))
+}
+
+fn code_of(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<EnrollError>() {
+        return match error {
+            EnrollError::Refused { .. } => code::REFUSED,
+            EnrollError::Unreachable { .. } => code::UNREACHABLE,
+            EnrollError::NoPins
+            | EnrollError::BadAnswer(_)
+            | EnrollError::Key(_)
+            | EnrollError::Tls(_) => code::FAILED,
+        };
+    }
+    let state =
+        error
+            .downcast_ref::<StateError>()
+            .or_else(|| match error.downcast_ref::<AgentError>() {
+                Some(AgentError::State(error)) => Some(error),
+                _ => None,
+            });
+    match state {
+        Some(StateError::AlreadyEnrolled { .. } | StateError::InUse(_)) => code::REFUSED,
+        Some(StateError::NotEnrolled(_) | StateError::File(_)) | None => code::FAILED,
+    }
+}
+
+fn complain(text: &str) {
+    // Nothing is left to be done when even this fails.
+    let _ = writeln!(std::io::stderr(), "error: {text}");
+}
+
+async fn run_enroll(arguments: EnrollArguments) -> anyhow::Result<ExitCode> {
+    let mut text = arguments.token;
+    if text == "-" {
+        text.clear();
+        std::io::stdin()
+            .take(64 * 1024)
+            .read_to_string(&mut text)
+            .context("cannot read the token from standard input")?;
+    }
+    let token = EnrollmentToken::parse(&text)?;
+    let state = StateDir::open(&arguments.state_dir)?;
+    let _lock = state.lock()?;
+    let old = state.identity()?;
+    if let Some(old) = old.as_ref().filter(|_| !arguments.replace) {
+        return Err(StateError::AlreadyEnrolled {
+            path: state.root().to_owned(),
+            name: old.name.clone(),
+        }
+        .into());
+    }
+    let sandbox_root = arguments
+        .sandbox_root
+        .map(|root| {
+            std::fs::create_dir_all(&root)
+                .and_then(|()| root.canonicalize())
+                .with_context(|| format!("cannot make the sandbox root {}", root.display()))
+        })
+        .transpose()?;
+    let host = gethostname::gethostname();
+    let enrollment = Enrollment {
+        server: arguments.server,
+        token,
+        name: arguments
+            .name
+            .unwrap_or_else(|| enroll::name_of_host(&host.to_string_lossy())),
+        user: arguments.user,
+        machine_id: agent::machine_id(sandbox_root.as_deref()),
+        sandbox_root,
+        source_ip: None,
+    };
+    let enrolled = Box::pin(enroll::enroll(&enrollment)).await?;
+    if let Some(old) = &old {
+        state.give_up_identity(old)?;
+    }
+    let identity = AgentIdentity {
+        server: enrollment.server,
+        agent: enrolled.agent,
+        desktop: enrolled.desktop,
+        name: enrollment.name,
+        sandbox_root: enrollment.sandbox_root,
+    };
+    state.keep_identity(
+        &identity,
+        &enrolled.key_pem,
+        &enrolled.chain_pem,
+        &enrolled.roots_pem,
+    )?;
+    state.keep_server_millis(enrolled.server_time_millis)?;
+    writeln!(
+        std::io::stdout(),
+        "enrolled as {} (desktop {}, agent {})",
+        identity.name,
+        identity.desktop,
+        identity.agent
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_agent(state_dir: PathBuf) -> anyhow::Result<ExitCode> {
+    let (stop, shutdown) = watch::channel(false);
+    tokio::spawn(async move {
+        wait_for_stop_signal().await;
+        stop.send_replace(true);
+    });
+    let state = StateDir::open(&state_dir)?;
+    agent::run(state, Arc::new(SystemClock::default()), shutdown).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(unix)]
+async fn wait_for_stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!("cannot watch for signals; the agent stops only when it is killed");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn wait_for_stop_signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+async fn run_doctor(state_dir: PathBuf) -> anyhow::Result<ExitCode> {
+    let state = StateDir::open(&state_dir)?;
+    let findings = doctor::examine(&state, Arc::new(SystemClock::default())).await;
+    let mut out = std::io::stdout();
+    let mut code = ExitCode::SUCCESS;
+    for finding in findings {
+        match finding.found {
+            Ok(text) => writeln!(out, "ok    {:<12} {text}", finding.what)?,
+            Err(text) => {
+                code = ExitCode::from(code::FAILED);
+                writeln!(out, "wrong {:<12} {text}", finding.what)?;
+            }
+        }
+    }
+    Ok(code)
+}

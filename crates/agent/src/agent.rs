@@ -1,0 +1,132 @@
+//! The agent as a whole: state folder, journal, desktop and channel put together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{mpsc, watch};
+
+use crate::channel::{self, Introduction, Pace, Parts, WebSocketTransport};
+use crate::clock::Clock;
+use crate::credentials::SharedCredentials;
+use crate::durable::FileError;
+use crate::executor::{LocalDesktop, Workplace};
+use crate::platform;
+use crate::spool::Spool;
+use crate::state_dir::{StateDir, StateError};
+
+/// Events that wait for the channel; a full queue makes attempts wait, but for progress, which is dropped.
+const EVENT_QUEUE: usize = 64;
+
+/// Why the agent cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The state folder.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] FileError),
+    /// HTTP for packages from elsewhere.
+    #[error("cannot set up HTTP for packages")]
+    Http(#[source] reqwest::Error),
+    /// The folder that plays the desktop is gone.
+    #[error("the sandbox root {} is no folder", .0.display())]
+    SandboxRoot(PathBuf),
+}
+
+/// Runs the agent of a state folder until `shutdown` turns true. One at a time in each folder.
+///
+/// # Errors
+/// When it cannot begin; once it runs, failures are logged and tried again.
+pub async fn run(
+    state: StateDir,
+    clock: Arc<dyn Clock>,
+    shutdown: watch::Receiver<bool>,
+) -> Result<(), AgentError> {
+    let _lock = state.lock()?;
+    let identity = state.require_identity()?;
+    if let Some(root) = identity.sandbox_root.as_ref().filter(|root| !root.is_dir()) {
+        return Err(AgentError::SandboxRoot(root.clone()));
+    }
+    let credentials = SharedCredentials::load(state.clone(), Arc::clone(&clock))?;
+    let spool = Spool::open(state.attempts())?;
+    let loaded = spool.load(&*clock)?;
+    let (events_sender, events) = mpsc::channel(EVENT_QUEUE);
+    let workplace = Workplace {
+        apps: state.apps(),
+        sandbox_root: identity.sandbox_root.clone(),
+        credentials: credentials.clone(),
+        system: system_client().map_err(AgentError::Http)?,
+        clock: Arc::clone(&clock),
+        jitter,
+    };
+    tracing::info!(
+        desktop.id = %identity.desktop,
+        agent.id = %identity.agent,
+        server = %identity.server,
+        attempts = loaded.attempts.len(),
+        "the agent of {} begins",
+        identity.name
+    );
+    let desktop = LocalDesktop::new(spool, workplace, events_sender, loaded.unfinished);
+    let clients = credentials.clone();
+    let parts = Parts {
+        transport: WebSocketTransport::new(move || clients.client()),
+        desktop,
+        events,
+        renewals: credentials,
+        introduction: Introduction {
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            os: std::env::consts::OS.to_owned(),
+            arch: std::env::consts::ARCH.to_owned(),
+            boot_id: platform::boot_id().unwrap_or_else(|error| {
+                tracing::warn!("the boot id cannot be read: {error}");
+                "unknown".to_owned()
+            }),
+            sandbox_root: identity.sandbox_root.map(|root| root.display().to_string()),
+        },
+        pace: Pace::default(),
+        journal: loaded.attempts,
+        seed: random(),
+    };
+    Box::pin(channel::run(parts, &*clock, shutdown)).await;
+    tracing::info!("the agent ends; installers that run go on");
+    Ok(())
+}
+
+/// The client for packages that are not in the server's own store: the system's trust, proxies included.
+fn system_client() -> Result<reqwest::Client, reqwest::Error> {
+    // Refused when the process has one already, which is as good.
+    let _ = rustls::crypto::CryptoProvider::install_default((*crate::tls::provider()).clone());
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(15))
+        .read_timeout(Duration::from_secs(60))
+        .pool_max_idle_per_host(0)
+        .build()
+}
+
+/// A number nobody can foresee.
+fn random() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
+}
+
+fn jitter(ceiling: Duration) -> Duration {
+    let millis = u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(random() % millis.saturating_add(1))
+}
+
+/// What tells this machine from others: opaque, the same in each enrollment of the same (played) desktop.
+pub fn machine_id(sandbox_root: Option<&std::path::Path>) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(b"outfitter machine\0");
+    hasher.update(platform::machine_identity().unwrap_or_default());
+    hasher.update(b"\0");
+    hasher.update(gethostname::gethostname().as_encoded_bytes());
+    if let Some(root) = sandbox_root {
+        hasher.update(b"\0");
+        hasher.update(root.as_os_str().as_encoded_bytes());
+    }
+    hex::encode(hasher.finalize())
+}

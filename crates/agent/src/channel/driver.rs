@@ -1,0 +1,366 @@
+//! Drives a [`Machine`] over any [`Transport`] and any [`Desktop`]: the agent itself, or a simulated one.
+//!
+//! Guarantees: effects are done in the machine's order; a journal answer reaches the machine before the
+//! next message is read, so `Accepted` follows the write and nothing else.
+//! Woken by: the transport, the desktop's events, the machine's own moments, the shutdown signal.
+//! On crash: nothing is kept here.
+//! Does not: install anything; that is the desktop's part.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use outfitter_agent_protocol::{
+    AgentMessage, AttemptReport, Evidence, Phase, ServerMessage, Source, Task,
+};
+use outfitter_ids::AttemptId;
+use tokio::sync::{mpsc, watch};
+
+use super::machine::{Effect, Ending, Input, Introduction, LinkTrust, Machine, Pace};
+use crate::clock::Clock;
+
+/// Longest time one message may take to leave, in seconds; then the channel is lost.
+const SEND_LIMIT: Duration = Duration::from_secs(30);
+
+/// Opens channels to the server.
+pub trait Transport: Send {
+    /// What an opened channel is.
+    type Channel: Channel;
+    /// Opens one. Dropping the future gives up.
+    fn connect(&mut self) -> Dial<Self::Channel>;
+}
+
+/// A channel being opened.
+pub type Dial<C> = Pin<Box<dyn Future<Output = Result<Opened<C>, ConnectError>> + Send>>;
+
+/// An open channel.
+pub trait Channel: Send {
+    /// Sends one message.
+    fn send(
+        &mut self,
+        message: AgentMessage,
+    ) -> impl Future<Output = Result<(), ChannelError>> + Send;
+    /// The next message. Dropping the future loses nothing.
+    fn receive(&mut self) -> impl Future<Output = Result<ServerMessage, ChannelError>> + Send;
+    /// Says goodbye, within reason.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// A channel just opened.
+#[derive(Debug)]
+pub struct Opened<C> {
+    /// The channel.
+    pub channel: C,
+    /// How far its far end is trusted.
+    pub trust: LinkTrust,
+}
+
+/// No channel.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The server answered the upgrade with a readable refusal.
+    #[error("the server refuses the channel ({code}): {reason}")]
+    Refused {
+        /// Stable code.
+        code: String,
+        /// A sentence for a person.
+        reason: String,
+        /// Earliest moment to come back, in seconds.
+        retry_after_secs: Option<u32>,
+    },
+    /// The server is too busy or goes away.
+    #[error("the server is busy (HTTP {status})")]
+    Busy {
+        /// Its status.
+        status: u16,
+        /// Earliest moment to come back, in seconds.
+        retry_after_secs: Option<u32>,
+    },
+    /// It could not be reached, or its certificate does not hold.
+    #[error("cannot reach the server: {0}")]
+    Unreachable(String),
+}
+
+/// The channel broke.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    /// The far side closed it.
+    #[error("the server closed the channel")]
+    Closed,
+    /// It broke.
+    #[error("the channel broke: {0}")]
+    Broken(String),
+    /// A message could not be read; this build is too old for it, or the far side is wrong.
+    #[error("unreadable message from the server: {0}")]
+    Unreadable(String),
+}
+
+/// What carries attempts out: the real desktop, or a simulated one.
+pub trait Desktop: Send {
+    /// Puts the task on disk; returns only when it would survive power loss.
+    ///
+    /// # Errors
+    /// In words, when it could not be kept.
+    fn journal(&mut self, task: Task) -> impl Future<Output = Result<(), String>> + Send;
+    /// Records that `Go` arrived and carries the attempt out.
+    fn start(&mut self, attempt: AttemptId) -> impl Future<Output = ()> + Send;
+    /// Stops the attempt safely; its end is told as an event.
+    fn cancel(&mut self, attempt: AttemptId) -> impl Future<Output = ()> + Send;
+    /// Hands a source to the running attempt; with `Err`, why there is none and whether to ask again.
+    fn source(
+        &mut self,
+        attempt: AttemptId,
+        answer: Result<Source, (String, bool)>,
+    ) -> impl Future<Output = ()> + Send;
+    /// The evidence of an ended attempt, from disk.
+    fn evidence(&mut self, attempt: AttemptId) -> impl Future<Output = Option<Evidence>> + Send;
+    /// Removes the attempt from disk.
+    fn forget(&mut self, attempt: AttemptId) -> impl Future<Output = ()> + Send;
+}
+
+/// What a desktop tells the driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DesktopEvent {
+    /// The attempt is in a phase.
+    Advanced {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The phase.
+        phase: Phase,
+        /// Share done, 0 to 100, where known.
+        percent: Option<u8>,
+    },
+    /// The attempt needs (another) source.
+    SourceNeeded {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// The attempt ended; its evidence is on disk.
+    Ended {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+}
+
+/// Keeps the certificate fresh and learns the server's time.
+pub trait Renewals: Send {
+    /// A signing request, when the certificate is due for renewal.
+    fn due(&mut self) -> Option<String>;
+    /// Keeps a new certificate; tells in words why it cannot.
+    ///
+    /// # Errors
+    /// In words; the old certificate stays.
+    fn keep(&mut self, chain_pem: &str, roots_pem: &str) -> Result<(), String>;
+    /// The server said what time it is, in milliseconds UTC.
+    fn learn_time(&mut self, server_time_millis: i64);
+}
+
+/// What [`run`] works with.
+pub struct Parts<T, D, R> {
+    /// Opens channels.
+    pub transport: T,
+    /// Carries attempts out.
+    pub desktop: D,
+    /// The desktop's events. Bounded: a full queue makes the desktop wait.
+    pub events: mpsc::Receiver<DesktopEvent>,
+    /// Keeps the certificate.
+    pub renewals: R,
+    /// What the agent says of itself.
+    pub introduction: Introduction,
+    /// How fast it repeats itself.
+    pub pace: Pace,
+    /// What the journal holds at the start.
+    pub journal: Vec<AttemptReport>,
+    /// Feeds the jitter.
+    pub seed: u64,
+}
+
+/// How often the certificate's age is looked at.
+const RENEWAL_LOOK: Duration = Duration::from_secs(3600);
+
+enum Woken<C> {
+    Connected(Result<Opened<C>, ConnectError>),
+    Message(Result<ServerMessage, ChannelError>),
+    Event(DesktopEvent),
+    Tick,
+    RenewalLook,
+    Shutdown,
+}
+
+/// Runs the agent until `shutdown` turns true (or its sender is gone).
+pub async fn run<T: Transport, D: Desktop, R: Renewals>(
+    parts: Parts<T, D, R>,
+    clock: &dyn Clock,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let Parts {
+        mut transport,
+        mut desktop,
+        mut events,
+        mut renewals,
+        introduction,
+        pace,
+        journal,
+        seed,
+    } = parts;
+    let mut machine = Machine::new(introduction, pace, &journal, seed);
+    let mut channel: Option<T::Channel> = None;
+    let mut renewal_look = clock.elapsed();
+    let mut dial: Option<Dial<T::Channel>> = None;
+    let mut inputs: VecDeque<Input> = VecDeque::from([Input::Tick]);
+    loop {
+        while let Some(input) = inputs.pop_front() {
+            for effect in machine.step(input, clock.elapsed()) {
+                match effect {
+                    Effect::Connect => dial = Some(transport.connect()),
+                    Effect::Close => {
+                        dial = None;
+                        if let Some(channel) = channel.take() {
+                            channel.close().await;
+                        }
+                    }
+                    Effect::Exit => return,
+                    Effect::Send(message) => {
+                        send(&mut channel, message, &mut inputs).await;
+                    }
+                    Effect::SendResult { attempt } => match desktop.evidence(attempt).await {
+                        Some(evidence) => {
+                            let message = AgentMessage::Result(Box::new(evidence));
+                            send(&mut channel, message, &mut inputs).await;
+                        }
+                        None => {
+                            tracing::error!(attempt.id = %attempt, "the evidence of an ended attempt cannot be read")
+                        }
+                    },
+                    Effect::Journal(task) => {
+                        let attempt = task.attempt;
+                        // Answered before anything else is stepped.
+                        inputs.push_front(match desktop.journal(*task).await {
+                            Ok(()) => Input::Journaled { attempt },
+                            Err(reason) => Input::JournalFailed { attempt, reason },
+                        });
+                    }
+                    Effect::Start { attempt } => desktop.start(attempt).await,
+                    Effect::Cancel { attempt } => desktop.cancel(attempt).await,
+                    Effect::GiveSource(source) => {
+                        desktop.source(source.attempt, Ok(source)).await;
+                    }
+                    Effect::RefuseSource {
+                        attempt,
+                        reason,
+                        retry,
+                    } => desktop.source(attempt, Err((reason, retry))).await,
+                    Effect::Forget { attempt } => desktop.forget(attempt).await,
+                    Effect::LearnTime(millis) => renewals.learn_time(millis),
+                    Effect::KeepCertificate {
+                        chain_pem,
+                        roots_pem,
+                    } => match renewals.keep(&chain_pem, &roots_pem) {
+                        Ok(()) => tracing::info!("the certificate is renewed"),
+                        Err(reason) => tracing::error!("the new certificate is not kept: {reason}"),
+                    },
+                    Effect::Note(text) => tracing::info!("{text}"),
+                }
+            }
+        }
+
+        let now = clock.elapsed();
+        let tick = machine
+            .wake_at()
+            .map_or(RENEWAL_LOOK, |at| at.saturating_sub(now));
+        let connected = async {
+            match dial.as_mut() {
+                Some(dial) => dial.await,
+                None => std::future::pending().await,
+            }
+        };
+        let receive = async {
+            match channel.as_mut() {
+                Some(channel) => channel.receive().await,
+                None => std::future::pending().await,
+            }
+        };
+        let woken = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => Woken::Shutdown,
+            Some(event) = events.recv() => Woken::Event(event),
+            opened = connected => Woken::Connected(opened),
+            message = receive => Woken::Message(message),
+            () = tokio::time::sleep(tick) => Woken::Tick,
+            () = tokio::time::sleep(renewal_look.saturating_sub(now)) => Woken::RenewalLook,
+        };
+        match woken {
+            Woken::Shutdown => inputs.push_back(Input::Shutdown),
+            Woken::Tick => inputs.push_back(Input::Tick),
+            Woken::RenewalLook => {
+                renewal_look = clock.elapsed() + RENEWAL_LOOK;
+                if let Some(csr_pem) = renewals.due() {
+                    inputs.push_back(Input::RenewalDue { csr_pem });
+                }
+            }
+            Woken::Connected(Ok(opened)) => {
+                dial = None;
+                channel = Some(opened.channel);
+                inputs.push_back(Input::Opened(opened.trust));
+            }
+            Woken::Connected(Err(error)) => {
+                dial = None;
+                tracing::warn!("{error}");
+                inputs.push_back(Input::Closed(match error {
+                    ConnectError::Refused {
+                        retry_after_secs, ..
+                    } => Ending::Refused { retry_after_secs },
+                    ConnectError::Busy {
+                        retry_after_secs, ..
+                    } => Ending::Lost { retry_after_secs },
+                    ConnectError::Unreachable(_) => LOST,
+                }));
+            }
+            Woken::Message(Ok(message)) => inputs.push_back(Input::Received(message)),
+            // Unknown kinds are logged and refused, not fatal (style §4).
+            Woken::Message(Err(error @ ChannelError::Unreadable(_))) => tracing::warn!("{error}"),
+            Woken::Message(Err(error)) => {
+                tracing::warn!("{error}");
+                channel = None;
+                inputs.push_back(Input::Closed(LOST));
+            }
+            Woken::Event(event) => inputs.push_back(match event {
+                DesktopEvent::Advanced {
+                    attempt,
+                    phase,
+                    percent,
+                } => Input::Advanced {
+                    attempt,
+                    phase,
+                    percent,
+                },
+                DesktopEvent::SourceNeeded { attempt } => Input::SourceNeeded { attempt },
+                DesktopEvent::Ended { attempt } => Input::Ended { attempt },
+            }),
+        }
+    }
+}
+
+const LOST: Ending = Ending::Lost {
+    retry_after_secs: None,
+};
+
+/// Sends over the open channel; one that does not take the message in time is lost.
+async fn send<C: Channel>(
+    channel: &mut Option<C>,
+    message: AgentMessage,
+    inputs: &mut VecDeque<Input>,
+) {
+    let Some(open) = channel.as_mut() else {
+        return;
+    };
+    let error = match tokio::time::timeout(SEND_LIMIT, open.send(message)).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the server takes no message".to_owned(),
+    };
+    tracing::warn!("{error}");
+    *channel = None;
+    inputs.push_back(Input::Closed(LOST));
+}

@@ -1,0 +1,595 @@
+use outfitter_agent_protocol::{Method, PackageRef, SourceTrust, TaskKind};
+use outfitter_ids::{AppId, DesktopId, JobId, RevisionId};
+use uuid::Uuid;
+
+use super::*;
+
+const ONE: AttemptId = AttemptId::new(Uuid::from_u128(1));
+const TWO: AttemptId = AttemptId::new(Uuid::from_u128(2));
+
+fn at(millis: u64) -> Moment {
+    Duration::from_millis(millis)
+}
+
+fn introduction() -> Introduction {
+    Introduction {
+        agent_version: "1.0.0".to_owned(),
+        os: "linux".to_owned(),
+        arch: "x86_64".to_owned(),
+        boot_id: "boot".to_owned(),
+        sandbox_root: None,
+    }
+}
+
+fn machine(journal: &[AttemptReport]) -> Machine {
+    Machine::new(introduction(), Pace::default(), journal, 7)
+}
+
+fn report(attempt: AttemptId, stage: AttemptStage) -> AttemptReport {
+    AttemptReport { attempt, stage }
+}
+
+fn task(attempt: AttemptId) -> ServerMessage {
+    ServerMessage::Task(Box::new(Task {
+        attempt,
+        job: JobId::new(Uuid::from_u128(10)),
+        kind: TaskKind::Install,
+        app: AppId::new(Uuid::from_u128(11)),
+        app_name: "app".to_owned(),
+        app_version: "1".to_owned(),
+        revision: RevisionId::new(Uuid::from_u128(12)),
+        method: Method::Quiet,
+        command: "true".to_owned(),
+        package: PackageRef {
+            file_name: "a".to_owned(),
+            sha256: None,
+            size_bytes: None,
+        },
+        detection: None,
+        success_exit_codes: vec![0],
+        run_limit_secs: 60,
+    }))
+}
+
+fn welcome() -> ServerMessage {
+    ServerMessage::Welcome(Welcome {
+        protocol: PROTOCOL,
+        desktop: DesktopId::new(Uuid::from_u128(20)),
+        epoch: 1,
+        server_time_millis: 5,
+        heartbeat_secs: 60,
+    })
+}
+
+fn source(attempt: AttemptId) -> Source {
+    Source {
+        attempt,
+        url: "/packages/x".to_owned(),
+        headers: BTreeMap::new(),
+        expires_at_millis: None,
+        trust: SourceTrust::Server,
+    }
+}
+
+/// Opens a channel at a moment and gives what was done on `Opened` and on `Welcome`.
+fn connect(machine: &mut Machine, now: Moment) -> (Vec<Effect>, Vec<Effect>) {
+    assert_eq!(machine.step(Input::Tick, now), [Effect::Connect]);
+    let hello = machine.step(Input::Opened(LinkTrust::Full), now);
+    let welcomed = machine.step(Input::Received(welcome()), now);
+    assert!(machine.in_session());
+    (hello, welcomed)
+}
+
+/// A machine in a session that has journaled and acknowledged attempt one.
+fn accepted() -> Machine {
+    let mut machine = machine(&[]);
+    connect(&mut machine, at(0));
+    let effects = machine.step(Input::Received(task(ONE)), at(1));
+    assert!(
+        matches!(effects.as_slice(), [Effect::Journal(_)]),
+        "{effects:?}"
+    );
+    let effects = machine.step(Input::Journaled { attempt: ONE }, at(2));
+    assert_eq!(
+        effects,
+        [Effect::Send(AgentMessage::Accepted { attempt: ONE })]
+    );
+    machine
+}
+
+fn running() -> Machine {
+    let mut machine = accepted();
+    let effects = machine.step(Input::Received(ServerMessage::Go { attempt: ONE }), at(3));
+    assert_eq!(effects, [Effect::Start { attempt: ONE }]);
+    machine
+}
+
+fn ended() -> Machine {
+    let mut machine = running();
+    let effects = machine.step(Input::Ended { attempt: ONE }, at(4));
+    assert_eq!(effects, [Effect::SendResult { attempt: ONE }]);
+    machine
+}
+
+fn lost(machine: &mut Machine, now: Moment) -> Moment {
+    machine.step(
+        Input::Closed(Ending::Lost {
+            retry_after_secs: None,
+        }),
+        now,
+    );
+    assert!(!machine.in_session());
+    machine.wake_at().expect("it comes back")
+}
+
+fn declined(effects: &[Effect], attempt: AttemptId) -> bool {
+    effects.iter().any(|effect| {
+        matches!(effect, Effect::Send(AgentMessage::Declined { attempt: of, .. }) if *of == attempt)
+    })
+}
+
+#[test]
+fn nothing_is_said_before_hello_and_nothing_but_hello_before_welcome() {
+    let mut machine = machine(&[report(ONE, AttemptStage::Ended)]);
+    assert_eq!(machine.step(Input::Tick, at(0)), [Effect::Connect]);
+    let effects = machine.step(Input::Opened(LinkTrust::Full), at(1));
+    assert!(
+        matches!(effects.as_slice(), [Effect::Send(AgentMessage::Hello(_))]),
+        "{effects:?}"
+    );
+    assert_eq!(
+        machine.step(Input::SourceNeeded { attempt: ONE }, at(2)),
+        []
+    );
+    let effects = machine.step(Input::Received(welcome()), at(3));
+    assert!(effects.contains(&Effect::SendResult { attempt: ONE }));
+}
+
+#[test]
+fn a_task_is_acknowledged_only_after_the_journal_holds_it() {
+    let mut machine = machine(&[]);
+    connect(&mut machine, at(0));
+    let effects = machine.step(Input::Received(task(ONE)), at(1));
+    assert!(matches!(effects.as_slice(), [Effect::Journal(_)]));
+    // Not even when asked twice or told to go.
+    assert_eq!(machine.step(Input::Received(task(ONE)), at(1)), []);
+    let effects = machine.step(Input::Received(ServerMessage::Go { attempt: ONE }), at(1));
+    assert!(declined(&effects, ONE), "{effects:?}");
+    let effects = machine.step(Input::Journaled { attempt: ONE }, at(2));
+    assert_eq!(
+        effects,
+        [Effect::Send(AgentMessage::Accepted { attempt: ONE })]
+    );
+}
+
+#[test]
+fn a_task_that_cannot_be_journaled_is_declined_and_forgotten() {
+    let mut machine = machine(&[]);
+    connect(&mut machine, at(0));
+    machine.step(Input::Received(task(ONE)), at(1));
+    let effects = machine.step(
+        Input::JournalFailed {
+            attempt: ONE,
+            reason: "disk full".to_owned(),
+        },
+        at(2),
+    );
+    assert!(declined(&effects, ONE));
+    let effects = machine.step(Input::Received(task(TWO)), at(3));
+    assert!(matches!(effects.as_slice(), [Effect::Journal(_)]));
+}
+
+#[test]
+fn a_lost_acknowledgement_is_repeated_for_a_duplicate_task_and_after_a_while() {
+    let mut machine = accepted();
+    let effects = machine.step(Input::Received(task(ONE)), at(5));
+    assert_eq!(
+        effects,
+        [Effect::Send(AgentMessage::Accepted { attempt: ONE })]
+    );
+    let later = at(5) + Pace::default().resend;
+    let effects = machine.step(Input::Tick, later);
+    assert!(effects.contains(&Effect::Send(AgentMessage::Accepted { attempt: ONE })));
+}
+
+#[test]
+fn a_lost_acknowledgement_stands_in_the_next_hello() {
+    let mut machine = accepted();
+    let back = lost(&mut machine, at(10));
+    let (hello, _) = connect(&mut machine, back);
+    let [Effect::Send(AgentMessage::Hello(hello))] = hello.as_slice() else {
+        panic!("{hello:?}");
+    };
+    assert_eq!(hello.attempts, [report(ONE, AttemptStage::Accepted)]);
+    let effects = machine.step(Input::Received(ServerMessage::Go { attempt: ONE }), back);
+    assert_eq!(effects, [Effect::Start { attempt: ONE }]);
+}
+
+#[test]
+fn a_second_go_starts_nothing() {
+    let mut machine = running();
+    let go = || Input::Received(ServerMessage::Go { attempt: ONE });
+    assert_eq!(machine.step(go(), at(5)), []);
+    let back = lost(&mut machine, at(6));
+    connect(&mut machine, back);
+    assert_eq!(machine.step(go(), back), []);
+    let mut machine = ended();
+    assert_eq!(
+        machine.step(go(), at(9)),
+        [Effect::SendResult { attempt: ONE }]
+    );
+}
+
+#[test]
+fn a_go_for_an_unknown_attempt_is_declined() {
+    let mut machine = machine(&[]);
+    connect(&mut machine, at(0));
+    let effects = machine.step(Input::Received(ServerMessage::Go { attempt: ONE }), at(1));
+    assert!(declined(&effects, ONE));
+    assert!(!effects.contains(&Effect::Start { attempt: ONE }));
+}
+
+#[test]
+fn a_no_go_forgets_what_has_not_run_and_nothing_else() {
+    let no_go = || {
+        Input::Received(ServerMessage::NoGo {
+            attempt: ONE,
+            reason: "no longer authorized".to_owned(),
+        })
+    };
+    let mut machine = accepted();
+    assert!(
+        machine
+            .step(no_go(), at(5))
+            .contains(&Effect::Forget { attempt: ONE })
+    );
+    let effects = machine.step(Input::Received(task(TWO)), at(6));
+    assert!(matches!(effects.as_slice(), [Effect::Journal(_)]));
+    for mut machine in [running(), ended()] {
+        let effects = machine.step(no_go(), at(5));
+        assert!(
+            !effects.contains(&Effect::Forget { attempt: ONE }),
+            "{effects:?}"
+        );
+    }
+}
+
+#[test]
+fn a_reconnect_in_mid_install_tells_every_stage() {
+    let mut machine = machine(&[
+        report(ONE, AttemptStage::Ended),
+        report(TWO, AttemptStage::Running),
+    ]);
+    let (hello, welcomed) = connect(&mut machine, at(0));
+    let [Effect::Send(AgentMessage::Hello(hello))] = hello.as_slice() else {
+        panic!("{hello:?}");
+    };
+    assert_eq!(
+        hello.attempts,
+        [
+            report(ONE, AttemptStage::Ended),
+            report(TWO, AttemptStage::Running)
+        ]
+    );
+    assert!(welcomed.contains(&Effect::SendResult { attempt: ONE }));
+    assert!(!welcomed.contains(&Effect::Start { attempt: TWO }));
+}
+
+#[test]
+fn a_duplicate_of_a_running_task_is_answered_with_its_phase() {
+    let mut machine = running();
+    machine.step(
+        Input::Advanced {
+            attempt: ONE,
+            phase: Phase::Running,
+            percent: None,
+        },
+        at(5),
+    );
+    let effects = machine.step(Input::Received(task(ONE)), at(6));
+    assert_eq!(
+        effects,
+        [Effect::Send(AgentMessage::Progress {
+            attempt: ONE,
+            phase: Phase::Running,
+            percent: None,
+        })]
+    );
+}
+
+#[test]
+fn a_result_is_sent_until_it_is_recorded() {
+    let mut machine = ended();
+    let mut now = at(4);
+    for _ in 0..3 {
+        now += Pace::default().resend;
+        // Signs of life keep the session.
+        machine.step(
+            Input::Received(ServerMessage::Heartbeat {
+                server_time_millis: 1,
+            }),
+            now,
+        );
+        machine.step(Input::Tick, now);
+    }
+    let back = lost(&mut machine, now);
+    let (_, welcomed) = connect(&mut machine, back);
+    assert!(welcomed.contains(&Effect::SendResult { attempt: ONE }));
+    let recorded = || Input::Received(ServerMessage::Recorded { attempt: ONE });
+    assert_eq!(
+        machine.step(recorded(), back),
+        [Effect::Forget { attempt: ONE }]
+    );
+    assert_eq!(machine.step(recorded(), back), []);
+    let effects = machine.step(Input::Tick, back + Pace::default().resend);
+    assert!(!effects.contains(&Effect::SendResult { attempt: ONE }));
+}
+
+#[test]
+fn a_receipt_for_an_attempt_that_runs_is_ignored() {
+    let mut machine = running();
+    let effects = machine.step(
+        Input::Received(ServerMessage::Recorded { attempt: ONE }),
+        at(5),
+    );
+    assert_eq!(effects, []);
+    assert_eq!(
+        machine.step(Input::Ended { attempt: ONE }, at(6)),
+        [Effect::SendResult { attempt: ONE }]
+    );
+}
+
+#[test]
+fn a_second_task_while_one_is_open_is_declined() {
+    let mut machine = running();
+    let effects = machine.step(Input::Received(task(TWO)), at(5));
+    assert!(declined(&effects, TWO) && effects.len() == 1, "{effects:?}");
+    // One that only waits for `Go` asks the server to decide.
+    let mut machine = accepted();
+    let effects = machine.step(Input::Received(task(TWO)), at(5));
+    assert!(declined(&effects, TWO));
+    assert!(effects.contains(&Effect::Send(AgentMessage::Accepted { attempt: ONE })));
+    // One that has ended is not in the way.
+    let mut machine = ended();
+    let effects = machine.step(Input::Received(task(TWO)), at(5));
+    assert!(matches!(effects.as_slice(), [Effect::Journal(_)]));
+}
+
+#[test]
+fn a_cancellation_reaches_what_is_open() {
+    let cancel = || Input::Received(ServerMessage::Cancel { attempt: ONE });
+    for mut machine in [accepted(), running()] {
+        assert_eq!(
+            machine.step(cancel(), at(5)),
+            [Effect::Cancel { attempt: ONE }]
+        );
+        // After it no `Go` starts anything.
+        let go = machine.step(Input::Received(ServerMessage::Go { attempt: ONE }), at(6));
+        assert_eq!(go, []);
+    }
+    assert_eq!(
+        ended().step(cancel(), at(5)),
+        [Effect::SendResult { attempt: ONE }]
+    );
+    let mut machine = machine(&[]);
+    connect(&mut machine, at(0));
+    let effects = machine.step(cancel(), at(1));
+    assert!(matches!(effects.as_slice(), [Effect::Note(_)]));
+}
+
+#[test]
+fn sources_are_asked_for_again_on_a_new_channel_and_given_once() {
+    let mut machine = running();
+    let request = Effect::Send(AgentMessage::SourceRequest { attempt: ONE });
+    assert_eq!(
+        machine.step(Input::SourceNeeded { attempt: ONE }, at(5)),
+        std::slice::from_ref(&request)
+    );
+    let back = lost(&mut machine, at(6));
+    let (_, welcomed) = connect(&mut machine, back);
+    assert!(welcomed.contains(&request));
+    let give = || Input::Received(ServerMessage::Source(source(ONE)));
+    assert_eq!(
+        machine.step(give(), back),
+        [Effect::GiveSource(source(ONE))]
+    );
+    assert_eq!(machine.step(give(), back), []);
+}
+
+#[test]
+fn progress_is_sent_at_most_once_a_second_and_the_last_one_wins() {
+    let mut machine = running();
+    let mut sent = Vec::new();
+    for percent in 0..100_u8 {
+        let now = at(1000 + u64::from(percent) * 10);
+        sent.extend(machine.step(
+            Input::Advanced {
+                attempt: ONE,
+                phase: Phase::Downloading,
+                percent: Some(percent),
+            },
+            now,
+        ));
+    }
+    assert_eq!(sent.len(), 1);
+    let effects = machine.step(Input::Tick, at(2000));
+    assert!(effects.contains(&Effect::Send(AgentMessage::Progress {
+        attempt: ONE,
+        phase: Phase::Downloading,
+        percent: Some(99),
+    })));
+}
+
+#[test]
+fn heartbeats_name_what_runs_and_silence_ends_the_channel() {
+    let mut machine = running();
+    let (mut now, mut beats, mut closed) = (at(3), 0, false);
+    while !closed {
+        now = machine.wake_at().expect("a moment").max(now);
+        for effect in machine.step(Input::Tick, now) {
+            match effect {
+                Effect::Send(AgentMessage::Heartbeat { attempts }) => {
+                    assert_eq!(attempts, [ONE]);
+                    beats += 1;
+                }
+                Effect::Close => closed = true,
+                _ => {}
+            }
+        }
+    }
+    assert!((2..=4).contains(&beats), "{beats}");
+    assert!(now >= at(3) + Duration::from_secs(180));
+    assert!(!machine.in_session());
+}
+
+#[test]
+fn a_server_that_never_welcomes_is_left() {
+    let mut machine = machine(&[]);
+    machine.step(Input::Tick, at(0));
+    machine.step(Input::Opened(LinkTrust::Full), at(1));
+    let effects = machine.step(Input::Tick, at(1) + Pace::default().greeting_limit);
+    assert!(effects.contains(&Effect::Close));
+    assert!(machine.wake_at().is_some());
+}
+
+#[test]
+fn waits_grow_to_the_limit_and_are_spread() {
+    let pace = Pace::default();
+    let mut first = Vec::new();
+    for seed in 0..200 {
+        let mut machine = Machine::new(introduction(), pace, &[], seed);
+        let mut now = at(0);
+        for round in 0..12_u32 {
+            machine.step(Input::Tick, now);
+            let back = lost(&mut machine, now);
+            let ceiling = pace
+                .backoff_first
+                .saturating_mul(1 << round)
+                .min(pace.backoff_limit);
+            assert!(back - now <= ceiling);
+            if round == 0 {
+                first.push(back - now);
+            }
+            now = back;
+        }
+    }
+    let early = first
+        .iter()
+        .filter(|wait| **wait < pace.backoff_first / 2)
+        .count();
+    assert!(
+        (60..140).contains(&early),
+        "{early} of 200 in the first half"
+    );
+}
+
+#[test]
+fn the_moment_the_server_names_is_kept() {
+    for ending in [
+        Ending::Lost {
+            retry_after_secs: Some(90),
+        },
+        Ending::Refused {
+            retry_after_secs: Some(90),
+        },
+    ] {
+        let mut machine = machine(&[]);
+        machine.step(Input::Tick, at(0));
+        machine.step(Input::Closed(ending), at(0));
+        let back = machine.wake_at().expect("a moment");
+        assert!((at(90_000)..=at(91_000)).contains(&back), "{back:?}");
+    }
+    let mut machine = accepted();
+    let effects = machine.step(
+        Input::Received(ServerMessage::Refused {
+            code: "shutting_down".to_owned(),
+            reason: "an upgrade".to_owned(),
+            retry_after_secs: Some(7),
+        }),
+        at(10),
+    );
+    assert!(effects.contains(&Effect::Close));
+    let back = machine.wake_at().expect("a moment");
+    assert!((at(7_010)..=at(8_010)).contains(&back), "{back:?}");
+}
+
+#[test]
+fn a_refusal_that_needs_a_person_is_not_hammered() {
+    let mut machine = machine(&[]);
+    machine.step(Input::Tick, at(0));
+    machine.step(
+        Input::Closed(Ending::Refused {
+            retry_after_secs: None,
+        }),
+        at(0),
+    );
+    assert!(machine.wake_at().expect("a moment") >= Pace::default().refused_wait);
+}
+
+#[test]
+fn with_a_wrong_clock_only_time_and_renewal_go_over_the_channel() {
+    let mut machine = machine(&[report(ONE, AttemptStage::Accepted)]);
+    machine.step(Input::Tick, at(0));
+    machine.step(Input::Opened(LinkTrust::TimeOnly), at(0));
+    let effects = machine.step(Input::Received(welcome()), at(1));
+    assert_eq!(effects, [Effect::LearnTime(5)]);
+    let effects = machine.step(Input::Received(task(TWO)), at(2));
+    assert!(declined(&effects, TWO));
+    assert_eq!(
+        machine.step(Input::Received(ServerMessage::Go { attempt: ONE }), at(3)),
+        []
+    );
+    let csr_pem = "csr".to_owned();
+    let effects = machine.step(
+        Input::RenewalDue {
+            csr_pem: csr_pem.clone(),
+        },
+        at(4),
+    );
+    assert_eq!(effects, [Effect::Send(AgentMessage::Renew { csr_pem })]);
+    assert!(
+        machine.wake_at().expect("a moment") > at(4),
+        "it does not spin"
+    );
+}
+
+#[test]
+fn a_renewal_is_asked_for_until_a_certificate_comes() {
+    let mut machine = machine(&[]);
+    let csr_pem = "csr".to_owned();
+    let due = Input::RenewalDue {
+        csr_pem: csr_pem.clone(),
+    };
+    assert_eq!(machine.step(due, at(0)), []);
+    let (_, welcomed) = connect(&mut machine, at(1));
+    let renew = Effect::Send(AgentMessage::Renew { csr_pem });
+    assert!(welcomed.contains(&renew));
+    let later = at(1) + Pace::default().resend;
+    assert!(machine.step(Input::Tick, later).contains(&renew));
+    let effects = machine.step(
+        Input::Received(ServerMessage::Certificate {
+            chain_pem: "chain".to_owned(),
+            roots_pem: "roots".to_owned(),
+        }),
+        later,
+    );
+    assert!(matches!(
+        effects.as_slice(),
+        [Effect::KeepCertificate { .. }]
+    ));
+    let effects = machine.step(Input::Tick, later + Pace::default().resend);
+    assert!(!effects.contains(&renew));
+}
+
+#[test]
+fn shutdown_closes_and_leaves_attempts_as_they_are() {
+    let mut machine = running();
+    assert_eq!(
+        machine.step(Input::Shutdown, at(5)),
+        [Effect::Close, Effect::Exit]
+    );
+    assert_eq!(machine.step(Input::Ended { attempt: ONE }, at(6)), []);
+    assert_eq!(machine.wake_at(), None);
+    let mut waiting = self::machine(&[]);
+    assert_eq!(waiting.step(Input::Shutdown, at(0)), [Effect::Exit]);
+}

@@ -1,0 +1,12 @@
+//! The channel to the server: [`machine`] decides, [`driver`] does, [`websocket`] carries.
+
+pub mod driver;
+pub mod machine;
+pub mod websocket;
+
+pub use driver::{
+    Channel, ChannelError, ConnectError, Desktop, DesktopEvent, Dial, Opened, Parts, Renewals,
+    Transport, run,
+};
+pub use machine::{Effect, Ending, Input, Introduction, LinkTrust, Machine, Moment, Pace};
+pub use websocket::WebSocketTransport;

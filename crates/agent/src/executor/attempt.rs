@@ -1,0 +1,435 @@
+//! One attempt from `Go` to its evidence.
+//!
+//! Guarantees: nothing of the installer runs before the bytes are verified; what an earlier process of
+//! this agent began is looked for first and adopted, never begun anew (invariants I2, I6).
+//! On crash: before the supervisor started, everything is done again from what is on disk; after it, the
+//! supervisor's record is waited for.
+//! Does not: say "success"; the server judges the evidence.
+
+use std::path::{Path, PathBuf};
+
+use outfitter_agent_protocol::{
+    Detection, DetectionRule, Evidence, FailureCode, Method, Phase, PhaseMark, Task, TaskKind,
+};
+use outfitter_packages::inspect;
+use tokio::sync::watch;
+
+use super::detect::{evaluate, joined};
+use super::download::Fetcher;
+use super::unpack::{AppRecord, Target};
+use super::{Reports, Sources, Workplace};
+use crate::command;
+use crate::durable;
+use crate::evidence::{Stop, blank_evidence, fit_into_frame, path_text};
+use crate::platform::{self, PlatformError};
+use crate::spool::AttemptFolder;
+use crate::supervision::{Exit, Notes, Prepared, RunEnd, SupervisionEnd, run_path};
+
+/// An attempt under way.
+pub(super) struct Attempt<'a> {
+    /// The desktop it is for.
+    pub(super) workplace: &'a Workplace,
+    /// Its folder.
+    pub(super) folder: &'a AttemptFolder,
+    /// Its task.
+    pub(super) task: &'a Task,
+    /// Whom it tells.
+    pub(super) reports: &'a Reports,
+}
+
+/// How an attempt ended, beside its notes.
+#[derive(Debug, Default)]
+struct Ending {
+    failure: Option<Stop>,
+    exit_code: Option<i32>,
+    output_tail: String,
+    after: Option<Detection>,
+    already_installed: bool,
+}
+
+/// What proves that the app is there.
+struct Proof {
+    rule: Option<DetectionRule>,
+    archive: Option<(AppRecord, Target)>,
+}
+
+impl Proof {
+    /// Whether, when it holds, it can only be true of this revision.
+    fn pins_version(&self) -> bool {
+        self.archive.is_some() || self.rule.as_ref().is_some_and(DetectionRule::pins_version)
+    }
+}
+
+impl Attempt<'_> {
+    /// Carries the attempt out and writes down what it saw. Never fails: failures are evidence.
+    pub(super) async fn carry_out(
+        &self,
+        sources: &mut Sources,
+        cancelled: &mut watch::Receiver<bool>,
+    ) -> Evidence {
+        let mut notes = Notes {
+            rule: self.task.detection.clone(),
+            ..Notes::default()
+        };
+        let ending = match self.steps(&mut notes, sources, cancelled).await {
+            Ok(ending) => ending,
+            Err(stop) => Ending {
+                failure: Some(stop),
+                ..Ending::default()
+            },
+        };
+        let blank = blank_evidence(self.task.attempt, self.task.job, &*self.workplace.clock);
+        let (failure, failure_detail) = ending.failure.map(|stop| (stop.code, stop.detail)).unzip();
+        fit_into_frame(Evidence {
+            failure,
+            failure_detail,
+            rule: notes.rule,
+            manifest_files: notes.manifest_files,
+            before: notes.before,
+            after: ending.after,
+            already_installed: ending.already_installed,
+            exit_code: ending.exit_code,
+            output_tail: ending.output_tail,
+            package_sha256: notes.package_sha256,
+            package_size_bytes: notes.package_size_bytes,
+            command: notes.command,
+            sandbox_root: self.workplace.sandbox_root.as_deref().map(path_text),
+            phases: notes.phases,
+            ..blank
+        })
+    }
+
+    fn enter(&self, phase: Phase, notes: &mut Notes) {
+        notes.phases.push(PhaseMark {
+            phase,
+            at_millis: self.workplace.clock.unix_millis(),
+        });
+        self.reports.advanced(phase, None);
+    }
+
+    async fn steps(
+        &self,
+        notes: &mut Notes,
+        sources: &mut Sources,
+        cancelled: &mut watch::Receiver<bool>,
+    ) -> Result<Ending, Stop> {
+        // First of all: did an earlier process of this agent begin?
+        let prepared: Option<Prepared> = durable::read_json(&run_path(self.folder.path()))
+            .unwrap_or_else(|error| {
+                tracing::error!("{}", crate::server_client::chain(&error));
+                None
+            });
+        match self.supervision_end(prepared.clone()).await? {
+            SupervisionEnd::NotStarted => {}
+            end => {
+                if let Some(prepared) = prepared {
+                    *notes = prepared.notes;
+                }
+                return self.after_run(end, notes).await;
+            }
+        }
+
+        let unzip = match (self.task.method, self.task.kind) {
+            (Method::Unzip, TaskKind::Install) => command::unzip(&self.task.command)
+                .map_err(|error| Stop::new(FailureCode::CommandInvalid, error.to_string()))?,
+            _ => None,
+        };
+        let mut proof = Proof {
+            rule: self.task.detection.clone(),
+            archive: unzip.map(|unzip| {
+                let on_desktop = unzip.folder.unwrap_or_else(|| {
+                    platform::default_app_folder(&command::folder_name(&self.task.app_name))
+                });
+                let target = Target {
+                    on_desktop,
+                    sandbox_root: self.workplace.sandbox_root.clone(),
+                };
+                (AppRecord::new(&self.workplace.apps, self.task.app), target)
+            }),
+        };
+        self.stop_when_cancelled()?;
+        self.enter(Phase::Detecting, notes);
+        notes.before = self.look(&proof).await;
+        if self.is_there_already(&proof, notes) {
+            return Ok(already_installed());
+        }
+
+        let mut file_path = PathBuf::new();
+        if self.task.kind == TaskKind::Install || command::names_package(&self.task.command) {
+            file_path = self.package(notes, sources, cancelled).await?;
+            if proof.rule.is_none() && proof.archive.is_none() {
+                proof.rule = self.derive_rule(&file_path).await?;
+                notes.rule.clone_from(&proof.rule);
+                notes.before = self.look(&proof).await;
+                if self.is_there_already(&proof, notes) {
+                    return Ok(already_installed());
+                }
+            }
+        }
+        self.stop_when_cancelled()?;
+        if let Some((record, target)) = &proof.archive {
+            return self.unpack(record, target, &proof, file_path, notes).await;
+        }
+        self.run(&file_path, notes).await
+    }
+
+    fn stop_when_cancelled(&self) -> Result<(), Stop> {
+        if self.folder.is_cancelled() {
+            return Err(cancelled_stop());
+        }
+        Ok(())
+    }
+
+    fn is_there_already(&self, proof: &Proof, notes: &Notes) -> bool {
+        self.task.kind == TaskKind::Install
+            && proof.pins_version()
+            && notes.before.as_ref().is_some_and(|seen| seen.holds)
+    }
+
+    /// Evaluates what there is of rule and manifest; both have to hold.
+    async fn look(&self, proof: &Proof) -> Option<Detection> {
+        let mut views = Vec::new();
+        if let Some(rule) = &proof.rule {
+            views.push(evaluate(rule, self.workplace.sandbox_root.as_deref()).await);
+        }
+        if let Some((record, target)) = proof.archive.clone() {
+            let revision = self.task.revision;
+            let view = tokio::task::spawn_blocking(move || record.detect(revision, &target)).await;
+            views.push(view.unwrap_or_else(|error| Detection {
+                holds: false,
+                seen: error.to_string(),
+            }));
+        }
+        (!views.is_empty()).then(|| Detection {
+            holds: views.iter().all(|view| view.holds),
+            seen: joined(&views),
+        })
+    }
+
+    /// The verified package under its own name.
+    async fn package(
+        &self,
+        notes: &mut Notes,
+        sources: &mut Sources,
+        cancelled: &mut watch::Receiver<bool>,
+    ) -> Result<PathBuf, Stop> {
+        self.enter(Phase::Downloading, notes);
+        // A run that was cut off after the rename: back to where verification begins.
+        let part = self.folder.partial_path();
+        let folder = self.folder.package_folder();
+        let path = folder.join(command::safe_file_name(&self.task.package.file_name));
+        if path.exists() {
+            std::fs::rename(&path, &part).map_err(|error| file_stop("move", &path, &error))?;
+        }
+        let fetcher = Fetcher {
+            credentials: &self.workplace.credentials,
+            system: &self.workplace.system,
+            folder: self.folder,
+            jitter: self.workplace.jitter,
+        };
+        let mut percent = |done| self.reports.advanced(Phase::Downloading, Some(done));
+        let found = tokio::select! {
+            biased;
+            _ = cancelled.wait_for(|stop| *stop) => return Err(cancelled_stop()),
+            found = fetcher.fetch(&self.task.package, sources, &mut percent) => found?,
+        };
+        self.enter(Phase::Verifying, notes);
+        notes.package_sha256 = Some(found.sha256.to_string());
+        notes.package_size_bytes = Some(found.size_bytes);
+        durable::create_private_folder(&folder).map_err(|error| Stop::agent(&error))?;
+        if found.size_bytes == 0 {
+            durable::write(&part, b"").map_err(|error| Stop::agent(&error))?;
+        }
+        std::fs::rename(&part, &path).map_err(|error| file_stop("name", &path, &error))?;
+        // A package may be the installer itself.
+        platform::make_runnable(&path)
+            .map_err(|error| file_stop("make runnable", &path, &error))?;
+        Ok(path)
+    }
+
+    /// A rule that the verified package tells by itself.
+    async fn derive_rule(&self, package: &Path) -> Result<Option<DetectionRule>, Stop> {
+        if self.task.kind != TaskKind::Install {
+            return Ok(None);
+        }
+        let path = package.to_owned();
+        let facts = tokio::task::spawn_blocking(move || inspect(&path))
+            .await
+            .map_err(|error| Stop::new(FailureCode::AgentFailure, error.to_string()))?;
+        match facts {
+            Ok(facts) => Ok(facts.debian.map(|package| DetectionRule::DebianPackage {
+                name: package.name,
+                version: Some(package.version),
+            })),
+            Err(error) => {
+                tracing::warn!(
+                    "no rule from the package: {}",
+                    crate::server_client::chain(&error)
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    async fn unpack(
+        &self,
+        record: &AppRecord,
+        target: &Target,
+        proof: &Proof,
+        archive: PathBuf,
+        notes: &mut Notes,
+    ) -> Result<Ending, Stop> {
+        self.enter(Phase::Running, notes);
+        notes.command = Some(command::display(&[
+            "unzip".to_owned(),
+            path_text(&archive),
+            "-d".to_owned(),
+            path_text(&target.on_desktop),
+        ]));
+        let (work, place, revision) = (record.clone(), target.clone(), self.task.revision);
+        let files = tokio::task::spawn_blocking(move || work.unpack(&archive, revision, &place))
+            .await
+            .map_err(|error| Stop::new(FailureCode::AgentFailure, error.to_string()))??;
+        notes.manifest_files = Some(files);
+        self.enter(Phase::Confirming, notes);
+        Ok(Ending {
+            exit_code: Some(0),
+            output_tail: format!(
+                "unpacked {files} files into {}\n",
+                target.on_desktop.display()
+            ),
+            after: self.look(proof).await,
+            ..Ending::default()
+        })
+    }
+
+    async fn run(&self, file_path: &Path, notes: &mut Notes) -> Result<Ending, Stop> {
+        let invalid = |reason: String| Stop::new(FailureCode::CommandInvalid, reason);
+        let file_text = file_path
+            .to_str()
+            .ok_or_else(|| invalid("the package's path is no UTF-8".to_owned()))?;
+        let arguments = command::arguments(&self.task.command, file_text)
+            .map_err(|error| invalid(error.to_string()))?;
+        let mut environment = platform::base_environment();
+        environment.insert("FILE_PATH".to_owned(), file_text.to_owned());
+        let root = self.workplace.sandbox_root.as_deref();
+        if let Some(root) = root {
+            environment.insert("OUTFITTER_ROOT".to_owned(), path_text(root));
+        }
+        self.enter(Phase::Running, notes);
+        notes.command = Some(command::display(&arguments));
+        let prepared = Prepared {
+            arguments,
+            environment,
+            folder: root.unwrap_or(self.folder.path()).to_owned(),
+            run_limit_secs: self.task.run_limit_secs,
+            notes: notes.clone(),
+        };
+        durable::write_json(&run_path(self.folder.path()), &prepared)
+            .map_err(|error| Stop::agent(&error))?;
+        let path = self.folder.path().to_owned();
+        let started = tokio::task::spawn_blocking(move || platform::start_supervisor(&path))
+            .await
+            .map_err(|error| Stop::new(FailureCode::AgentFailure, error.to_string()))?;
+        // Whatever the start said, the attempt's folder has the last word on what runs.
+        let end = self.supervision_end(Some(prepared)).await?;
+        if let (Err(error), SupervisionEnd::NotStarted) = (&started, &end) {
+            return Err(platform_stop(FailureCode::StartFailed, error));
+        }
+        self.after_run(end, notes).await
+    }
+
+    /// Waits for a supervisor, where one is at work, and reads what it left.
+    async fn supervision_end(&self, prepared: Option<Prepared>) -> Result<SupervisionEnd, Stop> {
+        let path = self.folder.path().to_owned();
+        let waited = tokio::task::spawn_blocking(move || {
+            platform::await_supervisor(&path, prepared.as_ref())
+        })
+        .await
+        .map_err(|error| Stop::new(FailureCode::AgentFailure, error.to_string()))?;
+        match waited {
+            Ok(end) => Ok(end),
+            // Where none can run, none has.
+            Err(PlatformError::NotSupported(_)) => Ok(SupervisionEnd::NotStarted),
+            Err(error) => Err(platform_stop(FailureCode::AgentFailure, &error)),
+        }
+    }
+
+    async fn after_run(&self, end: SupervisionEnd, notes: &mut Notes) -> Result<Ending, Stop> {
+        let (failure, exit_code, output_tail) = match end {
+            SupervisionEnd::NotStarted => {
+                let detail = "the supervisor ended before it started the installer";
+                return Err(Stop::new(FailureCode::StartFailed, detail));
+            }
+            SupervisionEnd::Interrupted { detail } => (
+                Some(Stop::new(FailureCode::Interrupted, detail)),
+                None,
+                String::new(),
+            ),
+            SupervisionEnd::Ended(Exit { end, output_tail }) => match end {
+                RunEnd::Exited(code) => {
+                    let busy = !self.task.success_exit_codes.contains(&code)
+                        && command::says_busy(&output_tail);
+                    let failure = busy.then(|| {
+                        let detail = "another installer holds the package system's lock";
+                        Stop::new(FailureCode::InstallerBusy, detail)
+                    });
+                    (failure, Some(code), output_tail)
+                }
+                RunEnd::RunLimit => {
+                    let detail = format!("ended after {} s", self.task.run_limit_secs);
+                    (
+                        Some(Stop::new(FailureCode::RunLimit, detail)),
+                        None,
+                        output_tail,
+                    )
+                }
+                RunEnd::Cancelled => (Some(cancelled_stop()), None, output_tail),
+                RunEnd::ProgramMissing(detail) => {
+                    return Err(Stop::new(FailureCode::CommandInvalid, detail));
+                }
+                RunEnd::StartFailed(detail) => {
+                    return Err(Stop::new(FailureCode::StartFailed, detail));
+                }
+            },
+        };
+        self.enter(Phase::Confirming, notes);
+        let proof = Proof {
+            rule: notes.rule.clone(),
+            archive: None,
+        };
+        Ok(Ending {
+            failure,
+            exit_code,
+            output_tail,
+            after: self.look(&proof).await,
+            already_installed: false,
+        })
+    }
+}
+
+fn already_installed() -> Ending {
+    Ending {
+        already_installed: true,
+        ..Ending::default()
+    }
+}
+
+fn cancelled_stop() -> Stop {
+    Stop::new(FailureCode::Cancelled, "the server asked to stop")
+}
+
+fn platform_stop(code: FailureCode, error: &PlatformError) -> Stop {
+    let code = match error {
+        PlatformError::NotSupported(_) => FailureCode::NotSupported,
+        PlatformError::System { .. } | PlatformError::Refused { .. } => code,
+    };
+    Stop::new(code, crate::server_client::chain(error))
+}
+
+fn file_stop(action: &str, path: &Path, error: &std::io::Error) -> Stop {
+    Stop::new(
+        FailureCode::AgentFailure,
+        format!("cannot {action} {}: {error}", path.display()),
+    )
+}

@@ -1,0 +1,254 @@
+//! The real desktop: carries attempts out, one task each, and reports to the channel.
+//!
+//! Guarantees: an attempt's evidence is on disk before the channel hears of its end.
+//! Woken by: the channel's driver ([`Desktop`]).
+//! On crash: [`LocalDesktop::new`] takes up every attempt that was begun.
+//! Does not: decide whether an attempt may run; that is the channel machine's part.
+
+mod attempt;
+mod detect;
+mod download;
+mod unpack;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outfitter_agent_protocol::{Evidence, FailureCode, Phase, Source, Task};
+use outfitter_ids::AttemptId;
+use tokio::sync::{mpsc, watch};
+
+use crate::channel::{Desktop, DesktopEvent};
+use crate::clock::Clock;
+use crate::credentials::SharedCredentials;
+use crate::evidence::{Stop, blank_evidence};
+use crate::server_client::chain;
+use crate::spool::{AttemptFolder, Spool, Unfinished};
+
+pub use detect::evaluate;
+
+/// Wait between two tries to put evidence on disk.
+const EVIDENCE_RETRY: Duration = Duration::from_secs(5);
+
+/// What every attempt on this desktop works with.
+pub struct Workplace {
+    /// Where manifests of unpacked archives are kept.
+    pub apps: PathBuf,
+    /// The folder that plays the desktop, where one does.
+    pub sandbox_root: Option<PathBuf>,
+    /// For packages of the server's own store.
+    pub credentials: SharedCredentials,
+    /// For packages from elsewhere.
+    pub system: reqwest::Client,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// Draws a wait between nothing and the given one.
+    pub jitter: fn(Duration) -> Duration,
+}
+
+/// How an attempt gets sources.
+pub struct Sources {
+    attempt: AttemptId,
+    events: mpsc::Sender<DesktopEvent>,
+    answers: mpsc::Receiver<SourceAnswer>,
+}
+
+type SourceAnswer = Result<Source, (String, bool)>;
+
+impl Sources {
+    /// Asks the server and waits, however long the channel is away. When the agent ends, it waits for
+    /// ever: the attempt goes on with the agent's next process.
+    async fn ask(&mut self) -> SourceAnswer {
+        // An answer to an earlier question is no answer to this one.
+        while self.answers.try_recv().is_ok() {}
+        let event = DesktopEvent::SourceNeeded {
+            attempt: self.attempt,
+        };
+        if self.events.send(event).await.is_ok()
+            && let Some(answer) = self.answers.recv().await
+        {
+            return answer;
+        }
+        std::future::pending().await
+    }
+}
+
+/// Whom an attempt tells where it is.
+pub struct Reports {
+    attempt: AttemptId,
+    events: mpsc::Sender<DesktopEvent>,
+}
+
+impl Reports {
+    /// Tells a phase; lost when nobody listens fast enough, which does not matter.
+    fn advanced(&self, phase: Phase, percent: Option<u8>) {
+        let _ = self.events.try_send(DesktopEvent::Advanced {
+            attempt: self.attempt,
+            phase,
+            percent,
+        });
+    }
+}
+
+struct Running {
+    sources: mpsc::Sender<SourceAnswer>,
+    cancel: watch::Sender<bool>,
+}
+
+/// The real desktop; see the module.
+pub struct LocalDesktop {
+    spool: Spool,
+    workplace: Arc<Workplace>,
+    events: mpsc::Sender<DesktopEvent>,
+    running: HashMap<AttemptId, Running>,
+}
+
+impl LocalDesktop {
+    /// A desktop that takes up what was begun before. Events go to `events`.
+    pub fn new(
+        spool: Spool,
+        workplace: Workplace,
+        events: mpsc::Sender<DesktopEvent>,
+        unfinished: Vec<Unfinished>,
+    ) -> Self {
+        let mut desktop = Self {
+            spool,
+            workplace: Arc::new(workplace),
+            events,
+            running: HashMap::new(),
+        };
+        for Unfinished { folder, task } in unfinished {
+            desktop.spawn(folder, Ok(task));
+        }
+        desktop
+    }
+
+    fn spawn(&mut self, folder: AttemptFolder, task: Result<Task, Stop>) {
+        let attempt = folder.attempt;
+        let (sources_sender, answers) = mpsc::channel(4);
+        let (cancel_sender, mut cancelled) = watch::channel(folder.is_cancelled());
+        self.running.insert(
+            attempt,
+            Running {
+                sources: sources_sender,
+                cancel: cancel_sender,
+            },
+        );
+        let workplace = Arc::clone(&self.workplace);
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let reports = Reports {
+                attempt,
+                events: events.clone(),
+            };
+            let mut sources = Sources {
+                attempt,
+                events: events.clone(),
+                answers,
+            };
+            let evidence = match task {
+                Ok(task) => {
+                    let attempt = attempt::Attempt {
+                        workplace: &workplace,
+                        folder: &folder,
+                        task: &task,
+                        reports: &reports,
+                    };
+                    Box::pin(attempt.carry_out(&mut sources, &mut cancelled)).await
+                }
+                Err(stop) => {
+                    let mut evidence = blank_evidence(attempt, folder.job, &*workplace.clock);
+                    evidence.failure = Some(stop.code);
+                    evidence.failure_detail = Some(stop.detail);
+                    evidence
+                }
+            };
+            // Nothing is lost: on a full disk it waits until there is room.
+            while let Err(error) = folder.end(&evidence) {
+                tracing::error!(attempt.id = %attempt, "{}", chain(&error));
+                tokio::time::sleep(EVIDENCE_RETRY).await;
+            }
+            tracing::info!(
+                attempt.id = %attempt,
+                failure = ?evidence.failure,
+                exit_code = ?evidence.exit_code,
+                "the attempt ended"
+            );
+            let _ = events.send(DesktopEvent::Ended { attempt }).await;
+        });
+    }
+
+    fn begin(&mut self, attempt: AttemptId, record: impl Fn(&AttemptFolder) -> Result<(), Stop>) {
+        if self.running.contains_key(&attempt) {
+            return;
+        }
+        let Some(folder) = self.spool.find(attempt) else {
+            tracing::error!(attempt.id = %attempt, "the attempt is not in the journal");
+            return;
+        };
+        let task =
+            record(&folder).and_then(|()| folder.task().map_err(|error| Stop::agent(&error)));
+        self.spawn(folder, task);
+    }
+}
+
+impl Desktop for LocalDesktop {
+    async fn journal(&mut self, task: Task) -> Result<(), String> {
+        self.spool
+            .accept(&task)
+            .map(drop)
+            .map_err(|error| chain(&error))
+    }
+
+    async fn start(&mut self, attempt: AttemptId) {
+        self.begin(attempt, |folder| {
+            folder.go().map_err(|error| Stop::agent(&error))
+        });
+    }
+
+    async fn cancel(&mut self, attempt: AttemptId) {
+        let Some(folder) = self.spool.find(attempt) else {
+            return;
+        };
+        if let Err(error) = folder.cancel() {
+            tracing::error!(attempt.id = %attempt, "{}", chain(&error));
+        }
+        if let Some(running) = self.running.get(&attempt) {
+            running.cancel.send_replace(true);
+        }
+        // Before `Go` nothing ran and nothing will: the attempt ends as cancelled.
+        self.begin(attempt, |_| {
+            Err(Stop::new(
+                FailureCode::Cancelled,
+                "the server asked to stop",
+            ))
+        });
+    }
+
+    async fn source(&mut self, attempt: AttemptId, answer: SourceAnswer) {
+        if let Some(running) = self.running.get(&attempt) {
+            // Full only when nobody asked.
+            let _ = running.sources.try_send(answer);
+        }
+    }
+
+    async fn evidence(&mut self, attempt: AttemptId) -> Option<Evidence> {
+        match self.spool.find(attempt)?.evidence() {
+            Ok(evidence) => evidence,
+            Err(error) => {
+                tracing::error!(attempt.id = %attempt, "{}", chain(&error));
+                None
+            }
+        }
+    }
+
+    async fn forget(&mut self, attempt: AttemptId) {
+        self.running.remove(&attempt);
+        if let Some(folder) = self.spool.find(attempt)
+            && let Err(error) = folder.forget()
+        {
+            tracing::warn!(attempt.id = %attempt, "{}", chain(&error));
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The Linux side.
+
+mod processes;
+mod supervisor;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+pub use supervisor::{await_supervisor, clean_after, launch, start_supervisor, supervise};
+
+use super::{DebianState, PlatformError};
+
+/// Where programs are looked for: maintainer scripts need the `sbin` folders.
+const PROGRAM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Longest time for a question to the package database, in seconds.
+const QUERY_LIMIT: Duration = Duration::from_secs(60);
+
+/// Changes with every boot of the machine.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
+}
+
+/// What tells this machine from others, where the system knows it.
+pub fn machine_identity() -> Option<String> {
+    ["/etc/machine-id", "/var/lib/dbus/machine-id"]
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .map(|text| text.trim().to_owned())
+        .find(|text| !text.is_empty())
+}
+
+/// Free bytes for us where `path` lies.
+///
+/// # Errors
+/// When the file system does not tell.
+pub fn free_bytes(path: &Path) -> Result<u64, PlatformError> {
+    let stat = nix::sys::statvfs::statvfs(path)
+        .map_err(|error| PlatformError::system("ask for free space", error.into()))?;
+    Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
+}
+
+/// Flushes a folder, so that renames in it survive power loss.
+///
+/// # Errors
+/// When it cannot be flushed.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Options for a file that only its owner may read.
+pub fn private_file_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+/// Makes one folder that only its owner may enter; one that is there is made so.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+        }
+        made => made,
+    }
+}
+
+/// Lets the owner run a file.
+///
+/// # Errors
+/// When its mode cannot be set.
+pub fn make_runnable(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+/// Where an archive goes that names no folder. Source: contract, semantics §5, On the desktop.
+pub fn default_app_folder(name: &str) -> PathBuf {
+    Path::new("/opt").join(name)
+}
+
+/// The variables every installer gets; nothing of the agent's own environment.
+pub fn base_environment() -> BTreeMap<String, String> {
+    let home = nix::unistd::User::from_uid(nix::unistd::geteuid())
+        .ok()
+        .flatten()
+        .map_or_else(|| "/".to_owned(), |user| user.dir.display().to_string());
+    [("PATH", PROGRAM_PATH), ("HOME", &home), ("LANG", "C.UTF-8")]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// Asks the dpkg database in `database` for a package. `None`: it knows no such package.
+///
+/// # Errors
+/// When dpkg-query is not there or fails in another way.
+pub async fn debian_package(
+    database: &Path,
+    name: &str,
+) -> Result<Option<DebianState>, PlatformError> {
+    // Absent package and absent database look alike (exit 1); the second is no error either: nothing
+    // is installed there.
+    if !database.join("status").exists() {
+        return Ok(None);
+    }
+    let mut admin = std::ffi::OsString::from("--admindir=");
+    admin.push(database);
+    let query = tokio::process::Command::new("dpkg-query")
+        .arg(admin)
+        .args(["-W", "-f", "${db:Status-Status} ${Version}\\n", "--", name])
+        .env_clear()
+        .env("PATH", PROGRAM_PATH)
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let action = || format!("ask dpkg-query for {name}");
+    let output = tokio::time::timeout(QUERY_LIMIT, query)
+        .await
+        .map_err(|_| PlatformError::Refused {
+            action: action(),
+            reason: "it did not answer".to_owned(),
+        })?
+        .map_err(|error| PlatformError::system(action(), error))?;
+    match output.status.code() {
+        Some(0) => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            // One line for each architecture; an installed one counts.
+            let states: Vec<DebianState> = text
+                .lines()
+                .filter_map(|line| line.trim().split_once(' '))
+                .map(|(status, version)| DebianState {
+                    status: status.to_owned(),
+                    version: version.to_owned(),
+                })
+                .collect();
+            let installed = states.iter().position(|state| state.status == "installed");
+            Ok(states.into_iter().nth(installed.unwrap_or(0)))
+        }
+        Some(1) => Ok(None),
+        _ => Err(PlatformError::Refused {
+            action: action(),
+            reason: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,55 @@
+//! Everything that differs between Linux and Windows, behind one set of names.
+
+#[cfg(unix)]
+mod linux;
+#[cfg(unix)]
+pub use linux::*;
+
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+pub use windows::*;
+
+/// What the platform side could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum PlatformError {
+    /// Not on this system, or not yet.
+    #[error("{0} is not supported on this system yet")]
+    NotSupported(&'static str),
+    /// The system refused.
+    #[error("cannot {action}")]
+    System {
+        /// What was attempted.
+        action: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A helper program said no.
+    #[error("cannot {action}: {reason}")]
+    Refused {
+        /// What was attempted.
+        action: String,
+        /// Its words.
+        reason: String,
+    },
+}
+
+impl PlatformError {
+    /// Names what was attempted.
+    pub fn system(action: impl Into<String>, source: std::io::Error) -> Self {
+        Self::System {
+            action: action.into(),
+            source,
+        }
+    }
+}
+
+/// State and version of a Debian package in a package database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DebianState {
+    /// dpkg's word: `installed`, `config-files`, `half-configured`, ...
+    pub status: String,
+    /// The version.
+    pub version: String,
+}

@@ -1,0 +1,278 @@
+//! The journal: one folder for each attempt, from the task's arrival until the server recorded its end.
+//!
+//! Guarantees: a task is on disk before it is acknowledged, `Go` before anything is done, evidence before
+//! it is sent; a folder goes only when the server recorded the end, or withdrew the task before `Go`.
+//! On crash: [`Spool::load`] tells for each attempt how far it is. Files that cannot be read are kept
+//! under another name and the attempt ends with evidence that says so.
+//! Does not: keep more than the server asked for; a full disk declines tasks.
+//!
+//! The folder's name carries both ids, so that evidence can be written when nothing in it can be read.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use outfitter_agent_protocol::{AttemptReport, AttemptStage, Evidence, FailureCode, Task};
+use outfitter_ids::{AttemptId, JobId};
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::durable::{self, FileError};
+use crate::evidence::blank_evidence;
+use crate::server_client::chain;
+
+/// The journal; see the module.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    root: PathBuf,
+}
+
+/// One attempt's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptFolder {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Its job.
+    pub job: JobId,
+    path: PathBuf,
+}
+
+/// An attempt that was begun and has not ended; it is to be carried on.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// Its folder.
+    pub folder: AttemptFolder,
+    /// Its task.
+    pub task: Task,
+}
+
+/// What the journal holds at the start.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Every attempt.
+    pub attempts: Vec<AttemptReport>,
+    /// Those to be carried on.
+    pub unfinished: Vec<Unfinished>,
+}
+
+impl Spool {
+    /// The journal in `root`, made when missing.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(root: PathBuf) -> Result<Self, FileError> {
+        durable::create_private_folder(&root)?;
+        Ok(Self { root })
+    }
+
+    /// Reads what there is. Attempts that cannot be read become ended ones.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed, or evidence of unreadable attempts cannot be written.
+    pub fn load(&self, clock: &dyn Clock) -> Result<Loaded, FileError> {
+        let mut loaded = Loaded::default();
+        let list = |error| FileError::new("list", &self.root, error);
+        for entry in fs::read_dir(&self.root).map_err(list)? {
+            let path = entry.map_err(list)?.path();
+            let Some(folder) = AttemptFolder::of_path(&path) else {
+                tracing::warn!("{} is no attempt of ours and is left alone", path.display());
+                continue;
+            };
+            let stage = match folder.stage() {
+                Ok((stage, task)) => {
+                    if stage == AttemptStage::Running {
+                        loaded.unfinished.push(Unfinished {
+                            folder: folder.clone(),
+                            task,
+                        });
+                    }
+                    stage
+                }
+                Err(error) => {
+                    let reason = chain(&error);
+                    tracing::error!(attempt.id = %folder.attempt, "the journal of an attempt is damaged: {reason}");
+                    let mut evidence = blank_evidence(folder.attempt, folder.job, clock);
+                    evidence.failure = Some(FailureCode::AgentFailure);
+                    evidence.failure_detail =
+                        Some(format!("the journal on the desktop is damaged: {reason}"));
+                    folder.end(&evidence)?;
+                    AttemptStage::Ended
+                }
+            };
+            loaded.attempts.push(AttemptReport {
+                attempt: folder.attempt,
+                stage,
+            });
+        }
+        Ok(loaded)
+    }
+
+    /// Puts a task on disk.
+    ///
+    /// # Errors
+    /// When that fails; nothing is left then.
+    pub fn accept(&self, task: &Task) -> Result<AttemptFolder, FileError> {
+        let folder = self.folder(task.attempt, task.job);
+        durable::create_private_folder(&folder.path)?;
+        match durable::write_json(&folder.task_path(), task) {
+            Ok(()) => Ok(folder),
+            Err(error) => {
+                let _ = durable::remove_folder(&folder.path);
+                Err(error)
+            }
+        }
+    }
+
+    /// The folder of an attempt in the journal.
+    pub fn find(&self, attempt: AttemptId) -> Option<AttemptFolder> {
+        let prefix = attempt.uuid().simple().to_string();
+        fs::read_dir(&self.root)
+            .ok()?
+            .flatten()
+            .filter(|entry| {
+                entry
+                    .file_name()
+                    .to_str()
+                    .is_some_and(|name| name.starts_with(&prefix))
+            })
+            .find_map(|entry| AttemptFolder::of_path(&entry.path()))
+    }
+
+    fn folder(&self, attempt: AttemptId, job: JobId) -> AttemptFolder {
+        let name = format!("{}-{}", attempt.uuid().simple(), job.uuid().simple());
+        AttemptFolder {
+            attempt,
+            job,
+            path: self.root.join(name),
+        }
+    }
+}
+
+impl AttemptFolder {
+    fn of_path(path: &Path) -> Option<Self> {
+        let (attempt, job) = path.file_name()?.to_str()?.split_once('-')?;
+        Some(Self {
+            attempt: AttemptId::new(Uuid::try_parse(attempt).ok()?),
+            job: JobId::new(Uuid::try_parse(job).ok()?),
+            path: path.to_owned(),
+        })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn task_path(&self) -> PathBuf {
+        self.path.join("task.json")
+    }
+
+    fn go_path(&self) -> PathBuf {
+        self.path.join("go")
+    }
+
+    fn evidence_path(&self) -> PathBuf {
+        self.path.join("evidence.json")
+    }
+
+    /// Where the bytes of the package arrive.
+    pub fn partial_path(&self) -> PathBuf {
+        self.path.join("package.part")
+    }
+
+    /// What is needed to resume the download.
+    pub fn partial_facts_path(&self) -> PathBuf {
+        self.path.join("package.json")
+    }
+
+    /// Where the verified package lies under its own name.
+    pub fn package_folder(&self) -> PathBuf {
+        self.path.join("package")
+    }
+
+    fn stage(&self) -> Result<(AttemptStage, Task), FileError> {
+        let path = self.task_path();
+        let task: Task = durable::read_json(&path)?
+            .ok_or_else(|| FileError::new("find", &path, io::ErrorKind::NotFound.into()))?;
+        if (task.attempt, task.job) != (self.attempt, self.job) {
+            let other = io::Error::other("it belongs to another attempt");
+            return Err(FileError::new("use", &path, other));
+        }
+        match durable::read_json::<Evidence>(&self.evidence_path()) {
+            Ok(Some(_)) => return Ok((AttemptStage::Ended, task)),
+            Ok(None) => {}
+            Err(error) => {
+                // What the supervisor left tells the end once more.
+                tracing::error!(attempt.id = %self.attempt, "unreadable evidence is set aside: {}", chain(&error));
+                let path = self.evidence_path();
+                fs::rename(&path, path.with_extension("unreadable"))
+                    .map_err(|error| FileError::new("set aside", &path, error))?;
+            }
+        }
+        Ok(if self.go_path().exists() {
+            (AttemptStage::Running, task)
+        } else {
+            (AttemptStage::Accepted, task)
+        })
+    }
+
+    /// The task.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn task(&self) -> Result<Task, FileError> {
+        self.stage().map(|(_, task)| task)
+    }
+
+    /// Records that `Go` (or a cancellation) arrived.
+    ///
+    /// # Errors
+    /// When it cannot be written; nothing may be done then.
+    pub fn go(&self) -> Result<(), FileError> {
+        durable::write(&self.go_path(), b"go")
+    }
+
+    /// Asks for a stop, also of a supervisor and across restarts.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn cancel(&self) -> Result<(), FileError> {
+        durable::write(&crate::supervision::cancel_path(&self.path), b"cancel")
+    }
+
+    /// Whether a stop was asked for.
+    pub fn is_cancelled(&self) -> bool {
+        crate::supervision::cancel_path(&self.path).exists()
+    }
+
+    /// Puts the attempt's end on disk and drops the package's bytes.
+    ///
+    /// # Errors
+    /// When the evidence cannot be written.
+    pub fn end(&self, evidence: &Evidence) -> Result<(), FileError> {
+        let dropped = [self.partial_path(), self.partial_facts_path()];
+        // Room first: on a full disk the evidence needs it.
+        for path in dropped {
+            let _ = fs::remove_file(path);
+        }
+        let _ = fs::remove_dir_all(self.package_folder());
+        durable::write_json(&self.evidence_path(), evidence)
+    }
+
+    /// The attempt's end.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn evidence(&self) -> Result<Option<Evidence>, FileError> {
+        durable::read_json(&self.evidence_path())
+    }
+
+    /// Removes the attempt.
+    ///
+    /// # Errors
+    /// When something in it cannot be removed.
+    pub fn forget(&self) -> Result<(), FileError> {
+        crate::platform::clean_after(&self.path);
+        durable::remove_folder(&self.path)
+    }
+}

@@ -1,0 +1,237 @@
+//! The folder that makes this machine a desktop of one server: identity, key, certificate, roots.
+//!
+//! `identity.json` is written last and removed first: with it the agent is enrolled, without it not.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use outfitter_ids::{AgentId, DesktopId};
+use serde::{Deserialize, Serialize};
+
+use crate::durable::{self, FileError};
+use crate::server_client::ServerAddress;
+
+/// Who the agent is, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentIdentity {
+    /// The server.
+    pub server: ServerAddress,
+    /// The agent.
+    pub agent: AgentId,
+    /// The desktop it stands for.
+    pub desktop: DesktopId,
+    /// The desktop's name.
+    pub name: String,
+    /// The folder that plays the desktop, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox_root: Option<PathBuf>,
+}
+
+/// Why the state folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// A file in it.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Nobody enrolled here.
+    #[error("{} holds no identity: run `outfitter-agent enroll` first", .0.display())]
+    NotEnrolled(PathBuf),
+    /// Somebody did.
+    #[error("{} holds the identity of {name} already: use --replace to give it up", path.display())]
+    AlreadyEnrolled {
+        /// The folder.
+        path: PathBuf,
+        /// The desktop's name.
+        name: String,
+    },
+    /// Another agent works in it.
+    #[error("another agent runs in {}", .0.display())]
+    InUse(PathBuf),
+}
+
+/// The folder; see the module.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    root: PathBuf,
+}
+
+/// Held while an agent works in a state folder.
+#[derive(Debug)]
+pub struct StateLock {
+    _file: File,
+}
+
+impl StateDir {
+    /// Names the folder, made when missing, for its owner alone.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(root: &Path) -> Result<Self, StateError> {
+        durable::create_private_folder(root)?;
+        let root = root
+            .canonicalize()
+            .map_err(|error| FileError::new("find", root, error))?;
+        Ok(Self { root })
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where attempts are journaled.
+    pub fn attempts(&self) -> PathBuf {
+        self.root.join("attempts")
+    }
+
+    /// Where manifests of unpacked archives are kept.
+    pub fn apps(&self) -> PathBuf {
+        self.root.join("apps")
+    }
+
+    fn identity_path(&self) -> PathBuf {
+        self.root.join("identity.json")
+    }
+
+    fn key_path(&self) -> PathBuf {
+        self.root.join("key.pem")
+    }
+
+    fn chain_path(&self) -> PathBuf {
+        self.root.join("chain.pem")
+    }
+
+    fn roots_path(&self) -> PathBuf {
+        self.root.join("roots.pem")
+    }
+
+    fn clock_path(&self) -> PathBuf {
+        self.root.join("server-time")
+    }
+
+    /// Takes the folder for one agent.
+    ///
+    /// # Errors
+    /// When another one has it, or the lock file cannot be made.
+    pub fn lock(&self) -> Result<StateLock, StateError> {
+        let path = self.root.join("agent.lock");
+        let file = crate::platform::private_file_options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|error| FileError::new("open", &path, error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(StateLock { _file: file }),
+            Err(std::fs::TryLockError::WouldBlock) => Err(StateError::InUse(self.root.clone())),
+            Err(std::fs::TryLockError::Error(error)) => {
+                Err(FileError::new("lock", &path, error).into())
+            }
+        }
+    }
+
+    /// Who is enrolled here, if anybody.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn identity(&self) -> Result<Option<AgentIdentity>, StateError> {
+        Ok(durable::read_json(&self.identity_path())?)
+    }
+
+    /// Who is enrolled here.
+    ///
+    /// # Errors
+    /// When nobody is.
+    pub fn require_identity(&self) -> Result<AgentIdentity, StateError> {
+        self.identity()?
+            .ok_or_else(|| StateError::NotEnrolled(self.root.clone()))
+    }
+
+    /// The private key, PEM.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn key_pem(&self) -> Result<String, StateError> {
+        Ok(durable::read_text(&self.key_path())?)
+    }
+
+    /// The certificate chain, PEM.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn chain_pem(&self) -> Result<String, StateError> {
+        Ok(durable::read_text(&self.chain_path())?)
+    }
+
+    /// The roots, PEM.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn roots_pem(&self) -> Result<String, StateError> {
+        Ok(durable::read_text(&self.roots_path())?)
+    }
+
+    /// Gives up the identity there is. Attempts of the old identity are set aside: no server will take them.
+    ///
+    /// # Errors
+    /// When a file cannot be moved.
+    pub fn give_up_identity(&self, old: &AgentIdentity) -> Result<(), StateError> {
+        let path = self.identity_path();
+        std::fs::remove_file(&path).map_err(|error| FileError::new("remove", &path, error))?;
+        let attempts = self.attempts();
+        if attempts.exists() {
+            let aside = self.root.join(format!("attempts-of-{}", old.agent));
+            std::fs::rename(&attempts, &aside)
+                .map_err(|error| FileError::new("set aside", &attempts, error))?;
+        }
+        crate::platform::sync_folder(&self.root)
+            .map_err(|error| FileError::new("sync", &self.root, error))?;
+        Ok(())
+    }
+
+    /// Keeps a fresh identity.
+    ///
+    /// # Errors
+    /// When a file cannot be written; the agent is not enrolled then.
+    pub fn keep_identity(
+        &self,
+        identity: &AgentIdentity,
+        key_pem: &str,
+        chain_pem: &str,
+        roots_pem: &str,
+    ) -> Result<(), StateError> {
+        durable::write(&self.key_path(), key_pem.as_bytes())?;
+        self.keep_certificate(chain_pem, roots_pem)?;
+        durable::write_json(&self.identity_path(), identity)?;
+        Ok(())
+    }
+
+    /// Keeps a renewed certificate for the same key; roots first, so that the chain is never ahead of them.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn keep_certificate(&self, chain_pem: &str, roots_pem: &str) -> Result<(), StateError> {
+        durable::write(&self.roots_path(), roots_pem.as_bytes())?;
+        durable::write(&self.chain_path(), chain_pem.as_bytes())?;
+        Ok(())
+    }
+
+    /// The last time the server told, in milliseconds UTC; 0 when never or unreadable (it only is a lower bound).
+    pub fn last_server_millis(&self) -> i64 {
+        std::fs::read_to_string(self.clock_path())
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// Keeps the last time the server told.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn keep_server_millis(&self, millis: i64) -> Result<(), StateError> {
+        Ok(durable::write(
+            &self.clock_path(),
+            millis.to_string().as_bytes(),
+        )?)
+    }
+}

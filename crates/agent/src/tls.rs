@@ -1,0 +1,290 @@
+//! Whom the agent believes: the server whose chain leads to a pinned root, and nobody else.
+//!
+//! The server's certificate is checked for the fixed name [`SERVER_NAME`]; the address it is reached
+//! under is no part of the trust. Validity is judged at the latest of the own clock, the last time the
+//! server told and the build time; where only time fails, once more without the own clock, and then the
+//! channel is good for time and renewal alone (design §6, Certificates).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use outfitter_agent_protocol::EnrollmentToken;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::channel::LinkTrust;
+use crate::clock::build_unix_millis;
+
+/// The name that every server certificate of the agent listener carries.
+pub const SERVER_NAME: &str = "outfitter-agents";
+
+/// Keys and certificates that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// PEM that cannot be read.
+    #[error("cannot read {what}: {reason}")]
+    Unreadable {
+        /// Which of them.
+        what: &'static str,
+        /// Why, in words.
+        reason: String,
+    },
+    /// The library refuses them.
+    #[error("cannot use the agent's certificate and key")]
+    Unusable(#[from] rustls::Error),
+}
+
+/// The roots an agent believes.
+#[derive(Debug, Clone)]
+pub enum Roots {
+    /// Before enrollment: SHA-256 of the SubjectPublicKeyInfo of each, from the token; the server sends the root.
+    Pinned(Vec<[u8; 32]>),
+    /// After it: the bundle.
+    Bundle(Vec<CertificateDer<'static>>),
+}
+
+impl Roots {
+    /// The pins of a token; unreadable ones are left out.
+    pub fn of_token(token: &EnrollmentToken) -> Self {
+        let pin = |text: &String| {
+            let mut pin = [0_u8; 32];
+            hex::decode_to_slice(text, &mut pin).ok().map(|()| pin)
+        };
+        Self::Pinned(token.root_pins.iter().filter_map(pin).collect())
+    }
+
+    /// The bundle of an enrolled agent, PEM.
+    ///
+    /// # Errors
+    /// When it holds no certificate or cannot be read.
+    pub fn of_bundle(roots_pem: &str) -> Result<Self, TlsError> {
+        Ok(Self::Bundle(certificates(
+            "the bundle of roots",
+            roots_pem,
+        )?))
+    }
+}
+
+/// A device certificate with its key.
+pub struct Identity {
+    /// Leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key; never leaves the desktop.
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    /// From PEM texts.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn from_pem(chain_pem: &str, key_pem: &str) -> Result<Self, TlsError> {
+        Ok(Self {
+            chain: certificates("the agent's certificate", chain_pem)?,
+            key: PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|error| {
+                TlsError::Unreadable {
+                    what: "the agent's key",
+                    reason: error.to_string(),
+                }
+            })?,
+        })
+    }
+}
+
+fn certificates(what: &'static str, pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let unreadable = |reason: String| TlsError::Unreadable { what, reason };
+    let all = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| unreadable(error.to_string()))?;
+    if all.is_empty() {
+        return Err(unreadable("no certificate in it".to_owned()));
+    }
+    Ok(all)
+}
+
+/// Times that bound what the agent believes of its own clock.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownTime {
+    /// The last time the server told, in milliseconds UTC; 0 when never.
+    pub last_server_millis: i64,
+}
+
+impl KnownTime {
+    fn floor_millis(self) -> i64 {
+        self.last_server_millis.max(build_unix_millis())
+    }
+}
+
+/// TLS towards the server, and what its last handshake was worth.
+#[derive(Clone)]
+pub struct ServerTls {
+    /// The configuration; TLS 1.3 alone, HTTP/1.1.
+    pub config: ClientConfig,
+    time_only: Arc<AtomicBool>,
+}
+
+impl ServerTls {
+    /// Builds it. Without an identity only enrollment is possible.
+    ///
+    /// # Errors
+    /// When key and certificate do not fit each other.
+    pub fn new(
+        roots: Roots,
+        identity: Option<Identity>,
+        known_time: KnownTime,
+    ) -> Result<Self, TlsError> {
+        let provider = provider();
+        let time_only = Arc::new(AtomicBool::new(false));
+        let verifier = PinVerifier {
+            roots,
+            known_time,
+            provider: Arc::clone(&provider),
+            time_only: Arc::clone(&time_only),
+        };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = match identity {
+            Some(identity) => builder.with_client_auth_cert(identity.chain, identity.key)?,
+            None => builder.with_no_client_auth(),
+        };
+        // Every handshake judges the certificate anew; the server does not profit from tickets either.
+        config.resumption = Resumption::disabled();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { config, time_only })
+    }
+
+    /// What the last handshake was worth.
+    pub fn trust(&self) -> LinkTrust {
+        if self.time_only.load(Ordering::Acquire) {
+            LinkTrust::TimeOnly
+        } else {
+            LinkTrust::Full
+        }
+    }
+}
+
+/// The TLS arithmetic of this build.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+#[derive(Debug)]
+struct PinVerifier {
+    roots: Roots,
+    known_time: KnownTime,
+    provider: Arc<CryptoProvider>,
+    time_only: Arc<AtomicBool>,
+}
+
+impl PinVerifier {
+    fn anchors(&self, sent: &[CertificateDer<'_>]) -> Result<RootCertStore, rustls::Error> {
+        let mut store = RootCertStore::empty();
+        match &self.roots {
+            Roots::Bundle(bundle) => {
+                for root in bundle {
+                    store.add(root.clone())?;
+                }
+            }
+            Roots::Pinned(pins) => {
+                for certificate in sent {
+                    if spki_sha256(certificate).is_some_and(|hash| pins.contains(&hash)) {
+                        store.add(certificate.clone().into_owned())?;
+                    }
+                }
+            }
+        }
+        if store.is_empty() {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        Ok(store)
+    }
+}
+
+/// SHA-256 of a certificate's SubjectPublicKeyInfo; `None` for bytes that are no certificate.
+pub fn spki_sha256(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(Sha256::digest(parsed.tbs_certificate.subject_pki.raw).into())
+}
+
+fn only_time_fails(error: &rustls::Error) -> bool {
+    matches!(
+        error,
+        rustls::Error::InvalidCertificate(
+            CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. }
+        )
+    )
+}
+
+fn at_millis(millis: i64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
+}
+
+impl ServerCertVerifier for PinVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let anchors = Arc::new(self.anchors(intermediates)?);
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(anchors, Arc::clone(&self.provider))
+                .build()
+                .map_err(|error| rustls::Error::General(error.to_string()))?;
+        let floor = at_millis(self.known_time.floor_millis());
+        let verify = |time| {
+            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, time)
+        };
+        let judged = verify(now.max(floor));
+        let (judged, time_only) = match judged {
+            Err(error) if only_time_fails(&error) => (verify(floor), true),
+            judged => (judged, false),
+        };
+        self.time_only.store(time_only, Ordering::Release);
+        judged
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("only TLS 1.3 is spoken".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
