@@ -7,6 +7,7 @@ pub mod auth;
 pub mod config;
 pub mod http;
 pub mod listen;
+pub mod secrets;
 pub mod services;
 pub mod tls;
 

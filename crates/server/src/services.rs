@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agents::pki::Authority;
 use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
+use crate::auth::Auth;
 
 /// The server's parts. One per process, shared by every request.
 pub struct Services {
@@ -32,4 +33,6 @@ pub struct Services {
     pub heartbeat_secs: u32,
     /// Cancelled when the process is to end: channels close first.
     pub shutdown: CancellationToken,
+    /// Keys, passwords and lock-outs that credentials are judged by.
+    pub auth: Auth,
 }

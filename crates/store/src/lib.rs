@@ -18,6 +18,7 @@ mod download;
 mod enrollment;
 mod error;
 mod group;
+mod iam;
 mod keys;
 mod migration;
 mod open;
@@ -34,6 +35,9 @@ pub use dialect::Dialect;
 pub use enrollment::{Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken};
 pub use error::StoreError;
 pub use group::{Group, GroupFilter, NewGroup};
+pub use iam::{
+    AccessKey, Domain, IamGrant, IamUser, NewIamUser, PasswordHash, Project, SigningKey,
+};
 pub use keys::{
     AccessKeyKey, AgentKey, AppKey, AttemptKey, DeploymentKey, DesktopKey, DomainKey,
     EnrollmentTokenKey, GroupKey, IamUserKey, JobKey, PackageKey, ProjectKey, RevisionKey, UserKey,

@@ -1,0 +1,76 @@
+use outfitter_domain::Clock;
+use outfitter_store::{Store, StoreError};
+use secrecy::ExposeSecret as _;
+use thiserror::Error;
+
+use super::{SealError, Sealer, SecretBytes};
+
+/// Purpose under which shared secrets are sealed; their name is the identity.
+const PURPOSE: &str = "server_secret";
+
+/// Why a shared secret is not at hand.
+#[derive(Debug, Error)]
+pub enum SecretError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server key is not the one that the database was initialised with.
+    #[error(
+        "the server key does not open the secret {name:?} of the database: use the server.key of the server \
+         that initialised it"
+    )]
+    OtherKey {
+        /// The secret.
+        name: String,
+        /// How it failed.
+        #[source]
+        source: SealError,
+    },
+}
+
+/// A secret that all servers of a database share, by name; `make` is called when there is none yet. When two
+/// servers make it at once, one of them wins and both get that one.
+///
+/// # Errors
+/// The database fails, or the server key does not open what is there.
+pub async fn shared_secret(
+    store: &Store,
+    sealer: &Sealer,
+    clock: &dyn Clock,
+    name: &str,
+    make: impl FnOnce() -> SecretBytes + Send,
+) -> Result<SecretBytes, SecretError> {
+    let sealed = match store.db().server_secret(name).await? {
+        Some(sealed) => sealed,
+        None => {
+            let sealed = sealer.seal(PURPOSE, name, make().expose_secret());
+            let tx = store.write().await?;
+            let kept = tx
+                .server_secret_insert_if_absent(name, sealed, clock.now())
+                .await?;
+            tx.commit().await?;
+            kept
+        }
+    };
+    open(sealer, name, &sealed)
+}
+
+/// Refuses a server key that does not fit the database; with no secret in it yet, any fits.
+///
+/// # Errors
+/// The database fails, or the key is another.
+pub async fn verify_server_key(store: &Store, sealer: &Sealer) -> Result<(), SecretError> {
+    match store.db().server_secret_any().await? {
+        Some((name, sealed)) => open(sealer, &name, &sealed).map(drop),
+        None => Ok(()),
+    }
+}
+
+fn open(sealer: &Sealer, name: &str, sealed: &[u8]) -> Result<SecretBytes, SecretError> {
+    sealer
+        .open(PURPOSE, name, sealed)
+        .map_err(|source| SecretError::OtherKey {
+            name: name.to_owned(),
+            source,
+        })
+}
