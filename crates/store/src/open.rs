@@ -63,7 +63,6 @@ impl Store {
                     .create_if_missing(true)
                     .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Full)
-                    .auto_vacuum(SqliteAutoVacuum::Incremental)
                     .busy_timeout(BUSY_TIMEOUT)
                     .foreign_keys(true)
                     .pragma("temp_store", "memory")
@@ -71,7 +70,8 @@ impl Store {
                 let writers = SqlitePoolOptions::new()
                     .max_connections(1)
                     .acquire_timeout(BUSY_TIMEOUT)
-                    .connect_with(connect.clone())
+                    // Only here: setting it writes to the file, which readers may not.
+                    .connect_with(connect.clone().auto_vacuum(SqliteAutoVacuum::Incremental))
                     .await
                     .map_err(|error| failed(driver(error)))?;
                 // The writer comes first: it makes the file and sets its journal mode.

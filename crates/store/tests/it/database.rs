@@ -1,0 +1,155 @@
+//! A fresh store for each test, on each database.
+
+use outfitter_domain::Millis;
+use outfitter_ids::{IdSource as _, SystemIds};
+use outfitter_store::{ProjectKey, Store, StoreOptions};
+use outfitter_test_support::postgres::TestDatabase;
+use sea_orm::{ConnectionTrait as _, Database, DbBackend, Statement};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+pub(crate) const NOW: Millis = Millis::new(1_700_000_000_000);
+
+/// A store with two projects of one domain.
+pub(crate) struct TestStore {
+    pub(crate) store: Store,
+    pub(crate) project: ProjectKey,
+    pub(crate) other_project: ProjectKey,
+    address: String,
+    _place: Place,
+}
+
+enum Place {
+    Folder(#[expect(dead_code, reason = "held so that it lives as long as the test")] TempDir),
+    Server(#[expect(dead_code, reason = "held so that it lives as long as the test")] TestDatabase),
+}
+
+impl TestStore {
+    pub(crate) async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let address = format!("sqlite://{}?mode=rw", path.display());
+        let store = Store::open(&StoreOptions::Sqlite { path }).await.unwrap();
+        Self::with(store, address, Place::Folder(folder)).await
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        let database = TestDatabase::create("store_0002_fleet", |url| async move {
+            let store = Store::open(&StoreOptions::Postgres { url }).await?;
+            store.close().await;
+            Ok::<_, anyhow::Error>(())
+        })
+        .await
+        .unwrap();
+        let address = database.url().to_owned();
+        let store = Store::open(&StoreOptions::Postgres {
+            url: address.clone(),
+        })
+        .await
+        .unwrap();
+        Self::with(store, address, Place::Server(database)).await
+    }
+
+    async fn with(store: Store, address: String, place: Place) -> Self {
+        let test = Self {
+            store,
+            project: ProjectKey::new(1),
+            other_project: ProjectKey::new(2),
+            address,
+            _place: place,
+        };
+        test.sql(&format!(
+            "INSERT INTO domain (id, public_id, name, name_folded, created_at) VALUES (1, {}, 'd', 'd', 0)",
+            test.uuid_literal(id())
+        ))
+        .await;
+        for project in [1, 2] {
+            test.sql(&format!(
+                "INSERT INTO project (id, public_id, domain_id, name, created_at) VALUES ({project}, {}, 1, 'p{project}', 0)",
+                test.uuid_literal(id())
+            ))
+            .await;
+        }
+        test
+    }
+
+    /// Runs a statement beside the store: for tables that belong to other aggregates.
+    pub(crate) async fn sql(&self, sql: &str) {
+        let connection = Database::connect(&self.address).await.unwrap();
+        connection.execute_unprepared(sql).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// Reads one number beside the store.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        let connection = Database::connect(&self.address).await.unwrap();
+        let backend = if self.address.starts_with("sqlite") {
+            DbBackend::Sqlite
+        } else {
+            DbBackend::Postgres
+        };
+        let row = connection
+            .query_one_raw(Statement::from_string(backend, sql))
+            .await
+            .unwrap()
+            .unwrap();
+        let number = row.try_get_by_index(0).unwrap();
+        connection.close().await.unwrap();
+        number
+    }
+
+    pub(crate) fn uuid_literal(&self, uuid: Uuid) -> String {
+        if self.address.starts_with("sqlite") {
+            format!("x'{}'", uuid.simple())
+        } else {
+            format!("'{uuid}'")
+        }
+    }
+
+    /// An app of the project with one authorized account, both names as given.
+    pub(crate) async fn authorize(&self, app: i64, account_type: &str, account: &str) {
+        self.sql(&format!(
+            "INSERT INTO app (id, public_id, project_id, name, name_folded, description, authorization_type, \
+             install_type, support_os, status, source, catalog_id, run_limit_secs, created_at, updated_at) \
+             VALUES ({app}, {}, 1, 'a', 'a', '', 'ASSIGN_USER', 'QUIET_INSTALL', 'Linux', 'NORMAL', 'CUSTOM', '1', \
+             60, 0, 0) ON CONFLICT DO NOTHING",
+            self.uuid_literal(id())
+        ))
+        .await;
+        let folded = account.to_lowercase();
+        self.sql(&format!(
+            "INSERT INTO app_authorization (app_id, account_type, account, account_folded, domain, domain_folded, \
+             platform_type, created_at) VALUES ({app}, '{account_type}', '{account}', '{folded}', 'local.com', \
+             'local.com', 'LOCAL', 0)"
+        ))
+        .await;
+    }
+}
+
+/// A fresh id.
+pub(crate) fn id() -> Uuid {
+    SystemIds.uuid(NOW.get())
+}
+
+/// Runs one test on both databases.
+macro_rules! on_both {
+    ($($(#[$meta:meta])* async fn $name:ident($test:ident: TestStore) $body:block)+) => {$(
+        mod $name {
+            #[allow(unused_imports, reason = "each test uses what it needs")]
+            use super::*;
+
+            async fn body($test: $crate::database::TestStore) $body
+
+            #[tokio::test]
+            async fn sqlite() {
+                body($crate::database::TestStore::sqlite().await).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                body($crate::database::TestStore::postgres().await).await;
+            }
+        }
+    )+};
+}
+pub(crate) use on_both;

@@ -1,0 +1,207 @@
+use outfitter_domain::fleet::{DesktopName, DesktopType, EnrollmentRefusal, LocalUserName};
+use outfitter_domain::{Millis, OsType};
+use outfitter_ids::{AgentId, DesktopId, EnrollmentTokenId, UserId};
+use outfitter_store::{
+    DesktopFilter, DesktopOrder, Enrolled, EnrollmentClaim, EpochRaise, LeftUsers, NewAgent,
+    NewCertificate, NewEnrollmentToken, Page,
+};
+
+use crate::database::{NOW, TestStore, id, on_both};
+use crate::desktop::desktop;
+
+const SECRET_DIGEST: [u8; 32] = [7; 32];
+
+fn token() -> NewEnrollmentToken {
+    NewEnrollmentToken {
+        id: EnrollmentTokenId::new(id()),
+        name: "floor 2".to_owned(),
+        secret_digest: SECRET_DIGEST,
+        max_uses: None,
+        expires_at: None,
+        may_attach: false,
+        may_reenroll: false,
+    }
+}
+
+/// A claim by a fresh agent; `mark` tells its certificate from others.
+fn claim(token: &NewEnrollmentToken, name: &str, mark: u8) -> EnrollmentClaim {
+    EnrollmentClaim {
+        token_id: token.id,
+        secret_digest: SECRET_DIGEST,
+        name: DesktopName::parse(name).unwrap(),
+        os_type: OsType::Linux,
+        user: None,
+        new_user_id: UserId::new(id()),
+        new_desktop_id: DesktopId::new(id()),
+        agent: NewAgent {
+            id: AgentId::new(id()),
+            machine_id: "m".to_owned(),
+            version: "0.1.0".to_owned(),
+            os: "linux".to_owned(),
+            arch: "x86_64".to_owned(),
+            sandbox_root: None,
+            certificate: NewCertificate {
+                fingerprint: [mark; 32],
+                not_before: NOW,
+                not_after: Millis::new(NOW.get() + 1000),
+            },
+        },
+    }
+}
+
+async fn store_token(test: &TestStore, token: &NewEnrollmentToken) {
+    let tx = test.store.write().await.unwrap();
+    tx.enrollment_token_insert(test.project, token, NOW)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn enroll(test: &TestStore, claim: &EnrollmentClaim) -> Result<Enrolled, EnrollmentRefusal> {
+    let before = test.store.db().enrollment_check(claim, NOW).await.unwrap();
+    let tx = test.store.write().await.unwrap();
+    let outcome = tx.enrollment_claim(claim, NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(before.err(), outcome.err(), "the check foretells the claim");
+    outcome
+}
+
+on_both! {
+    async fn an_agent_binds_to_the_registered_desktop_or_registers_one(test: TestStore) {
+        let token = token();
+        store_token(&test, &token).await;
+        let registered = desktop("Desk-1");
+        let tx = test.store.write().await.unwrap();
+        let key = tx.desktop_insert(test.project, &registered, NOW).await.unwrap();
+        tx.commit().await.unwrap();
+
+        let windows = EnrollmentClaim { os_type: OsType::Windows, ..claim(&token, "desk-1", 1) };
+        let bound = enroll(&test, &windows).await.unwrap();
+        assert_eq!((bound.desktop, bound.desktop_id, bound.replaced), (key, registered.id, false));
+        assert_eq!(bound.project, test.project);
+        let made = enroll(&test, &claim(&token, "desk-2", 2)).await.unwrap();
+        assert_ne!(made.desktop, key);
+        let read = test.store.db().desktop_find(test.project, made.desktop_id).await.unwrap().unwrap();
+        assert_eq!((read.name.as_str(), read.agent_version.as_deref()), ("desk-2", Some("0.1.0")));
+        let read = test.store.db().desktop_find(test.project, registered.id).await.unwrap().unwrap();
+        assert_eq!((read.os_type, read.name.as_str()), (OsType::Windows, "Desk-1"));
+        let listed = test.store.db().enrollment_token_list(test.project, Page::ALL).await.unwrap();
+        assert_eq!((listed.total, listed.items[0].facts.uses), (1, 2));
+        assert_eq!(test.store.db().enrollment_token_list(test.other_project, Page::ALL).await.unwrap().total, 0);
+    }
+
+    async fn a_name_with_a_live_agent_needs_a_token_that_may_reenroll(test: TestStore) {
+        let plain = token();
+        let replacing = NewEnrollmentToken { may_reenroll: true, ..token() };
+        store_token(&test, &plain).await;
+        store_token(&test, &replacing).await;
+        let first = enroll(&test, &claim(&plain, "desk-1", 1)).await.unwrap();
+        assert_eq!(enroll(&test, &claim(&plain, "DESK-1", 2)).await, Err(EnrollmentRefusal::NameTaken));
+        let second = enroll(&test, &claim(&replacing, "desk-1", 3)).await.unwrap();
+        assert_eq!((second.desktop, second.replaced), (first.desktop, true));
+
+        let db = test.store.db();
+        assert!(db.certificate_holder(&[1; 32]).await.unwrap().unwrap().revoked);
+        assert_eq!(db.certificate_holder(&[2; 32]).await.unwrap(), None);
+        let holder = db.certificate_holder(&[3; 32]).await.unwrap().unwrap();
+        assert!(!holder.revoked);
+        assert_eq!((holder.agent, holder.desktop, holder.project), (second.agent, first.desktop, test.project));
+        assert_eq!(holder.not_after, Millis::new(NOW.get() + 1000));
+    }
+
+    async fn a_refused_claim_writes_nothing(test: TestStore) {
+        let once = NewEnrollmentToken { max_uses: Some(1), ..token() };
+        let expired = NewEnrollmentToken { expires_at: Some(NOW), ..token() };
+        let revoked = token();
+        for token in [&once, &expired, &revoked] {
+            store_token(&test, token).await;
+        }
+        let tx = test.store.write().await.unwrap();
+        assert!(tx.enrollment_token_revoke(test.project, revoked.id, NOW).await.unwrap());
+        assert!(!tx.enrollment_token_revoke(test.other_project, revoked.id, NOW).await.unwrap());
+        tx.commit().await.unwrap();
+
+        let wrong_secret = EnrollmentClaim { secret_digest: [8; 32], ..claim(&once, "a", 1) };
+        assert_eq!(enroll(&test, &wrong_secret).await, Err(EnrollmentRefusal::TokenUnknown));
+        assert_eq!(enroll(&test, &claim(&token(), "a", 1)).await, Err(EnrollmentRefusal::TokenUnknown));
+        assert_eq!(enroll(&test, &claim(&expired, "a", 1)).await, Err(EnrollmentRefusal::TokenExpired));
+        assert_eq!(enroll(&test, &claim(&revoked, "a", 1)).await, Err(EnrollmentRefusal::TokenRevoked));
+        let with_user = EnrollmentClaim { user: Some(LocalUserName::parse("li").unwrap()), ..claim(&once, "a", 1) };
+        assert_eq!(enroll(&test, &with_user).await, Err(EnrollmentRefusal::MayNotAttach));
+        for table in ["desktop", "agent", "agent_certificate", "directory_user"] {
+            assert_eq!(test.number(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
+        }
+        enroll(&test, &claim(&once, "a", 1)).await.unwrap();
+        assert_eq!(enroll(&test, &claim(&once, "b", 2)).await, Err(EnrollmentRefusal::TokenUsedUp));
+        test.sql("UPDATE enrollment_token SET uses = 0").await;
+        test.sql("UPDATE project SET enabled = 0").await;
+        assert_eq!(enroll(&test, &claim(&once, "b", 2)).await, Err(EnrollmentRefusal::TokenUnknown));
+        assert!(test.store.db().certificate_holder(&[1; 32]).await.unwrap().unwrap().revoked);
+    }
+
+    async fn a_token_that_may_attach_brings_its_user_and_a_second_one_makes_the_desktop_shared(test: TestStore) {
+        let token = NewEnrollmentToken { may_attach: true, may_reenroll: true, ..token() };
+        store_token(&test, &token).await;
+        for (mark, name) in [(1, "Li"), (2, "li"), (3, "Wang")] {
+            let claim = EnrollmentClaim { user: Some(LocalUserName::parse(name).unwrap()), ..claim(&token, "desk-1", mark) };
+            enroll(&test, &claim).await.unwrap();
+            let listed = test.store.db().desktop_list(test.project, &DesktopFilter::default(), DesktopOrder::default(), Page::ALL).await.unwrap();
+            let desktop = &listed.items[0];
+            let users: Vec<_> = desktop.users.iter().map(|user| user.name.as_str()).collect();
+            if mark < 3 {
+                assert_eq!((users, desktop.desktop_type), (vec!["Li"], DesktopType::Dedicated));
+            } else {
+                assert_eq!((users, desktop.desktop_type), (vec!["Li", "Wang"], DesktopType::Shared));
+            }
+        }
+    }
+
+    async fn of_two_connects_with_one_epoch_only_the_first_wins(test: TestStore) {
+        let token = token();
+        store_token(&test, &token).await;
+        let one = enroll(&test, &claim(&token, "desk-1", 1)).await.unwrap();
+        let two = enroll(&test, &claim(&token, "desk-2", 2)).await.unwrap();
+        let raise = async |desktop, expected| {
+            let tx = test.store.write().await.unwrap();
+            let raised = tx.channel_epoch_raise(&[EpochRaise { desktop, expected }], NOW).await.unwrap();
+            tx.commit().await.unwrap();
+            raised
+        };
+        assert_eq!(raise(one.desktop, 0).await, [(one.desktop, 1)]);
+        assert_eq!(raise(one.desktop, 0).await, []);
+        assert_eq!(raise(one.desktop, 1).await, [(one.desktop, 2)]);
+        assert_eq!(test.store.db().certificate_holder(&[1; 32]).await.unwrap().unwrap().channel_epoch, 2);
+
+        // A group of connects is one statement; who has lost is missing from the answer.
+        let tx = test.store.write().await.unwrap();
+        let both = [EpochRaise { desktop: one.desktop, expected: 7 }, EpochRaise { desktop: two.desktop, expected: 0 }];
+        assert_eq!(tx.channel_epoch_raise(&both, NOW).await.unwrap(), [(two.desktop, 1)]);
+        tx.desktops_delete(test.project, &[one.desktop], LeftUsers::Keep, NOW).await.unwrap();
+        assert_eq!(tx.channel_epoch_raise(&[EpochRaise { desktop: one.desktop, expected: 2 }], NOW).await.unwrap(), []);
+        tx.commit().await.unwrap();
+        assert!(test.store.db().certificate_holder(&[1; 32]).await.unwrap().unwrap().revoked);
+    }
+
+    async fn a_renewed_certificate_stands_beside_the_old_one(test: TestStore) {
+        let token = token();
+        store_token(&test, &token).await;
+        let enrolled = enroll(&test, &claim(&token, "desk-1", 1)).await.unwrap();
+        let tx = test.store.write().await.unwrap();
+        let renewed = NewCertificate { fingerprint: [2; 32], not_before: NOW, not_after: Millis::new(NOW.get() + 9000) };
+        tx.certificate_insert(enrolled.agent, &renewed).await.unwrap();
+        tx.agent_version_set(enrolled.agent, "0.2.0").await.unwrap();
+        tx.commit().await.unwrap();
+        let db = test.store.db();
+        assert!(!db.certificate_holder(&[1; 32]).await.unwrap().unwrap().revoked);
+        assert_eq!(db.certificate_holder(&[2; 32]).await.unwrap().unwrap().agent, enrolled.agent);
+        let installed = DesktopFilter { agent_version: Some("0.2.0".to_owned()), agent_installed: Some(true), ..DesktopFilter::default() };
+        assert_eq!(db.desktop_list(test.project, &installed, DesktopOrder::default(), Page::ALL).await.unwrap().total, 1);
+
+        let tx = test.store.write().await.unwrap();
+        tx.agents_revoke(&[enrolled.desktop], NOW).await.unwrap();
+        tx.commit().await.unwrap();
+        for mark in [1, 2] {
+            assert!(db.certificate_holder(&[mark; 32]).await.unwrap().unwrap().revoked);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The store on both databases.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod database;
+mod desktop;
+mod enrollment;
+mod group;
+mod user;
