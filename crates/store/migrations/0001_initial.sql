@@ -216,6 +216,8 @@ CREATE TABLE package (
   state TEXT NOT NULL,
   -- What the content is (outfitter-packages PackageFacts), JSON.
   facts TEXT NOT NULL,
+  -- Rule that the content gives (agent_protocol::DetectionRule), JSON; NULL when it gives none.
+  derived_rule TEXT,
   created_at BIGINT NOT NULL
 );
 
@@ -243,9 +245,9 @@ CREATE TABLE app (
   source TEXT NOT NULL,
   catalog_id TEXT NOT NULL,
   install_info TEXT,
-  -- As sent: an address, or the PNG's base64 without a prefix in icon_png.
+  -- At most one of the two: an address as sent, or the lower-case hex SHA-256 of the image in app_icon.
   icon_url TEXT,
-  icon_png {{bytes}},
+  icon_sha256 TEXT,
   run_limit_secs BIGINT NOT NULL,
   -- The newest revision.
   revision_id BIGINT,
@@ -254,7 +256,14 @@ CREATE TABLE app (
   -- A deleted app's row outlives it while jobs refer to it.
   deleted_at BIGINT
 );
-CREATE INDEX app_project ON app (project_id, id) WHERE deleted_at IS NULL;
+-- ListApps counts, filters by name and finds its page in this index alone.
+CREATE INDEX app_list ON app (project_id, id, name_folded, deleted_at) WHERE deleted_at IS NULL;
+
+-- Apart from app, whose rows stay small.
+CREATE TABLE app_icon (
+  app_id BIGINT PRIMARY KEY REFERENCES app (id) ON DELETE CASCADE,
+  png {{bytes}} NOT NULL
+);
 
 -- Immutable installable content. Rows are never updated but for a package that becomes known.
 CREATE TABLE app_revision (
@@ -285,6 +294,9 @@ CREATE TABLE app_revision (
   UNIQUE (app_id, number)
 );
 CREATE INDEX app_revision_package ON app_revision (package_id);
+-- Who else refers to an object, and which revisions wait for it. A key may be longer than an entry of an
+-- index on PostgreSQL, so its beginning is indexed.
+CREATE INDEX app_revision_object ON app_revision (substr(bucket_file_path, 1, 200)) WHERE store_type = 'OBS';
 
 CREATE TABLE app_authorization (
   id {{pk}},

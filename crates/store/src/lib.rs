@@ -11,6 +11,8 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod agent;
+mod app;
+mod authorization;
 mod db;
 mod desktop;
 mod dialect;
@@ -22,11 +24,15 @@ mod iam;
 mod keys;
 mod migration;
 mod open;
+mod package;
 mod query;
+mod revision;
 mod tag;
 mod user;
 
 pub use agent::{CertificateHolder, DesktopSeen, EpochRaise, NewAgent, NewCertificate};
+pub use app::{App, AppFilter, NewApp, ObjectFate};
+pub use authorization::AccountFilter;
 pub use db::{Db, Tx};
 pub use desktop::{
     Desktop, DesktopFilter, DesktopOrder, DesktopUser, LeftUsers, NewDesktop, Persistence,
@@ -43,6 +49,8 @@ pub use keys::{
     EnrollmentTokenKey, GroupKey, IamUserKey, JobKey, PackageKey, ProjectKey, RevisionKey, UserKey,
 };
 pub use open::{Store, StoreOptions};
+pub use package::{NewObject, ObjectPut, Package, PackageState};
 pub use query::{Listed, Page};
+pub use revision::{LinkPin, NewRevision, PackageBinding, Revision};
 pub use tag::{DesktopTag, ProjectTag, TagMatch, TagSearch};
 pub use user::{NewUser, User, UserChange, UserFilter};
