@@ -98,6 +98,24 @@ impl TestStore {
         number
     }
 
+    /// The plan that SQLite makes for a query, a line a step.
+    pub(crate) async fn sqlite_plan(&self, sql: &str) -> String {
+        let connection = Database::connect(&self.address).await.unwrap();
+        let rows = connection
+            .query_all_raw(Statement::from_string(
+                DbBackend::Sqlite,
+                format!("EXPLAIN QUERY PLAN {sql}"),
+            ))
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        let steps: Vec<String> = rows
+            .iter()
+            .map(|row| row.try_get("", "detail").unwrap())
+            .collect();
+        steps.join("\n")
+    }
+
     pub(crate) fn uuid_literal(&self, uuid: Uuid) -> String {
         if self.address.starts_with("sqlite") {
             format!("x'{}'", uuid.simple())

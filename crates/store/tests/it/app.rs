@@ -1,14 +1,12 @@
 //! Apps and their revisions on both databases.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
-
-mod common;
-
-use common::{NOW, app_insert, members};
 use outfitter_domain::app::{AppPatch, Icon, IconChange, PngIcon};
 use outfitter_domain::{AppSource, AppStatus, Millis};
 use outfitter_ids::{AppId, IdSource as _, RevisionId, SystemIds};
 use outfitter_store::{AppFilter, NewRevision, ObjectFate, Page};
+
+use crate::app_builders::{app_insert, members};
+use crate::database::{NOW, TestStore, on_both};
 
 fn named(name: &str) -> AppFilter {
     AppFilter {
@@ -17,7 +15,7 @@ fn named(name: &str) -> AppFilter {
 }
 
 on_both! {
-    async fn an_app_is_read_as_it_was_written(fixture) {
+    async fn an_app_is_read_as_it_was_written(fixture: TestStore) {
         let store = &fixture.store;
         let mut sent = members("Notepad++.exe", "app-file/n.deb");
         sent.install_info = Some("notes".to_owned());
@@ -40,7 +38,7 @@ on_both! {
         assert!(tx.app_lock_many(fixture.other_project, &[id]).await.unwrap().is_empty());
     }
 
-    async fn lists_are_newest_first_and_count_what_the_filter_finds(fixture) {
+    async fn lists_are_newest_first_and_count_what_the_filter_finds(fixture: TestStore) {
         let store = &fixture.store;
         let tx = store.write().await.unwrap();
         for name in ["Straße 50%", "Notepad++.exe", "notes", "ＮＯＴＥ wide"] {
@@ -68,7 +66,7 @@ on_both! {
         assert_eq!(list(named("n_t"), 0, 10).await, (0, vec![]));
     }
 
-    async fn a_change_of_content_makes_the_newest_revision(fixture) {
+    async fn a_change_of_content_makes_the_newest_revision(fixture: TestStore) {
         let store = &fixture.store;
         let tx = store.write().await.unwrap();
         let (key, id) = app_insert(&tx, fixture.project, &members("a", "x")).await;
@@ -114,7 +112,7 @@ on_both! {
         assert_eq!(first.as_ref(), Some(&revisions.items[1]));
     }
 
-    async fn parallel_changes_of_one_app_lose_nothing(fixture) {
+    async fn parallel_changes_of_one_app_lose_nothing(fixture: TestStore) {
         let tx = fixture.store.write().await.unwrap();
         let (key, id) = app_insert(&tx, fixture.project, &members("a", "x")).await;
         tx.commit().await.unwrap();
@@ -153,7 +151,7 @@ on_both! {
         assert_eq!(app.revision.number, 13);
     }
 
-    async fn icons_come_and_go_with_their_app(fixture) {
+    async fn icons_come_and_go_with_their_app(fixture: TestStore) {
         let store = &fixture.store;
         let tx = store.write().await.unwrap();
         let (key, id) = app_insert(&tx, fixture.project, &members("a", "x")).await;
@@ -190,7 +188,7 @@ on_both! {
         assert_eq!(store.db().app_icon(id).await.unwrap(), None);
     }
 
-    async fn deleted_apps_are_gone_from_every_look_up(fixture) {
+    async fn deleted_apps_are_gone_from_every_look_up(fixture: TestStore) {
         let store = &fixture.store;
         let tx = store.write().await.unwrap();
         let (key, id) = app_insert(&tx, fixture.project, &members("a", "x")).await;
@@ -211,7 +209,7 @@ on_both! {
         assert!(store.db().revision_get(revisions.items[0].key).await.unwrap().is_some());
     }
 
-    async fn locking_many_leaves_out_what_does_not_exist(fixture) {
+    async fn locking_many_leaves_out_what_does_not_exist(fixture: TestStore) {
         let store = &fixture.store;
         let tx = store.write().await.unwrap();
         let (first, first_id) = app_insert(&tx, fixture.project, &members("a", "x")).await;
@@ -238,15 +236,13 @@ fn hex(byte: u8) -> String {
 
 #[tokio::test]
 async fn lists_and_counts_stay_within_one_index() {
-    let fixture = common::TestStore::new(common::On::Sqlite).await;
+    let fixture = TestStore::sqlite().await;
     for columns in ["COUNT(*)", "id"] {
         let plan = fixture
-            .plan(&format!(
+            .sqlite_plan(&format!(
                 "SELECT {columns} FROM app INDEXED BY app_list WHERE project_id = 1 AND deleted_at IS NULL \
                  AND name_folded LIKE '%a%' ESCAPE '\\' ORDER BY id DESC LIMIT 10 OFFSET 20"
-            ))
-            .await
-            .unwrap();
+            )).await;
         assert_eq!(
             plan,
             "SEARCH app USING COVERING INDEX app_list (project_id=?)"

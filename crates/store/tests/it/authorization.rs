@@ -1,13 +1,11 @@
 //! Accounts authorized to apps, on both databases.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
-
-mod common;
-
-use common::{NOW, app_insert, members, user};
 use outfitter_domain::app::AuthorizationChange;
 use outfitter_domain::{Account, AccountType, AssignType, PlatformType};
 use outfitter_store::{AccountFilter, AppKey, ObjectFate, Page, Store};
+
+use crate::app_builders::{app_insert, members, user};
+use crate::database::{NOW, on_both};
 
 fn group(name: &str, domain: &str) -> Account {
     Account::new(
@@ -43,7 +41,7 @@ async fn listed(store: &Store, app: AppKey, filter: &AccountFilter) -> Vec<Strin
 }
 
 on_both! {
-    async fn changes_are_increments_and_repeat_without_harm(fixture) {
+    async fn changes_are_increments_and_repeat_without_harm(fixture: TestStore) {
         let store = &fixture.store;
         let tx = store.write().await.unwrap();
         let (app, _) = app_insert(&tx, fixture.project, &members("a", "x")).await;
@@ -65,7 +63,7 @@ on_both! {
         assert_eq!(accounts[0].platform_type, PlatformType::Ad);
     }
 
-    async fn accounts_differ_by_type_and_domain(fixture) {
+    async fn accounts_differ_by_type_and_domain(fixture: TestStore) {
         let store = &fixture.store;
         let tx = store.write().await.unwrap();
         let (app, _) = app_insert(&tx, fixture.project, &members("a", "x")).await;
@@ -84,7 +82,7 @@ on_both! {
         assert_eq!(listed(store, app, &users).await.len(), 1);
     }
 
-    async fn lists_filter_and_page(fixture) {
+    async fn lists_filter_and_page(fixture: TestStore) {
         let store = &fixture.store;
         let tx = store.write().await.unwrap();
         let (app, _) = app_insert(&tx, fixture.project, &members("a", "x")).await;
@@ -109,7 +107,7 @@ on_both! {
         assert_eq!((page.total, page.items[0].account.as_str()), (3, "zhangXsan"));
     }
 
-    async fn the_list_outlives_all_user_and_goes_with_the_app(fixture) {
+    async fn the_list_outlives_all_user_and_goes_with_the_app(fixture: TestStore) {
         let store = &fixture.store;
         let tx = store.write().await.unwrap();
         let (app, id) = app_insert(&tx, fixture.project, &members("a", "x")).await;
@@ -129,7 +127,7 @@ on_both! {
         assert!(listed(store, app, &AccountFilter::default()).await.is_empty());
     }
 
-    async fn parallel_grants_to_the_same_apps_all_arrive(fixture) {
+    async fn parallel_grants_to_the_same_apps_all_arrive(fixture: TestStore) {
         let tx = fixture.store.write().await.unwrap();
         let mut ids = Vec::new();
         for name in ["a", "b", "c"] {

@@ -1,15 +1,13 @@
 //! Packages, the objects that hold them, and the revisions that wait for them, on both databases.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
-
-mod common;
-
-use common::{NOW, app_insert, members};
 use outfitter_agent_protocol::DetectionRule;
 use outfitter_domain::StoreType;
 use outfitter_domain::app::{AppRule, RuleOrigin};
 use outfitter_ids::{IdSource as _, RevisionId, SystemIds};
 use outfitter_store::{NewObject, NewRevision, ObjectFate, ObjectPut, ProjectKey, Store};
+
+use crate::app_builders::{app_insert, members};
+use crate::database::{NOW, on_both};
 
 fn deb(version: &str) -> DetectionRule {
     DetectionRule::DebianPackage {
@@ -49,7 +47,7 @@ fn sha256(content: u8) -> String {
 }
 
 on_both! {
-    async fn an_object_that_is_there_is_bound_at_once(fixture) {
+    async fn an_object_that_is_there_is_bound_at_once(fixture: TestStore) {
         let store = &fixture.store;
         let object = put(store, fixture.project, "app-file/a.deb", 5, Some(&deb("1"))).await;
         assert_eq!(object.revisions_bound, 0);
@@ -66,7 +64,7 @@ on_both! {
         assert_eq!(stored.facts, r#"{"kind":"deb"}"#);
     }
 
-    async fn an_object_that_comes_later_binds_who_waits_for_it(fixture) {
+    async fn an_object_that_comes_later_binds_who_waits_for_it(fixture: TestStore) {
         let store = &fixture.store;
         let long = format!("app-file/{}", "名".repeat(1000));
         let tx = store.write().await.unwrap();
@@ -125,7 +123,7 @@ on_both! {
         assert_eq!(object.sha256, sha256(6));
     }
 
-    async fn equal_content_is_one_package_and_every_project_has_its_own_object(fixture) {
+    async fn equal_content_is_one_package_and_every_project_has_its_own_object(fixture: TestStore) {
         let store = &fixture.store;
         let first = put(store, fixture.project, "app-file/a", 5, None).await;
         let second = put(store, fixture.other_project, "app-file/b", 5, None).await;
@@ -133,7 +131,7 @@ on_both! {
         assert_eq!(store.db().object_find(fixture.project, "app-file/b").await.unwrap(), None);
     }
 
-    async fn deleting_an_app_takes_its_objects_unless_somebody_needs_them(fixture) {
+    async fn deleting_an_app_takes_its_objects_unless_somebody_needs_them(fixture: TestStore) {
         let store = &fixture.store;
         for (key, content) in [("shared", 1), ("own", 2), ("older", 3), ("reserved", 4)] {
             put(store, fixture.project, key, content, None).await;
