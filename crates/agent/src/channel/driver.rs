@@ -364,3 +364,239 @@ async fn send<C: Channel>(
     *channel = None;
     inputs.push_back(Input::Closed(LOST));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use outfitter_agent_protocol::{AttemptStage, Method, PROTOCOL, PackageRef, TaskKind, Welcome};
+    use outfitter_ids::{AppId, DesktopId, JobId, RevisionId};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::evidence::blank_evidence;
+
+    /// One end of a channel in memory; the other end is the test.
+    struct Pipe {
+        to_server: mpsc::Sender<AgentMessage>,
+        from_server: mpsc::Receiver<ServerMessage>,
+    }
+
+    impl Channel for Pipe {
+        async fn send(&mut self, message: AgentMessage) -> Result<(), ChannelError> {
+            self.to_server
+                .send(message)
+                .await
+                .map_err(|_| ChannelError::Closed)
+        }
+
+        async fn receive(&mut self) -> Result<ServerMessage, ChannelError> {
+            self.from_server.recv().await.ok_or(ChannelError::Closed)
+        }
+
+        async fn close(self) {}
+    }
+
+    /// Hands the other end of each new channel to the test.
+    struct Pipes(mpsc::Sender<Server>);
+
+    struct Server {
+        to_agent: mpsc::Sender<ServerMessage>,
+        from_agent: mpsc::Receiver<AgentMessage>,
+    }
+
+    impl Server {
+        async fn hear(&mut self) -> AgentMessage {
+            loop {
+                match self.from_agent.recv().await.expect("the agent is there") {
+                    AgentMessage::Heartbeat { .. } | AgentMessage::Progress { .. } => {}
+                    other => return other,
+                }
+            }
+        }
+
+        async fn say(&self, message: ServerMessage) {
+            self.to_agent
+                .send(message)
+                .await
+                .expect("the agent is there");
+        }
+
+        async fn welcome(&mut self) -> Vec<AttemptReport> {
+            let AgentMessage::Hello(hello) = self.hear().await else {
+                panic!("no hello");
+            };
+            self.say(ServerMessage::Welcome(Welcome {
+                protocol: PROTOCOL,
+                desktop: DesktopId::new(Uuid::nil()),
+                epoch: 1,
+                server_time_millis: 0,
+                heartbeat_secs: 60,
+            }))
+            .await;
+            hello.attempts
+        }
+    }
+
+    impl Transport for Pipes {
+        type Channel = Pipe;
+
+        fn connect(&mut self) -> Dial<Pipe> {
+            let (to_server, from_agent) = mpsc::channel(8);
+            let (to_agent, from_server) = mpsc::channel(8);
+            let server = Server {
+                to_agent,
+                from_agent,
+            };
+            let handed = self.0.clone();
+            Box::pin(async move {
+                handed
+                    .send(server)
+                    .await
+                    .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+                Ok(Opened {
+                    channel: Pipe {
+                        to_server,
+                        from_server,
+                    },
+                    trust: LinkTrust::Full,
+                })
+            })
+        }
+    }
+
+    /// A desktop without a disk, on which every installer ends at once.
+    struct SimulatedDesktop {
+        tasks: BTreeMap<AttemptId, Task>,
+        runs: Arc<std::sync::atomic::AtomicU32>,
+        events: mpsc::Sender<DesktopEvent>,
+    }
+
+    impl Desktop for SimulatedDesktop {
+        async fn journal(&mut self, task: Task) -> Result<(), String> {
+            self.tasks.insert(task.attempt, task);
+            Ok(())
+        }
+
+        async fn start(&mut self, attempt: AttemptId) {
+            self.runs.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let ended = DesktopEvent::Ended { attempt };
+            self.events.send(ended).await.expect("the driver listens");
+        }
+
+        async fn cancel(&mut self, attempt: AttemptId) {
+            self.start(attempt).await;
+        }
+
+        async fn source(&mut self, _: AttemptId, _: Result<Source, (String, bool)>) {}
+
+        async fn evidence(&mut self, attempt: AttemptId) -> Option<Evidence> {
+            let task = self.tasks.get(&attempt)?;
+            Some(blank_evidence(attempt, task.job, &SystemClock::default()))
+        }
+
+        async fn forget(&mut self, attempt: AttemptId) {
+            self.tasks.remove(&attempt);
+        }
+    }
+
+    struct NoRenewals;
+
+    impl Renewals for NoRenewals {
+        fn due(&mut self) -> Option<String> {
+            None
+        }
+
+        fn keep(&mut self, _: &str, _: &str) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn learn_time(&mut self, _: i64) {}
+    }
+
+    fn task(attempt: AttemptId) -> ServerMessage {
+        ServerMessage::Task(Box::new(Task {
+            attempt,
+            job: JobId::new(Uuid::nil()),
+            kind: TaskKind::Install,
+            app: AppId::new(Uuid::nil()),
+            app_name: String::new(),
+            app_version: String::new(),
+            revision: RevisionId::new(Uuid::nil()),
+            method: Method::Quiet,
+            command: "true".to_owned(),
+            package: PackageRef {
+                file_name: "a".to_owned(),
+                sha256: None,
+                size_bytes: None,
+            },
+            detection: None,
+            success_exit_codes: vec![0],
+            run_limit_secs: 1,
+        }))
+    }
+
+    #[tokio::test]
+    async fn a_simulated_agent_needs_no_process_and_survives_a_lost_channel() {
+        let (handed, mut servers) = mpsc::channel(1);
+        let (events_sender, events) = mpsc::channel(8);
+        let (stop, shutdown) = watch::channel(false);
+        let runs = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let parts = Parts {
+            transport: Pipes(handed),
+            desktop: SimulatedDesktop {
+                tasks: BTreeMap::new(),
+                runs: Arc::clone(&runs),
+                events: events_sender,
+            },
+            events,
+            renewals: NoRenewals,
+            introduction: Introduction {
+                agent_version: "1".to_owned(),
+                os: "linux".to_owned(),
+                arch: "x86_64".to_owned(),
+                boot_id: "b".to_owned(),
+                sandbox_root: None,
+            },
+            pace: Pace {
+                backoff_first: Duration::from_millis(1),
+                ..Pace::default()
+            },
+            journal: Vec::new(),
+            seed: 1,
+        };
+        let agent = tokio::spawn(async move {
+            run(parts, &SystemClock::default(), shutdown).await;
+        });
+        let attempt = AttemptId::new(Uuid::from_u128(1));
+
+        let mut server = servers.recv().await.expect("a channel");
+        assert_eq!(server.welcome().await, []);
+        server.say(task(attempt)).await;
+        assert_eq!(server.hear().await, AgentMessage::Accepted { attempt });
+        drop(server);
+
+        let mut server = servers.recv().await.expect("a channel");
+        let stages = server.welcome().await;
+        assert_eq!(stages.len(), 1);
+        assert_eq!(stages[0].stage, AttemptStage::Accepted);
+        server.say(ServerMessage::Go { attempt }).await;
+        server.say(ServerMessage::Go { attempt }).await;
+        assert!(matches!(server.hear().await, AgentMessage::Result(_)));
+        drop(server);
+
+        let mut server = servers.recv().await.expect("a channel");
+        assert_eq!(server.welcome().await[0].stage, AttemptStage::Ended);
+        assert!(matches!(server.hear().await, AgentMessage::Result(_)));
+        server.say(ServerMessage::Recorded { attempt }).await;
+        drop(server);
+
+        let mut server = servers.recv().await.expect("a channel");
+        assert_eq!(server.welcome().await, []);
+        stop.send_replace(true);
+        agent.await.expect("it ends when asked");
+        assert_eq!(runs.load(std::sync::atomic::Ordering::SeqCst), 1);
+    }
+}

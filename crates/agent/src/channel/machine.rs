@@ -534,6 +534,11 @@ impl Machine {
                     chain_pem,
                     roots_pem,
                 });
+                // A session under a lapsed certificate is good for renewal alone: the new one is shown at once.
+                out.push(Effect::Close);
+                self.link = Link::Waiting {
+                    until: now + self.random.up_to(self.pace.backoff_first),
+                };
             }
             ServerMessage::Task(task) => self.task(task, trust, now, out),
             ServerMessage::Go { attempt } => self.go(attempt, trust, now, out),

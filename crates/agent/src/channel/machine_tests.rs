@@ -575,9 +575,13 @@ fn a_renewal_is_asked_for_until_a_certificate_comes() {
     );
     assert!(matches!(
         effects.as_slice(),
-        [Effect::KeepCertificate { .. }]
+        [Effect::KeepCertificate { .. }, Effect::Close]
     ));
-    let effects = machine.step(Input::Tick, later + Pace::default().resend);
+    // The new one is shown in a new channel, in which nothing is asked for any more.
+    let back = machine.wake_at().expect("a moment");
+    let (_, welcomed) = connect(&mut machine, back);
+    assert!(!welcomed.contains(&renew));
+    let effects = machine.step(Input::Tick, back + Pace::default().resend);
     assert!(!effects.contains(&renew));
 }
 

@@ -1,0 +1,141 @@
+//! Who the agent is and whom it believes.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use outfitter_agent_protocol::AgentMessage;
+
+use crate::process::{TestDesktop, wait_until};
+use crate::server::TestServer;
+
+fn words(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn enrollment_keeps_the_key_here_and_is_done_once() {
+    let server = TestServer::start().await;
+    let desktop = TestDesktop::enrolled(&server).await;
+    for file in ["key.pem", "chain.pem", "roots.pem", "identity.json"] {
+        let mode = desktop
+            .state()
+            .join(file)
+            .metadata()
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let key = std::fs::read_to_string(desktop.state().join("key.pem")).unwrap();
+    let output = desktop.enroll(&server, &["--token", &server.token()]).await;
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    assert!(words(&output).contains("--replace"));
+    assert_eq!(
+        std::fs::read_to_string(desktop.state().join("key.pem")).unwrap(),
+        key
+    );
+    let output = desktop
+        .enroll(&server, &["--token", &server.token(), "--replace"])
+        .await;
+    assert!(output.status.success(), "{output:?}");
+    assert_ne!(
+        std::fs::read_to_string(desktop.state().join("key.pem")).unwrap(),
+        key
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_in_the_servers_words() {
+    let server = TestServer::start().await;
+    let desktop = TestDesktop::blank();
+    let output = desktop
+        .command(&[
+            "enrol",
+            "--server",
+            &server.address.to_string(),
+            "--token",
+            &server.token(),
+            "--name",
+            "taken",
+        ])
+        .await;
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    assert!(words(&output).contains("has an agent"), "{output:?}");
+    assert!(!words(&output).contains(&server.token()));
+    assert!(!desktop.state().join("identity.json").exists());
+}
+
+#[tokio::test]
+async fn a_server_that_the_token_does_not_pin_hears_nothing() {
+    let server = TestServer::start().await;
+    let other = TestServer::start().await;
+    let desktop = TestDesktop::blank();
+    let output = desktop.enroll(&server, &["--token", &other.token()]).await;
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+    assert!(!desktop.state().join("key.pem").exists());
+}
+
+#[tokio::test]
+async fn one_agent_in_a_folder() {
+    let server = TestServer::start().await;
+    let desktop = TestDesktop::started(&server).await;
+    server.hello(1).await;
+    let output = desktop.command(&["run"]).await;
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    assert!(words(&output).contains("another agent runs"));
+}
+
+#[tokio::test]
+async fn the_doctor_says_what_is_wrong() {
+    let server = TestServer::start().await;
+    let desktop = TestDesktop::blank();
+    let output = desktop.command(&["doctor"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("enroll"));
+    let desktop = TestDesktop::enrolled(&server).await;
+    let output = desktop.command(&["doctor"]).await;
+    assert!(output.status.success(), "{output:?}");
+    drop(server);
+    wait_until_closed(&desktop).await;
+}
+
+async fn wait_until_closed(desktop: &TestDesktop) {
+    let output = desktop.command(&["doctor"]).await;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        text.contains("ok    certificate") && text.contains("wrong server"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_channel_is_logged_in_words() {
+    let server = TestServer::start().await;
+    server.refuse_channels("revoked", "the agent was revoked: enroll again");
+    let desktop = TestDesktop::started(&server).await;
+    wait_until("the words are in the log", || {
+        desktop.log().contains("revoked: enroll again")
+    })
+    .await;
+    assert_eq!(server.channels(), 0);
+}
+
+#[tokio::test]
+async fn a_certificate_past_a_third_of_its_life_is_renewed_and_used() {
+    let server = TestServer::start().await;
+    server.set_certificate_days(-40, 50);
+    let mut desktop = TestDesktop::enrolled(&server).await;
+    let chain = || std::fs::read_to_string(desktop.state().join("chain.pem")).unwrap();
+    let old = chain();
+    server.set_certificate_days(-1, 89);
+    desktop.start();
+    server
+        .wait_for_message("a request to renew", |message| {
+            matches!(message, AgentMessage::Renew { .. })
+        })
+        .await;
+    // It comes back under the new one.
+    server.hello(2).await;
+    let chain = std::fs::read_to_string(desktop.state().join("chain.pem")).unwrap();
+    assert_ne!(chain, old);
+    assert!(chain.ends_with(server.root_pem()));
+}

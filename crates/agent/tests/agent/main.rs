@@ -1,0 +1,11 @@
+//! The real agent against a small server: what it runs, how often, and what it says afterwards.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stderr, reason = "a failed test shows the agent's log")]
+
+mod crashes;
+mod identity;
+mod installs;
+mod process;
+mod server;

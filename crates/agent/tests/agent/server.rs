@@ -1,0 +1,563 @@
+//! A small server that speaks the agent's protocol and does what a test tells it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use outfitter_agent_protocol::{
+    AgentMessage, AttemptStage, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken,
+    Evidence, Hello, PROTOCOL, PackageRef, ServerMessage, Source, SourceTrust, Task, Welcome,
+};
+use outfitter_ids::{AgentId, AttemptId, DesktopId, EnrollmentTokenId};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair,
+};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+use uuid::Uuid;
+
+/// How the package route behaves for its next answers; used up one by one, then it is healthy.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// The connection breaks after so many bytes.
+    CutAfter(usize),
+    /// Nothing comes after so many bytes, and nothing ends.
+    StallAfter(usize),
+    /// This status.
+    Status(u16),
+}
+
+/// What the server does by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Habits {
+    pub(crate) go: bool,
+    pub(crate) record: bool,
+}
+
+#[derive(Default)]
+struct Seen {
+    messages: Vec<AgentMessage>,
+    /// `Range` of each package request, empty where there was none.
+    ranges: Vec<String>,
+    channels: usize,
+}
+
+struct Inner {
+    habits: Habits,
+    seen: Seen,
+    faults: Vec<Fault>,
+    refusal: Option<EnrollRefusal>,
+    packages: HashMap<String, Bytes>,
+    tasks: BTreeMap<AttemptId, Task>,
+    /// Sources that are links to elsewhere.
+    links: HashMap<AttemptId, String>,
+    channel: Option<mpsc::Sender<ServerMessage>>,
+    certificate_days: (i64, i64),
+}
+
+struct Authority {
+    root: Issuer<'static, KeyPair>,
+    root_pem: String,
+    pin: String,
+}
+
+struct Shared {
+    inner: Mutex<Inner>,
+    changed: watch::Sender<u64>,
+    authority: Authority,
+    secret: String,
+}
+
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+#[derive(Clone, Copy)]
+struct HasCertificate(bool);
+
+impl Authority {
+    fn new() -> Self {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap();
+        let pin = outfitter_agent::tls::spki_sha256(certificate.der()).unwrap();
+        Self {
+            root_pem: certificate.pem(),
+            pin: hex::encode(pin),
+            root: Issuer::new(params, key),
+        }
+    }
+
+    fn issue(&self, csr_pem: &str, (from_days, to_days): (i64, i64)) -> String {
+        let mut request = CertificateSigningRequestParams::from_pem(csr_pem).unwrap();
+        let now = OffsetDateTime::now_utc();
+        request.params.not_before = now + time::Duration::days(from_days);
+        request.params.not_after = now + time::Duration::days(to_days);
+        let leaf = request.signed_by(&self.root).unwrap();
+        format!("{}{}", leaf.pem(), self.root_pem)
+    }
+}
+
+impl TestServer {
+    pub(crate) async fn start() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let authority = Authority::new();
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let leaf = CertificateParams::new(vec!["outfitter-agents".to_owned()])
+            .unwrap()
+            .signed_by(&key, &authority.root)
+            .unwrap();
+        let root = CertificateDer::from_pem_slice(authority.root_pem.as_bytes()).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(root.clone()).unwrap();
+        let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
+            .allow_unauthenticated()
+            .build()
+            .unwrap();
+        let config =
+            rustls::ServerConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
+                .with_client_cert_verifier(verifier)
+                .with_single_cert(
+                    vec![leaf.der().clone(), root],
+                    PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+                )
+                .unwrap();
+        let shared = Arc::new(Shared {
+            inner: Mutex::new(Inner {
+                habits: Habits {
+                    go: true,
+                    record: true,
+                },
+                seen: Seen::default(),
+                faults: Vec::new(),
+                refusal: None,
+                packages: HashMap::new(),
+                tasks: BTreeMap::new(),
+                links: HashMap::new(),
+                channel: None,
+                certificate_days: (-1, 89),
+            }),
+            changed: watch::channel(0).0,
+            authority,
+            secret: Uuid::new_v4().to_string(),
+        });
+        let router = Router::new()
+            .route("/enroll", post(enroll))
+            .route("/channel", get(channel))
+            .route("/packages/{sha256}", get(package))
+            .with_state(Arc::clone(&shared));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let serving = tokio::spawn(async move {
+            loop {
+                let Ok((stream, _)) = listener.accept().await else {
+                    continue;
+                };
+                let (acceptor, router) = (acceptor.clone(), router.clone());
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else {
+                        return;
+                    };
+                    let certified = stream.get_ref().1.peer_certificates().is_some();
+                    let service = router.layer(Extension(HasCertificate(certified)));
+                    let _ = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new())
+                        .serve_connection_with_upgrades(
+                            TokioIo::new(stream),
+                            TowerToHyperService::new(service),
+                        )
+                        .await;
+                });
+            }
+        });
+        Self {
+            address,
+            shared,
+            serving,
+        }
+    }
+
+    pub(crate) fn token(&self) -> String {
+        EnrollmentToken {
+            id: EnrollmentTokenId::new(Uuid::from_u128(1)),
+            secret: self.shared.secret.clone(),
+            root_pins: vec![self.shared.authority.pin.clone()],
+        }
+        .reveal()
+    }
+
+    pub(crate) fn root_pem(&self) -> &str {
+        &self.shared.authority.root_pem
+    }
+
+    pub(crate) fn set_habits(&self, habits: Habits) {
+        self.inner(|inner| inner.habits = habits);
+    }
+
+    /// Certificates issued from now on are valid from and to so many days from now.
+    pub(crate) fn set_certificate_days(&self, from: i64, to: i64) {
+        self.inner(|inner| inner.certificate_days = (from, to));
+    }
+
+    pub(crate) fn refuse_channels(&self, code: &str, reason: &str) {
+        self.inner(|inner| {
+            inner.refusal = Some(EnrollRefusal {
+                code: code.to_owned(),
+                reason: reason.to_owned(),
+            });
+        });
+    }
+
+    pub(crate) fn add_faults(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.inner(|inner| inner.faults.extend(faults));
+    }
+
+    /// Offers bytes; gives what a task names them by.
+    pub(crate) fn add_package(&self, file_name: &str, bytes: impl Into<Bytes>) -> PackageRef {
+        let bytes = bytes.into();
+        let sha256 = hex::encode(Sha256::digest(&bytes));
+        let size_bytes = Some(bytes.len() as u64);
+        self.inner(|inner| inner.packages.insert(sha256.clone(), bytes));
+        PackageRef {
+            file_name: file_name.to_owned(),
+            sha256: Some(sha256),
+            size_bytes,
+        }
+    }
+
+    /// Serves other bytes under a package's name.
+    pub(crate) fn forge_package(&self, package: &PackageRef, bytes: impl Into<Bytes>) {
+        let sha256 = package.sha256.clone().unwrap();
+        self.inner(|inner| inner.packages.insert(sha256, bytes.into()));
+    }
+
+    /// Sends an attempt to a link instead of the server's own store.
+    pub(crate) fn set_link(&self, attempt: AttemptId, url: &str) {
+        self.inner(|inner| inner.links.insert(attempt, url.to_owned()));
+    }
+
+    /// Hands a task to the connected agent.
+    pub(crate) async fn give(&self, task: &Task) {
+        self.wait_for("a channel", |inner| inner.channel.is_some())
+            .await;
+        self.inner(|inner| inner.tasks.insert(task.attempt, task.clone()));
+        self.send(ServerMessage::Task(Box::new(task.clone()))).await;
+    }
+
+    pub(crate) async fn send(&self, message: ServerMessage) {
+        let channel = self.inner(|inner| inner.channel.clone()).unwrap();
+        channel.send(message).await.unwrap();
+    }
+
+    /// Waits until the agent said something that fits.
+    pub(crate) async fn wait_for_message(&self, what: &str, fits: impl Fn(&AgentMessage) -> bool) {
+        self.wait_for(what, |inner| inner.seen.messages.iter().any(&fits))
+            .await;
+    }
+
+    /// Waits for the evidence of an attempt.
+    pub(crate) async fn evidence(&self, attempt: AttemptId) -> Evidence {
+        self.wait_for("a result", |inner| !results(inner, attempt).is_empty())
+            .await;
+        self.inner(|inner| results(inner, attempt).pop()).unwrap()
+    }
+
+    /// Every result that arrived for an attempt.
+    pub(crate) fn results(&self, attempt: AttemptId) -> Vec<Evidence> {
+        self.inner(|inner| results(inner, attempt))
+    }
+
+    /// Waits for so many channels since the start; gives the last one's hello.
+    pub(crate) async fn hello(&self, channels: usize) -> Hello {
+        self.wait_for("a hello", |inner| inner.seen.channels >= channels)
+            .await;
+        self.inner(|inner| {
+            inner
+                .seen
+                .messages
+                .iter()
+                .rev()
+                .find_map(|message| match message {
+                    AgentMessage::Hello(hello) => Some(hello.clone()),
+                    _ => None,
+                })
+        })
+        .unwrap()
+    }
+
+    pub(crate) fn channels(&self) -> usize {
+        self.inner(|inner| inner.seen.channels)
+    }
+
+    pub(crate) fn ranges(&self) -> Vec<String> {
+        self.inner(|inner| inner.seen.ranges.clone())
+    }
+
+    fn inner<T>(&self, with: impl FnOnce(&mut Inner) -> T) -> T {
+        with(&mut self.shared.inner.lock().unwrap())
+    }
+
+    async fn wait_for(&self, what: &str, holds: impl Fn(&Inner) -> bool) {
+        let mut changed = self.shared.changed.subscribe();
+        let wait = async {
+            loop {
+                changed.borrow_and_update();
+                if holds(&self.shared.inner.lock().unwrap()) {
+                    return;
+                }
+                changed.changed().await.unwrap();
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(60), wait)
+            .await
+            .is_err()
+        {
+            let messages = self.inner(|inner| format!("{:#?}", inner.seen.messages));
+            panic!("no {what} in time; heard {messages}");
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+fn results(inner: &Inner, attempt: AttemptId) -> Vec<Evidence> {
+    inner
+        .seen
+        .messages
+        .iter()
+        .filter_map(|message| match message {
+            AgentMessage::Result(evidence) if evidence.attempt == attempt => {
+                Some((**evidence).clone())
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+async fn enroll(State(shared): State<Arc<Shared>>, Json(request): Json<EnrollRequest>) -> Response {
+    if request.token_secret != shared.secret || request.name == "taken" {
+        let refusal = EnrollRefusal {
+            code: "name_taken".to_owned(),
+            reason: "a desktop of this name has an agent".to_owned(),
+        };
+        return (StatusCode::FORBIDDEN, Json(refusal)).into_response();
+    }
+    let days = shared.inner.lock().unwrap().certificate_days;
+    Json(EnrollResponse {
+        agent: AgentId::new(Uuid::new_v4()),
+        desktop: DesktopId::new(Uuid::new_v4()),
+        chain_pem: shared.authority.issue(&request.csr_pem, days),
+        roots_pem: shared.authority.root_pem.clone(),
+        server_time_millis: now_millis(),
+    })
+    .into_response()
+}
+
+fn now_millis() -> i64 {
+    i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap()
+}
+
+async fn channel(
+    State(shared): State<Arc<Shared>>,
+    Extension(HasCertificate(certified)): Extension<HasCertificate>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let refusal = shared.inner.lock().unwrap().refusal.clone();
+    if let Some(refusal) = refusal {
+        return (StatusCode::FORBIDDEN, Json(refusal)).into_response();
+    }
+    if !certified {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    upgrade.on_upgrade(move |socket| converse(shared, socket))
+}
+
+async fn converse(shared: Arc<Shared>, mut socket: WebSocket) {
+    let (sender, mut outgoing) = mpsc::channel::<ServerMessage>(16);
+    shared.inner.lock().unwrap().channel = Some(sender);
+    loop {
+        let answers = tokio::select! {
+            message = outgoing.recv() => message.into_iter().collect(),
+            frame = socket.recv() => {
+                let Some(Ok(frame)) = frame else { break };
+                let Message::Text(text) = frame else { continue };
+                let message: AgentMessage = serde_json::from_str(&text).unwrap();
+                let answers = react(&shared, &message);
+                let mut inner = shared.inner.lock().unwrap();
+                if matches!(message, AgentMessage::Hello(_)) {
+                    inner.seen.channels += 1;
+                }
+                inner.seen.messages.push(message);
+                drop(inner);
+                shared.changed.send_modify(|count| *count += 1);
+                answers
+            }
+        };
+        for answer in answers {
+            let text = serde_json::to_string(&answer).unwrap();
+            if socket.send(Message::text(text)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Serves bytes over plain HTTP to those who send the header that sources name; gives the address.
+pub(crate) async fn plain_server(bytes: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = async move |headers: HeaderMap| match headers.get("x-test") {
+        Some(_) => bytes.into_response(),
+        None => StatusCode::FORBIDDEN.into_response(),
+    };
+    let router = Router::new().route("/files/app.sh", get(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}/files/app.sh")
+}
+
+fn react(shared: &Shared, message: &AgentMessage) -> Vec<ServerMessage> {
+    let inner = shared.inner.lock().unwrap();
+    let go = |attempt: &AttemptId| ServerMessage::Go { attempt: *attempt };
+    match message {
+        AgentMessage::Hello(hello) => {
+            let welcome = ServerMessage::Welcome(Welcome {
+                protocol: PROTOCOL,
+                desktop: DesktopId::new(Uuid::nil()),
+                epoch: 1,
+                server_time_millis: now_millis(),
+                heartbeat_secs: 5,
+            });
+            let waiting = hello
+                .attempts
+                .iter()
+                .filter(|report| inner.habits.go && report.stage == AttemptStage::Accepted)
+                .map(|report| go(&report.attempt));
+            std::iter::once(welcome).chain(waiting).collect()
+        }
+        AgentMessage::Accepted { attempt } if inner.habits.go => vec![go(attempt)],
+        AgentMessage::SourceRequest { attempt } => {
+            let (url, trust) = match inner.links.get(attempt) {
+                Some(link) => (link.clone(), SourceTrust::System),
+                None => {
+                    let sha256 = inner.tasks[attempt].package.sha256.clone().unwrap();
+                    (format!("/packages/{sha256}"), SourceTrust::Server)
+                }
+            };
+            vec![ServerMessage::Source(Source {
+                attempt: *attempt,
+                url,
+                headers: BTreeMap::from([("X-Test".to_owned(), "yes".to_owned())]),
+                expires_at_millis: None,
+                trust,
+            })]
+        }
+        AgentMessage::Result(evidence) if inner.habits.record => {
+            vec![ServerMessage::Recorded {
+                attempt: evidence.attempt,
+            }]
+        }
+        AgentMessage::Heartbeat { .. } => vec![ServerMessage::Heartbeat {
+            server_time_millis: now_millis(),
+        }],
+        AgentMessage::Renew { csr_pem } => vec![ServerMessage::Certificate {
+            chain_pem: shared.authority.issue(csr_pem, inner.certificate_days),
+            roots_pem: shared.authority.root_pem.clone(),
+        }],
+        AgentMessage::Accepted { .. }
+        | AgentMessage::Result(_)
+        | AgentMessage::Declined { .. }
+        | AgentMessage::Progress { .. } => Vec::new(),
+    }
+}
+
+async fn package(
+    State(shared): State<Arc<Shared>>,
+    Extension(HasCertificate(certified)): Extension<HasCertificate>,
+    Path(sha256): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if !certified {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let range = headers
+        .get(header::RANGE)
+        .map_or("", |value| value.to_str().unwrap())
+        .to_owned();
+    let (bytes, fault) = {
+        let mut inner = shared.inner.lock().unwrap();
+        inner.seen.ranges.push(range.clone());
+        let fault = (!inner.faults.is_empty()).then(|| inner.faults.remove(0));
+        (inner.packages.get(&sha256).cloned(), fault)
+    };
+    shared.changed.send_modify(|count| *count += 1);
+    let Some(bytes) = bytes else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let start: usize = range
+        .strip_prefix("bytes=")
+        .and_then(|range| range.strip_suffix('-'))
+        .map_or(0, |start| start.parse().unwrap());
+    let body = bytes.slice(start..);
+    let mut head = HeaderMap::new();
+    let text = |text: String| HeaderValue::from_str(&text).unwrap();
+    head.insert(header::ETAG, text(format!("\"{sha256}\"")));
+    head.insert(header::CONTENT_LENGTH, text(body.len().to_string()));
+    let mut status = StatusCode::OK;
+    if start > 0 {
+        status = StatusCode::PARTIAL_CONTENT;
+        let range = format!("bytes {start}-{}/{}", bytes.len() - 1, bytes.len());
+        head.insert(header::CONTENT_RANGE, text(range));
+    }
+    let body = match fault {
+        None => Body::from(body),
+        Some(Fault::Status(code)) => return StatusCode::from_u16(code).unwrap().into_response(),
+        Some(Fault::CutAfter(count)) => piecewise(body.slice(..count), Some("cut")),
+        Some(Fault::StallAfter(count)) => piecewise(body.slice(..count), None),
+    };
+    (status, head, body).into_response()
+}
+
+/// Bytes in small pieces, then an error or nothing more.
+fn piecewise(bytes: Bytes, error: Option<&'static str>) -> Body {
+    let pieces: Vec<Bytes> = bytes.chunks(8 * 1024).map(Bytes::copy_from_slice).collect();
+    Body::from_stream(futures_util::stream::unfold(
+        (pieces.into_iter(), false),
+        move |(mut pieces, ended)| async move {
+            if ended {
+                return None;
+            }
+            match (pieces.next(), error) {
+                (Some(piece), _) => {
+                    // One piece in a frame of its own, so that a cut loses none before it.
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    Some((Ok(piece), (pieces, false)))
+                }
+                (None, Some(error)) => Some((Err(std::io::Error::other(error)), (pieces, true))),
+                (None, None) => std::future::pending().await,
+            }
+        },
+    ))
+}
