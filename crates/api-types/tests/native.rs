@@ -78,12 +78,15 @@ fn refuses<T: ToSchema>(value: Value) {
 #[test]
 fn a_desktop_is_registered_by_name_and_system() {
     use desktops::RegisterDesktopReq;
-    accepts::<RegisterDesktopReq>(json!({"name": "pc-01.example", "os_type": "Linux"}));
+    accepts::<RegisterDesktopReq>(json!({"name": "pc-01-example", "os_type": "Linux"}));
     accepts::<RegisterDesktopReq>(json!({
         "name": "a", "os_type": "Windows", "persistent": null,
-        "users": [{"account": "ada", "account_type": "SIMPLE"}], "unknown": 1,
+        "users": ["ada"], "unknown": 1,
     }));
-    refuses::<RegisterDesktopReq>(json!({"name": "-pc", "os_type": "Linux"}));
+    for name in ["-pc", "pc-", "1pc", "pc.x", "abcdefghijklmnop"] {
+        refuses::<RegisterDesktopReq>(json!({"name": name, "os_type": "Linux"}));
+    }
+    refuses::<RegisterDesktopReq>(json!({"name": "pc", "os_type": "Linux", "users": [""]}));
     refuses::<RegisterDesktopReq>(json!({"name": "pc", "os_type": "linux"}));
     refuses::<RegisterDesktopReq>(json!({"os_type": "Linux"}));
 }

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod agents;
+pub mod app;
 pub mod auth;
 pub mod config;
 pub mod http;

@@ -58,12 +58,23 @@ pub struct Desktop {
     pub last_seen_at: Option<Millis>,
     /// When it was registered.
     pub created_at: Millis,
-    /// Version of its live agent.
-    pub agent_version: Option<String>,
+    /// Its live agent.
+    pub agent: Option<DesktopAgent>,
     /// Who is attached to it, by name.
     pub users: Vec<DesktopUser>,
     /// Its tags, by key.
     pub tags: Vec<DesktopTag>,
+}
+
+/// The live agent of a desktop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesktopAgent {
+    /// Version it last reported.
+    pub version: String,
+    /// When it enrolled.
+    pub enrolled_at: Millis,
+    /// The folder that plays the desktop, where one does.
+    pub sandbox_root: Option<String>,
 }
 
 /// A user attached to a desktop.
@@ -147,6 +158,8 @@ struct DesktopRow {
     last_seen_at: Option<i64>,
     created_at: i64,
     agent_version: Option<String>,
+    agent_enrolled_at: Option<i64>,
+    sandbox_root: Option<String>,
 }
 
 #[derive(FromQueryResult)]
@@ -171,8 +184,8 @@ struct UserKeyRow {
 }
 
 const DESKTOP_COLUMNS: &str = "d.id, d.public_id, d.name, d.os_type, d.desktop_type, d.persistent, d.ip_address, \
-     d.last_seen_at, d.created_at, \
-     (SELECT a.version FROM agent a WHERE a.desktop_id = d.id AND a.revoked_at IS NULL) AS agent_version";
+     d.last_seen_at, d.created_at, live.version AS agent_version, live.enrolled_at AS agent_enrolled_at, \
+     live.sandbox_root";
 
 impl DesktopRow {
     fn read(self) -> Result<Desktop, StoreError> {
@@ -196,7 +209,14 @@ impl DesktopRow {
             ip_address: self.ip_address,
             last_seen_at: self.last_seen_at.map(Millis::new),
             created_at: Millis::new(self.created_at),
-            agent_version: self.agent_version,
+            agent: self
+                .agent_version
+                .zip(self.agent_enrolled_at)
+                .map(|(version, enrolled_at)| DesktopAgent {
+                    version,
+                    enrolled_at: Millis::new(enrolled_at),
+                    sandbox_root: self.sandbox_root,
+                }),
             users: Vec::new(),
             tags: Vec::new(),
         })
@@ -324,7 +344,8 @@ impl Db<'_> {
             .all(
                 "list desktops",
                 &format!(
-                    "SELECT {DESKTOP_COLUMNS} FROM desktop d WHERE {}",
+                    "SELECT {DESKTOP_COLUMNS} FROM desktop d \
+                     LEFT JOIN agent live ON live.desktop_id = d.id AND live.revoked_at IS NULL WHERE {}",
                     paged.tail
                 ),
                 paged.page_values,

@@ -35,7 +35,8 @@ pub use app::{App, AppFilter, NewApp, ObjectFate};
 pub use authorization::AccountFilter;
 pub use db::{Db, Tx};
 pub use desktop::{
-    Desktop, DesktopFilter, DesktopOrder, DesktopUser, LeftUsers, NewDesktop, Persistence,
+    Desktop, DesktopAgent, DesktopFilter, DesktopOrder, DesktopUser, LeftUsers, NewDesktop,
+    Persistence,
 };
 pub use dialect::Dialect;
 pub use enrollment::{Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken};

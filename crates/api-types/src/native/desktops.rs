@@ -12,18 +12,19 @@ use crate::time::WireTime;
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RegisterDesktopReq {
-    /// Name, unique in the project without regard to case.
+    /// Name, unique in the project without regard to case: 1 to 15 letters, digits and `-`, begins with a
+    /// letter, does not end with `-`.
     #[schema(
         min_length = 1,
-        max_length = 64,
-        pattern = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$"
+        max_length = 15,
+        pattern = "^[A-Za-z]([A-Za-z0-9-]{0,13}[A-Za-z0-9])?$"
     )]
     pub name: String,
     /// Operating system.
     pub os_type: OsTypeEnum,
-    /// Users to attach. Absent or null: none.
-    #[schema(max_items = 500)]
-    pub users: Option<Vec<AccountInfo>>,
+    /// Names of LOCAL users to attach; one that is not there is made. Absent or null: none.
+    #[schema(max_items = 500, min_length = 1, max_length = 64)]
+    pub users: Option<Vec<String>>,
     /// False for a desktop that is recomposed at log-off; installs skip it.
     #[schema(default = true)]
     pub persistent: Option<bool>,

@@ -1,6 +1,8 @@
 //! The HTTP interface: a folder per resource, a file per verb; one mechanism for all of them (`routes.rs`).
 
 pub mod call;
+mod desktops;
+mod enrollment_tokens;
 pub mod error;
 pub mod operation;
 mod plain;
@@ -25,7 +27,10 @@ use crate::services::Services;
 
 /// The route table of the whole server.
 pub fn routes() -> Routes {
-    Routes::default()
+    let mut routes = Routes::default();
+    desktops::register(&mut routes);
+    enrollment_tokens::register(&mut routes);
+    routes
 }
 
 /// The API listener's service.

@@ -82,7 +82,7 @@ on_both! {
         let made = enroll(&test, &claim(&token, "desk-2", 2)).await.unwrap();
         assert_ne!(made.desktop, key);
         let read = test.store.db().desktop_find(test.project, made.desktop_id).await.unwrap().unwrap();
-        assert_eq!((read.name.as_str(), read.agent_version.as_deref()), ("desk-2", Some("0.1.0")));
+        assert_eq!((read.name.as_str(), read.agent.map(|agent| agent.version).as_deref()), ("desk-2", Some("0.1.0")));
         let read = test.store.db().desktop_find(test.project, registered.id).await.unwrap().unwrap();
         assert_eq!((read.os_type, read.name.as_str()), (OsType::Windows, "Desk-1"));
         let listed = test.store.db().enrollment_token_list(test.project, Page::ALL).await.unwrap();

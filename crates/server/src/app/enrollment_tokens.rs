@@ -1,0 +1,77 @@
+//! Enrollment tokens: the secret leaves the server once, when the token is made; a digest stays.
+
+use std::time::Duration;
+
+use outfitter_agent_protocol::EnrollmentToken;
+use outfitter_domain::Millis;
+use outfitter_domain::fleet::TokenFacts;
+use outfitter_ids::{EnrollmentTokenId, IdSource};
+use outfitter_store::{EnrollmentTokenRecord, NewEnrollmentToken, ProjectKey, StoreError, Tx};
+use sha2::{Digest as _, Sha256};
+
+use crate::secrets::Randomness;
+
+/// Bytes of a token's secret: nobody guesses 256 bits.
+const SECRET_BYTES: usize = 32;
+
+/// What a token is to allow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenOrder {
+    /// What it is for.
+    pub name: String,
+    /// Agents it lets in; `None`: any number.
+    pub max_uses: Option<i64>,
+    /// How long it is valid; `None`: until it is revoked.
+    pub lifetime: Option<Duration>,
+    /// Whether it may attach a user to the desktop.
+    pub may_attach: bool,
+    /// Whether it may replace a live agent.
+    pub may_reenroll: bool,
+}
+
+/// Makes a token. `root_pins` are the pins of the roots that the agent is to trust.
+///
+/// # Errors
+/// The database's.
+pub async fn create(
+    tx: &Tx,
+    ids: &dyn IdSource,
+    randomness: &dyn Randomness,
+    root_pins: Vec<String>,
+    project: ProjectKey,
+    order: TokenOrder,
+    now: Millis,
+) -> Result<(EnrollmentTokenRecord, EnrollmentToken), StoreError> {
+    let mut secret = [0_u8; SECRET_BYTES];
+    randomness.fill(&mut secret);
+    let token = EnrollmentToken {
+        id: EnrollmentTokenId::new(ids.uuid(now.get())),
+        secret: hex::encode(secret),
+        root_pins,
+    };
+    let expires_at = order.lifetime.map(|lifetime| now.plus(lifetime));
+    let new = NewEnrollmentToken {
+        id: token.id,
+        name: order.name.clone(),
+        secret_digest: Sha256::digest(token.secret.as_bytes()).into(),
+        max_uses: order.max_uses,
+        expires_at,
+        may_attach: order.may_attach,
+        may_reenroll: order.may_reenroll,
+    };
+    tx.enrollment_token_insert(project, &new, now).await?;
+    let record = EnrollmentTokenRecord {
+        id: token.id,
+        name: order.name,
+        facts: TokenFacts {
+            max_uses: order.max_uses,
+            uses: 0,
+            expires_at,
+            revoked_at: None,
+        },
+        may_attach: order.may_attach,
+        may_reenroll: order.may_reenroll,
+        created_at: now,
+    };
+    Ok((record, token))
+}

@@ -1,0 +1,107 @@
+//! Desktops as our own routes show them.
+
+use std::sync::Arc;
+
+use outfitter_api_types::apps::OsTypeEnum;
+use outfitter_api_types::authorizations::{AccountInfo, AccountTypeEnum};
+use outfitter_api_types::native::desktops::{
+    DesktopAgent, ListRegisteredDesktopsQuery, ListRegisteredDesktopsResponse, RegisteredDesktop,
+};
+use outfitter_api_types::time::WireTime;
+use outfitter_domain::{Millis, OsType};
+use outfitter_ids::DesktopId;
+use outfitter_store::{Desktop, DesktopFilter, DesktopOrder, LeftUsers, Page, Persistence};
+
+use crate::Services;
+use crate::app::desktops;
+use crate::http::{ApiError, Call, Reply};
+
+pub(super) async fn list(
+    services: Arc<Services>,
+    call: Call<(), ListRegisteredDesktopsQuery>,
+) -> Result<Reply<ListRegisteredDesktopsResponse>, ApiError> {
+    let project = call.project().project;
+    let page = Page {
+        offset: call.query.offset,
+        limit: call.query.limit,
+    };
+    let filter = DesktopFilter {
+        name_part: call.query.name,
+        ..DesktopFilter::default()
+    };
+    let listed = services
+        .store
+        .db()
+        .desktop_list(project, &filter, DesktopOrder::NewestFirst, page)
+        .await?;
+    Ok(Reply::new(ListRegisteredDesktopsResponse {
+        count: listed.total,
+        items: listed
+            .items
+            .into_iter()
+            .map(|desktop| wire(&services, desktop))
+            .collect(),
+    }))
+}
+
+pub(super) async fn delete(services: Arc<Services>, call: Call) -> Result<Reply, ApiError> {
+    let project = call.project().project;
+    let ids: Vec<DesktopId> = DesktopId::lookup(call.path("desktop_id"))
+        .into_iter()
+        .collect();
+    let tx = services.store.write().await?;
+    let keys: Vec<_> = tx
+        .desktops_lock(project, &ids)
+        .await?
+        .into_iter()
+        .map(|(_, key)| key)
+        .collect();
+    if keys.is_empty() {
+        return Err(ApiError::NotFound { noun: "desktop" });
+    }
+    desktops::delete(&services, &tx, project, &keys, LeftUsers::Keep).await?;
+    tx.commit().await?;
+    desktops::close_channels(&services, &keys);
+    Ok(Reply::new(()))
+}
+
+pub(super) fn wire(services: &Services, desktop: Desktop) -> RegisteredDesktop {
+    let time = |at: Millis| WireTime::from_unix_millis(at.get());
+    let connected = desktops::is_connected(services, &desktop);
+    RegisteredDesktop {
+        id: desktop.id.to_string(),
+        name: desktop.name,
+        os_type: match desktop.os_type {
+            OsType::Linux => OsTypeEnum::Linux,
+            OsType::Windows => OsTypeEnum::Windows,
+            OsType::Other => OsTypeEnum::Other,
+        },
+        persistent: desktop.persistence == Persistence::Persistent,
+        users: desktop
+            .users
+            .into_iter()
+            .map(|user| AccountInfo {
+                account: user.name,
+                domain: Some(user.domain),
+                account_type: AccountTypeEnum::Simple,
+                platform_type: None,
+            })
+            .collect(),
+        agent: desktop.agent.map(|agent| DesktopAgent {
+            version: agent.version,
+            connected,
+            enrolled_at: time(agent.enrolled_at),
+            last_seen_at: desktop.last_seen_at.map(time),
+            sandbox_root: agent.sandbox_root,
+        }),
+        created_at: time(desktop.created_at),
+    }
+}
+
+pub(super) fn os_type(word: OsTypeEnum) -> OsType {
+    match word {
+        OsTypeEnum::Linux => OsType::Linux,
+        OsTypeEnum::Windows => OsType::Windows,
+        OsTypeEnum::Other => OsType::Other,
+    }
+}
