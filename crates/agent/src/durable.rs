@@ -62,10 +62,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write().map_err(|source| FileError::new("write", path, source))
 }
 
-/// [`write`] of a value as JSON.
+/// [`write()`] of a value as JSON.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
     let bytes = serde_json::to_vec(value)
         .map_err(|error| FileError::new("encode", path, io::Error::other(error)))?;

@@ -288,3 +288,113 @@ impl ServerCertVerifier for PinVerifier {
             .supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+    use super::*;
+
+    const DAY_MILLIS: i64 = 86_400_000;
+
+    struct Chain {
+        root: CertificateDer<'static>,
+        leaf: CertificateDer<'static>,
+    }
+
+    /// A chain whose leaf is valid from the build on for 90 days.
+    fn chain(name: &str) -> Chain {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = params.self_signed(&key).expect("a root");
+        let issuer = Issuer::new(params, key);
+        let leaf_key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        let day = |days: i64| {
+            time::OffsetDateTime::from_unix_timestamp(build_unix_millis() / 1000)
+                .expect("a time")
+                .saturating_add(time::Duration::days(days))
+        };
+        params.not_before = day(-1);
+        params.not_after = day(90);
+        Chain {
+            root: root.der().clone(),
+            leaf: params
+                .signed_by(&leaf_key, &issuer)
+                .expect("a leaf")
+                .der()
+                .clone(),
+        }
+    }
+
+    fn judge(
+        roots: Roots,
+        chain: &Chain,
+        own_millis: i64,
+        told_millis: i64,
+    ) -> Result<LinkTrust, ()> {
+        let time_only = Arc::new(AtomicBool::new(false));
+        let verifier = PinVerifier {
+            roots,
+            known_time: KnownTime {
+                last_server_millis: told_millis,
+            },
+            provider: provider(),
+            time_only: Arc::clone(&time_only),
+        };
+        let name = ServerName::try_from(SERVER_NAME).expect("a name");
+        let sent = [chain.root.clone()];
+        verifier
+            .verify_server_cert(&chain.leaf, &sent, &name, &[], at_millis(own_millis))
+            .map_err(drop)?;
+        Ok(if time_only.load(Ordering::Acquire) {
+            LinkTrust::TimeOnly
+        } else {
+            LinkTrust::Full
+        })
+    }
+
+    #[test]
+    fn only_a_chain_to_a_pinned_root_with_the_fixed_name_is_believed() {
+        let ours = chain(SERVER_NAME);
+        let other = chain(SERVER_NAME);
+        let pin = |chain: &Chain| Roots::Pinned(vec![spki_sha256(&chain.root).expect("a hash")]);
+        let bundle = |chain: &Chain| Roots::Bundle(vec![chain.root.clone()]);
+        let now = build_unix_millis();
+        for roots in [pin(&ours), bundle(&ours)] {
+            assert_eq!(judge(roots, &ours, now, 0), Ok(LinkTrust::Full));
+        }
+        for roots in [pin(&other), bundle(&other), Roots::Pinned(Vec::new())] {
+            assert_eq!(judge(roots, &ours, now, 0), Err(()));
+        }
+        let elsewhere = chain("example.org");
+        assert_eq!(judge(pin(&elsewhere), &elsewhere, now, 0), Err(()));
+        // A foreign leaf beside the pinned root proves nothing.
+        let mixed = Chain {
+            root: ours.root.clone(),
+            leaf: other.leaf.clone(),
+        };
+        assert_eq!(judge(pin(&ours), &mixed, now, 0), Err(()));
+    }
+
+    #[test]
+    fn a_wrong_clock_costs_work_but_not_the_way_back() {
+        let chain = chain(SERVER_NAME);
+        let judge = |own, told| {
+            let roots = Roots::Bundle(vec![chain.root.clone()]);
+            judge(roots, &chain, own, told)
+        };
+        let build = build_unix_millis();
+        // Far behind: the build time stands in.
+        assert_eq!(judge(0, 0), Ok(LinkTrust::Full));
+        // Far ahead: judged by what the server told last, or by the build; good for time and renewal.
+        assert_eq!(judge(build + 5000 * DAY_MILLIS, 0), Ok(LinkTrust::TimeOnly));
+        assert_eq!(
+            judge(build + 5000 * DAY_MILLIS, build + 30 * DAY_MILLIS),
+            Ok(LinkTrust::TimeOnly)
+        );
+        // Lapsed by the server's own time: no way round.
+        assert_eq!(judge(build, build + 91 * DAY_MILLIS), Err(()));
+    }
+}
