@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agents::pki::Authority;
 use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
+use crate::app::bootstrap::Endpoints;
 use crate::auth::Auth;
 
 /// The server's parts. One per process, shared by every request.
@@ -29,6 +30,10 @@ pub struct Services {
     pub registry: Registry,
     /// Signs of life that are not yet written.
     pub presence: Presence,
+    /// How others reach this server.
+    pub endpoints: Endpoints,
+    /// Name of the region and of the first project.
+    pub region: String,
     /// Seconds between heartbeats of an agent.
     pub heartbeat_secs: u32,
     /// Cancelled when the process is to end: channels close first.

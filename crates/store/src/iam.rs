@@ -2,6 +2,7 @@
 //!
 //! Secrets come in and go out sealed or hashed; nothing here can open them.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use outfitter_domain::Millis;
@@ -11,7 +12,8 @@ use outfitter_ids::{DomainId, IamUserId, ProjectId};
 use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
-use crate::{AccessKeyKey, Db, DomainKey, IamUserKey, ProjectKey, StoreError, Tx};
+use crate::query::{Conditions, in_keys, key_array};
+use crate::{AccessKeyKey, Db, DomainKey, IamUserKey, Listed, Page, ProjectKey, StoreError, Tx};
 
 /// An account: the owner of projects and IAM users.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,6 +169,7 @@ struct UserRow {
 #[derive(FromQueryResult)]
 struct GrantRow {
     id: i64,
+    iam_user_id: i64,
     project_id: Option<i64>,
     policy: String,
 }
@@ -197,6 +200,8 @@ const USER_COLUMNS: &str = "u.id AS user_id, u.public_id AS user_public_id, u.na
 
 const KEY_COLUMNS: &str = "k.id AS access_key_id, k.access, k.enabled AS key_enabled, \
      k.created_at AS key_created_at, k.last_used_at";
+
+const GRANT_COLUMNS: &str = "id, iam_user_id, project_id, policy";
 
 const PROJECT_COLUMNS: &str = "p.id, p.public_id, p.domain_id, p.name, p.enabled, p.created_at";
 
@@ -282,31 +287,12 @@ impl Db<'_> {
         Ok(some.is_none())
     }
 
-    /// The domain of a public id.
-    pub async fn domain_by_id(&self, id: DomainId) -> Result<Option<Domain>, StoreError> {
-        self.domain_where("d.public_id = $1", id.uuid().into())
-            .await
-    }
-
-    /// The domain of a name, without regard to case.
-    pub async fn domain_by_name(&self, name: &str) -> Result<Option<Domain>, StoreError> {
-        self.domain_where("d.name_folded = $1", fold(name).into())
-            .await
-    }
-
-    async fn domain_where(
-        &self,
-        condition: &'static str,
-        value: sea_orm::Value,
-    ) -> Result<Option<Domain>, StoreError> {
-        let row: Option<DomainRow> = self
-            .one(
-                "read a domain",
-                &format!("SELECT {DOMAIN_COLUMNS} FROM domain d WHERE {condition}"),
-                [value],
-            )
+    /// Whether there is a domain: the first commit of a bootstrap.
+    pub async fn domain_exists(&self) -> Result<bool, StoreError> {
+        let some: Option<i64> = self
+            .scalar("look for a domain", "SELECT id FROM domain LIMIT 1", [])
             .await?;
-        Ok(row.map(Domain::from))
+        Ok(some.is_some())
     }
 
     /// A domain's project by public id; a project of another domain does not exist here.
@@ -402,19 +388,66 @@ impl Db<'_> {
         Ok(row.map(IamUser::from))
     }
 
-    /// The users of a domain, oldest first.
-    pub async fn iam_user_list(&self, domain: DomainKey) -> Result<Vec<IamUser>, StoreError> {
+    /// The users of a domain who have rights in one of its projects, newest first, each with all its grants.
+    pub async fn iam_user_list(
+        &self,
+        domain: DomainKey,
+        project: ProjectKey,
+        page: Page,
+    ) -> Result<Listed<(IamUser, Vec<IamGrant>)>, StoreError> {
+        let mut conditions = Conditions::new(self.dialect());
+        conditions.equals("u.domain_id", domain);
+        let placeholder = conditions.bind(project);
+        conditions.and(&format!(
+            "EXISTS (SELECT 1 FROM iam_grant g WHERE g.iam_user_id = u.id \
+             AND (g.project_id IS NULL OR g.project_id = {placeholder}))"
+        ));
+        let paged = conditions.page("u.id DESC", page);
+        let total = self
+            .scalar(
+                "count the IAM users of a project",
+                &format!("SELECT count(*) FROM iam_user u WHERE {}", paged.filter),
+                paged.count_values,
+            )
+            .await?
+            .unwrap_or(0);
         let rows: Vec<UserRow> = self
             .all(
-                "list the IAM users of a domain",
+                "list the IAM users of a project",
                 &format!(
                     "SELECT {USER_COLUMNS}, {DOMAIN_COLUMNS} FROM iam_user u \
-                     JOIN domain d ON d.id = u.domain_id WHERE u.domain_id = $1 ORDER BY u.id"
+                     JOIN domain d ON d.id = u.domain_id WHERE {}",
+                    paged.tail
                 ),
-                [domain.into()],
+                paged.page_values,
             )
             .await?;
-        Ok(rows.into_iter().map(IamUser::from).collect())
+        let keys = key_array(rows.iter().map(|row| row.user_id));
+        let grants: Vec<GrantRow> = self
+            .all(
+                "read the grants of IAM users",
+                &format!(
+                    "SELECT {GRANT_COLUMNS} FROM iam_grant WHERE {} ORDER BY id",
+                    in_keys(self.dialect(), "iam_user_id", "$1")
+                ),
+                [keys.into()],
+            )
+            .await?;
+        let mut grants_of: HashMap<i64, Vec<IamGrant>> = HashMap::new();
+        for row in grants {
+            grants_of
+                .entry(row.iam_user_id)
+                .or_default()
+                .push(row.try_into()?);
+        }
+        let items = rows
+            .into_iter()
+            .map(|row| {
+                let grants = grants_of.remove(&row.user_id).unwrap_or_default();
+                (row.into(), grants)
+            })
+            .collect();
+        Ok(Listed { total, items })
     }
 
     /// Everything a user was granted, anywhere.
@@ -422,7 +455,9 @@ impl Db<'_> {
         let rows: Vec<GrantRow> = self
             .all(
                 "read the grants of an IAM user",
-                "SELECT id, project_id, policy FROM iam_grant WHERE iam_user_id = $1 ORDER BY id",
+                &format!(
+                    "SELECT {GRANT_COLUMNS} FROM iam_grant WHERE iam_user_id = $1 ORDER BY id"
+                ),
                 [user.into()],
             )
             .await?;
@@ -471,23 +506,6 @@ impl Db<'_> {
             [name.into()],
         )
         .await
-    }
-
-    /// Any secret that servers share: its name and the sealed bytes.
-    pub async fn server_secret_any(&self) -> Result<Option<(String, Vec<u8>)>, StoreError> {
-        #[derive(FromQueryResult)]
-        struct Row {
-            name: String,
-            sealed: Vec<u8>,
-        }
-        let row: Option<Row> = self
-            .one(
-                "read a shared secret",
-                "SELECT name, sealed FROM server_secret ORDER BY name LIMIT 1",
-                [],
-            )
-            .await?;
-        Ok(row.map(|row| (row.name, row.sealed)))
     }
 }
 
@@ -638,6 +656,21 @@ impl Tx {
         )
         .await
         .map(drop)
+    }
+
+    /// Takes back what a user was granted in one project; answers whether there was something.
+    pub async fn iam_grant_delete(
+        &self,
+        user: IamUserKey,
+        project: ProjectKey,
+    ) -> Result<bool, StoreError> {
+        self.run(
+            "take back a policy",
+            "DELETE FROM iam_grant WHERE iam_user_id = $1 AND project_id = $2",
+            [user.into(), project.into()],
+        )
+        .await
+        .map(|changed| changed > 0)
     }
 
     /// Makes an access key; `secret_sealed` is its secret half, sealed.

@@ -1,4 +1,6 @@
 //! Use cases: what operations and background tasks do, apart from how they are asked.
 
+pub mod bootstrap;
 pub mod desktops;
 pub mod enrollment_tokens;
+pub mod iam;

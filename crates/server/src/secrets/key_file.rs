@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use outfitter_store::{Store, StoreError};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -40,8 +41,11 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
     },
+    /// The database does not say whether it is empty.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The file system says no.
-    #[error("{doing} {path}")]
+    #[error("cannot {doing} {path}")]
     Io {
         /// What was attempted.
         doing: &'static str,
@@ -51,15 +55,6 @@ pub enum KeyFileError {
         #[source]
         source: io::Error,
     },
-}
-
-/// Whether a database already holds what a server key sealed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DatabaseState {
-    /// Nothing: a key may be made.
-    Empty,
-    /// Something: only its key will do.
-    Initialised,
 }
 
 impl ServerKey {
@@ -74,9 +69,9 @@ impl ServerKey {
     ///
     /// # Errors
     /// It is missing though the database is not empty, holds something else, or others may read it.
-    pub fn load_or_make(
+    pub async fn load_or_make(
+        store: &Store,
         path: &Path,
-        database: DatabaseState,
         randomness: &dyn Randomness,
     ) -> Result<Self, KeyFileError> {
         match fs::read(path).map(Zeroizing::new) {
@@ -92,16 +87,16 @@ impl ServerKey {
                     .map(Self)
                     .ok_or_else(|| KeyFileError::Malformed { path: path.into() })
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match database {
-                DatabaseState::Initialised => Err(KeyFileError::Missing { path: path.into() }),
-                DatabaseState::Empty => {
-                    let key = Self::random(randomness);
-                    let text = Zeroizing::new(hex::encode(&key.0[..]) + "\n");
-                    write_secret_file(path, text.as_bytes())
-                        .map_err(|source| KeyFileError::io("write", path, source))?;
-                    Ok(key)
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if !store.db().is_uninitialised().await? {
+                    return Err(KeyFileError::Missing { path: path.into() });
                 }
-            },
+                let key = Self::random(randomness);
+                let text = Zeroizing::new(hex::encode(&key.0[..]) + "\n");
+                write_secret_file(path, text.as_bytes())
+                    .map_err(|source| KeyFileError::io("write", path, source))?;
+                Ok(key)
+            }
             Err(source) => Err(KeyFileError::io("read", path, source)),
         }
     }
@@ -131,7 +126,7 @@ impl fmt::Debug for ServerKey {
 ///
 /// # Errors
 /// What the file system says.
-fn write_secret_file(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_secret_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let temporary = PathBuf::from(temporary);
@@ -154,7 +149,7 @@ fn write_secret_file(path: &Path, content: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// What the file system says.
-fn rename_durably(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename_durably(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     sync_folder_of(to)
 }
@@ -163,7 +158,7 @@ fn rename_durably(from: &Path, to: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// What the file system says.
-fn sync_folder_of(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -173,47 +168,71 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::SystemRandomness;
+    use std::sync::Arc;
+
+    use outfitter_domain::SystemClock;
+    use outfitter_store::StoreOptions;
+
+    use super::super::{Sealer, SecretBytes, SecretError, SystemRandomness, shared_secret};
     use super::*;
 
-    fn load(path: &Path, database: DatabaseState) -> Result<ServerKey, KeyFileError> {
-        ServerKey::load_or_make(path, database, &SystemRandomness)
+    async fn store(folder: &Path) -> Store {
+        let path = folder.join("test.db");
+        Store::open(&StoreOptions::Sqlite { path }).await.unwrap()
     }
 
-    #[test]
-    fn a_missing_key_is_made_once_for_an_empty_database() {
+    async fn load(store: &Store, path: &Path) -> Result<ServerKey, KeyFileError> {
+        ServerKey::load_or_make(store, path, &SystemRandomness).await
+    }
+
+    #[tokio::test]
+    async fn a_missing_key_is_made_once_for_an_empty_database() {
         let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
         let path = folder.path().join("server.key");
-        assert!(matches!(
-            load(&path, DatabaseState::Initialised),
-            Err(KeyFileError::Missing { .. })
-        ));
-        assert!(!path.exists());
-        let made = load(&path, DatabaseState::Empty).unwrap();
+        let made = load(&store, &path).await.unwrap();
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
-        for database in [DatabaseState::Empty, DatabaseState::Initialised] {
-            assert_eq!(load(&path, database).unwrap().expose(), made.expose());
-        }
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(load(&store, &path).await.unwrap().expose(), made.expose());
+
+        let sealer = |key: &ServerKey| Sealer::new(key, Arc::new(SystemRandomness));
+        let secret = async |key: &ServerKey| {
+            shared_secret(&store, &sealer(key), &SystemClock, "a", || {
+                SecretBytes::from(vec![7])
+            })
+            .await
+        };
+        secret(&made).await.unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(
+            load(&store, &path).await,
+            Err(KeyFileError::Missing { .. })
+        ));
+        assert!(!path.exists());
+        let other = ServerKey::random(&SystemRandomness);
+        assert!(matches!(
+            secret(&other).await,
+            Err(SecretError::OtherKey { .. })
+        ));
     }
 
-    #[test]
-    fn a_file_that_is_no_key_or_open_to_others_is_refused() {
+    #[tokio::test]
+    async fn a_file_that_is_no_key_or_open_to_others_is_refused() {
         let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
         let path = folder.path().join("server.key");
         write_secret_file(&path, b"abc").unwrap();
         assert!(matches!(
-            load(&path, DatabaseState::Empty),
+            load(&store, &path).await,
             Err(KeyFileError::Malformed { .. })
         ));
         write_secret_file(&path, "ab".repeat(32).as_bytes()).unwrap();
-        assert!(load(&path, DatabaseState::Empty).is_ok());
+        assert!(load(&store, &path).await.is_ok());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(
-            load(&path, DatabaseState::Empty),
+            load(&store, &path).await,
             Err(KeyFileError::Exposed { .. })
         ));
     }

@@ -10,11 +10,12 @@ mod random;
 mod seal;
 mod shared;
 
-pub use key_file::{DatabaseState, KeyFileError, ServerKey};
+pub use key_file::{KeyFileError, ServerKey};
+pub(crate) use key_file::{rename_durably, sync_folder_of, write_secret_file};
 pub(crate) use random::random_text;
 pub use random::{Randomness, SystemRandomness};
 pub use seal::{SealError, Sealer};
-pub use shared::{SecretError, shared_secret, verify_server_key};
+pub use shared::{SecretError, shared_secret};
 
 /// Bytes that do not show in `Debug` and are wiped when dropped.
 pub type SecretBytes = secrecy::SecretSlice<u8>;

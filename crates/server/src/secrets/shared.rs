@@ -55,17 +55,6 @@ pub async fn shared_secret(
     open(sealer, name, &sealed)
 }
 
-/// Refuses a server key that does not fit the database; with no secret in it yet, any fits.
-///
-/// # Errors
-/// The database fails, or the key is another.
-pub async fn verify_server_key(store: &Store, sealer: &Sealer) -> Result<(), SecretError> {
-    match store.db().server_secret_any().await? {
-        Some((name, sealed)) => open(sealer, &name, &sealed).map(drop),
-        None => Ok(()),
-    }
-}
-
 fn open(sealer: &Sealer, name: &str, sealed: &[u8]) -> Result<SecretBytes, SecretError> {
     sealer
         .open(PURPOSE, name, sealed)

@@ -1,0 +1,586 @@
+//! Logging in, projects, IAM users and their access keys.
+//!
+//! Rules that the route table cannot state: who has rights beyond a project is changed by somebody who has
+//! them too, and nobody disables themselves.
+
+use http::StatusCode;
+use outfitter_domain::iam::ReadyMadePolicy;
+use outfitter_domain::text::fold;
+use outfitter_ids::{DomainId, IamUserId, ProjectId};
+use outfitter_store::{
+    AccessKey, DomainKey, IamGrant, IamUser, IamUserKey, NewIamUser, PasswordHash, Project,
+    ProjectKey, StoreError, Tx,
+};
+use secrecy::SecretString;
+use thiserror::Error;
+
+use crate::auth::{
+    Caller, IssuedToken, NewAccessKey, PasswordsBusy, ProjectAccess, Scope, TokenScope,
+    allows_in_domain, policies_of_user,
+};
+use crate::http::{ApiError, GatewayError};
+use crate::services::Services;
+
+/// Most access keys of one user. Ours; the vendor allows two, and rotation needs no more.
+pub const MAX_ACCESS_KEYS: usize = 20;
+
+/// Who logs in.
+pub enum WhoLogsIn {
+    /// By public id.
+    Id(String),
+    /// By name.
+    Name {
+        /// Name of the domain.
+        domain: String,
+        /// Name of the user.
+        user: String,
+    },
+}
+
+/// Something named by id or by name.
+pub enum ByIdOrName {
+    /// By public id.
+    Id(String),
+    /// By name.
+    Name(String),
+}
+
+/// What a login is for.
+pub enum WantedScope {
+    /// The user's account.
+    Account,
+    /// An account by name or id.
+    Domain(ByIdOrName),
+    /// A project, and the account it is said to be of.
+    Project {
+        /// The project.
+        project: ByIdOrName,
+        /// Its account; absent means the user's.
+        domain: Option<ByIdOrName>,
+    },
+}
+
+/// A login that succeeded.
+pub struct Login {
+    /// The token.
+    pub token: IssuedToken,
+    /// Whose it is.
+    pub user: IamUser,
+    /// The project it is for.
+    pub project: Option<Project>,
+    /// What the user may do there, or in the domain.
+    pub policies: Vec<ReadyMadePolicy>,
+}
+
+/// Why a login failed.
+#[derive(Debug, Error)]
+pub enum LoginError {
+    /// Unknown user, wrong password, unknown or foreign scope: one answer for all.
+    #[error("The username or password is wrong.")]
+    Wrong,
+    /// The user is disabled.
+    #[error("The user is disabled.")]
+    Disabled,
+    /// The user has no rights in the project.
+    #[error("The user has no role in the project.")]
+    NoRole,
+    /// The project is suspended.
+    #[error("The project is unavailable.")]
+    Suspended,
+    /// Too many at once.
+    #[error(transparent)]
+    Busy(#[from] PasswordsBusy),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<LoginError> for ApiError {
+    fn from(error: LoginError) -> Self {
+        let message = error.to_string();
+        match error {
+            LoginError::Wrong => Self::coded(StatusCode::UNAUTHORIZED, "IAM.0001", message),
+            LoginError::Disabled | LoginError::NoRole | LoginError::Suspended => {
+                Self::coded(StatusCode::FORBIDDEN, "IAM.0003", message)
+            }
+            LoginError::Busy(busy) => busy.into(),
+            LoginError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<PasswordsBusy> for ApiError {
+    fn from(_: PasswordsBusy) -> Self {
+        Self::Gateway(GatewayError {
+            retry_after_secs: Some(1),
+            ..GatewayError::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "APIGW.0308",
+                "The throttling threshold has been reached",
+            )
+        })
+    }
+}
+
+/// Checks a password and issues a token. An unknown user takes as long as a wrong password.
+///
+/// # Errors
+/// [`LoginError`].
+pub async fn login(
+    services: &Services,
+    who: &WhoLogsIn,
+    password: SecretString,
+    scope: &WantedScope,
+) -> Result<Login, LoginError> {
+    let db = services.store.db();
+    let user = match who {
+        WhoLogsIn::Id(text) => match IamUserId::lookup(text) {
+            Some(id) => db.iam_user_by_id(id).await?,
+            None => None,
+        },
+        WhoLogsIn::Name { domain, user } => db.iam_user_by_name(domain, user).await?,
+    };
+    let hash = user.as_ref().map(|user| &user.password_hash);
+    let verified = services.auth.passwords().verify(password, hash).await?;
+    let user = user.filter(|_| verified).ok_or(LoginError::Wrong)?;
+    if !user.enabled {
+        return Err(LoginError::Disabled);
+    }
+    let own_domain = |domain: &ByIdOrName| match domain {
+        ByIdOrName::Id(text) => DomainId::lookup(text) == Some(user.domain.id),
+        ByIdOrName::Name(name) => fold(name) == fold(&user.domain.name),
+    };
+    let project = match scope {
+        WantedScope::Account => None,
+        WantedScope::Domain(domain) if own_domain(domain) => None,
+        WantedScope::Domain(_) => return Err(LoginError::Wrong),
+        WantedScope::Project { project, domain } => {
+            if !domain.as_ref().is_none_or(own_domain) {
+                return Err(LoginError::Wrong);
+            }
+            let project = match project {
+                ByIdOrName::Name(name) => db.project_by_name(user.domain.key, name).await?,
+                ByIdOrName::Id(text) => match ProjectId::lookup(text) {
+                    Some(id) => db.project_by_id(user.domain.key, id).await?,
+                    None => None,
+                },
+            };
+            Some(project.ok_or(LoginError::Wrong)?)
+        }
+    };
+    let policies = policies_of_user(
+        services,
+        user.key,
+        project.as_ref().map(|project| project.key),
+    )
+    .await?;
+    let token_scope = match &project {
+        None => TokenScope::Domain(user.domain.id),
+        Some(_) if policies.is_empty() => return Err(LoginError::NoRole),
+        Some(project) if !project.enabled => return Err(LoginError::Suspended),
+        Some(project) => TokenScope::Project(project.id),
+    };
+    Ok(Login {
+        token: services
+            .auth
+            .issue_token(&user, token_scope, services.clock.now()),
+        user,
+        project,
+        policies,
+    })
+}
+
+/// The projects a caller may enter, oldest first.
+///
+/// # Errors
+/// The database fails.
+pub async fn projects_of(services: &Services, caller: &Caller) -> Result<Vec<Project>, StoreError> {
+    let mut projects = services
+        .store
+        .db()
+        .project_list_of_user(caller.domain, caller.user)
+        .await?;
+    if let Scope::Project(own, _) = caller.scope {
+        projects.retain(|project| project.key == own);
+    }
+    Ok(projects)
+}
+
+/// A user who was just made, with secrets that are shown this once.
+pub struct MadeUser {
+    /// The user.
+    pub user: IamUser,
+    /// What the user may do.
+    pub policy: ReadyMadePolicy,
+    /// The password, where the caller gave none.
+    pub password: Option<SecretString>,
+    /// A first access key.
+    pub access_key: NewAccessKey,
+}
+
+/// A user to be made: everything slow or random is done, so that the transaction is short.
+pub(super) struct UserDraft {
+    pub(super) id: IamUserId,
+    pub(super) name: String,
+    pub(super) policy: ReadyMadePolicy,
+    pub(super) password: Option<SecretString>,
+    pub(super) password_hash: PasswordHash,
+    pub(super) access_key: NewAccessKey,
+}
+
+impl UserDraft {
+    /// Makes a password unless one is given, and keys.
+    pub(super) async fn new(
+        services: &Services,
+        name: &str,
+        policy: ReadyMadePolicy,
+        given: Option<SecretString>,
+    ) -> Result<Self, PasswordsBusy> {
+        let made = given.is_none().then(|| services.auth.new_password());
+        let password = given
+            .or_else(|| made.clone())
+            .expect("a password is given or made");
+        Ok(Self {
+            id: IamUserId::new(services.ids.uuid(services.clock.now().get())),
+            name: name.to_owned(),
+            policy,
+            password: made,
+            password_hash: services.auth.passwords().hash(password).await?,
+            access_key: services.auth.new_access_key(),
+        })
+    }
+
+    /// Stores the user with its key and its policy in a project or, with `None`, in all of the domain.
+    pub(super) async fn insert(
+        &self,
+        services: &Services,
+        tx: &Tx,
+        domain: DomainKey,
+        project: Option<ProjectKey>,
+    ) -> Result<IamUserKey, StoreError> {
+        let now = services.clock.now();
+        let user = tx
+            .iam_user_insert(NewIamUser {
+                id: self.id,
+                domain,
+                name: &self.name,
+                password_hash: &self.password_hash,
+                created_at: now,
+            })
+            .await?;
+        tx.iam_grant_insert(user, project, self.policy).await?;
+        tx.access_key_insert(
+            user,
+            &self.access_key.access,
+            self.access_key.secret_sealed.clone(),
+            now,
+        )
+        .await?;
+        Ok(user)
+    }
+
+    async fn made(self, tx: &Tx) -> Result<MadeUser, ApiError> {
+        let user = tx
+            .db()
+            .iam_user_by_id(self.id)
+            .await?
+            .ok_or_else(|| ApiError::internal("read the user just made", "it is not there"))?;
+        Ok(MadeUser {
+            user,
+            policy: self.policy,
+            password: self.password,
+            access_key: self.access_key,
+        })
+    }
+}
+
+/// Makes a project with an administrator of its own, named after it.
+///
+/// # Errors
+/// 409 when the domain has a project of that name, or a user named `{name}-administrator`.
+pub async fn project_add(
+    services: &Services,
+    caller: &Caller,
+    name: &str,
+) -> Result<(Project, MadeUser), ApiError> {
+    let now = services.clock.now();
+    let id = ProjectId::new(services.ids.uuid(now.get()));
+    let draft = UserDraft::new(
+        services,
+        &format!("{name}-administrator"),
+        ReadyMadePolicy::Administrator,
+        None,
+    )
+    .await?;
+    let tx = services.store.write().await?;
+    let key = tx
+        .project_insert(id, caller.domain, name, now)
+        .await
+        .map_err(|error| taken(error, "project", name))?;
+    draft
+        .insert(services, &tx, caller.domain, Some(key))
+        .await
+        .map_err(|error| taken(error, "IAM user", &draft.name))?;
+    let made = draft.made(&tx).await?;
+    tx.commit().await?;
+    let project = Project {
+        key,
+        id,
+        domain: caller.domain,
+        name: name.to_owned(),
+        enabled: true,
+        created_at: now,
+    };
+    Ok((project, made))
+}
+
+/// Makes a user with rights in a project.
+///
+/// # Errors
+/// 409 when the domain has a user of that name.
+pub async fn user_add(
+    services: &Services,
+    caller: &Caller,
+    project: &ProjectAccess,
+    name: &str,
+    policy: ReadyMadePolicy,
+    password: Option<SecretString>,
+) -> Result<MadeUser, ApiError> {
+    let draft = UserDraft::new(services, name, policy, password).await?;
+    let tx = services.store.write().await?;
+    draft
+        .insert(services, &tx, caller.domain, Some(project.project))
+        .await
+        .map_err(|error| taken(error, "IAM user", name))?;
+    let made = draft.made(&tx).await?;
+    tx.commit().await?;
+    Ok(made)
+}
+
+/// What changes about a user; what is `None` stays.
+pub struct UserAmendment {
+    /// What the user may do in the project.
+    pub policy: Option<ReadyMadePolicy>,
+    /// Whether the user may do anything.
+    pub enabled: Option<bool>,
+    /// A new password.
+    pub password: Option<SecretString>,
+}
+
+/// Changes a user.
+///
+/// # Errors
+/// 404 when the user has no rights in the project; 403 when it has rights elsewhere too and the caller may not
+/// change users there; 400 when a caller disables themselves, or for a role in a project that the user does not
+/// hold there.
+pub async fn user_change(
+    services: &Services,
+    caller: &Caller,
+    project: &ProjectAccess,
+    user_id: &str,
+    amendment: UserAmendment,
+    action: &str,
+) -> Result<(IamUser, ReadyMadePolicy), ApiError> {
+    let (user, grants) = user_in_reach(services, caller, project, user_id, action).await?;
+    if amendment.enabled == Some(false) && user.key == caller.user {
+        return Err(ApiError::invalid(
+            "enabled",
+            "nobody can disable themselves",
+        ));
+    }
+    if amendment.policy.is_some() && grants.iter().any(|grant| grant.project.is_none()) {
+        return Err(ApiError::invalid(
+            "role",
+            "the user holds its role in the whole domain, not in this project",
+        ));
+    }
+    let password_hash = match amendment.password {
+        Some(password) => Some(services.auth.passwords().hash(password).await?),
+        None => None,
+    };
+    let now = services.clock.now();
+    let tx = services.store.write().await?;
+    if let Some(hash) = &password_hash {
+        tx.iam_user_set_password(user.key, hash, now).await?;
+    }
+    if let Some(enabled) = amendment.enabled.filter(|enabled| *enabled != user.enabled) {
+        tx.iam_user_set_enabled(user.key, enabled, now).await?;
+    }
+    if let Some(policy) = amendment.policy {
+        tx.iam_grant_delete(user.key, project.project).await?;
+        tx.iam_grant_insert(user.key, Some(project.project), policy)
+            .await?;
+    }
+    tx.commit().await?;
+    find_user(services, caller, project, user_id)
+        .await
+        .map(|(user, grants)| (user, role_in(project.project, &grants)))
+}
+
+/// Makes an access key for a user.
+///
+/// # Errors
+/// As [`user_change`]; 400 when the user has [`MAX_ACCESS_KEYS`].
+pub async fn access_key_add(
+    services: &Services,
+    caller: &Caller,
+    project: &ProjectAccess,
+    user_id: &str,
+    action: &str,
+) -> Result<(NewAccessKey, AccessKey), ApiError> {
+    let (user, _) = user_in_reach(services, caller, project, user_id, action).await?;
+    let made = services.auth.new_access_key();
+    let tx = services.store.write().await?;
+    if tx.db().access_key_list(user.key).await?.len() >= MAX_ACCESS_KEYS {
+        return Err(ApiError::invalid(
+            "user_id",
+            format!("the user has {MAX_ACCESS_KEYS} access keys: delete one first"),
+        ));
+    }
+    let created_at = services.clock.now();
+    let key = tx
+        .access_key_insert(
+            user.key,
+            &made.access,
+            made.secret_sealed.clone(),
+            created_at,
+        )
+        .await?;
+    tx.commit().await?;
+    let stored = AccessKey {
+        key,
+        access: made.access.clone(),
+        enabled: true,
+        created_at,
+        last_used_at: None,
+    };
+    Ok((made, stored))
+}
+
+/// The access keys of a user, newest first.
+///
+/// # Errors
+/// As [`user_change`].
+pub async fn access_key_list(
+    services: &Services,
+    caller: &Caller,
+    project: &ProjectAccess,
+    user_id: &str,
+) -> Result<Vec<AccessKey>, ApiError> {
+    let (user, _) = find_user(services, caller, project, user_id).await?;
+    let mut keys = services.store.db().access_key_list(user.key).await?;
+    keys.reverse();
+    Ok(keys)
+}
+
+/// Enables or disables an access key.
+///
+/// # Errors
+/// As [`user_change`]; 404 when the user has no such key.
+pub async fn access_key_set_enabled(
+    services: &Services,
+    caller: &Caller,
+    project: &ProjectAccess,
+    user_id: &str,
+    access: &str,
+    enabled: bool,
+    action: &str,
+) -> Result<(), ApiError> {
+    let (user, _) = user_in_reach(services, caller, project, user_id, action).await?;
+    let tx = services.store.write().await?;
+    if !tx.access_key_set_enabled(user.key, access, enabled).await? {
+        return Err(ApiError::NotFound { noun: "access key" });
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Deletes an access key.
+///
+/// # Errors
+/// As [`access_key_set_enabled`].
+pub async fn access_key_delete(
+    services: &Services,
+    caller: &Caller,
+    project: &ProjectAccess,
+    user_id: &str,
+    access: &str,
+    action: &str,
+) -> Result<(), ApiError> {
+    let (user, _) = user_in_reach(services, caller, project, user_id, action).await?;
+    let tx = services.store.write().await?;
+    if !tx.access_key_delete(user.key, access).await? {
+        return Err(ApiError::NotFound { noun: "access key" });
+    }
+    Ok(tx.commit().await?)
+}
+
+/// What a user may do in a project: the widest of its policies there.
+pub fn role_in(project: ProjectKey, grants: &[IamGrant]) -> ReadyMadePolicy {
+    let widest = grants.iter().any(|grant| {
+        grant.policy == ReadyMadePolicy::Administrator
+            && grant.project.is_none_or(|other| other == project)
+    });
+    if widest {
+        ReadyMadePolicy::Administrator
+    } else {
+        ReadyMadePolicy::ReadOnly
+    }
+}
+
+/// A user with rights in the project, and all its grants.
+async fn find_user(
+    services: &Services,
+    caller: &Caller,
+    project: &ProjectAccess,
+    user_id: &str,
+) -> Result<(IamUser, Vec<IamGrant>), ApiError> {
+    let not_found = || ApiError::NotFound { noun: "IAM user" };
+    let id = IamUserId::lookup(user_id).ok_or_else(not_found)?;
+    let db = services.store.db();
+    let user = db
+        .iam_user_by_id(id)
+        .await?
+        .filter(|user| user.domain.key == caller.domain)
+        .ok_or_else(not_found)?;
+    let grants = db.iam_grants_of_user(user.key).await?;
+    let here = grants
+        .iter()
+        .any(|grant| grant.project.is_none_or(|other| other == project.project));
+    if here {
+        Ok((user, grants))
+    } else {
+        Err(not_found())
+    }
+}
+
+/// A user whom the caller may change: one that has rights beyond this project only by somebody who may change
+/// users in all of the domain. Else a project's administrator could become the domain's.
+async fn user_in_reach(
+    services: &Services,
+    caller: &Caller,
+    project: &ProjectAccess,
+    user_id: &str,
+    action: &str,
+) -> Result<(IamUser, Vec<IamGrant>), ApiError> {
+    let (user, grants) = find_user(services, caller, project, user_id).await?;
+    let beyond = grants
+        .iter()
+        .any(|grant| grant.project != Some(project.project));
+    if beyond && !allows_in_domain(services, caller, action).await? {
+        return Err(ApiError::Forbidden {
+            reason: format!("{} has rights beyond the project", user.name),
+        });
+    }
+    Ok((user, grants))
+}
+
+fn taken(error: StoreError, noun: &str, name: &str) -> ApiError {
+    if error.is_conflict() {
+        ApiError::conflict(
+            "WKS.0409",
+            format!("There is {noun} {name} already: choose another name"),
+        )
+    } else {
+        error.into()
+    }
+}
