@@ -4,6 +4,8 @@ pub mod call;
 mod desktops;
 mod enrollment_tokens;
 pub mod error;
+mod iam;
+mod keystone;
 pub mod operation;
 mod plain;
 pub mod request_id;
@@ -30,6 +32,8 @@ pub fn routes() -> Routes {
     let mut routes = Routes::default();
     desktops::register(&mut routes);
     enrollment_tokens::register(&mut routes);
+    keystone::register(&mut routes);
+    iam::register(&mut routes);
     routes
 }
 

@@ -1,0 +1,143 @@
+//! Projects, IAM users and access keys: what the contract lacks and an administrator needs.
+
+mod access_keys;
+mod projects;
+mod users;
+
+use outfitter_api_types::native::iam::{AccessKey, CreateAccessKeyResponse, IamRole, IamUser};
+use outfitter_api_types::secret::SecretText;
+use outfitter_api_types::time::WireTime;
+use outfitter_domain::iam::ReadyMadePolicy;
+use outfitter_store as store;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Operation, Routes};
+use crate::app::iam::MadeUser;
+
+/// Adds the operations.
+pub(super) fn register(routes: &mut Routes) {
+    const USERS: &str = "/api/v1/{project_id}/iam/users";
+    const USER: &str = "/api/v1/{project_id}/iam/users/{user_id}";
+    const KEYS: &str = "/api/v1/{project_id}/iam/users/{user_id}/access-keys";
+    const KEY: &str = "/api/v1/{project_id}/iam/users/{user_id}/access-keys/{access_key}";
+    routes
+        .add::<_, (), _, _, _>(
+            Operation::post("/api/v1/projects", "CreateProject")
+                .action("outfitter:projects:create")
+                .status(201)
+                .codes(&[409])
+                .summary("Make a project with an administrator and an access key of its own"),
+            projects::create,
+        )
+        .add(
+            Operation::get("/api/v1/projects", "ListProjects")
+                .summary("List the projects the caller may enter"),
+            projects::list,
+        )
+        .add::<_, (), _, _, _>(
+            Operation::post(USERS, "CreateIamUser")
+                .action("outfitter:iamUsers:create")
+                .status(201)
+                .codes(&[409])
+                .summary("Make an IAM user with rights in the project and an access key"),
+            users::create,
+        )
+        .add(
+            Operation::get(USERS, "ListIamUsers")
+                .action("outfitter:iamUsers:list")
+                .summary("List the IAM users with rights in the project"),
+            users::list,
+        )
+        .add::<_, (), _, _, _>(
+            Operation::patch(USER, "UpdateIamUser")
+                .action(users::UPDATE)
+                .codes(&[404])
+                .summary("Change role, password or state of an IAM user"),
+            users::update,
+        )
+        .add::<(), (), _, _, _>(
+            Operation::post(KEYS, "CreateAccessKey")
+                .action(access_keys::CREATE)
+                .status(201)
+                .codes(&[404])
+                .summary("Make an access key for an IAM user"),
+            access_keys::create,
+        )
+        .add(
+            Operation::get(KEYS, "ListAccessKeys")
+                .action("outfitter:accessKeys:list")
+                .codes(&[404])
+                .summary("List the access keys of an IAM user"),
+            access_keys::list,
+        )
+        .add::<_, (), _, _, _>(
+            Operation::patch(KEY, "UpdateAccessKey")
+                .action(access_keys::UPDATE)
+                .codes(&[404])
+                .summary("Enable or disable an access key"),
+            access_keys::update,
+        )
+        .add::<(), (), _, _, _>(
+            Operation::delete(KEY, "DeleteAccessKey")
+                .action(access_keys::DELETE)
+                .codes(&[404])
+                .summary("Delete an access key"),
+            access_keys::delete,
+        );
+}
+
+fn role(policy: ReadyMadePolicy) -> IamRole {
+    match policy {
+        ReadyMadePolicy::Administrator => IamRole::Administrator,
+        ReadyMadePolicy::ReadOnly => IamRole::ReadOnly,
+    }
+}
+
+fn policy(role: IamRole) -> ReadyMadePolicy {
+    match role {
+        IamRole::Administrator => ReadyMadePolicy::Administrator,
+        IamRole::ReadOnly => ReadyMadePolicy::ReadOnly,
+    }
+}
+
+fn user(user: &store::IamUser, policy: ReadyMadePolicy) -> IamUser {
+    IamUser {
+        id: user.id.to_string(),
+        name: user.name.clone(),
+        domain_id: user.domain.id.to_string(),
+        role: role(policy),
+        enabled: user.enabled,
+        created_at: WireTime::from_unix_millis(user.created_at.get()),
+    }
+}
+
+fn first_key(made: &MadeUser) -> CreateAccessKeyResponse {
+    CreateAccessKeyResponse {
+        access_key: made.access_key.access.clone(),
+        secret_key: shown_once(&made.access_key.secret),
+        user_id: made.user.id.to_string(),
+        created_at: WireTime::from_unix_millis(made.user.created_at.get()),
+    }
+}
+
+fn access_key(key: store::AccessKey, user_id: &str) -> AccessKey {
+    let time = |instant: outfitter_domain::Millis| WireTime::from_unix_millis(instant.get());
+    AccessKey {
+        access_key: key.access,
+        user_id: user_id.to_owned(),
+        enabled: key.enabled,
+        created_at: time(key.created_at),
+        last_used_at: key.last_used_at.map(time),
+    }
+}
+
+fn shown_once(secret: &SecretString) -> SecretText {
+    SecretText::new(secret.expose_secret())
+}
+
+/// One page of a list that is read whole, because it is short by nature.
+fn page<T>(all: Vec<T>, offset: i64, limit: i64) -> (i64, impl Iterator<Item = T>) {
+    let size = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+    let count = i64::try_from(all.len()).unwrap_or(i64::MAX);
+    (count, all.into_iter().skip(size(offset)).take(size(limit)))
+}

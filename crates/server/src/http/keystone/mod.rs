@@ -1,0 +1,61 @@
+//! What the vendor's SDKs, Terraform and OpenStack's clients ask before anything else: tokens, projects,
+//! accounts, the service catalogue, discovery, and who is calling. Source: the contract, `auth.md` section 3 and
+//! `clients.md` sections 1 to 5.
+
+mod create_token;
+mod discovery;
+mod list_domains;
+mod list_projects;
+mod show_caller;
+mod show_catalog;
+
+use super::{Family, Operation, Routes};
+
+/// Adds the operations.
+pub(super) fn register(routes: &mut Routes) {
+    routes
+        .add_raw::<(), (), _, _>(
+            Operation::get("/", "KeystoneListVersions")
+                .family(Family::Discovery)
+                .open()
+                .summary("List Keystone versions; browsers are led to the console"),
+            discovery::list_versions,
+        )
+        .add::<(), (), _, _, _>(
+            Operation::get("/v3", "KeystoneShowVersion")
+                .open()
+                .summary("Show the Keystone version"),
+            discovery::show_version,
+        )
+        .add::<(), (), _, _, _>(
+            Operation::get("/v3/", "KeystoneShowVersionWithSlash")
+                .open()
+                .summary("Show the Keystone version"),
+            discovery::show_version,
+        )
+        .add(
+            Operation::post("/v3/auth/tokens", "KeystoneCreateUserTokenByPassword")
+                .open()
+                .status(201)
+                .summary("Get a token with a password"),
+            create_token::create_token,
+        )
+        .add(
+            Operation::get("/v3/projects", "KeystoneListProjects").summary("List projects"),
+            list_projects::list_projects,
+        )
+        .add::<(), (), _, _, _>(
+            Operation::get("/v3/auth/domains", "KeystoneListAuthDomains")
+                .summary("List the account of the caller"),
+            list_domains::list_domains,
+        )
+        .add::<(), (), _, _, _>(
+            Operation::get("/v3/auth/catalog", "KeystoneShowCatalog")
+                .summary("Show the service catalog"),
+            show_catalog::show_catalog,
+        )
+        .add::<(), (), _, _, _>(
+            Operation::get("/v5/caller-identity", "GetCallerIdentity").summary("Who is calling"),
+            show_caller::show_caller,
+        );
+}
