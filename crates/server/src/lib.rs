@@ -9,6 +9,7 @@ pub mod config;
 pub mod http;
 pub mod listen;
 pub mod secrets;
+pub mod serve;
 pub mod services;
 pub mod tls;
 

@@ -2,6 +2,7 @@
 
 pub mod downloads;
 pub mod enroll;
+pub mod listener;
 pub mod peer;
 pub mod pki;
 pub mod presence;

@@ -1,0 +1,331 @@
+//! The server process: opens what it needs, binds its listeners, says where it is, serves until told to end.
+//!
+//! **Order.** Database and keys first, then the listeners (so that their addresses are known), then the files that
+//! say where we are, then service. A process that cannot do one of these ends with the reason before it answered
+//! anything. **On shutdown** channels close first and leave their jobs as they are, then requests get ten seconds.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::IntoResponse as _;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use outfitter_artifacts::{PackageStore, PackageStoreError};
+use outfitter_domain::{Clock, SystemClock};
+use outfitter_ids::{IdSource, SystemIds};
+use outfitter_store::{Store, StoreError, StoreOptions};
+use secrecy::ExposeSecret as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::agents;
+use crate::agents::pki::{Authority, LISTENER_RENEWAL, PkiError};
+use crate::agents::presence::Presence;
+use crate::agents::registry::Registry;
+use crate::app::bootstrap::{self, BootstrapError, Endpoints};
+use crate::auth::Auth;
+use crate::config::{Config, Database};
+use crate::http as api;
+use crate::listen::{Endpoint, Transport, serve};
+use crate::secrets::{
+    KeyFileError, Sealer, SecretBytes, SecretError, ServerKey, SystemRandomness, shared_secret,
+};
+use crate::services::Services;
+use crate::tls::{self, TlsError};
+
+/// Name of the authority among the secrets all servers share.
+const AUTHORITY: &str = "agent-authority";
+
+/// Connections at once on the API and bucket listeners.
+const API_CONNECTIONS: usize = 4096;
+
+/// Descriptors kept free for the database, packages and the API when the rest goes to agents.
+const RESERVED_DESCRIPTORS: u64 = 512;
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A folder or file of ours.
+    #[error("cannot {doing} {}", path.display())]
+    File {
+        /// What was attempted.
+        doing: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// The system's words.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An address is taken or not ours.
+    #[error("cannot listen on {address} ({listener})")]
+    Listen {
+        /// Which listener.
+        listener: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The system's words.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The sealing key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// What all servers share.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The certificate authority.
+    #[error("the certificate authority of the agents cannot be used")]
+    Authority(#[from] PkiError),
+    /// The authority as it was stored.
+    #[error("the stored certificate authority cannot be read")]
+    StoredAuthority(#[source] serde_json::Error),
+    /// Package bytes.
+    #[error(transparent)]
+    Packages(#[from] PackageStoreError),
+    /// TLS of the API.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The first start.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+}
+
+/// Runs the server until `shutdown`.
+///
+/// # Errors
+/// [`ServeError`] when it cannot begin.
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), ServeError> {
+    // The agent's half of a test process may have installed its own.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let agent_connections = raise_descriptor_limit();
+    make_private_folder(&config.data_dir)?;
+
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
+    let randomness = Arc::new(SystemRandomness);
+    let store = Store::open(&match &config.database {
+        Database::File => StoreOptions::Sqlite {
+            path: config.data_dir.join("outfitter.db"),
+        },
+        Database::Url(url) => StoreOptions::Postgres { url: url.clone() },
+    })
+    .await?;
+    let key = ServerKey::load_or_make(&store, &config.server_key_file, randomness.as_ref()).await?;
+    let sealer = Sealer::new(&key, randomness.clone());
+    let authority = authority(&store, &sealer, clock.as_ref()).await?;
+    let auth = Auth::open(&store, clock.as_ref(), sealer, randomness).await?;
+    let packages = PackageStore::open_local(config.data_dir.join("packages")).await?;
+    let listener_tls = Arc::new(authority.listener_config(clock.now())?);
+    let api_tls = tls::configuration(&config.tls, &config.data_dir, clock.now())?;
+
+    let api_socket = bind("api", config.listen).await?;
+    let agent_socket = bind("agents", config.agent_listen).await?;
+    let bucket_socket = bind("bucket", config.bucket_listen).await?;
+    let endpoints = endpoints(
+        &config,
+        api_tls.is_some(),
+        &api_socket,
+        &agent_socket,
+        &bucket_socket,
+    )?;
+
+    let services = Arc::new(Services {
+        store,
+        packages,
+        clock,
+        ids,
+        auth,
+        authority,
+        registry: Registry::default(),
+        presence: Presence::default(),
+        endpoints: endpoints.clone(),
+        region: config.region.clone(),
+        heartbeat_secs: config.agent_heartbeat_secs,
+        shutdown: shutdown.clone(),
+    });
+    bootstrap::run(&services, &config.data_dir).await?;
+
+    let (listener_tls, listener_tls_now) = watch::channel(listener_tls);
+    let transport = match api_tls {
+        None => Transport::Plain,
+        Some(config) => Transport::Tls(watch::channel(config).1),
+    };
+    let tasks = TaskTracker::new();
+    tasks.spawn(serve(
+        Endpoint {
+            name: "api",
+            socket: api_socket,
+            transport: transport.clone(),
+            router: api::router(&services),
+            max_connections: API_CONNECTIONS,
+        },
+        shutdown.clone(),
+    ));
+    tasks.spawn(serve(
+        Endpoint {
+            name: "agents",
+            socket: agent_socket,
+            transport: Transport::Tls(listener_tls_now),
+            router: agents::listener::router(Arc::clone(&services)),
+            max_connections: agent_connections,
+        },
+        shutdown.clone(),
+    ));
+    tasks.spawn(serve(
+        Endpoint {
+            name: "bucket",
+            socket: bucket_socket,
+            transport,
+            router: Router::new().fallback(no_bucket_yet),
+            max_connections: API_CONNECTIONS,
+        },
+        shutdown.clone(),
+    ));
+    tasks.spawn(renew_listener(Arc::clone(&services), listener_tls));
+    tracing::info!(
+        endpoint = endpoints.endpoint,
+        agents = endpoints.agent_endpoint,
+        "serving"
+    );
+    shutdown.cancelled().await;
+    tasks.close();
+    tasks.wait().await;
+    match Arc::try_unwrap(services) {
+        Ok(services) => services.store.close().await,
+        // A request that outlived its time still holds the parts: the process ends all the same.
+        Err(_) => tracing::debug!("the database is closed by the end of the process"),
+    }
+    Ok(())
+}
+
+async fn authority(
+    store: &Store,
+    sealer: &Sealer,
+    clock: &dyn Clock,
+) -> Result<Authority, ServeError> {
+    let made = Authority::generate(clock.now())?;
+    let made = serde_json::to_vec(&made).map_err(ServeError::StoredAuthority)?;
+    let kept = shared_secret(store, sealer, clock, AUTHORITY, || SecretBytes::from(made)).await?;
+    serde_json::from_slice(kept.expose_secret()).map_err(ServeError::StoredAuthority)
+}
+
+/// Makes the listener's certificate anew well before it lapses.
+async fn renew_listener(
+    services: Arc<Services>,
+    current: watch::Sender<Arc<rustls::ServerConfig>>,
+) {
+    loop {
+        tokio::select! {
+            () = services.shutdown.cancelled() => return,
+            () = tokio::time::sleep(LISTENER_RENEWAL) => {}
+        }
+        match services.authority.listener_config(services.clock.now()) {
+            Ok(config) => drop(current.send_replace(Arc::new(config))),
+            Err(error) => tracing::error!(
+                error = api::error::chain(&error),
+                "cannot renew the listener's certificate"
+            ),
+        }
+    }
+}
+
+async fn bind(listener: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ServeError::Listen {
+            listener,
+            address,
+            source,
+        })
+}
+
+fn endpoints(
+    config: &Config,
+    https: bool,
+    api: &TcpListener,
+    agents: &TcpListener,
+    bucket: &TcpListener,
+) -> Result<Endpoints, ServeError> {
+    let scheme = if https { "https" } else { "http" };
+    let bound = |listener: &'static str, socket: &TcpListener, wanted: SocketAddr| {
+        socket.local_addr().map_err(|source| ServeError::Listen {
+            listener,
+            address: wanted,
+            source,
+        })
+    };
+    let api = bound("api", api, config.listen)?;
+    let agents = bound("agents", agents, config.agent_listen)?;
+    let bucket = bound("bucket", bucket, config.bucket_listen)?;
+    let trimmed = |url: &String| url.trim_end_matches('/').to_owned();
+    let endpoint = config
+        .public_url
+        .as_ref()
+        .map_or_else(|| format!("{scheme}://{api}"), trimmed);
+    Ok(Endpoints {
+        iam_endpoint: format!("{endpoint}/v3"),
+        console_url: format!("{endpoint}/console/"),
+        bucket_endpoint: config
+            .bucket_public
+            .as_ref()
+            .map_or_else(|| format!("{scheme}://{bucket}"), trimmed),
+        agent_endpoint: config
+            .agent_public
+            .clone()
+            .unwrap_or_else(|| agents.to_string()),
+        endpoint,
+    })
+}
+
+fn make_private_folder(path: &Path) -> Result<(), ServeError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| ServeError::File {
+            doing: "make the folder",
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// Raises the limit of open files as far as it goes; answers how many agents may connect.
+fn raise_descriptor_limit() -> usize {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let limit = match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok((soft, hard)) if soft < hard => match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+            Ok(()) => hard,
+            Err(error) => {
+                tracing::warn!(%error, "cannot raise the limit of open files");
+                soft
+            }
+        },
+        Ok((soft, _)) => soft,
+        Err(error) => {
+            tracing::warn!(%error, "cannot read the limit of open files");
+            1024
+        }
+    };
+    usize::try_from(limit.saturating_sub(RESERVED_DESCRIPTORS).max(64))
+        .unwrap_or(usize::MAX)
+        .min(tokio::sync::Semaphore::MAX_PERMITS)
+}
+
+/// The bucket's S3 protocol is not built yet: said in the protocol's own words.
+async fn no_bucket_yet() -> axum::response::Response {
+    (
+        StatusCode::NOT_IMPLEMENTED,
+        [(CONTENT_TYPE, "application/xml")],
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NotImplemented</Code>\
+         <Message>This bucket does not speak S3 yet: upload with `outfitter app add FILE`.</Message></Error>\n",
+    )
+        .into_response()
+}
