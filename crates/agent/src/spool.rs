@@ -138,6 +138,30 @@ impl Spool {
             .find_map(|entry| AttemptFolder::of_path(&entry.path()))
     }
 
+    /// Removes an attempt from the journal.
+    ///
+    /// # Errors
+    /// When something in it cannot be removed.
+    pub fn forget(&self, folder: &AttemptFolder) -> Result<(), FileError> {
+        self.remove_control_groups(crate::platform::control_group(&folder.path))?;
+        durable::remove_folder(&folder.path)
+    }
+
+    /// Removes control groups of this attempt and of earlier ones, which stay as long as something lives
+    /// in them that an installer left on purpose.
+    fn remove_control_groups(&self, of_attempt: Option<PathBuf>) -> Result<(), FileError> {
+        let path = self.root.with_file_name("control-groups.json");
+        // Unreadable, a few empty groups stay until the next boot.
+        let earlier: Vec<PathBuf> = durable::read_json(&path).ok().flatten().unwrap_or_default();
+        let mut left = earlier.clone();
+        left.extend(of_attempt);
+        left.retain(|group| !crate::platform::remove_control_group(group));
+        if left != earlier {
+            durable::write_json(&path, &left)?;
+        }
+        Ok(())
+    }
+
     fn folder(&self, attempt: AttemptId, job: JobId) -> AttemptFolder {
         let name = format!("{}-{}", attempt.uuid().simple(), job.uuid().simple());
         AttemptFolder {
@@ -265,14 +289,5 @@ impl AttemptFolder {
     /// When it cannot be read.
     pub fn evidence(&self) -> Result<Option<Evidence>, FileError> {
         durable::read_json(&self.evidence_path())
-    }
-
-    /// Removes the attempt.
-    ///
-    /// # Errors
-    /// When something in it cannot be removed.
-    pub fn forget(&self) -> Result<(), FileError> {
-        crate::platform::clean_after(&self.path);
-        durable::remove_folder(&self.path)
     }
 }

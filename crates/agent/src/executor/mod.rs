@@ -246,7 +246,7 @@ impl Desktop for LocalDesktop {
     async fn forget(&mut self, attempt: AttemptId) {
         self.running.remove(&attempt);
         if let Some(folder) = self.spool.find(attempt)
-            && let Err(error) = folder.forget()
+            && let Err(error) = self.spool.forget(&folder)
         {
             tracing::warn!(attempt.id = %attempt, "{}", chain(&error));
         }

@@ -102,8 +102,15 @@ pub fn await_supervisor(
     Err(PlatformError::NotSupported("running installers"))
 }
 
-/// Removes what the supervisor left in the system for an attempt.
-pub fn clean_after(_folder: &Path) {}
+/// There are no control groups on Windows.
+pub fn control_group(_folder: &Path) -> Option<PathBuf> {
+    None
+}
+
+/// There are no control groups on Windows.
+pub fn remove_control_group(_group: &Path) -> bool {
+    true
+}
 
 /// The supervisor's own main function.
 pub fn supervise(_folder: &Path) -> i32 {

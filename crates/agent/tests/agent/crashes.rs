@@ -162,6 +162,10 @@ async fn without_its_supervisor_an_installer_is_waited_for_and_the_end_is_called
     );
     assert!(evidence.after.unwrap().holds, "it looked before it spoke");
     assert_eq!(desktop.read("count"), "x\n");
+    wait_until("the attempt is forgotten", || {
+        desktop.attempt_folders().is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -183,6 +187,10 @@ async fn when_everything_died_it_looks_and_says_interrupted() {
     );
     assert!(!evidence.after.unwrap().holds);
     assert_eq!(desktop.read("count"), "x\n");
+    wait_until("the attempt is forgotten", || {
+        desktop.attempt_folders().is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]

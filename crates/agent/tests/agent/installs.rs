@@ -260,7 +260,22 @@ async fn what_a_good_installer_leaves_running_stays() {
     assert_eq!((evidence.failure, evidence.exit_code), (None, Some(0)));
     let daemon: i32 = desktop.read("daemon").trim().parse().unwrap();
     assert!(lives(daemon));
+    // Its control group, where there is one, goes with a later attempt.
+    wait_until("the attempt is forgotten", || {
+        desktop.attempt_folders().is_empty()
+    })
+    .await;
     crate::process::kill_9(daemon);
+    wait_until("the daemon is gone", || !lives(daemon)).await;
+    let second = quiet(server.add_package("a.sh", "exit 0"), "sh ${FILE_PATH}");
+    server.give(&second).await;
+    server.evidence(second.attempt).await;
+    wait_until("the attempt is forgotten", || {
+        desktop.attempt_folders().is_empty()
+    })
+    .await;
+    let left = std::fs::read(desktop.state().join("control-groups.json"));
+    assert!(left.is_err() || left.unwrap() == b"[]");
 }
 
 #[tokio::test]

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-pub use supervisor::{await_supervisor, clean_after, launch, start_supervisor, supervise};
+pub use supervisor::{
+    await_supervisor, control_group, launch, remove_control_group, start_supervisor, supervise,
+};
 
 use super::{DebianState, PlatformError};
 

@@ -18,7 +18,7 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -195,12 +195,19 @@ fn outlive(
     "the supervisor died; the installer ended by itself with an unknown code".to_owned()
 }
 
-/// Removes the control group of an attempt, unless something the installer left lives in it.
-pub fn clean_after(folder: &Path) {
-    if let Ok(Some(started)) = durable::read_json::<Started>(&started_path(folder))
-        && let Some(group) = started.control_group
-    {
-        let _ = fs::remove_dir(group);
+/// The control group of an attempt, where it had one.
+pub fn control_group(folder: &Path) -> Option<PathBuf> {
+    durable::read_json::<Started>(&started_path(folder))
+        .ok()
+        .flatten()?
+        .control_group
+}
+
+/// Removes a control group; false when something the installer left still lives in it.
+pub fn remove_control_group(group: &Path) -> bool {
+    match fs::remove_dir(group) {
+        Ok(()) => true,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
 
