@@ -4,6 +4,7 @@ pub mod app_control;
 pub mod enrollment;
 pub mod feature;
 pub mod name;
+pub mod password;
 pub mod tag;
 pub mod user;
 pub mod work;
@@ -12,6 +13,7 @@ pub use app_control::{AppRuleBody, AppRuleError, PathRule, ProductRule, Restrict
 pub use enrollment::{EnrollmentRefusal, TokenFacts, decide_token};
 pub use feature::{FEATURES_MAX, Feature, is_feature_name};
 pub use name::{DesktopName, DesktopNameError, LocalUserName, LocalUserNameError};
+pub use password::is_password_strong;
 pub use tag::{TAGS_PER_DESKTOP_MAX, TagError, check_tag_key, check_tag_value};
 pub use user::{ActiveType, DesktopType, UserProfile};
 pub use work::{SubJobStatus, fold_sub_jobs};

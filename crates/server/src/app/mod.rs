@@ -3,4 +3,6 @@
 pub mod bootstrap;
 pub mod desktops;
 pub mod enrollment_tokens;
+pub mod groups;
 pub mod iam;
+pub mod users;

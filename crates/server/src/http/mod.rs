@@ -4,6 +4,7 @@ pub mod call;
 mod desktops;
 mod enrollment_tokens;
 pub mod error;
+mod groups;
 mod iam;
 mod keystone;
 pub mod operation;
@@ -11,6 +12,7 @@ mod plain;
 pub mod request_id;
 pub mod routes;
 pub mod schema;
+mod users;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -34,6 +36,8 @@ pub fn routes() -> Routes {
     enrollment_tokens::register(&mut routes);
     keystone::register(&mut routes);
     iam::register(&mut routes);
+    groups::register(&mut routes);
+    users::register(&mut routes);
     routes
 }
 
