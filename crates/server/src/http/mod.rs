@@ -7,6 +7,7 @@ pub mod error;
 mod groups;
 mod iam;
 mod keystone;
+pub mod openapi;
 pub mod operation;
 mod plain;
 pub mod request_id;
@@ -43,9 +44,12 @@ pub fn routes() -> Routes {
 
 /// The API listener's service.
 pub fn router(services: &Arc<Services>) -> Router {
-    routes()
+    let routes = routes();
+    let document = openapi::router(&routes);
+    routes
         .into_router(Arc::clone(services))
         .merge(plain::router(services))
+        .merge(document)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(services), request_id::assign))
 }

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 /// Which part of the wire an operation belongs to: decides codes and body shapes of refusals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// `/v1/{project_id}/app-center/...`
     AppCenter,
@@ -81,8 +81,12 @@ pub struct Operation {
     pub status: StatusCode,
     /// One sentence for the reference.
     pub summary: &'static str,
-    /// Whether it can answer 404 of its own.
+    /// Codes it answers beside [`Self::status`] and those every operation can answer (409, 206, ...).
     pub codes: &'static [u16],
+    /// Headers of a success, beside those that every answer has.
+    pub headers: &'static [&'static str],
+    /// Media type of a success that is not JSON.
+    pub media: Option<&'static str>,
 }
 
 impl Operation {
@@ -102,6 +106,8 @@ impl Operation {
             status: StatusCode::OK,
             summary: "",
             codes: &[],
+            headers: &[],
+            media: None,
         }
     }
 
@@ -179,11 +185,40 @@ impl Operation {
         self
     }
 
-    /// Further codes the operation answers with (409, 206, ...).
+    /// Codes it answers beside its status and those every operation can answer (409, 206, ...).
     #[must_use]
     pub fn codes(mut self, codes: &'static [u16]) -> Self {
         self.codes = codes;
         self
+    }
+
+    /// Headers of a success, beside those that every answer has.
+    #[must_use]
+    pub fn headers(mut self, headers: &'static [&'static str]) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Media type of a success that is not JSON.
+    #[must_use]
+    pub fn media(mut self, media: &'static str) -> Self {
+        self.media = Some(media);
+        self
+    }
+
+    /// Names of the path's parameters, in its order.
+    pub fn path_parameters(&self) -> impl Iterator<Item = &'static str> {
+        self.path
+            .split('/')
+            .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    }
+
+    /// Longest value of a path parameter, in characters. Source: contract, `openapi.json`.
+    pub fn path_parameter_max(&self, name: &str) -> usize {
+        match self.family {
+            Family::Workspace if name != "key" => 255,
+            _ => 128,
+        }
     }
 
     /// Whether the path names a project.

@@ -88,13 +88,14 @@ impl Routes {
     }
 
     /// Adds an operation that answers something else than JSON.
-    pub fn add_raw<B, Q, F, Fut>(&mut self, operation: Operation, handler: F) -> &mut Self
+    pub fn add_raw<B, Q, F, Fut>(&mut self, mut operation: Operation, handler: F) -> &mut Self
     where
         B: RequestType,
         Q: RequestType,
         F: Fn(Arc<Services>, Call<B, Q>) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<Response, ApiError>> + Send + 'static,
     {
+        operation.media.get_or_insert("application/octet-stream");
         self.register::<B, Q, (), _, _>(operation, move |services, call, _body| {
             handler(services, call)
         })
@@ -324,6 +325,15 @@ impl Row {
                 return Err(ApiError::Forbidden {
                     reason: format!("{} may not {action}", caller.user_name),
                 });
+            }
+        }
+        for (name, value) in &path {
+            let most = self.operation.path_parameter_max(name);
+            if value.chars().count() > most {
+                return Err(ApiError::invalid(
+                    name,
+                    format!("must have at most {most} characters"),
+                ));
             }
         }
         let body = self.read_json(&parts.headers, bytes.unwrap_or_default())?;
