@@ -52,6 +52,6 @@ pub use keys::{
 pub use open::{Store, StoreOptions};
 pub use package::{NewObject, ObjectPut, Package, PackageState};
 pub use query::{Listed, Page};
-pub use revision::{LinkPin, NewRevision, PackageBinding, Revision};
+pub use revision::{LinkPin, NewRevision, PackageBinding, PinningDesktop, Revision};
 pub use tag::{DesktopTag, ProjectTag, TagMatch, TagSearch};
 pub use user::{NewUser, User, UserChange, UserFilter};

@@ -3,13 +3,16 @@
 use outfitter_agent_protocol::DetectionRule;
 use outfitter_domain::app::{AppRule, BucketPlace, FileStore, RevisionContent, RuleOrigin};
 use outfitter_domain::{Millis, StoreType};
-use outfitter_ids::RevisionId;
+use outfitter_ids::{DesktopId, RevisionId};
 use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 use crate::app::app_key_array;
 use crate::query::{in_keys, json, word};
-use crate::{AppKey, Db, Listed, PackageKey, Page, ProjectKey, RevisionKey, StoreError, Tx};
+use crate::{
+    AppKey, Db, DesktopKey, Listed, PackageKey, PackageState, Page, ProjectKey, RevisionKey,
+    StoreError, Tx,
+};
 
 /// One immutable installable content of an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +48,10 @@ pub struct PackageBinding {
     pub sha256: String,
     /// Size of the content in bytes.
     pub size_bytes: i64,
+    /// Whether it may be handed out.
+    pub state: PackageState,
+    /// What the content is (`PackageFacts` of outfitter-packages), JSON.
+    pub facts: String,
 }
 
 /// What is known of a link's content.
@@ -54,8 +61,17 @@ pub struct LinkPin {
     pub sha256: String,
     /// Size of the content in bytes.
     pub size_bytes: i64,
-    /// Key of the desktop that saw it first; `None` when the digest was given.
-    pub desktop: Option<crate::DesktopKey>,
+    /// The desktop that saw it first; `None` when the digest was given.
+    pub pinned_by: Option<PinningDesktop>,
+}
+
+/// The desktop that saw a link's content first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PinningDesktop {
+    /// Key.
+    pub key: DesktopKey,
+    /// Public id.
+    pub id: DesktopId,
 }
 
 /// A revision to insert.
@@ -83,15 +99,17 @@ pub(crate) const REVISION_COLUMNS: &str = "r.id AS r_id, r.public_id AS r_public
      r.number AS r_number, r.version AS r_version, r.store_type AS r_store_type, \
      r.bucket_name AS r_bucket_name, r.bucket_file_path AS r_bucket_file_path, r.file_link AS r_file_link, \
      r.package_id AS r_package_id, p.sha256 AS r_package_sha256, p.size_bytes AS r_package_size_bytes, \
+     p.state AS r_package_state, p.facts AS r_package_facts, \
      r.link_sha256 AS r_link_sha256, r.link_size_bytes AS r_link_size_bytes, \
-     r.link_pinned_by AS r_link_pinned_by, r.install_command AS r_install_command, \
+     r.link_pinned_by AS r_link_pinned_by, d.public_id AS r_link_pinned_by_id, r.install_command AS r_install_command, \
      r.uninstall_command AS r_uninstall_command, r.detection_rule AS r_detection_rule, \
      r.detection_origin AS r_detection_origin, r.success_exit_codes AS r_success_exit_codes, \
      r.created_at AS r_created_at";
 
-/// Revisions `r` with their packages `p`; a condition on `r` follows.
-pub(crate) const REVISION_TABLES: &str =
-    "(app_revision r LEFT JOIN package p ON p.id = r.package_id)";
+/// Revisions `r` with their packages `p` and the desktops `d` that pinned their links; a condition on `r`
+/// follows.
+pub(crate) const REVISION_TABLES: &str = "(app_revision r LEFT JOIN package p ON p.id = r.package_id \
+     LEFT JOIN desktop d ON d.id = r.link_pinned_by)";
 
 /// A row of [`REVISION_TABLES`].
 #[derive(FromQueryResult)]
@@ -108,9 +126,12 @@ pub(crate) struct RevisionRow {
     r_package_id: Option<i64>,
     r_package_sha256: Option<String>,
     r_package_size_bytes: Option<i64>,
+    r_package_state: Option<String>,
+    r_package_facts: Option<String>,
     r_link_sha256: Option<String>,
     r_link_size_bytes: Option<i64>,
     r_link_pinned_by: Option<i64>,
+    r_link_pinned_by_id: Option<Uuid>,
     r_install_command: Option<String>,
     r_uninstall_command: Option<String>,
     r_detection_rule: Option<String>,
@@ -160,12 +181,18 @@ impl RevisionRow {
                 self.r_package_id,
                 self.r_package_sha256,
                 self.r_package_size_bytes,
+                self.r_package_state,
+                self.r_package_facts,
             ) {
-                (Some(key), Some(sha256), Some(size_bytes)) => Some(PackageBinding {
-                    key: PackageKey::new(key),
-                    sha256,
-                    size_bytes,
-                }),
+                (Some(key), Some(sha256), Some(size_bytes), Some(state), Some(facts)) => {
+                    Some(PackageBinding {
+                        key: PackageKey::new(key),
+                        sha256,
+                        size_bytes,
+                        state: word("package", "state", key, &state, PackageState::parse)?,
+                        facts,
+                    })
+                }
                 _ => None,
             },
             link_pin: self
@@ -174,7 +201,12 @@ impl RevisionRow {
                 .map(|(sha256, size_bytes)| LinkPin {
                     sha256,
                     size_bytes,
-                    desktop: self.r_link_pinned_by.map(crate::DesktopKey::new),
+                    pinned_by: self.r_link_pinned_by.zip(self.r_link_pinned_by_id).map(
+                        |(key, id)| PinningDesktop {
+                            key: DesktopKey::new(key),
+                            id: DesktopId::new(id),
+                        },
+                    ),
                 }),
             rule,
             success_exit_codes: json(TABLE, "success_exit_codes", id, &self.r_success_exit_codes)?,
@@ -273,8 +305,8 @@ impl Tx {
                     new.link_pin.map(|pin| pin.sha256.clone()).into(),
                     new.link_pin.map(|pin| pin.size_bytes).into(),
                     new.link_pin
-                        .and_then(|pin| pin.desktop)
-                        .map(crate::DesktopKey::get)
+                        .and_then(|pin| pin.pinned_by)
+                        .map(|desktop| desktop.key.get())
                         .into(),
                     content.install_command.clone().into(),
                     content.uninstall_command.clone().into(),

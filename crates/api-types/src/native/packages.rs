@@ -1,6 +1,7 @@
 //! Packages uploaded through our own route.
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 use utoipa::ToSchema;
 
 use crate::apps::BucketStore;
@@ -46,4 +47,16 @@ pub struct PackageUploadResponse {
     pub size_bytes: i64,
     /// What the file is.
     pub kind: PackageKind,
+}
+
+/// Query parameters of a package upload.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UploadPackageQuery {
+    /// Name of the file; the object's key is app-file/{file_name}.
+    #[schema(min_length = 1, max_length = 256)]
+    pub file_name: String,
+    /// Lower-case hex SHA-256 the bytes must have; others are refused.
+    #[schema(pattern = "^[0-9a-f]{64}$", nullable = false)]
+    pub sha256: Option<String>,
 }

@@ -86,7 +86,7 @@ impl FileStore {
 }
 
 /// Whether text is a full http or https address.
-pub(super) fn is_web_address(text: &str) -> bool {
+pub fn is_web_address(text: &str) -> bool {
     // `Url` forgives surrounding spaces and drops tabs and line ends; an address holds neither.
     !text.chars().any(|c| c.is_control() || c.is_whitespace())
         && Url::parse(text)
@@ -105,6 +105,14 @@ pub struct RevisionContent {
     pub install_command: Option<String>,
     /// Uninstall command; never blank.
     pub uninstall_command: Option<String>,
+}
+
+impl RevisionContent {
+    /// Whether both are about the same bytes: what is known of one package holds for the other. A new
+    /// version behind the same link or key may be another file.
+    pub fn has_package_of(&self, other: &Self) -> bool {
+        self.version == other.version && self.file_store == other.file_store
+    }
 }
 
 #[cfg(test)]

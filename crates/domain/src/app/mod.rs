@@ -15,7 +15,7 @@ mod rule;
 pub use accounts::AuthorizationChange;
 pub use bucket::{APP_FILE_FOLDER, app_file_key, bucket_name, file_name_problem, is_bucket_name};
 pub use catalog::{CATALOGS, Catalog};
-pub use content::{BucketPlace, FileStore, RevisionContent, SUCCESS_EXIT_CODES};
+pub use content::{BucketPlace, FileStore, RevisionContent, SUCCESS_EXIT_CODES, is_web_address};
 pub use field::{FieldProblem, text_problem};
 pub use icon::{Icon, IconChange, PngIcon};
 pub use patch::{AppMembers, AppPatch, PatchRefusal, command_given};

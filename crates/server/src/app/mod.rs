@@ -1,8 +1,13 @@
 //! Use cases: what operations and background tasks do, apart from how they are asked.
 
+pub mod apps;
+pub mod authorizations;
 pub mod bootstrap;
 pub mod desktops;
+pub mod detection_rules;
 pub mod enrollment_tokens;
 pub mod groups;
 pub mod iam;
+pub mod icons;
+pub mod packages;
 pub mod users;

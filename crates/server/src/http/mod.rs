@@ -1,14 +1,19 @@
 //! The HTTP interface: a folder per resource, a file per verb; one mechanism for all of them (`routes.rs`).
 
+mod apps;
+mod authorizations;
 pub mod call;
+mod catalogs;
 mod desktops;
 mod enrollment_tokens;
 pub mod error;
 mod groups;
 mod iam;
+mod icons;
 mod keystone;
 pub mod openapi;
 pub mod operation;
+mod packages;
 mod plain;
 pub mod request_id;
 pub mod routes;
@@ -33,6 +38,11 @@ use crate::services::Services;
 /// The route table of the whole server.
 pub fn routes() -> Routes {
     let mut routes = Routes::default();
+    apps::register(&mut routes);
+    authorizations::register(&mut routes);
+    catalogs::register(&mut routes);
+    icons::register(&mut routes);
+    packages::register(&mut routes);
     desktops::register(&mut routes);
     enrollment_tokens::register(&mut routes);
     keystone::register(&mut routes);

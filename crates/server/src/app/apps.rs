@@ -1,0 +1,260 @@
+//! Apps: uploading, changing, hiding, deleting.
+//!
+//! Every change locks its rows first and reads what it changes under the lock, so that parallel calls never
+//! lose one another's work. What is refused leaves nothing behind.
+
+use outfitter_domain::app::{
+    AppMembers, AppPatch, FieldProblem, Icon, IconChange, PatchRefusal, SUCCESS_EXIT_CODES,
+    rule_of_new_revision,
+};
+use outfitter_domain::{AppSource, AppStatus};
+use outfitter_ids::{AppId, ProjectId, RevisionId};
+use outfitter_store::{App, AppKey, NewApp, NewRevision, ObjectFate, ProjectKey, StoreError, Tx};
+use thiserror::Error;
+
+use super::icons;
+use crate::Services;
+
+/// Longest run of an installer where nobody says otherwise, in seconds. Source: contract, section 5, states.
+const RUN_LIMIT_SECS: i64 = 60 * 60;
+
+/// The project whose apps a call is about.
+#[derive(Debug, Clone, Copy)]
+pub struct InProject {
+    /// Key.
+    pub key: ProjectKey,
+    /// Public id.
+    pub id: ProjectId,
+}
+
+/// Why a call about apps is refused or fails.
+#[derive(Debug, Error)]
+pub enum AppError {
+    /// A member breaks a rule.
+    #[error(transparent)]
+    Field(#[from] FieldProblem),
+    /// An app does not exist.
+    #[error("the application does not exist")]
+    NotFound,
+    /// What a built-in app keeps.
+    #[error("built-in application: {what}")]
+    BuiltIn {
+        /// What was attempted.
+        what: String,
+    },
+    /// Somebody else changed the app since the caller read it.
+    #[error("the application is at revision {current} now")]
+    Changed {
+        /// The newest revision.
+        current: RevisionId,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<PatchRefusal> for AppError {
+    fn from(refusal: PatchRefusal) -> Self {
+        match refusal {
+            PatchRefusal::Field(problem) => Self::Field(problem),
+            PatchRefusal::BuiltIn { member } => Self::BuiltIn {
+                what: format!("{member} cannot be changed"),
+            },
+        }
+    }
+}
+
+/// Adds an app with its first revision, which is bound to its package where the object is in the bucket.
+///
+/// # Errors
+/// See [`AppError`]; nothing is stored then.
+pub async fn upload(
+    services: &Services,
+    project: InProject,
+    mut members: AppMembers,
+    icon: Option<&str>,
+) -> Result<App, AppError> {
+    if let Some(problem) = members.problem(project.id) {
+        return Err(problem.into());
+    }
+    let icon = match icon {
+        Some(text) => icons::read(text).await?,
+        None => IconChange::Clear,
+    };
+    members.icon = icon.icon();
+    let now = services.clock.now();
+    let id = AppId::new(services.ids.uuid(now.get()));
+    let tx = services.store.write().await?;
+    let app = tx
+        .app_insert(
+            &NewApp {
+                id,
+                project: project.key,
+                source: AppSource::Custom,
+                members: &members,
+                icon: &icon,
+                run_limit_secs: RUN_LIMIT_SECS,
+            },
+            now,
+        )
+        .await?;
+    let first = NewRevision {
+        id: RevisionId::new(services.ids.uuid(now.get())),
+        app,
+        content: &members.content,
+        package: None,
+        link_pin: None,
+        rule: None,
+        success_exit_codes: SUCCESS_EXIT_CODES,
+    };
+    tx.revision_insert(&first, now).await?;
+    tx.revision_bind(project.key, &[app]).await?;
+    commit_and_read(tx, project, id).await
+}
+
+/// Changes the members that a patch names; changed content makes a new revision. A patch that changes
+/// nothing writes nothing.
+///
+/// # Errors
+/// See [`AppError`]; nothing is changed then.
+pub async fn update(
+    services: &Services,
+    project: InProject,
+    id: Option<AppId>,
+    mut patch: AppPatch,
+    icon: Option<&str>,
+) -> Result<App, AppError> {
+    if let Some(problem) = patch.problem(project.id) {
+        return Err(problem.into());
+    }
+    // Decoding takes its time: before the lock, not under it.
+    patch.icon = match icon {
+        Some(text) => Some(icons::read(text).await?),
+        None => None,
+    };
+    let id = id.ok_or(AppError::NotFound)?;
+    let tx = services.store.write().await?;
+    let app = tx
+        .app_lock(project.key, id)
+        .await?
+        .ok_or(AppError::NotFound)?;
+    if let (Some(IconChange::Link(address)), Icon::Png { sha256 }) =
+        (&patch.icon, &app.members.icon)
+        && icons::is_address_of(address, id, sha256)
+    {
+        // The caller sends back what a list answered.
+        patch.icon = None;
+    }
+    let after = patch.merge(&app.members, app.source)?;
+    if after == app.members {
+        return Ok(app);
+    }
+    let now = services.clock.now();
+    tx.app_update(&app, &after, patch.icon.as_ref(), now)
+        .await?;
+    let before = &app.revision;
+    if after.content != before.content {
+        let id = RevisionId::new(services.ids.uuid(now.get()));
+        let derived;
+        let revision = if after.content.has_package_of(&before.content) {
+            NewRevision {
+                id,
+                app: app.key,
+                content: &after.content,
+                package: before.package.as_ref().map(|package| package.key),
+                link_pin: before.link_pin.as_ref(),
+                rule: before.rule.as_ref(),
+                success_exit_codes: &before.success_exit_codes,
+            }
+        } else {
+            // The package in the bucket gives its rule when the revision is bound to it.
+            derived = rule_of_new_revision(before.rule.as_ref(), None);
+            NewRevision {
+                id,
+                app: app.key,
+                content: &after.content,
+                package: None,
+                link_pin: None,
+                rule: derived.as_ref(),
+                success_exit_codes: &before.success_exit_codes,
+            }
+        };
+        tx.revision_insert(&revision, now).await?;
+        tx.revision_bind(project.key, &[app.key]).await?;
+    }
+    commit_and_read(tx, project, id).await
+}
+
+/// Shows or hides apps, all or none.
+///
+/// # Errors
+/// One of them does not exist, or the database fails; nothing is changed then.
+pub async fn set_status(
+    services: &Services,
+    project: InProject,
+    ids: &[Option<AppId>],
+    status: AppStatus,
+) -> Result<(), AppError> {
+    let tx = services.store.write().await?;
+    let apps = lock_all(&tx, project, ids).await?;
+    tx.app_set_status(&apps, status, services.clock.now())
+        .await?;
+    Ok(tx.commit().await?)
+}
+
+/// Deletes apps with their authorizations; ids that do not exist are passed over.
+///
+/// # Errors
+/// One of them is built in, or the database fails; nothing is changed then.
+pub async fn delete(
+    services: &Services,
+    project: InProject,
+    ids: &[Option<AppId>],
+    objects: ObjectFate,
+) -> Result<(), AppError> {
+    let ids: Vec<AppId> = ids.iter().copied().flatten().collect();
+    let tx = services.store.write().await?;
+    let apps = tx.app_lock_many(project.key, &ids).await?;
+    if apps.iter().any(|(_, source)| *source != AppSource::Custom) {
+        return Err(AppError::BuiltIn {
+            what: "it cannot be deleted".to_owned(),
+        });
+    }
+    let keys: Vec<AppKey> = apps.into_iter().map(|(key, _)| key).collect();
+    let now = services.clock.now();
+    tx.app_delete(project.key, &keys, objects, now).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Locks apps of which none may be missing.
+pub(super) async fn lock_all(
+    tx: &Tx,
+    project: InProject,
+    ids: &[Option<AppId>],
+) -> Result<Vec<AppKey>, AppError> {
+    let wanted: Vec<AppId> = ids
+        .iter()
+        .copied()
+        .collect::<Option<_>>()
+        .ok_or(AppError::NotFound)?;
+    let apps = tx.app_lock_many(project.key, &wanted).await?;
+    if apps.len() != wanted.len() {
+        return Err(AppError::NotFound);
+    }
+    Ok(apps.into_iter().map(|(key, _)| key).collect())
+}
+
+/// Reads an app as the transaction leaves it, and makes it so.
+pub(super) async fn commit_and_read(
+    tx: Tx,
+    project: InProject,
+    id: AppId,
+) -> Result<App, AppError> {
+    let app = tx
+        .db()
+        .app_find(project.key, id)
+        .await?
+        .ok_or(AppError::NotFound)?;
+    tx.commit().await?;
+    Ok(app)
+}

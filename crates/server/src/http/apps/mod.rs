@@ -1,0 +1,142 @@
+//! Apps: the contract's under `/v1/{project_id}/app-center/apps`, ours under `/api/v1/{project_id}/apps`.
+
+mod delete;
+mod detection_rule;
+mod list;
+mod revisions;
+mod update;
+mod upload;
+mod visibility;
+pub(in crate::http) mod wire;
+
+use super::{ApiError, Family, Operation, Routes};
+use crate::app::apps::{AppError, InProject};
+use crate::auth::ProjectAccess;
+
+/// Adds the operations.
+pub(super) fn register(routes: &mut Routes) {
+    routes
+        .add(
+            Operation::post("/v1/{project_id}/app-center/apps", "UploadApp")
+                .action("workspace:appcenter:createApp")
+                .family(Family::AppCenter)
+                .summary("Add an application."),
+            upload::upload_app,
+        )
+        .add(
+            Operation::get("/v1/{project_id}/app-center/apps", "ListApps")
+                .action("workspace:appcenter:listApps")
+                .family(Family::AppCenter)
+                .summary("List applications."),
+            list::list_apps,
+        )
+        .add(
+            Operation::patch(
+                "/v1/{project_id}/app-center/apps/{app_id}",
+                "UpdateUploadedApp",
+            )
+            .action("workspace:appcenter:updateApp")
+            .family(Family::AppCenter)
+            .codes(&[404])
+            .summary("Change an application; changed content makes a new revision."),
+            update::update_uploaded_app,
+        )
+        .add(
+            Operation::delete("/v1/{project_id}/app-center/apps/{app_id}", "DeleteApp")
+                .action("workspace:appcenter:deleteApp")
+                .family(Family::AppCenter)
+                .summary("Delete an application; one that does not exist is deleted already."),
+            delete::delete_app,
+        )
+        .add(
+            Operation::post(
+                "/v1/{project_id}/app-center/apps/actions/batch-delete",
+                "BatchDeleteApps",
+            )
+            .action("workspace:appcenter:batchDeleteApps")
+            .family(Family::AppCenter)
+            .summary("Delete applications."),
+            delete::batch_delete_apps,
+        )
+        .add(
+            Operation::post(
+                "/v1/{project_id}/app-center/apps/actions/batch-disable",
+                "BatchDisableApps",
+            )
+            .action("workspace:appcenter:batchDisableApps")
+            .family(Family::AppCenter)
+            .codes(&[404])
+            .summary("Hide applications from users."),
+            visibility::batch_disable_apps,
+        )
+        .add(
+            Operation::post(
+                "/v1/{project_id}/app-center/apps/actions/batch-enable",
+                "BatchEnableApps",
+            )
+            .action("workspace:appcenter:batchEnableApps")
+            .family(Family::AppCenter)
+            .codes(&[404])
+            .summary("Show applications to users again."),
+            visibility::batch_enable_apps,
+        )
+        .add(
+            Operation::get(
+                "/api/v1/{project_id}/apps/{app_id}/revisions",
+                "ListAppRevisions",
+            )
+            .action("outfitter:apps:listRevisions")
+            .codes(&[404])
+            .summary("List the revisions of an application, newest first."),
+            revisions::list_app_revisions,
+        )
+        .add(
+            Operation::get(
+                "/api/v1/{project_id}/apps/{app_id}/detection-rule",
+                "ShowAppDetectionRule",
+            )
+            .action("outfitter:apps:showDetectionRule")
+            .codes(&[404])
+            .summary(
+                "Show the newest revision with its detection rule; its ETag goes into If-Match.",
+            ),
+            detection_rule::show_app_detection_rule,
+        )
+        .add(
+            Operation::put(
+                "/api/v1/{project_id}/apps/{app_id}/detection-rule",
+                "SetAppDetectionRule",
+            )
+            .action("outfitter:apps:setDetectionRule")
+            .codes(&[404, 412])
+            .summary("Set the detection rule of an application, which makes a new revision."),
+            detection_rule::set_app_detection_rule,
+        );
+}
+
+impl From<&ProjectAccess> for InProject {
+    fn from(access: &ProjectAccess) -> Self {
+        Self {
+            key: access.project,
+            id: access.id,
+        }
+    }
+}
+
+impl From<AppError> for ApiError {
+    fn from(error: AppError) -> Self {
+        match error {
+            AppError::Field(problem) => Self::invalid(problem.field, problem.reason),
+            AppError::NotFound => Self::APP_NOT_FOUND,
+            AppError::BuiltIn { what } => Self::Forbidden {
+                reason: format!("built-in application: {what}"),
+            },
+            AppError::Changed { current } => Self::coded(
+                http::StatusCode::PRECONDITION_FAILED,
+                "WKS.00000412",
+                format!("The application is at revision {current} now: read it again."),
+            ),
+            AppError::Store(source) => source.into(),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Packages: our own way into a project's bucket.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::StatusCode;
+use outfitter_api_types::apps::BucketStore;
+use outfitter_api_types::native::packages::{
+    PackageKind as WirePackageKind, PackageUploadResponse, UploadPackageQuery,
+};
+use outfitter_domain::app::bucket_name;
+use outfitter_packages::PackageKind;
+
+use super::{ApiError, Call, GatewayError, Operation, Reply, Routes};
+use crate::Services;
+use crate::app::packages::{self, UploadError};
+
+/// Adds the operation.
+pub(super) fn register(routes: &mut Routes) {
+    routes.add_streaming(
+        Operation::post("/api/v1/{project_id}/packages", "UploadPackage")
+            .action("outfitter:packages:upload")
+            .summary("Upload a package into the bucket of the project."),
+        upload_package,
+    );
+}
+
+async fn upload_package(
+    services: Arc<Services>,
+    call: Call<(), UploadPackageQuery>,
+    body: Body,
+) -> Result<Reply<PackageUploadResponse>, ApiError> {
+    let project = call.project();
+    let bucket_name = bucket_name(project.id);
+    let query = &call.query;
+    let package = packages::upload(
+        &services,
+        project.into(),
+        &query.file_name,
+        query.sha256.as_deref(),
+        body,
+    )
+    .await
+    .map_err(refused)?;
+    Ok(Reply::new(PackageUploadResponse {
+        bucket_store: BucketStore {
+            bucket_name,
+            bucket_file_path: package.object_key,
+        },
+        sha256: package.sha256.to_string(),
+        size_bytes: i64::try_from(package.size_bytes).unwrap_or(i64::MAX),
+        kind: package_kind(package.facts.kind),
+    }))
+}
+
+fn refused(error: UploadError) -> ApiError {
+    match error {
+        UploadError::Field(problem) => ApiError::invalid(problem.field, problem.reason),
+        UploadError::TooLarge => GatewayError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "APIGW.0201",
+            "Request entity too large.",
+        )
+        .into(),
+        UploadError::BrokenOff => {
+            GatewayError::new(StatusCode::BAD_REQUEST, "APIGW.0201", "API request error.").into()
+        }
+        UploadError::Packages(source) => ApiError::Unavailable {
+            doing: "store a package",
+            source: Box::new(source),
+        },
+        UploadError::Store(source) => source.into(),
+        UploadError::Inspect(_) | UploadError::Facts(_) | UploadError::Interrupted(_) => {
+            ApiError::internal("inspect an uploaded package", error)
+        }
+    }
+}
+
+/// What a package is, in the coarser words of the wire.
+pub(super) fn package_kind(kind: PackageKind) -> WirePackageKind {
+    match kind {
+        PackageKind::Deb => WirePackageKind::Deb,
+        PackageKind::Rpm => WirePackageKind::Rpm,
+        PackageKind::Msi => WirePackageKind::Msi,
+        PackageKind::Exe => WirePackageKind::Exe,
+        PackageKind::Zip => WirePackageKind::Zip,
+        PackageKind::Tar
+        | PackageKind::TarGz
+        | PackageKind::TarXz
+        | PackageKind::TarZst
+        | PackageKind::TarBz2 => WirePackageKind::Tar,
+        PackageKind::SevenZip => WirePackageKind::SevenZip,
+        PackageKind::Rar => WirePackageKind::Rar,
+        PackageKind::Script => WirePackageKind::Script,
+        PackageKind::Ole | PackageKind::AppImage | PackageKind::Elf | PackageKind::Unknown => {
+            WirePackageKind::Other
+        }
+    }
+}
