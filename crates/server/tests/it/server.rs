@@ -1,0 +1,153 @@
+//! A server for one test.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use outfitter_server::config::{Config, ServeOptions};
+use outfitter_server::serve;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Longest wait for the server to say where it is: hashing the first password unoptimised is slow.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running server, and its administrator's token.
+pub(crate) struct TestServer {
+    http: reqwest::Client,
+    endpoint: String,
+    token: String,
+    pub(crate) project: String,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// Status, code and message of a refusal.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: &str, message_part: &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.body["error_code"], code, "{self:?}");
+        let message = self.body["error_msg"].as_str().unwrap();
+        assert!(message.contains(message_part), "{self:?}");
+    }
+
+    /// The body of an answer with that status.
+    #[track_caller]
+    pub(crate) fn ok(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        self.body
+    }
+}
+
+impl TestServer {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let config = Config::resolve(ServeOptions {
+            data_dir: Some(folder.path().to_owned()),
+            listen: Some(free),
+            agent_listen: Some(free),
+            bucket_listen: Some(free),
+            ..ServeOptions::default()
+        })
+        .unwrap();
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move { Box::pin(serve::run(config, shutdown)).await.unwrap() }
+        });
+        let path = folder.path().join("bootstrap.json");
+        let bootstrap = tokio::time::timeout(START_LIMIT, async {
+            loop {
+                if let Ok(text) = std::fs::read_to_string(&path)
+                    && let Ok(bootstrap) = serde_json::from_str::<Value>(&text)
+                {
+                    break bootstrap;
+                }
+                assert!(!task.is_finished(), "the server ended while it started");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .unwrap();
+        let text = |member: &str| bootstrap[member].as_str().unwrap().to_owned();
+        let http = reqwest::Client::new();
+        let answer = http
+            .post(format!("{}/auth/tokens", text("iam_endpoint")))
+            .json(&json!({"auth": {
+                "identity": {"methods": ["password"], "password": {"user": {
+                    "name": text("user_name"), "password": text("password"),
+                    "domain": {"name": text("domain_name")}}}},
+                "scope": {"project": {"id": text("project_id")}}}}))
+            .send()
+            .await
+            .unwrap();
+        let token = answer.headers()["x-subject-token"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        Self {
+            http,
+            endpoint: text("endpoint"),
+            token,
+            project: text("project_id"),
+            shutdown,
+            task,
+            _folder: folder,
+        }
+    }
+
+    /// Ends the server; what it said until then must have been no error.
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap();
+    }
+
+    /// Calls a path below the host; `{p}` stands for the project.
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let url = format!("{}{}", self.endpoint, path.replace("{p}", &self.project));
+        let mut request = self
+            .http
+            .request(method, url)
+            .header("x-auth-token", &self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let bytes = answer.bytes().await.unwrap();
+        let body = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).unwrap()
+        };
+        Answer { status, body }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, None).await
+    }
+}
