@@ -5,6 +5,7 @@
 pub mod agents;
 pub mod app;
 pub mod auth;
+pub mod background;
 pub mod config;
 pub mod http;
 pub mod listen;

@@ -28,6 +28,7 @@ use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
 use crate::app::bootstrap::{self, BootstrapError, Endpoints};
 use crate::auth::Auth;
+use crate::background::{self, Background};
 use crate::config::{Config, Database};
 use crate::http as api;
 use crate::listen::{Endpoint, Transport, serve};
@@ -136,6 +137,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         &bucket_socket,
     )?;
 
+    let (background, writers) = Background::new();
     let services = Arc::new(Services {
         store,
         packages,
@@ -145,6 +147,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         authority,
         registry: Registry::default(),
         presence: Presence::default(),
+        background,
         endpoints: endpoints.clone(),
         region: config.region.clone(),
         heartbeat_secs: config.agent_heartbeat_secs,
@@ -189,6 +192,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         shutdown.clone(),
     ));
     tasks.spawn(renew_listener(Arc::clone(&services), listener_tls));
+    background::spawn(&services, writers, &tasks);
     tracing::info!(
         endpoint = endpoints.endpoint,
         agents = endpoints.agent_endpoint,

@@ -13,6 +13,7 @@ use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
 use crate::app::bootstrap::Endpoints;
 use crate::auth::Auth;
+use crate::background::Background;
 
 /// The server's parts. One per process, shared by every request.
 pub struct Services {
@@ -30,6 +31,8 @@ pub struct Services {
     pub registry: Registry,
     /// Signs of life that are not yet written.
     pub presence: Presence,
+    /// What requests and channels share with the background tasks.
+    pub background: Background,
     /// How others reach this server.
     pub endpoints: Endpoints,
     /// Name of the region and of the first project.

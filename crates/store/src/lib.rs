@@ -16,6 +16,7 @@ mod authorization;
 mod db;
 mod desktop;
 mod dialect;
+mod dispatch;
 mod download;
 mod enrollment;
 mod error;

@@ -1,5 +1,6 @@
 //! The agents' side of the server: their certificates, listener, channels and registry.
 
+pub mod channel;
 pub mod downloads;
 pub mod enroll;
 pub mod listener;

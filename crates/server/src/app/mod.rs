@@ -9,5 +9,6 @@ pub mod enrollment_tokens;
 pub mod groups;
 pub mod iam;
 pub mod icons;
+pub mod job_events;
 pub mod packages;
 pub mod users;

@@ -1,0 +1,213 @@
+//! What agents say about jobs, and what they are answered.
+//!
+//! **Guarantees.** An answer that lets an agent run (`Go`) or forget (`Recorded`) something is given after the commit
+//! that makes it true. Everything may arrive twice (agents repeat what is not answered) and is answered the same.
+//! Desktop and project come from the channel, never from a message.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use outfitter_agent_protocol::{
+    AttemptReport, Evidence, PACKAGES_PATH, Phase, ServerMessage, Source, SourceTrust,
+};
+use outfitter_domain::StoreType;
+use outfitter_domain::job::Failure;
+use outfitter_ids::AttemptId;
+use outfitter_store::{
+    AttemptSign, Connected, FinishOutcome, GoOutcome, GoRequest, ReconcileAction, ResultReport,
+    StoreError,
+};
+
+use crate::background::grouped::GroupError;
+use crate::services::Services;
+
+/// How long a desktop that declined a task is left alone.
+const DECLINE_PAUSE: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// Why an event was not dealt with; the agent says it again.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The group that the event was part of.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+}
+
+/// An agent came (back): its journal and the database are made to agree.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn on_hello(
+    services: &Services,
+    from: Connected,
+    attempts: &[AttemptReport],
+) -> Result<Vec<ServerMessage>, EventError> {
+    let tx = services.store.write().await?;
+    let actions = tx
+        .attempt_reconcile(from, attempts, services.clock.now())
+        .await?;
+    tx.commit().await?;
+    services.background.look_at([from.desktop]);
+    Ok(actions
+        .into_iter()
+        .map(|(attempt, action)| match action {
+            ReconcileAction::Go => ServerMessage::Go { attempt },
+            ReconcileAction::NoGo => ServerMessage::NoGo {
+                attempt,
+                reason: "the server gave this attempt up".to_owned(),
+            },
+            ReconcileAction::Cancel => ServerMessage::Cancel { attempt },
+        })
+        .collect())
+}
+
+/// The agent holds the task: it may run, if everything still stands.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn on_accepted(
+    services: &Services,
+    from: Connected,
+    attempt: AttemptId,
+) -> Result<ServerMessage, EventError> {
+    let outcome = services
+        .background
+        .goes
+        .write(GoRequest { from, attempt })
+        .await?;
+    Ok(match outcome {
+        GoOutcome::Released => ServerMessage::Go { attempt },
+        GoOutcome::Refused(reason) => {
+            services.background.look_at([from.desktop]);
+            ServerMessage::NoGo {
+                attempt,
+                reason: Failure::bare(reason).message(),
+            }
+        }
+        GoOutcome::Stale => {
+            services.background.look_at([from.desktop]);
+            ServerMessage::NoGo {
+                attempt,
+                reason: "the server gave this attempt up".to_owned(),
+            }
+        }
+    })
+}
+
+/// The agent cannot take the task now.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn on_declined(
+    services: &Services,
+    from: Connected,
+    attempt: AttemptId,
+    reason: &str,
+) -> Result<(), EventError> {
+    tracing::info!(attempt.id = %attempt, reason, "the agent declined a task");
+    let tx = services.store.write().await?;
+    tx.attempt_decline(from, attempt, DECLINE_PAUSE, services.clock.now())
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The agent says where an attempt is. Kept in memory until the next group is written.
+pub fn on_progress(services: &Services, from: Connected, attempt: AttemptId, phase: Phase) {
+    services.presence.note_attempt(AttemptSign {
+        attempt,
+        desktop: from.desktop,
+        at: services.clock.now(),
+        phase: Some(phase),
+    });
+}
+
+/// Attempts the agent is still busy with.
+pub fn on_heartbeat(services: &Services, from: Connected, attempts: &[AttemptId]) {
+    let at = services.clock.now();
+    for attempt in attempts {
+        services.presence.note_attempt(AttemptSign {
+            attempt: *attempt,
+            desktop: from.desktop,
+            at,
+            phase: None,
+        });
+    }
+}
+
+/// What the agent saw of an attempt is recorded; only then it may forget it.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn on_result(
+    services: &Services,
+    from: Connected,
+    evidence: Evidence,
+) -> Result<ServerMessage, EventError> {
+    let attempt = evidence.attempt;
+    let outcome = services
+        .background
+        .results
+        .write(ResultReport {
+            desktop: from.desktop,
+            evidence,
+        })
+        .await?;
+    match outcome {
+        FinishOutcome::Recorded(_) | FinishOutcome::Kept => {
+            services.background.look_at([from.desktop]);
+        }
+        FinishOutcome::Duplicate => {}
+        FinishOutcome::Unknown => {
+            tracing::warn!(
+                attempt.id = %attempt,
+                "a result of an attempt that this desktop never had"
+            );
+        }
+    }
+    // Also where it changes nothing: the agent has done its part.
+    Ok(ServerMessage::Recorded { attempt })
+}
+
+/// Where the bytes of an attempt are.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn source_for(
+    services: &Arc<Services>,
+    from: Connected,
+    attempt: AttemptId,
+) -> Result<ServerMessage, EventError> {
+    let facts = services
+        .store
+        .db()
+        .attempt_source(from.desktop, attempt)
+        .await?;
+    let none = |reason: &str, retry| ServerMessage::NoSource {
+        attempt,
+        reason: reason.to_owned(),
+        retry,
+    };
+    let Some(facts) = facts else {
+        return Ok(none("the server gave this attempt up", false));
+    };
+    let (url, trust) = match (facts.store_type, facts.sha256, facts.file_link) {
+        (StoreType::Obs, Some(sha256), _) => {
+            (format!("{PACKAGES_PATH}{sha256}"), SourceTrust::Server)
+        }
+        (StoreType::Obs, None, _) => {
+            return Ok(none("the package is not in the bucket", false));
+        }
+        (StoreType::Link, _, Some(link)) => (link, SourceTrust::System),
+        (StoreType::Link, _, None) => return Ok(none("the app has no link", false)),
+    };
+    Ok(ServerMessage::Source(Source {
+        attempt,
+        url,
+        headers: BTreeMap::new(),
+        expires_at_millis: None,
+        trust,
+    }))
+}

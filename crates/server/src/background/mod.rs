@@ -1,0 +1,164 @@
+//! Work that no request waits for: expanding deployments, handing out jobs, ending what does not end by itself.
+//!
+//! The database is the truth; what is kept here (which desktops to look at next) is a hint that a crash may lose:
+//! sweeps find everything again.
+
+pub mod driver;
+pub mod grouped;
+mod tasks;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use outfitter_store::{DesktopKey, FinishOutcome, GoOutcome, GoRequest, ResultReport, SweepCursor};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use crate::services::Services;
+
+pub(crate) use tasks::deployment_expand::expand_page;
+
+use driver::{Statuses, Task, drive};
+use grouped::{Grouped, Groups, grouped};
+use tasks::deployment_expand::PageSize;
+
+/// What requests and channels share with the background tasks.
+pub struct Background {
+    /// Acknowledgements that wait for `Go`.
+    pub goes: Grouped<GoRequest, GoOutcome>,
+    /// Results that wait to be recorded.
+    pub results: Grouped<ResultReport, FinishOutcome>,
+    /// How the tasks fare.
+    pub statuses: Statuses,
+    desktops: Mutex<BTreeSet<DesktopKey>>,
+    dispatch: Arc<Notify>,
+    expand: Arc<Notify>,
+    sweep: Mutex<Option<SweepCursor>>,
+    page_size: PageSize,
+}
+
+/// The writers behind [`Background`]; handed to [`spawn`].
+pub struct Writers {
+    goes: Groups<GoRequest, GoOutcome>,
+    results: Groups<ResultReport, FinishOutcome>,
+}
+
+impl Background {
+    /// Both ends.
+    pub fn new() -> (Self, Writers) {
+        let (goes, go_writer) = grouped();
+        let (results, result_writer) = grouped();
+        (
+            Self {
+                goes,
+                results,
+                statuses: Statuses::default(),
+                desktops: Mutex::default(),
+                dispatch: Arc::default(),
+                expand: Arc::default(),
+                sweep: Mutex::default(),
+                page_size: PageSize::default(),
+            },
+            Writers {
+                goes: go_writer,
+                results: result_writer,
+            },
+        )
+    }
+
+    /// Says that desktops may have work that can be handed out.
+    pub fn look_at(&self, desktops: impl IntoIterator<Item = DesktopKey>) {
+        let mut marked = self.desktops.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = marked.len();
+        marked.extend(desktops);
+        if marked.len() > before {
+            drop(marked);
+            self.dispatch.notify_one();
+        }
+    }
+
+    /// Says that a deployment waits to be expanded.
+    pub fn nudge_expansion(&self) {
+        self.expand.notify_one();
+    }
+
+    /// Where the sweep over INIT jobs goes on; `None`: at the beginning.
+    fn sweep_cursor(&self) -> Option<SweepCursor> {
+        *self.sweep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_sweep_cursor(&self, cursor: Option<SweepCursor>) {
+        *self.sweep.lock().unwrap_or_else(PoisonError::into_inner) = cursor;
+    }
+
+    /// Takes up to `limit` marked desktops.
+    fn take_marked(&self, limit: usize) -> Vec<DesktopKey> {
+        let mut marked = self.desktops.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken: Vec<DesktopKey> = marked.iter().take(limit).copied().collect();
+        for desktop in &taken {
+            marked.remove(desktop);
+        }
+        taken
+    }
+}
+
+/// Starts every task; they end with the server's shutdown.
+pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) {
+    let every = |name, seconds| Task {
+        name,
+        every: Duration::from_secs(seconds),
+    };
+    let background = &services.background;
+    tracker.spawn(until_shutdown(
+        Arc::clone(services),
+        tasks::writers::write_goes(Arc::clone(services), writers.goes),
+    ));
+    tracker.spawn(until_shutdown(
+        Arc::clone(services),
+        tasks::writers::write_results(Arc::clone(services), writers.results),
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("deployment_expand", 5),
+        Arc::clone(&background.expand),
+        tasks::deployment_expand::run,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("job_dispatch", 1),
+        Arc::clone(&background.dispatch),
+        tasks::job_dispatch::run,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("job_sweep", 5),
+        Arc::new(Notify::new()),
+        tasks::job_sweep::run,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("job_expiry", 10),
+        Arc::new(Notify::new()),
+        tasks::job_expiry::run,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("presence_flush", 5),
+        Arc::new(Notify::new()),
+        tasks::presence_flush::run,
+    ));
+}
+
+/// Writers serve channels to the very end, then go with the last of them.
+async fn until_shutdown(services: Arc<Services>, writer: impl Future<Output = ()>) {
+    tokio::pin!(writer);
+    tokio::select! {
+        () = &mut writer => {}
+        () = async {
+            services.shutdown.cancelled().await;
+            // What was accepted for writing before the end is written.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        } => {}
+    }
+}

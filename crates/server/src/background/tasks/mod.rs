@@ -1,0 +1,8 @@
+//! The tasks, a file each.
+
+pub(super) mod deployment_expand;
+pub(super) mod job_dispatch;
+pub(super) mod job_expiry;
+pub(super) mod job_sweep;
+pub(super) mod presence_flush;
+pub(super) mod writers;
