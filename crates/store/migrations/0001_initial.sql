@@ -328,6 +328,9 @@ CREATE TABLE deployment (
   state TEXT NOT NULL,
   -- Key of the last desktop that was expanded.
   desktop_cursor BIGINT NOT NULL DEFAULT 0,
+  -- Desktops that got at least one job, and pairs of desktop and app that got none, so far.
+  desktops_reached BIGINT NOT NULL DEFAULT 0,
+  pairs_skipped BIGINT NOT NULL DEFAULT 0,
   -- Jobs that cannot be handed out by then FAIL with expired_offline.
   expires_at BIGINT NOT NULL,
   created_at BIGINT NOT NULL
@@ -402,8 +405,12 @@ CREATE TABLE job (
   proof BIGINT,
   -- Not handed out before (back-off between attempts).
   due_at BIGINT NOT NULL,
+  -- Attempts so far; the newest attempt has this number.
   attempts BIGINT NOT NULL DEFAULT 0,
+  -- Automatic retries since it was last queued by a person.
+  retries BIGINT NOT NULL DEFAULT 0,
   created_at BIGINT NOT NULL,
+  -- When wire changed last.
   updated_at BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX job_public_id ON job (public_id);
@@ -412,13 +419,13 @@ CREATE INDEX job_project_wire ON job (project_id, wire, id);
 CREATE INDEX job_app_wire ON job (project_id, app_id, wire, id);
 CREATE INDEX job_target_wire ON job (project_id, target, wire, id);
 CREATE INDEX job_desktop_wire ON job (desktop_id, wire, id);
-CREATE UNIQUE INDEX job_once ON job (deployment_id, app_id, desktop_id);
+CREATE UNIQUE INDEX job_once ON job (deployment_id, desktop_id, app_id);
 
 -- Exact counts of the contract's lists, changed in the same transaction as the jobs; in slots, so that
 -- no row is hot.
 CREATE TABLE job_count (
   project_id BIGINT NOT NULL,
-  -- 0 project, 1 app (key: app_id), 2 target (key: the text).
+  -- 0 project (key: empty), 1 app (key: app_id), 2 target (key: the text), 3 deployment (key: deployment_id).
   dimension BIGINT NOT NULL,
   dimension_key TEXT NOT NULL,
   wire BIGINT NOT NULL,
@@ -440,10 +447,14 @@ CREATE TABLE attempt (
   state TEXT NOT NULL,
   -- The task as sent, JSON.
   task TEXT NOT NULL,
+  run_limit_secs BIGINT NOT NULL,
   leased_at BIGINT NOT NULL,
   -- An unacknowledged lease lapses then.
   lease_expires_at BIGINT NOT NULL,
+  -- When the server released it.
   started_at BIGINT,
+  -- When the agent first reported that the installer runs, by the server's clock.
+  installer_started_at BIGINT,
   -- Last sign of life of the agent about this attempt.
   seen_at BIGINT NOT NULL,
   phase TEXT,
@@ -454,6 +465,8 @@ CREATE TABLE attempt (
 );
 -- At most one open attempt per desktop (invariant I2). Also what the reaper scans.
 CREATE UNIQUE INDEX attempt_open ON attempt (desktop_id) WHERE ended_at IS NULL;
+-- Whether a link is being tried for the first time, and what desktops last said about it.
+CREATE INDEX attempt_revision ON attempt (revision_id, ended_at);
 
 -- The evidence as it arrived (agent_protocol::Evidence), JSON.
 CREATE TABLE receipt (

@@ -13,7 +13,9 @@
 mod agent;
 mod app;
 mod authorization;
+mod attempt;
 mod db;
+mod deployment;
 mod desktop;
 mod dialect;
 mod dispatch;
@@ -22,6 +24,7 @@ mod enrollment;
 mod error;
 mod group;
 mod iam;
+mod job;
 mod keys;
 mod migration;
 mod open;
@@ -34,7 +37,15 @@ mod user;
 pub use agent::{CertificateHolder, DesktopSeen, EpochRaise, NewAgent, NewCertificate};
 pub use app::{App, AppFilter, NewApp, ObjectFate};
 pub use authorization::AccountFilter;
+pub use attempt::{
+    AttemptClocks, AttemptSign, AttemptState, AttemptView, Connected, FinishOutcome, GoOutcome,
+    GoRequest, LeasePage, LeasedTask, Receipt, ReconcileAction, ResultReport, SourceFacts,
+};
 pub use db::{Db, Tx};
+pub use deployment::{
+    DeploymentFilter, DeploymentProgress, DeploymentView, Expanded, Expansion, InstallableApp,
+    NewDeployment, PackageAccess, ReachedDesktop, ScopeAccounts, SkippedDesktop, Widening,
+};
 pub use desktop::{
     Desktop, DesktopAgent, DesktopFilter, DesktopOrder, DesktopUser, LeftUsers, NewDesktop,
     Persistence,
@@ -46,6 +57,7 @@ pub use group::{Group, GroupFilter, NewGroup};
 pub use iam::{
     AccessKey, Domain, IamGrant, IamUser, NewIamUser, PasswordHash, Project, SigningKey,
 };
+pub use job::{DeleteRefusal, JobCounts, JobFilter, JobView, RetryRefusal, SweepCursor};
 pub use keys::{
     AccessKeyKey, AgentKey, AppKey, AttemptKey, DeploymentKey, DesktopKey, DomainKey,
     EnrollmentTokenKey, GroupKey, IamUserKey, JobKey, PackageKey, ProjectKey, RevisionKey, UserKey,

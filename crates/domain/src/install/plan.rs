@@ -85,11 +85,11 @@ words! {
     /// Why a desktop in scope gets no job for an app.
     SkipReason {
         /// The app is for another system.
-        OperatingSystem = "operating_system",
+        OsMismatch = "os_mismatch",
         /// The desktop is recomposed at log-off.
-        NonPersistent = "non_persistent",
+        NotPersistent = "not_persistent",
         /// A job for the same app and revision has not ended.
-        JobExists = "job_exists",
+        JobInProgress = "job_in_progress",
         /// The app was deleted after the request.
         AppDeleted = "app_deleted",
     }
@@ -134,16 +134,16 @@ fn skip(app: usize, app_facts: &PlanApp, desktop: &PlanDesktop) -> Option<SkipRe
         return Some(SkipReason::AppDeleted);
     };
     if app_facts.support_os != OsType::Other && app_facts.support_os != desktop.os {
-        return Some(SkipReason::OperatingSystem);
+        return Some(SkipReason::OsMismatch);
     }
     if desktop.persistence == Persistence::NonPersistent {
-        return Some(SkipReason::NonPersistent);
+        return Some(SkipReason::NotPersistent);
     }
     desktop
         .live_jobs
         .iter()
         .any(|job| job.app == app && job.revision.is_none_or(|revision| revision == newest))
-        .then_some(SkipReason::JobExists)
+        .then_some(SkipReason::JobInProgress)
 }
 
 #[cfg(test)]
@@ -199,7 +199,7 @@ mod tests {
         };
         assert_eq!(
             reasons(desktop(OsType::Windows, &[]), app(OsType::Linux)),
-            Some(SkipReason::OperatingSystem)
+            Some(SkipReason::OsMismatch)
         );
         assert_eq!(
             reasons(desktop(OsType::Windows, &[]), app(OsType::Other)),
@@ -207,15 +207,15 @@ mod tests {
         );
         assert_eq!(
             reasons(desktop(OsType::Other, &[]), app(OsType::Linux)),
-            Some(SkipReason::OperatingSystem)
+            Some(SkipReason::OsMismatch)
         );
         assert_eq!(
             reasons(non_persistent, app(OsType::Linux)),
-            Some(SkipReason::NonPersistent)
+            Some(SkipReason::NotPersistent)
         );
         for (revision, expected) in [
-            (None, Some(SkipReason::JobExists)),
-            (Some(7), Some(SkipReason::JobExists)),
+            (None, Some(SkipReason::JobInProgress)),
+            (Some(7), Some(SkipReason::JobInProgress)),
             (Some(6), None),
         ] {
             busy.live_jobs = vec![LiveJob { app: 0, revision }];

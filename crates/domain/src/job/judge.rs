@@ -45,7 +45,7 @@ impl Proof {
     /// Stable word for native routes.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Rule => "rule",
+            Self::Rule => "detection_rule",
             Self::Manifest => "manifest",
             Self::AlreadyInstalled => "already_installed",
             Self::ExitCodeOnly => "exit_code_only",

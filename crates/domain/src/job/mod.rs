@@ -1,11 +1,15 @@
 //! What becomes of a job: its states, why it fails, and the judgement over an agent's evidence.
 
 mod judge;
+mod link;
 mod reason;
 mod state;
 mod task;
 
 pub use judge::{Proof, Verdict, judge};
+pub use link::{BROKEN_LINK_DESKTOPS, link_is_broken};
 pub use reason::{Failure, MAX_AUTOMATIC_RETRIES, MAX_MESSAGE_CHARS, Reason, automatic_retry};
 pub use state::{State, WireState};
-pub use task::{KIND_INSTALL, KIND_UNINSTALL, package_file_name, unpacks};
+pub use task::{
+    kind_from_number, kind_from_word, kind_number, kind_word, package_file_name, unpacks,
+};

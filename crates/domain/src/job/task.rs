@@ -1,10 +1,36 @@
-use outfitter_agent_protocol::{Method, Task};
+use outfitter_agent_protocol::{Method, Task, TaskKind};
 
-/// Number of "install" in the database.
-pub const KIND_INSTALL: i64 = 0;
+/// The number of a kind in the job table. Never reused.
+pub const fn kind_number(kind: TaskKind) -> i64 {
+    match kind {
+        TaskKind::Install => 0,
+        TaskKind::Uninstall => 1,
+    }
+}
 
-/// Number of "uninstall" in the database.
-pub const KIND_UNINSTALL: i64 = 1;
+/// Reads the number of a kind; `None` for any other.
+pub const fn kind_from_number(number: i64) -> Option<TaskKind> {
+    match number {
+        0 => Some(TaskKind::Install),
+        1 => Some(TaskKind::Uninstall),
+        _ => None,
+    }
+}
+
+/// The word of a kind, stored with a deployment and shown by native routes.
+pub const fn kind_word(kind: TaskKind) -> &'static str {
+    match kind {
+        TaskKind::Install => "install",
+        TaskKind::Uninstall => "uninstall",
+    }
+}
+
+/// Reads the word of a kind; `None` for any other.
+pub fn kind_from_word(word: &str) -> Option<TaskKind> {
+    [TaskKind::Install, TaskKind::Uninstall]
+        .into_iter()
+        .find(|kind| kind_word(*kind) == word)
+}
 
 /// Longest file name that is sent, in bytes; common file systems allow 255.
 const MAX_FILE_NAME_BYTES: usize = 200;

@@ -1,0 +1,149 @@
+use outfitter_domain::AssignType::AllUser;
+use outfitter_domain::job::WireState;
+use outfitter_store::{Dialect, JobFilter, JobView};
+
+use crate::database::{NOW, on_both};
+use crate::job_scene::{ORDINARY, Scene};
+
+/// Every combination of the contract's filters.
+fn filters(full: &JobFilter) -> Vec<JobFilter> {
+    (0..16)
+        .map(|bits| JobFilter {
+            desktop: full.desktop.filter(|_| bits & 1 != 0),
+            app: full.app.filter(|_| bits & 2 != 0),
+            target: full.target.clone().filter(|_| bits & 4 != 0),
+            wire: full.wire.filter(|_| bits & 8 != 0),
+        })
+        .collect()
+}
+
+async fn list(scene: &Scene, filter: &JobFilter, offset: i64, limit: i64) -> (i64, Vec<JobView>) {
+    scene
+        .test
+        .store
+        .db()
+        .job_list(scene.test.project, filter, offset, limit)
+        .await
+        .unwrap()
+}
+
+on_both! {
+    async fn every_filter_pages_exactly_from_both_ends(test: TestStore) {
+        let scene = Scene::new(test);
+        let li = scene.user("li").await;
+        let wang = scene.user("wang").await;
+        let mut desktops = Vec::new();
+        for number in 0..7 {
+            desktops.push(scene.desktop(&format!("d{number}"), &[if number % 2 == 0 { li } else { wang }]).await);
+        }
+        let apps = [scene.app("a", ORDINARY).await, scene.app("b", ORDINARY).await, scene.app("c", ORDINARY).await];
+        scene.deploy(&apps, AllUser, &[]).await;
+        for desktop in &desktops[..3] {
+            let connected = scene.connect(*desktop).await;
+            scene.start(connected, NOW).await;
+        }
+        let all = scene.jobs().await;
+        assert_eq!(all.len(), 21);
+        assert!(all.is_sorted_by(|a, b| a.key > b.key));
+        let full = JobFilter {
+            desktop: Some(desktops[0]),
+            app: Some(apps[0].key),
+            target: Some("li".to_owned()),
+            wire: Some(WireState::Waiting),
+        };
+        for filter in filters(&full) {
+            let expected: Vec<_> = all.iter().filter(|job| {
+                filter.desktop.is_none_or(|_| job.desktop_name == "d0")
+                    && filter.app.is_none_or(|_| job.app == apps[0].id)
+                    && filter.target.as_ref().is_none_or(|target| job.target.as_ref() == Some(target))
+                    && filter.wire.is_none_or(|wire| job.state.wire() == wire)
+            }).cloned().collect();
+            assert!(!expected.is_empty(), "{filter:?}");
+            for limit in [1, 4, 100] {
+                let mut paged = Vec::new();
+                let mut offset = 0;
+                loop {
+                    let (count, page) = list(&scene, &filter, offset, limit).await;
+                    assert_eq!(count, i64::try_from(expected.len()).unwrap(), "{filter:?}");
+                    offset += limit;
+                    let short = i64::try_from(page.len()).unwrap() < limit;
+                    paged.extend(page);
+                    if short {
+                        break;
+                    }
+                }
+                assert_eq!(paged, expected, "{filter:?}");
+            }
+        }
+        assert_eq!(list(&scene, &JobFilter { target: Some("LI".to_owned()), ..Default::default() }, 0, 10).await.0, 0);
+    }
+
+    async fn another_project_sees_nothing(test: TestStore) {
+        let scene = Scene::new(test);
+        let desktop = scene.desktop("d1", &[]).await;
+        let app = scene.app("a", ORDINARY).await;
+        scene.deploy(&[app], AllUser, &[]).await;
+        let job = scene.job().await;
+        let full = JobFilter { desktop: Some(desktop), app: Some(app.key), target: None, wire: Some(WireState::Init) };
+        let db = scene.test.store.db();
+        let other = scene.test.other_project;
+        for filter in filters(&full) {
+            assert_eq!(db.job_list(other, &filter, 0, 10).await.unwrap(), (0, vec![]), "{filter:?}");
+        }
+        assert_eq!(db.job_find(other, job.id).await.unwrap(), None);
+        assert_eq!(db.deployment_find(other, job.deployment).await.unwrap(), None);
+        assert_eq!(db.deployment_list(other, Default::default(), 0, 10).await.unwrap(), (0, vec![]));
+        let tx = scene.test.store.write().await.unwrap();
+        assert!(tx.job_retry(other, &[job.id], NOW).await.unwrap().is_err());
+        assert_eq!(tx.job_delete(other, &[job.id]).await.unwrap(), Ok(0));
+        assert!(tx.deployment_apps(other, &[app.id]).await.unwrap().is_empty());
+    }
+
+    async fn every_filter_is_answered_by_its_index(test: TestStore) {
+        let scene = Scene::new(test);
+        let li = scene.user("li").await;
+        let desktop = scene.desktop("d1", &[li]).await;
+        let app = scene.app("a", ORDINARY).await;
+        scene.deploy(&[app], AllUser, &[]).await;
+        // So many jobs that a plan by the wrong index, or one that reads the table, would cost more.
+        let numbers = "WITH RECURSIVE n(v) AS (SELECT 1000 UNION ALL SELECT v + 1 FROM n WHERE v < 40999)";
+        let public_id = match scene.test.store.dialect() {
+            Dialect::Sqlite => "randomblob(16)",
+            Dialect::Postgres => "gen_random_uuid()",
+        };
+        scene.test.sql(&format!(
+            "{numbers} INSERT INTO job (public_id, project_id, deployment_id, app_id, desktop_id, kind, wire, state, \
+             target, due_at, created_at, updated_at) \
+             SELECT {public_id}, 1 + v % 2, v, v % 53, v % 401, 0, v % 4, 0, 'user' || (v % 401), 0, 0, 0 FROM n"
+        )).await;
+        if scene.test.store.dialect() == Dialect::Postgres {
+            scene.test.sql("VACUUM (ANALYZE) job").await;
+        }
+        let full = JobFilter {
+            desktop: Some(desktop),
+            app: Some(app.key),
+            target: Some("user7".to_owned()),
+            wire: Some(WireState::Init),
+        };
+        for filter in filters(&full) {
+            let plan = scene.test.store.db().job_list_explain(scene.test.project, &filter).await.unwrap();
+            let expected: &[&str] = match (&filter.desktop, &filter.target, &filter.app, &filter.wire) {
+                (Some(_), Some(_), _, _) => &["job_desktop_wire", "job_target_wire"],
+                (Some(_), None, Some(_), _) => &["job_desktop_wire", "job_app_wire"],
+                (Some(_), None, None, _) => &["job_desktop_wire"],
+                (None, Some(_), _, _) => &["job_target_wire"],
+                (None, None, Some(_), _) => &["job_app_wire"],
+                (None, None, None, Some(_)) => &["job_project_wire"],
+                (None, None, None, None) => &["job_project"],
+            };
+            // SQLite is told which; PostgreSQL may combine the selective ones.
+            let expected = match scene.test.store.dialect() {
+                Dialect::Sqlite => &expected[..1],
+                Dialect::Postgres => expected,
+            };
+            let uses = |index: &str| plan.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == index);
+            assert!(expected.iter().any(|index| uses(index)), "{filter:?} by {expected:?}:\n{plan}");
+            assert!(!plan.contains("Seq Scan on job") && !plan.contains("SCAN job\n"), "{filter:?}:\n{plan}");
+        }
+    }
+}
