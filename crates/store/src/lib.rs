@@ -12,8 +12,8 @@
 
 mod agent;
 mod app;
-mod authorization;
 mod attempt;
+mod authorization;
 mod db;
 mod deployment;
 mod desktop;
@@ -36,11 +36,11 @@ mod user;
 
 pub use agent::{CertificateHolder, DesktopSeen, EpochRaise, NewAgent, NewCertificate};
 pub use app::{App, AppFilter, NewApp, ObjectFate};
-pub use authorization::AccountFilter;
 pub use attempt::{
     AttemptClocks, AttemptSign, AttemptState, AttemptView, Connected, FinishOutcome, GoOutcome,
     GoRequest, LeasePage, LeasedTask, Receipt, ReconcileAction, ResultReport, SourceFacts,
 };
+pub use authorization::AccountFilter;
 pub use db::{Db, Tx};
 pub use deployment::{
     DeploymentFilter, DeploymentProgress, DeploymentView, Expanded, Expansion, InstallableApp,
