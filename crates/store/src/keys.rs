@@ -63,4 +63,10 @@ keys! {
     JobKey,
     /// Row of `attempt`.
     AttemptKey,
+    /// Row of `app_rule`.
+    RuleKey,
+    /// Row of `workspace_job`.
+    WorkspaceJobKey,
+    /// Row of `workspace_sub_job`.
+    WorkspaceSubJobKey,
 }

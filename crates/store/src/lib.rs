@@ -29,10 +29,13 @@ mod keys;
 mod migration;
 mod open;
 mod package;
+mod profile;
 mod query;
 mod revision;
+mod rule;
 mod tag;
 mod user;
+mod workspace_job;
 
 pub use agent::{CertificateHolder, DesktopSeen, EpochRaise, NewAgent, NewCertificate};
 pub use app::{App, AppFilter, NewApp, ObjectFate};
@@ -60,11 +63,14 @@ pub use iam::{
 pub use job::{DeleteRefusal, JobCounts, JobFilter, JobView, RetryRefusal, SweepCursor};
 pub use keys::{
     AccessKeyKey, AgentKey, AppKey, AttemptKey, DeploymentKey, DesktopKey, DomainKey,
-    EnrollmentTokenKey, GroupKey, IamUserKey, JobKey, PackageKey, ProjectKey, RevisionKey, UserKey,
+    EnrollmentTokenKey, GroupKey, IamUserKey, JobKey, PackageKey, ProjectKey, RevisionKey, RuleKey,
+    UserKey, WorkspaceJobKey, WorkspaceSubJobKey,
 };
 pub use open::{Store, StoreOptions};
 pub use package::{NewObject, ObjectPut, Package, PackageState};
 pub use query::{Listed, Page};
 pub use revision::{LinkPin, NewRevision, PackageBinding, PinningDesktop, Revision};
+pub use rule::{AppRule, Control, RuleContent, RuleScopeFilter};
 pub use tag::{DesktopTag, ProjectTag, TagMatch, TagSearch};
 pub use user::{NewUser, User, UserChange, UserFilter};
+pub use workspace_job::{NewSubJob, SubJob, SubJobFilter, SubJobOutcome, WorkspaceJob};

@@ -7,6 +7,7 @@
 
 mod app;
 mod app_builders;
+mod app_control;
 mod authorization;
 mod database;
 mod deployment;
@@ -18,3 +19,4 @@ mod job_list;
 mod job_scene;
 mod package;
 mod user;
+mod workspace_job;
