@@ -5,7 +5,10 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod apps;
+mod authorizations;
 mod desktops;
 mod directory;
 mod enrollment_tokens;
+mod packages;
 mod server;

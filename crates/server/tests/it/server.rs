@@ -116,14 +116,26 @@ impl TestServer {
 
     /// Calls a path below the host; `{p}` stands for the project.
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let url = format!("{}{}", self.endpoint, path.replace("{p}", &self.project));
-        let mut request = self
-            .http
-            .request(method, url)
-            .header("x-auth-token", &self.token);
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(&body);
         }
+        Self::send(request).await
+    }
+
+    /// A call of the administrator, to be completed and sent.
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.anonymous(method, path)
+            .header("x-auth-token", &self.token)
+    }
+
+    /// A call of nobody in particular.
+    pub(crate) fn anonymous(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("{}{}", self.endpoint, path.replace("{p}", &self.project));
+        self.http.request(method, url)
+    }
+
+    pub(crate) async fn send(request: reqwest::RequestBuilder) -> Answer {
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
         let bytes = answer.bytes().await.unwrap();
@@ -145,6 +157,10 @@ impl TestServer {
 
     pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
         self.call(Method::PUT, path, Some(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PATCH, path, Some(body)).await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
