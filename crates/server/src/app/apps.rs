@@ -18,6 +18,10 @@ use crate::Services;
 /// Longest run of an installer where nobody says otherwise, in seconds. Source: contract, section 5, states.
 const RUN_LIMIT_SECS: i64 = 60 * 60;
 
+/// Most INIT jobs that one call fails itself, in jobs: about four pages of the background sweep, which takes
+/// the rest. None of them is handed out meanwhile.
+const FAILED_AT_ONCE: usize = 1000;
+
 /// The project whose apps a call is about.
 #[derive(Debug, Clone, Copy)]
 pub struct InProject {
@@ -202,7 +206,7 @@ pub async fn set_status(
     Ok(tx.commit().await?)
 }
 
-/// Deletes apps with their authorizations; ids that do not exist are passed over.
+/// Deletes apps with their authorizations, and fails their INIT jobs; ids that do not exist are passed over.
 ///
 /// # Errors
 /// One of them is built in, or the database fails; nothing is changed then.
@@ -223,6 +227,14 @@ pub async fn delete(
     let keys: Vec<AppKey> = apps.into_iter().map(|(key, _)| key).collect();
     let now = services.clock.now();
     tx.app_delete(project.key, &keys, objects, now).await?;
+    let mut left = FAILED_AT_ONCE;
+    for app in keys {
+        let limit = i64::try_from(left).expect("a thousand is no large number");
+        left -= tx
+            .job_fail_of_app(project.key, app, limit, now)
+            .await?
+            .min(left);
+    }
     Ok(tx.commit().await?)
 }
 
