@@ -26,6 +26,7 @@ mod group;
 mod iam;
 mod job;
 mod keys;
+mod lookup;
 mod migration;
 mod open;
 mod package;

@@ -39,6 +39,8 @@ pub enum SkipReason {
     NotPersistent,
     /// A job of the same kind for the same revision is open there.
     JobInProgress,
+    /// The app was deleted after the request.
+    AppDeleted,
 }
 
 /// How many of each a deployment has.

@@ -30,7 +30,11 @@ impl AuthorizationChange {
     }
 }
 
-fn distinct(
+/// Whose accounts a list names, each once.
+///
+/// # Errors
+/// Names the list that holds an account twice (by [`AccountKey`]) or an account that cannot be stored.
+pub fn distinct(
     field: &'static str,
     accounts: &[Account],
 ) -> Result<HashSet<AccountKey>, FieldProblem> {

@@ -12,7 +12,7 @@ mod icon;
 mod patch;
 mod rule;
 
-pub use accounts::AuthorizationChange;
+pub use accounts::{AuthorizationChange, distinct};
 pub use bucket::{APP_FILE_FOLDER, app_file_key, bucket_name, file_name_problem, is_bucket_name};
 pub use catalog::{CATALOGS, Catalog};
 pub use content::{BucketPlace, FileStore, RevisionContent, SUCCESS_EXIT_CODES, is_web_address};

@@ -9,6 +9,7 @@ pub mod enrollment_tokens;
 pub mod groups;
 pub mod iam;
 pub mod icons;
+pub mod install;
 pub mod job_events;
 pub mod packages;
 pub mod users;

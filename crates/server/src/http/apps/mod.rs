@@ -3,7 +3,7 @@
 mod delete;
 mod detection_rule;
 mod list;
-mod revisions;
+pub(in crate::http) mod revisions;
 mod update;
 mod upload;
 mod visibility;

@@ -105,6 +105,13 @@ pub(super) fn app_revision(
     })
 }
 
+/// A detection rule of an agent as the wire has it.
+pub(in crate::http) fn wire_rule(
+    rule: &DetectionRule,
+) -> Result<outfitter_api_types::native::detection::DetectionRule, ApiError> {
+    same_json(rule)
+}
+
 /// A detection rule of the wire as agents are sent it.
 pub(super) fn agent_rule(
     rule: &outfitter_api_types::native::detection::DetectionRule,

@@ -1,0 +1,227 @@
+//! Automatic installation: from an accepted call to a stored deployment.
+//!
+//! **Guarantees.** One transaction checks, widens authorizations and stores the deployment; from its commit on nothing
+//! is lost, before it nothing has happened. Nothing here waits for an agent. **After a crash** the expansion goes on
+//! where its cursor stands. **Does not** decide which desktops get which jobs: that is `domain::install`, page by page.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use outfitter_agent_protocol::TaskKind;
+use outfitter_domain::app::{FieldProblem, distinct};
+use outfitter_domain::text::is_blank;
+use outfitter_domain::{Account, AppStatus, AssignType, InstallType};
+use outfitter_ids::{AppId, DeploymentId};
+use outfitter_store::{
+    Expansion, InstallableApp, NewDeployment, PackageAccess, ProjectKey, ScopeAccounts, StoreError,
+};
+use thiserror::Error;
+
+use crate::Services;
+use crate::background::expand_page;
+
+/// Planned jobs up to which the request itself drives the expansion to its end, so that a client that lists right
+/// after the call sees them. Source: design, section 4 (50 apps for 50 users).
+const INLINE_JOBS: usize = 2_500;
+
+/// How long jobs wait for their desktop before they FAIL with `expired_offline`. Source: contract, section 5, states.
+const OFFLINE_LIMIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Why an install call is refused or fails; nothing is stored then.
+#[derive(Debug, Error)]
+pub enum InstallError {
+    /// A member breaks a rule.
+    #[error(transparent)]
+    Field(#[from] FieldProblem),
+    /// An app does not exist.
+    #[error("the application does not exist")]
+    NotFound,
+    /// An app is FORBIDDEN.
+    #[error("application {name:?} is not authorized")]
+    Forbidden {
+        /// The app's name.
+        name: String,
+    },
+    /// The app's bytes cannot be had.
+    #[error("the package of application {name:?} cannot be had")]
+    NoPackage {
+        /// The app's name.
+        name: String,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Who an install is for.
+#[derive(Debug)]
+pub enum Audience {
+    /// Everyone: each app becomes ALL_USER.
+    Everyone,
+    /// These accounts; what they lack is granted.
+    Listed(Vec<Account>),
+    /// Whoever the app is authorized to; nothing changes.
+    Authorized,
+}
+
+/// An install call.
+pub struct Install<'a> {
+    /// The project.
+    pub project: ProjectKey,
+    /// The apps; `None` for ids that cannot exist.
+    pub apps: Vec<Option<AppId>>,
+    /// Who it is for.
+    pub audience: Audience,
+    /// Who asked.
+    pub operator: &'a str,
+    /// Command for this run only.
+    pub install_command: Option<&'a str>,
+    /// Uninstall command for this run only.
+    pub uninstall_command: Option<&'a str>,
+}
+
+/// Accepts an install call and, where it is small, opens its jobs.
+///
+/// # Errors
+/// See [`InstallError`].
+pub async fn install(services: &Services, call: Install<'_>) -> Result<DeploymentId, InstallError> {
+    if let Audience::Listed(accounts) = &call.audience {
+        distinct("users", accounts)?;
+    }
+    let ids: Vec<AppId> = call
+        .apps
+        .iter()
+        .copied()
+        .collect::<Option<_>>()
+        .ok_or(InstallError::NotFound)?;
+    let now = services.clock.now();
+    let tx = services.store.write().await?;
+    let found = tx.deployment_apps(call.project, &ids).await?;
+    let by_id: HashMap<AppId, &InstallableApp> = found.iter().map(|app| (app.id, app)).collect();
+    let apps = ids
+        .iter()
+        .map(|id| by_id.get(id).copied())
+        .collect::<Option<Vec<_>>>()
+        .ok_or(InstallError::NotFound)?;
+    for app in &apps {
+        check_field_rules(app, call.install_command)?;
+    }
+    for app in &apps {
+        check_state(app)?;
+    }
+    let keys: Vec<_> = apps.iter().map(|app| app.key).collect();
+    let (scope, accounts) = match &call.audience {
+        Audience::Everyone => (AssignType::AllUser, ScopeAccounts::Listed(&[])),
+        Audience::Listed(accounts) => (AssignType::AssignUser, ScopeAccounts::Listed(accounts)),
+        Audience::Authorized => {
+            let scope = if apps
+                .iter()
+                .all(|app| app.authorization_type == AssignType::AllUser)
+            {
+                AssignType::AllUser
+            } else {
+                AssignType::AssignUser
+            };
+            (scope, ScopeAccounts::StoredOfApps)
+        }
+    };
+    let id = DeploymentId::new(services.ids.uuid(now.get()));
+    let deployment = tx
+        .deployment_insert(
+            &NewDeployment {
+                id,
+                project: call.project,
+                kind: TaskKind::Install,
+                scope,
+                operator: call.operator,
+                install_command: call.install_command,
+                uninstall_command: call.uninstall_command,
+                apps: &keys,
+                accounts,
+                expires_at: now.plus(OFFLINE_LIMIT),
+            },
+            now,
+        )
+        .await?;
+    match &call.audience {
+        Audience::Everyone | Audience::Listed(_) => {
+            tx.deployment_widen(deployment, scope, now).await?;
+        }
+        Audience::Authorized => {}
+    }
+    tx.commit().await?;
+
+    // From here on the call has succeeded: what fails now, the background does.
+    let desktops = services
+        .store
+        .db()
+        .deployment_desktops_up_to(
+            deployment,
+            call.project,
+            scope,
+            INLINE_JOBS / keys.len().max(1) + 1,
+        )
+        .await;
+    match desktops {
+        Ok(desktops) if desktops * keys.len() <= INLINE_JOBS => loop {
+            match expand_page(services, deployment).await {
+                Ok(Some(page)) if page.progress == Expansion::Expanding => {}
+                Ok(_) => break,
+                Err(error) => {
+                    leave_to_background(services, &error);
+                    break;
+                }
+            }
+        },
+        Ok(_) => services.background.nudge_expansion(),
+        Err(error) => leave_to_background(services, &error),
+    }
+    Ok(id)
+}
+
+fn leave_to_background(services: &Services, error: &StoreError) {
+    tracing::warn!(
+        error = crate::http::error::chain(error),
+        "an accepted deployment is expanded later"
+    );
+    services.background.nudge_expansion();
+}
+
+fn check_field_rules(
+    app: &InstallableApp,
+    command_of_call: Option<&str>,
+) -> Result<(), InstallError> {
+    match app.install_type {
+        InstallType::QuietInstall | InstallType::UnzipInstall => {}
+        InstallType::GuiInstall => {
+            return Err(FieldProblem::new(
+                "install_type",
+                format!("{:?} needs a person at the desktop (GUI_INSTALL)", app.name),
+            )
+            .into());
+        }
+    }
+    let command = command_of_call.or(app.install_command.as_deref());
+    if command.is_none_or(is_blank) {
+        return Err(FieldProblem::new(
+            "install_command",
+            format!("{:?} has no command to install it with", app.name),
+        )
+        .into());
+    }
+    Ok(())
+}
+
+fn check_state(app: &InstallableApp) -> Result<(), InstallError> {
+    if app.status == AppStatus::Forbidden {
+        return Err(InstallError::Forbidden {
+            name: app.name.clone(),
+        });
+    }
+    match app.package {
+        PackageAccess::Available => Ok(()),
+        PackageAccess::ObjectMissing | PackageAccess::LinkBroken => Err(InstallError::NoPackage {
+            name: app.name.clone(),
+        }),
+    }
+}

@@ -1,0 +1,53 @@
+//! Install jobs: list, retry, delete; their attempts.
+
+mod attempts;
+mod batch_delete;
+mod list;
+mod retry;
+
+use super::{Family, Operation, Routes};
+
+/// Adds the operations.
+pub(super) fn register(routes: &mut Routes) {
+    routes
+        .add(
+            Operation::get("/v1/{project_id}/app-center/jobs", "ListJobs")
+                .action("workspace:appcenter:listJobs")
+                .family(Family::AppCenter)
+                .summary("List install jobs."),
+            list::list_jobs,
+        )
+        .add(
+            Operation::post(
+                "/v1/{project_id}/app-center/jobs/actions/retry",
+                "RetryJobs",
+            )
+            .action("workspace:appcenter:retryJobs")
+            .family(Family::AppCenter)
+            .codes(&[404, 409])
+            .summary("Queue failed install jobs again, all or none."),
+            retry::retry_jobs,
+        )
+        .add(
+            Operation::post(
+                "/v1/{project_id}/app-center/jobs/actions/batch-delete",
+                "BatchDeleteJobs",
+            )
+            .action("workspace:appcenter:batchDeleteJobs")
+            .family(Family::AppCenter)
+            .codes(&[409])
+            .summary("Delete the records of install jobs."),
+            batch_delete::batch_delete_jobs,
+        )
+        .add(
+            Operation::get(
+                "/api/v1/{project_id}/jobs/{job_id}/attempts",
+                "ListJobAttempts",
+            )
+            .action("outfitter:jobs:listAttempts")
+            .family(Family::Native)
+            .codes(&[404])
+            .summary("List the attempts of an install job with the evidence each left."),
+            attempts::list_attempts,
+        );
+}
