@@ -10,7 +10,7 @@ use std::path::Path;
 
 use outfitter_domain::Millis;
 use outfitter_ids::{IdSource as _, SystemIds};
-use outfitter_store::{ProjectKey, Store, StoreOptions};
+use outfitter_store::{Dialect, ProjectKey, Store, StoreOptions};
 
 use sea_orm::{ConnectionTrait as _, Database, DbBackend, Statement};
 use tempfile::TempDir;
@@ -85,6 +85,15 @@ impl TestStore {
                 test.uuid_literal(id())
             ))
             .await;
+        }
+        if test.store.dialect() == Dialect::Postgres {
+            // Keys that were given do not move the sequences on.
+            for table in ["domain", "project"] {
+                test.sql(&format!(
+                    "ALTER TABLE {table} ALTER COLUMN id RESTART WITH 100"
+                ))
+                .await;
+            }
         }
         test
     }

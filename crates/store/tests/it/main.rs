@@ -14,6 +14,7 @@ mod deployment;
 mod desktop;
 mod enrollment;
 mod group;
+mod iam;
 mod job;
 mod job_list;
 mod job_scene;
