@@ -12,6 +12,8 @@ pub mod listen;
 pub mod secrets;
 pub mod serve;
 pub mod services;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 
 pub use services::Services;

@@ -201,6 +201,11 @@ const USER_COLUMNS: &str = "u.id AS user_id, u.public_id AS user_public_id, u.na
 const KEY_COLUMNS: &str = "k.id AS access_key_id, k.access, k.enabled AS key_enabled, \
      k.created_at AS key_created_at, k.last_used_at";
 
+/// Ends every token issued so far. It only moves forward: a token may carry the instant itself when it was
+/// issued in the same millisecond as an earlier change, or when the clock was turned back since.
+const END_TOKENS: &str = "tokens_valid_from = \
+     CASE WHEN tokens_valid_from > $2 THEN tokens_valid_from ELSE $2 END + 1";
+
 const GRANT_COLUMNS: &str = "id, iam_user_id, project_id, policy";
 
 const PROJECT_COLUMNS: &str = "p.id, p.public_id, p.domain_id, p.name, p.enabled, p.created_at";
@@ -607,12 +612,8 @@ impl Tx {
     ) -> Result<(), StoreError> {
         self.run(
             "change the password of an IAM user",
-            "UPDATE iam_user SET password_hash = $1, tokens_valid_from = $2 WHERE id = $3",
-            [
-                password_hash.expose().into(),
-                now.get().saturating_add(1).into(),
-                user.into(),
-            ],
+            &format!("UPDATE iam_user SET password_hash = $1, {END_TOKENS} WHERE id = $3"),
+            [password_hash.expose().into(), now.get().into(), user.into()],
         )
         .await
         .map(drop)
@@ -627,12 +628,8 @@ impl Tx {
     ) -> Result<(), StoreError> {
         self.run(
             "enable or disable an IAM user",
-            "UPDATE iam_user SET enabled = $1, tokens_valid_from = $2 WHERE id = $3",
-            [
-                i64::from(enabled).into(),
-                now.get().saturating_add(1).into(),
-                user.into(),
-            ],
+            &format!("UPDATE iam_user SET enabled = $1, {END_TOKENS} WHERE id = $3"),
+            [i64::from(enabled).into(), now.get().into(), user.into()],
         )
         .await
         .map(drop)

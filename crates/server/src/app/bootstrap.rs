@@ -264,3 +264,179 @@ fn file_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Boo
         source,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::Arc;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::testing::{As, TestClock, TestServer, services};
+
+    fn read(folder: &Path, name: &str) -> Option<Value> {
+        let text = fs::read(folder.join(name)).ok()?;
+        Some(serde_json::from_slice(&text).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_first_start_hands_out_all_that_is_needed_once() {
+        let server = TestServer::start().await;
+        let folder = server.folder.path();
+        let file = read(folder, "bootstrap.json").unwrap();
+        let members: Vec<_> = file
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let mut wanted = [
+            "endpoint",
+            "iam_endpoint",
+            "bucket_endpoint",
+            "agent_endpoint",
+            "console_url",
+            "region",
+            "project_id",
+            "domain_name",
+            "user_name",
+            "password",
+            "access_key",
+            "secret_key",
+            "enrollment_token",
+        ];
+        wanted.sort_unstable();
+        assert_eq!(members, wanted);
+        let mode = |name: &str| {
+            fs::metadata(folder.join(name))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777
+        };
+        assert_eq!(mode("bootstrap.json"), 0o600);
+        assert_eq!(mode("server.key"), 0o600);
+        assert_eq!(
+            read(folder, "endpoints.json").unwrap(),
+            serde_json::to_value(&server.services.endpoints).unwrap()
+        );
+
+        let token = EnrollmentToken::parse(server.bootstrap.enrollment_token.expose()).unwrap();
+        assert_eq!(
+            token.root_pins,
+            server.services.authority.root_pins().unwrap()
+        );
+        let projects = server
+            .call(
+                server.administrator(),
+                "GET",
+                "/v3/projects?name=local-1",
+                None,
+            )
+            .await;
+        assert_eq!(projects.body["projects"][0]["id"], file["project_id"]);
+
+        fs::remove_file(folder.join("bootstrap.json")).unwrap();
+        run(&server.services, folder).await.unwrap();
+        assert_eq!(read(folder, "bootstrap.json"), None, "only once");
+        assert_eq!(read(folder, "bootstrap.json.pending"), None);
+    }
+
+    #[tokio::test]
+    async fn a_crash_after_the_commit_loses_no_secret() {
+        let server = TestServer::start().await;
+        let folder = server.folder.path();
+        let (named, pending) = (
+            folder.join("bootstrap.json"),
+            folder.join("bootstrap.json.pending"),
+        );
+        let mut before = server.bootstrap.clone();
+        fs::rename(&named, &pending).unwrap();
+        let mut moved: Value = read(folder, "bootstrap.json.pending").unwrap();
+        moved["endpoint"] = "http://127.0.0.1:1".into();
+        write_secret_file(&pending, moved.to_string().as_bytes()).unwrap();
+
+        run(&server.services, folder).await.unwrap();
+        assert!(!pending.exists());
+        let after: Bootstrap = serde_json::from_slice(&fs::read(&named).unwrap()).unwrap();
+        before.endpoints = server.services.endpoints.clone();
+        assert_eq!(after, before);
+    }
+
+    #[tokio::test]
+    async fn a_crash_before_the_commit_begins_anew() {
+        let old = TestServer::start().await;
+        let folder = tempfile::tempdir().unwrap();
+        fs::copy(
+            old.folder.path().join("bootstrap.json"),
+            folder.path().join("bootstrap.json.pending"),
+        )
+        .unwrap();
+        let services = services(folder.path(), TestClock::new()).await;
+        run(&services, folder.path()).await.unwrap();
+        let file = read(folder.path(), "bootstrap.json").unwrap();
+        assert_ne!(file["access_key"], old.bootstrap.access_key);
+        assert_eq!(read(folder.path(), "bootstrap.json.pending"), None);
+        let server = TestServer {
+            clock: TestClock::new(),
+            bootstrap: serde_json::from_value(file).unwrap(),
+            services,
+            folder,
+        };
+        let answer = server
+            .call(server.administrator(), "GET", "/v3/auth/domains", None)
+            .await;
+        assert_eq!(answer.status, 200);
+        let stale = As::Key(&old.bootstrap.access_key, old.bootstrap.secret_key.expose());
+        let answer = server.call(stale, "GET", "/v3/auth/domains", None).await;
+        assert_eq!(answer.status, 401);
+    }
+
+    #[tokio::test]
+    async fn of_servers_that_start_at_once_one_initialises_and_the_others_join() {
+        let shared = tempfile::tempdir().unwrap();
+        let services = services(shared.path(), TestClock::new()).await;
+        let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+        let mut starts = Vec::new();
+        for folder in &folders {
+            let (services, folder) = (Arc::clone(&services), folder.path().to_owned());
+            starts.push(tokio::spawn(async move { run(&services, &folder).await }));
+        }
+        for start in starts {
+            start.await.unwrap().unwrap();
+        }
+        let count = |name: &str| {
+            folders
+                .iter()
+                .filter(|folder| folder.path().join(name).exists())
+                .count()
+        };
+        assert_eq!(count("bootstrap.json"), 1);
+        assert_eq!(count("bootstrap.json.pending"), 0);
+        assert_eq!(count("endpoints.json"), 3);
+    }
+
+    #[test]
+    fn the_file_in_memory_shows_no_secret() {
+        let secret = || SecretText::new("hidden");
+        let bootstrap = Bootstrap {
+            endpoints: Endpoints {
+                endpoint: String::new(),
+                iam_endpoint: String::new(),
+                bucket_endpoint: String::new(),
+                agent_endpoint: String::new(),
+                console_url: String::new(),
+            },
+            region: String::new(),
+            project_id: String::new(),
+            domain_name: String::new(),
+            user_name: String::new(),
+            password: secret(),
+            access_key: String::new(),
+            secret_key: secret(),
+            enrollment_token: secret(),
+        };
+        assert!(!format!("{bootstrap:?}").contains("hidden"));
+    }
+}

@@ -10,6 +10,8 @@ mod password;
 mod refusal;
 mod signature;
 mod state;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::net::IpAddr;

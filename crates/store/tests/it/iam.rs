@@ -84,6 +84,15 @@ on_both! {
         let found = db.iam_user_by_id(public_id).await.unwrap().unwrap();
         assert!(!found.enabled);
         assert!(found.tokens_valid_from > much_later);
+        let before = found.tokens_valid_from;
+
+        // A clock that stands or was turned back ends the tokens so far all the same.
+        let tx = test.store.write().await.unwrap();
+        tx.iam_user_set_enabled(key, true, NOW).await.unwrap();
+        tx.commit().await.unwrap();
+        let found = db.iam_user_by_id(public_id).await.unwrap().unwrap();
+        assert!(found.enabled);
+        assert!(found.tokens_valid_from > before);
     }
 
     async fn projects_are_those_of_the_domain_in_which_the_user_has_rights(test: TestStore) {

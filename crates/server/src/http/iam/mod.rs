@@ -2,6 +2,8 @@
 
 mod access_keys;
 mod projects;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use outfitter_api_types::native::iam::{AccessKey, CreateAccessKeyResponse, IamRole, IamUser};

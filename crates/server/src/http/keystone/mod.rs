@@ -8,6 +8,8 @@ mod list_domains;
 mod list_projects;
 mod show_caller;
 mod show_catalog;
+#[cfg(test)]
+mod tests;
 
 use super::{Family, Operation, Routes};
 

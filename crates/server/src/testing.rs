@@ -1,0 +1,195 @@
+//! The server's parts for tests: a fresh SQLite database, a clock that is turned by hand, a first start.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use outfitter_artifacts::PackageStore;
+use outfitter_domain::{Clock, Millis};
+use outfitter_ids::SystemIds;
+use outfitter_signing::{Payload, RequestToSign, Signer};
+use outfitter_store::{Store, StoreOptions};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::agents::pki::Authority;
+use crate::agents::presence::Presence;
+use crate::agents::registry::Registry;
+use crate::app::bootstrap::{self, Bootstrap, Endpoints};
+use crate::auth::Auth;
+use crate::background::Background;
+use crate::secrets::{Sealer, ServerKey, SystemRandomness};
+use crate::services::Services;
+
+/// The instant of the contract's signature vectors: 2026-01-10T08:30:15Z.
+pub(crate) const START: Millis = Millis::new(1_768_033_815_000);
+
+/// A clock that stands until it is turned.
+pub(crate) struct TestClock(AtomicI64);
+
+impl TestClock {
+    /// Stands at [`START`].
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(START.get())))
+    }
+
+    pub(crate) fn advance(&self, duration: Duration) {
+        let millis = i64::try_from(duration.as_millis()).unwrap();
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Millis {
+        Millis::new(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A server without listeners.
+pub(crate) struct TestServer {
+    pub(crate) services: Arc<Services>,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) bootstrap: Bootstrap,
+    pub(crate) folder: TempDir,
+}
+
+impl TestServer {
+    /// A server after its first start.
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = TestClock::new();
+        let services = services(folder.path(), Arc::clone(&clock)).await;
+        bootstrap::run(&services, folder.path()).await.unwrap();
+        let text = std::fs::read(folder.path().join("bootstrap.json")).unwrap();
+        Self {
+            services,
+            clock,
+            bootstrap: serde_json::from_slice(&text).unwrap(),
+            folder,
+        }
+    }
+}
+
+/// The parts of a server with its data in `folder`, before its first start.
+pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Services> {
+    let store = Store::open(&StoreOptions::Sqlite {
+        path: folder.join("outfitter.db"),
+    })
+    .await
+    .unwrap();
+    let randomness = Arc::new(SystemRandomness);
+    let key = ServerKey::load_or_make(&store, &folder.join("server.key"), randomness.as_ref())
+        .await
+        .unwrap();
+    let sealer = Sealer::new(&key, randomness.clone());
+    let auth = Auth::open(&store, clock.as_ref(), sealer, randomness)
+        .await
+        .unwrap();
+    Arc::new(Services {
+        store,
+        packages: PackageStore::open_local(folder.join("packages"))
+            .await
+            .unwrap(),
+        authority: Authority::generate(clock.now()).unwrap(),
+        clock,
+        ids: Arc::new(SystemIds),
+        registry: Registry::default(),
+        presence: Presence::default(),
+        // Nothing here is handed to channels: the writers are not run.
+        background: Background::new().0,
+        endpoints: Endpoints {
+            endpoint: "http://127.0.0.1:8080".to_owned(),
+            iam_endpoint: "http://127.0.0.1:8080/v3".to_owned(),
+            bucket_endpoint: "http://127.0.0.1:8081".to_owned(),
+            agent_endpoint: "127.0.0.1:7443".to_owned(),
+            console_url: "http://127.0.0.1:8080/console/".to_owned(),
+        },
+        region: "local-1".to_owned(),
+        heartbeat_secs: 60,
+        shutdown: CancellationToken::new(),
+        auth,
+    })
+}
+
+/// An answer.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// `null` for an empty body.
+    pub(crate) body: Value,
+}
+
+/// Who calls.
+pub(crate) enum As<'a> {
+    /// Nobody.
+    Nobody,
+    /// The owner of an access key and its secret.
+    Key(&'a str, &'a str),
+    /// The bearer of a token.
+    Token(&'a str),
+}
+
+impl TestServer {
+    /// The first administrator, by access key.
+    pub(crate) fn administrator(&self) -> As<'_> {
+        As::Key(
+            &self.bootstrap.access_key,
+            self.bootstrap.secret_key.expose(),
+        )
+    }
+
+    /// A call through the whole router.
+    pub(crate) async fn call(
+        &self,
+        caller: As<'_>,
+        method: &str,
+        target: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
+        let mut request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header("host", "127.0.0.1:8080")
+            .header("content-type", "application/json");
+        match caller {
+            As::Nobody => {}
+            As::Token(token) => request = request.header("x-auth-token", token),
+            As::Key(access, secret) => {
+                let to_sign = RequestToSign {
+                    method,
+                    target,
+                    host: "127.0.0.1:8080",
+                    headers: &[("content-type", b"application/json")],
+                    payload: Payload::Bytes(&body),
+                };
+                let now = self.clock.now().get();
+                for (name, value) in Signer::new(access, secret).sign(&to_sign, now).unwrap() {
+                    request = request.header(name, value);
+                }
+            }
+        }
+        let response = crate::http::router(&self.services)
+            .oneshot(request.body(Body::from(body)).unwrap())
+            .await
+            .unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: if bytes.is_empty() {
+                Value::Null
+            } else {
+                serde_json::from_slice(&bytes)
+                    .unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into())
+            },
+        }
+    }
+}
