@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use outfitter_agent_protocol::TaskKind;
-use outfitter_domain::app::{FieldProblem, distinct};
+use outfitter_domain::app::{FieldProblem, distinct, text_problem};
 use outfitter_domain::text::is_blank;
 use outfitter_domain::{Account, AppStatus, AssignType, InstallType};
 use outfitter_ids::{AppId, DeploymentId};
@@ -88,6 +88,14 @@ pub async fn install(services: &Services, call: Install<'_>) -> Result<Deploymen
     if let Audience::Listed(accounts) = &call.audience {
         distinct("users", accounts)?;
     }
+    for (field, command) in [
+        ("install_command", call.install_command),
+        ("uninstall_command", call.uninstall_command),
+    ] {
+        if let Some(problem) = command.and_then(|text| text_problem(field, text)) {
+            return Err(problem.into());
+        }
+    }
     let ids: Vec<AppId> = call
         .apps
         .iter()
@@ -113,17 +121,15 @@ pub async fn install(services: &Services, call: Install<'_>) -> Result<Deploymen
     let (scope, accounts) = match &call.audience {
         Audience::Everyone => (AssignType::AllUser, ScopeAccounts::Listed(&[])),
         Audience::Listed(accounts) => (AssignType::AssignUser, ScopeAccounts::Listed(accounts)),
-        Audience::Authorized => {
-            let scope = if apps
+        // While everyone is authorized, the stored list has no effect.
+        Audience::Authorized
+            if apps
                 .iter()
-                .all(|app| app.authorization_type == AssignType::AllUser)
-            {
-                AssignType::AllUser
-            } else {
-                AssignType::AssignUser
-            };
-            (scope, ScopeAccounts::StoredOfApps)
+                .all(|app| app.authorization_type == AssignType::AllUser) =>
+        {
+            (AssignType::AllUser, ScopeAccounts::Listed(&[]))
         }
+        Audience::Authorized => (AssignType::AssignUser, ScopeAccounts::StoredOfApps),
     };
     let id = DeploymentId::new(services.ids.uuid(now.get()));
     let deployment = tx

@@ -10,5 +10,6 @@ mod authorizations;
 mod desktops;
 mod directory;
 mod enrollment_tokens;
+mod install;
 mod packages;
 mod server;

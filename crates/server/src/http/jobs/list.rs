@@ -46,6 +46,14 @@ pub(super) async fn list_jobs(
             return nothing();
         }
     }
+    if filter
+        .target
+        .as_ref()
+        .is_some_and(|text| text.contains('\0'))
+    {
+        // No stored name holds it, and PostgreSQL cannot look for it.
+        return nothing();
+    }
     let (count, jobs) = db
         .job_list(project, &filter, query.offset, query.limit)
         .await?;
