@@ -78,14 +78,6 @@ impl Dialect {
         }
     }
 
-    /// Ends a `SELECT` that claims work: rows that another server holds are passed over.
-    pub(crate) fn for_update_skip_locked(self) -> &'static str {
-        match self {
-            Self::Sqlite => "",
-            Self::Postgres => " FOR UPDATE SKIP LOCKED",
-        }
-    }
-
     /// Names the index SQLite must use where it would choose another without statistics
     /// (measured: 290 ms against 15 ms); PostgreSQL chooses by its own statistics.
     pub(crate) fn indexed_by(self, index: &str) -> String {

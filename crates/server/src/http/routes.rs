@@ -13,6 +13,7 @@ use axum::extract::{ConnectInfo, FromRequestParts as _, RawPathParams, Request};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
@@ -144,26 +145,17 @@ impl Routes {
             body: body.clone(),
             query: query.clone(),
         });
-        let filter = MethodFilter::try_from(operation.method.clone())
-            .expect("operations use the ordinary methods");
-        let endpoint =
-            move |axum::extract::State(services): axum::extract::State<Arc<Services>>,
-                  request: Request| {
-                let row = Arc::clone(&row);
-                let handler = handler.clone();
-                async move {
-                    let family = row.operation.family;
-                    let request_id = RequestId::of(&request);
-                    match row.admit::<B, Q>(&services, request).await {
-                        Ok((call, stream)) => handler(services, call, stream).await,
-                        Err(error) => Err(error),
-                    }
-                    .unwrap_or_else(|error| error.into_response(family, &request_id))
-                }
-            };
+        let endpoint = endpoint(
+            row,
+            Arc::new(
+                move |services, admitted: Admitted| match admitted.into_call::<B, Q>() {
+                    Ok((call, stream)) => Box::pin(handler(services, call, stream)),
+                    Err(error) => Box::pin(std::future::ready(Err(error))),
+                },
+            ),
+        );
         let methods = self.methods.remove(operation.path).unwrap_or_default();
-        self.methods
-            .insert(operation.path, methods.merge(on(filter, endpoint)));
+        self.methods.insert(operation.path, methods.merge(endpoint));
         self.entries.push(RouteEntry {
             operation,
             body,
@@ -231,6 +223,52 @@ async fn no_such_route(request: Request) -> Response {
     .into_response()
 }
 
+/// A request that passed every check, its members still untyped.
+struct Admitted {
+    body: Value,
+    query: Value,
+    context: CallContext,
+    stream: Body,
+}
+
+impl Admitted {
+    fn into_call<B: RequestType, Q: RequestType>(self) -> Result<(Call<B, Q>, Body), ApiError> {
+        let call = Call {
+            body: schema::read(self.body)?,
+            query: schema::read(self.query)?,
+            context: self.context,
+        };
+        Ok((call, self.stream))
+    }
+}
+
+/// A handler without its types: the checks and the router are compiled once, not once per operation.
+type ErasedHandler = Arc<
+    dyn Fn(Arc<Services>, Admitted) -> BoxFuture<'static, Result<Response, ApiError>> + Send + Sync,
+>;
+
+fn endpoint(row: Arc<Row>, handler: ErasedHandler) -> MethodRouter<Arc<Services>> {
+    let filter = MethodFilter::try_from(row.operation.method.clone())
+        .expect("operations use the ordinary methods");
+    on(
+        filter,
+        move |axum::extract::State(services): axum::extract::State<Arc<Services>>,
+              request: Request| {
+            let row = Arc::clone(&row);
+            let handler = Arc::clone(&handler);
+            async move {
+                let family = row.operation.family;
+                let request_id = RequestId::of(&request);
+                match row.admit(&services, request).await {
+                    Ok(admitted) => handler(services, admitted).await,
+                    Err(error) => Err(error),
+                }
+                .unwrap_or_else(|error| error.into_response(family, &request_id))
+            }
+        },
+    )
+}
+
 struct Row {
     operation: Operation,
     body: Option<Arc<RequestSchema>>,
@@ -239,11 +277,7 @@ struct Row {
 
 impl Row {
     /// Every check up to the field rules.
-    async fn admit<B: RequestType, Q: RequestType>(
-        &self,
-        services: &Services,
-        request: Request,
-    ) -> Result<(Call<B, Q>, Body), ApiError> {
+    async fn admit(&self, services: &Services, request: Request) -> Result<Admitted, ApiError> {
         let request_id = RequestId::of(&request);
         let source = request
             .extensions()
@@ -341,9 +375,9 @@ impl Row {
             None => Value::Null,
             Some(schema) => schema.query(&query_pairs(parts.uri.query().unwrap_or_default())?)?,
         };
-        let call = Call {
-            body: schema::read(body)?,
-            query: schema::read(query)?,
+        Ok(Admitted {
+            body,
+            query,
             context: CallContext {
                 request_id,
                 source,
@@ -352,8 +386,8 @@ impl Row {
                 project,
                 path,
             },
-        };
-        Ok((call, stream))
+            stream,
+        })
     }
 
     fn read_json(&self, headers: &HeaderMap, bytes: Bytes) -> Result<Value, ApiError> {
