@@ -1,0 +1,245 @@
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use outfitter_api_types::apps::{InstallType, OsTypeEnum};
+use url::Url;
+
+use super::{AccountArgs, ListArgs, WaitArgs};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppCommand {
+    /// Add an application from a package file or a link
+    Add(AddArgs),
+    /// List the applications
+    List(ListAppsArgs),
+    /// Show an application with its revisions
+    Show(AppArg),
+    /// Change an application; new content makes a new revision
+    Update(UpdateArgs),
+    /// Delete applications
+    Delete(DeleteArgs),
+    /// Show applications to users again
+    Enable(AppsArg),
+    /// Hide applications from users
+    Disable(AppsArg),
+    /// Let users or groups have applications
+    Authorize(AuthorizeArgs),
+    /// Take applications from users or groups; nothing is uninstalled
+    Revoke(RevokeArgs),
+    /// Install applications on desktops now
+    Install(InstallArgs),
+    /// Set how a desktop tells whether an application is there
+    Detection(DetectionArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AppArg {
+    /// Name or id of the application
+    pub(crate) app: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AppsArg {
+    /// Names or ids of the applications
+    #[arg(required = true, num_args = 1..=50, value_name = "APP")]
+    pub(crate) apps: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// The package: .deb, .zip, .tar.*, script, .msi, .exe ...
+    #[arg(required_unless_present = "link")]
+    pub(crate) file: Option<PathBuf>,
+    /// Desktops fetch the package from here instead
+    #[arg(long, value_name = "URL", conflicts_with = "file", requires_all = ["name", "app_version", "install_type"])]
+    pub(crate) link: Option<Url>,
+    /// Name [default: from the package]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Version [default: from the package]
+    #[arg(long = "version", id = "app_version", value_name = "VERSION")]
+    pub(crate) version: Option<String>,
+    /// How it is installed [default: by the kind of package]
+    #[arg(long, value_enum)]
+    pub(crate) install_type: Option<InstallTypeArg>,
+    /// Silent install command; ${FILE_PATH} is the package on the desktop [default: by the kind of package]
+    #[arg(long)]
+    pub(crate) command: Option<String>,
+    /// Command that removes it
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) uninstall_command: Option<String>,
+    /// Operating system it is for; `other` fits any [default: by the kind of package]
+    #[arg(long, value_enum)]
+    pub(crate) os: Option<OsArg>,
+    /// Category id; 1 is Other
+    #[arg(long, value_name = "ID", default_value = "1")]
+    pub(crate) catalog: String,
+    /// What it is
+    #[arg(long, default_value = "")]
+    pub(crate) description: String,
+    /// Icon: a PNG file or an http(s) URL
+    #[arg(long, value_name = "FILE|URL")]
+    pub(crate) icon: Option<String>,
+    /// Everyone may have it; otherwise nobody may until `app authorize`
+    #[arg(long)]
+    pub(crate) all_users: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListAppsArgs {
+    /// Only applications whose name contains this
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    /// Name or id of the application
+    pub(crate) app: String,
+    /// New package
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// New address of the package
+    #[arg(long, value_name = "URL", conflicts_with = "file")]
+    pub(crate) link: Option<Url>,
+    /// New name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// New version
+    #[arg(long = "version", id = "app_version", value_name = "VERSION")]
+    pub(crate) version: Option<String>,
+    /// How it is installed
+    #[arg(long, value_enum)]
+    pub(crate) install_type: Option<InstallTypeArg>,
+    /// Silent install command; empty clears it
+    #[arg(long)]
+    pub(crate) command: Option<String>,
+    /// Command that removes it; empty clears it
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) uninstall_command: Option<String>,
+    /// Operating system it is for
+    #[arg(long, value_enum)]
+    pub(crate) os: Option<OsArg>,
+    /// Category id
+    #[arg(long, value_name = "ID")]
+    pub(crate) catalog: Option<String>,
+    /// What it is
+    #[arg(long)]
+    pub(crate) description: Option<String>,
+    /// Icon: a PNG file or an http(s) URL
+    #[arg(long, value_name = "FILE|URL")]
+    pub(crate) icon: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    pub(crate) apps: AppsArg,
+    /// Keep the packages in the bucket
+    #[arg(long)]
+    pub(crate) keep_packages: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuthorizeArgs {
+    /// Names or ids of the applications, up to 20
+    #[arg(required = true, num_args = 1..=20, value_name = "APP")]
+    pub(crate) apps: Vec<String>,
+    #[command(flatten)]
+    pub(crate) accounts: AccountArgs,
+    /// Everyone, from now on
+    #[arg(long, conflicts_with_all = ["users", "groups"])]
+    pub(crate) all_users: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    /// Names or ids of the applications, up to 20
+    #[arg(required = true, num_args = 1..=20, value_name = "APP")]
+    pub(crate) apps: Vec<String>,
+    #[command(flatten)]
+    pub(crate) accounts: AccountArgs,
+    /// No longer everyone: from now on only those who are authorized by name
+    #[arg(long)]
+    pub(crate) all_users: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    #[command(flatten)]
+    pub(crate) apps: AppsArg,
+    #[command(flatten)]
+    pub(crate) accounts: AccountArgs,
+    /// On every desktop; authorizes everyone for these applications, permanently
+    #[arg(long, conflicts_with_all = ["users", "groups"])]
+    pub(crate) all_users: bool,
+    /// Follow it to the end
+    #[arg(long)]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) limit: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("rule").required(true))]
+pub(crate) struct DetectionArgs {
+    /// Name or id of the application
+    pub(crate) app: String,
+    /// This file is there: an absolute path on the desktop
+    #[arg(long, value_name = "PATH", group = "rule")]
+    pub(crate) file: Option<String>,
+    /// With this SHA-256 (hex)
+    #[arg(long, value_name = "DIGEST", requires = "file")]
+    pub(crate) sha256: Option<String>,
+    /// This Debian package is installed, in this version if one is given
+    #[arg(long, value_name = "NAME[=VERSION]", group = "rule")]
+    pub(crate) debian: Option<String>,
+    /// A whole rule: a JSON file
+    #[arg(long, value_name = "FILE", group = "rule")]
+    pub(crate) rule_file: Option<PathBuf>,
+    /// Derive it from the package again
+    #[arg(long, group = "rule")]
+    pub(crate) derive: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InstallTypeArg {
+    /// A silent installer
+    Quiet,
+    /// An archive to unpack
+    Unzip,
+    /// The user clicks through it; not for automatic installs
+    Gui,
+}
+
+impl From<InstallTypeArg> for InstallType {
+    fn from(given: InstallTypeArg) -> Self {
+        match given {
+            InstallTypeArg::Quiet => Self::QuietInstall,
+            InstallTypeArg::Unzip => Self::UnzipInstall,
+            InstallTypeArg::Gui => Self::GuiInstall,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OsArg {
+    /// Linux
+    Linux,
+    /// Windows
+    Windows,
+    /// Any
+    Other,
+}
+
+impl From<OsArg> for OsTypeEnum {
+    fn from(given: OsArg) -> Self {
+        match given {
+            OsArg::Linux => Self::Linux,
+            OsArg::Windows => Self::Windows,
+            OsArg::Other => Self::Other,
+        }
+    }
+}

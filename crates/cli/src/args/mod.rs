@@ -1,0 +1,132 @@
+//! What can be typed. One file per noun; nothing here does anything.
+
+pub(crate) mod app;
+pub(crate) mod demo;
+pub(crate) mod deployment;
+pub(crate) mod desktop;
+pub(crate) mod group;
+pub(crate) mod iam;
+pub(crate) mod job;
+pub(crate) mod project;
+pub(crate) mod serve;
+pub(crate) mod token;
+pub(crate) mod user;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// An app center for fleets of desktops: the server, and the commands that talk to it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "outfitter",
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 partly failed, 4 refused by the server, 5 unreachable."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct GlobalArgs {
+    /// Write JSON to standard output, for programs
+    #[arg(long, global = true, display_order = 100)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// Whom client commands talk to.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectionArgs {
+    /// Use the server and administrator of this bootstrap.json
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        conflicts_with = "profile",
+        display_order = 101
+    )]
+    pub(crate) bootstrap: Option<PathBuf>,
+    /// Use this profile of profiles.toml [default: default]
+    #[arg(long, global = true, value_name = "NAME", display_order = 102)]
+    pub(crate) profile: Option<String>,
+    /// Work in this project instead of the connection's own
+    #[arg(long, global = true, value_name = "ID", display_order = 103)]
+    pub(crate) project: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the server
+    Serve(serve::ServeArgs),
+    /// Show the whole thing on this machine: a server, desktops, real packages, one that lies
+    Demo(demo::DemoArgs),
+    /// Look at data folder, database, listeners and connection, and say what is wrong
+    Doctor(serve::DoctorArgs),
+    /// Look at the server's options
+    #[command(subcommand)]
+    Config(serve::ConfigCommand),
+    /// Applications of the catalogue
+    #[command(subcommand)]
+    App(app::AppCommand),
+    /// Install jobs: one application on one desktop
+    #[command(subcommand)]
+    Job(job::JobCommand),
+    /// Deployments: what one install request reached
+    #[command(subcommand)]
+    Deployment(deployment::DeploymentCommand),
+    /// Desktops
+    #[command(subcommand)]
+    Desktop(desktop::DesktopCommand),
+    /// Users of the directory
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// User groups of the directory
+    #[command(subcommand)]
+    Group(group::GroupCommand),
+    /// Tokens that let agents enroll
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Projects
+    #[command(subcommand)]
+    Project(project::ProjectCommand),
+    /// Who may call the API: users and access keys
+    #[command(subcommand)]
+    Iam(iam::IamCommand),
+}
+
+/// How much of a list is wanted.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ListArgs {
+    /// Show at most this many, newest first
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct WaitArgs {
+    /// Give up after this many seconds; the jobs go on
+    #[arg(long = "timeout", value_name = "SECONDS", default_value_t = 3600)]
+    pub(crate) timeout_secs: u64,
+}
+
+/// Accounts of the directory.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AccountArgs {
+    /// User; may be given several times
+    #[arg(long = "user", value_name = "NAME")]
+    pub(crate) users: Vec<String>,
+    /// User group; may be given several times
+    #[arg(long = "group", value_name = "NAME")]
+    pub(crate) groups: Vec<String>,
+    /// Directory domain of these users and groups [default: local.com]
+    #[arg(long)]
+    pub(crate) domain: Option<String>,
+}

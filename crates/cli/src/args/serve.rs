@@ -1,0 +1,99 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::env;
+
+/// Options of the server. Each also as OUTFITTER_... and, without the leading dashes and with underscores, in
+/// the TOML file; flags outrank the environment, the environment outranks the file.
+#[derive(Debug, Args)]
+pub(crate) struct ServerOptions {
+    /// Read further options from this TOML file
+    #[arg(long, value_name = "FILE", env = env::CONFIG)]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder for everything the server keeps on disk
+    #[arg(long, value_name = "DIR", env = env::DATA_DIR)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Address of API and console [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS", env = env::LISTEN)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Address for agents, always TLS 1.3 [default: 127.0.0.1:7443]
+    #[arg(long, value_name = "ADDRESS", env = env::AGENT_LISTEN)]
+    pub(crate) agent_listen: Option<SocketAddr>,
+    /// Address of the package bucket [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDRESS", env = env::BUCKET_LISTEN)]
+    pub(crate) bucket_listen: Option<SocketAddr>,
+    /// PostgreSQL, postgres://...; better from the environment, since process lists show flags
+    /// [default: a SQLite file in the data folder]
+    #[arg(long, value_name = "URL", env = env::DATABASE_URL, hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// Certificate chain of API and bucket, PEM
+    #[arg(long, value_name = "FILE", env = env::TLS_CERT)]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", env = env::TLS_KEY)]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Make a self-signed certificate for API and bucket
+    #[arg(long, env = env::TLS_SELF_SIGNED, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) tls_self_signed: Option<bool>,
+    /// Allow plain HTTP off loopback: a proxy in front speaks TLS
+    #[arg(long, env = env::BEHIND_PROXY, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) behind_proxy: Option<bool>,
+    /// How others reach the API [default: the bound address]
+    #[arg(long, value_name = "URL", env = env::PUBLIC_URL)]
+    pub(crate) public_url: Option<String>,
+    /// How agents reach the agent listener [default: the bound address]
+    #[arg(long, value_name = "HOST:PORT", env = env::AGENT_PUBLIC)]
+    pub(crate) agent_public: Option<String>,
+    /// How others reach the bucket [default: the bound address]
+    #[arg(long, value_name = "URL", env = env::BUCKET_PUBLIC)]
+    pub(crate) bucket_public: Option<String>,
+    /// The sealing key that all servers of one database share [default: server.key in the data folder]
+    #[arg(long, value_name = "FILE", env = env::SERVER_KEY_FILE)]
+    pub(crate) server_key_file: Option<PathBuf>,
+    /// Name of the region and of the first project [default: local-1]
+    #[arg(long, value_name = "NAME", env = env::REGION)]
+    pub(crate) region: Option<String>,
+    /// Seconds between heartbeats of an agent, 1 to 3600 [default: 60]
+    #[arg(long, value_name = "SECONDS", env = env::AGENT_HEARTBEAT_SECS)]
+    pub(crate) agent_heartbeat_secs: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) options: ServerOptions,
+    /// What to log: a level, or filters such as outfitter_server=debug
+    #[arg(long, value_name = "FILTER", env = env::LOG, default_value = "info")]
+    pub(crate) log: String,
+    /// How to log
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A line per event, for people
+    Text,
+    /// A JSON object per line
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) options: ServerOptions,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check file, environment and flags together and show what the server would work with
+    Check(ConfigCheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigCheckArgs {
+    #[command(flatten)]
+    pub(crate) options: ServerOptions,
+}

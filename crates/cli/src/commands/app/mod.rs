@@ -1,0 +1,365 @@
+mod add;
+mod detection;
+mod icon;
+mod install;
+mod upload;
+
+#[cfg(unix)]
+pub(crate) use self::{
+    detection::set as set_detection_rule,
+    install::accepted,
+    upload::{PackageFile, upload},
+};
+
+use std::collections::BTreeMap;
+
+use outfitter_api_types::apps::{
+    AppStatusEnum, Application, BatchDeleteAppsReq, BatchOperateAppsReq, FileStoreLink,
+    FileStoreTypeEnum, InstallType, UpdateAppReq,
+};
+use outfitter_api_types::authorizations::{
+    AccountInfo, AssignType, BatchAssignAppAuthorizationsReq,
+};
+use outfitter_api_types::native::detection::DetectionRule;
+use outfitter_api_types::native::revisions::AppRevision;
+use outfitter_client::Method;
+use serde::de::IgnoredAny;
+use serde_json::json;
+use url::Url;
+
+use super::{Session, counted, note_cut, word};
+use crate::args::app::{
+    AppCommand, AppsArg, AuthorizeArgs, DeleteArgs, ListAppsArgs, RevokeArgs, UpdateArgs,
+};
+use crate::listing::{self, Listing};
+use crate::outcome::{CommandError, Outcome};
+use crate::paths;
+use crate::printer::{Shade, TableView, View};
+
+pub(super) async fn run(command: AppCommand, session: &Session) -> Result<Outcome, CommandError> {
+    match command {
+        AppCommand::Add(args) => add::run(args, session).await,
+        AppCommand::List(args) => list(args, session).await,
+        AppCommand::Show(args) => show(&args.app, session).await,
+        AppCommand::Update(args) => update(args, session).await,
+        AppCommand::Delete(args) => delete(args, session).await,
+        AppCommand::Enable(args) => switch(args, paths::APPS_ENABLE, "enabled", session).await,
+        AppCommand::Disable(args) => switch(args, paths::APPS_DISABLE, "disabled", session).await,
+        AppCommand::Authorize(args) => authorize(args, session).await,
+        AppCommand::Revoke(args) => revoke(args, session).await,
+        AppCommand::Install(args) => install::run(args, session).await,
+        AppCommand::Detection(args) => detection::run(args, session).await,
+    }
+}
+
+async fn list(args: ListAppsArgs, session: &Session) -> Result<Outcome, CommandError> {
+    let filters: Vec<_> = args.name.into_iter().map(|name| ("name", name)).collect();
+    let listing: Listing<Application> = listing::APPS
+        .fetch(&session.client, &filters, args.list.limit)
+        .await?;
+    session.printer.show(&listing, || {
+        View::Table(TableView {
+            head: ["id", "name", "version", "type", "os", "for", "status"]
+                .map(str::to_owned)
+                .into(),
+            rows: listing.items.iter().map(row).collect(),
+            empty: "the catalogue is empty; `outfitter app add FILE` fills it",
+        })
+    });
+    note_cut(session.printer, &listing);
+    Ok(Outcome::Done)
+}
+
+fn row(app: &Application) -> Vec<Shade> {
+    vec![
+        app.id.clone().into(),
+        app.name.clone().into(),
+        app.version.clone().into(),
+        type_word(app.install_type).into(),
+        word(&app.support_os).into(),
+        audience(app.authorization_type).into(),
+        match app.status {
+            AppStatusEnum::Normal => Shade::Good("enabled".to_owned()),
+            AppStatusEnum::Forbidden => Shade::Bad("disabled".to_owned()),
+        },
+    ]
+}
+
+fn type_word(install_type: InstallType) -> &'static str {
+    match install_type {
+        InstallType::QuietInstall => "quiet",
+        InstallType::UnzipInstall => "unzip",
+        InstallType::GuiInstall => "gui",
+    }
+}
+
+fn audience(authorization_type: AssignType) -> &'static str {
+    match authorization_type {
+        AssignType::AllUser => "everyone",
+        AssignType::AssignUser => "those authorized",
+    }
+}
+
+async fn show(wanted: &str, session: &Session) -> Result<Outcome, CommandError> {
+    let app = listing::app(&session.client, wanted).await?;
+    let path = paths::app_part(&app.id, "revisions");
+    let revisions: Listing<AppRevision> =
+        listing::fetch_below(&session.client, &path, usize::MAX).await?;
+    let document = json!({"app": app, "revisions": revisions.items});
+    session.printer.show(&document, || {
+        View::Several(vec![card(&app), revisions_view(&revisions.items)])
+    });
+    Ok(Outcome::Done)
+}
+
+fn card(app: &Application) -> View {
+    let mut members = vec![
+        ("app", app.name.clone()),
+        ("id", app.id.clone()),
+        ("version", app.version.clone()),
+        ("type", type_word(app.install_type).to_owned()),
+        ("os", word(&app.support_os)),
+        ("for", audience(app.authorization_type).to_owned()),
+    ];
+    for (name, value) in [
+        ("install", &app.install_command),
+        ("uninstall", &app.uninstall_command),
+        ("category", &app.catalog),
+        ("description", &app.description),
+    ] {
+        if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
+            members.push((name, value.clone()));
+        }
+    }
+    members.push(("added", app.create_time.to_string()));
+    View::Card(members)
+}
+
+fn revisions_view(revisions: &[AppRevision]) -> View {
+    View::Table(TableView {
+        head: ["revision", "version", "package", "detection", "created"]
+            .map(str::to_owned)
+            .into(),
+        rows: revisions
+            .iter()
+            .map(|revision| {
+                let package = match (&revision.package.sha256, revision.package.size_bytes) {
+                    (Some(sha256), Some(size_bytes)) => {
+                        format!(
+                            "{size_bytes} bytes, sha256 {}",
+                            sha256.get(..12).unwrap_or(sha256)
+                        )
+                    }
+                    _ => word(&revision.package.state),
+                };
+                vec![
+                    revision.number.to_string().into(),
+                    revision.version.clone().into(),
+                    package.into(),
+                    match &revision.detection_rule {
+                        Some(rule) => Shade::Plain(rule_text(rule)),
+                        None if unpacked(revision) => "every unpacked file".into(),
+                        None => Shade::Doubtful("none: unverified".to_owned()),
+                    },
+                    revision.created_at.to_string().into(),
+                ]
+            })
+            .collect(),
+        empty: "there are no revisions",
+    })
+}
+
+/// Whether the agent unpacks it, so that its own manifest is the proof.
+fn unpacked(revision: &AppRevision) -> bool {
+    revision
+        .install_command
+        .as_deref()
+        .is_some_and(|command| command.trim_start().starts_with("unzip "))
+}
+
+/// A rule in words.
+fn rule_text(rule: &DetectionRule) -> String {
+    let joined = |rules: &[DetectionRule], word: &str| {
+        let texts: Vec<String> = rules.iter().map(rule_text).collect();
+        format!("({})", texts.join(word))
+    };
+    match rule {
+        DetectionRule::File(file) => {
+            let exactly = match (&file.sha256, file.size_bytes) {
+                (None, None) => "",
+                _ => " with this content",
+            };
+            format!("file {}{exactly}", file.path)
+        }
+        DetectionRule::DebianPackage(package) => match &package.version {
+            Some(version) => format!("package {} {version}", package.name),
+            None => format!("package {}", package.name),
+        },
+        DetectionRule::All(rules) => joined(rules, " and "),
+        DetectionRule::Any(rules) => joined(rules, " or "),
+        DetectionRule::Not(rule) => format!("not {}", rule_text(rule)),
+    }
+}
+
+async fn update(args: UpdateArgs, session: &Session) -> Result<Outcome, CommandError> {
+    let app_id = listing::app_id(&session.client, &args.app).await?;
+    let app_file_store = match (&args.file, args.link) {
+        (Some(file), _) => {
+            let package = upload::PackageFile::open(file)?;
+            Some(upload::upload(session, &package).await?)
+        }
+        (None, Some(link)) => Some(link_store(link)),
+        (None, None) => None,
+    };
+    let body = UpdateAppReq {
+        name: args.name,
+        version: args.version,
+        description: args.description,
+        authorization_type: None,
+        app_file_store,
+        app_icon_url: args.icon.as_deref().map(icon::read).transpose()?,
+        install_type: args.install_type.map(InstallType::from),
+        install_command: args.command,
+        uninstall_command: args.uninstall_command,
+        support_os: args.os.map(Into::into),
+        catalog_id: args.catalog,
+        install_info: None,
+        status: None,
+    };
+    let changes = json!(body);
+    if changes.as_object().is_some_and(serde_json::Map::is_empty) {
+        return Err(CommandError::usage("nothing to change is given"));
+    }
+    let path = paths::one(paths::APPS, &app_id);
+    let _: IgnoredAny = session
+        .client
+        .call(Method::PATCH, &path, &[], Some(&changes))
+        .await?;
+    session.printer.show(&json!({"id": app_id}), || {
+        View::Line(format!(
+            "{} is changed; nothing is installed by that",
+            args.app
+        ))
+    });
+    Ok(Outcome::Done)
+}
+
+/// A package that desktops fetch themselves.
+fn link_store(link: Url) -> FileStoreLink {
+    FileStoreLink {
+        store_type: FileStoreTypeEnum::Link,
+        bucket_store: None,
+        file_link: Some(link.into()),
+    }
+}
+
+async fn delete(args: DeleteArgs, session: &Session) -> Result<Outcome, CommandError> {
+    let body = BatchDeleteAppsReq {
+        items: listing::app_ids(&session.client, &args.apps.apps).await?,
+        reserve_obs_file: Some(args.keep_packages),
+    };
+    let _: IgnoredAny = session.client.post(paths::APPS_DELETE, &body).await?;
+    said("deleted", &body.items, session);
+    Ok(Outcome::Done)
+}
+
+async fn switch(
+    args: AppsArg,
+    path: &str,
+    done: &str,
+    session: &Session,
+) -> Result<Outcome, CommandError> {
+    let body = BatchOperateAppsReq {
+        items: listing::app_ids(&session.client, &args.apps).await?,
+    };
+    let _: IgnoredAny = session.client.post(path, &body).await?;
+    said(done, &body.items, session);
+    Ok(Outcome::Done)
+}
+
+async fn authorize(args: AuthorizeArgs, session: &Session) -> Result<Outcome, CommandError> {
+    let users = args.accounts.accounts();
+    if users.is_empty() && !args.all_users {
+        return Err(CommandError::usage("nobody is named")
+            .hint("give --user NAME, --group NAME or --all-users"));
+    }
+    let changed = assign(
+        &args.apps,
+        args.all_users.then_some(AssignType::AllUser),
+        Accounts::Added(users),
+        session,
+    )
+    .await?;
+    said("authorized", &changed, session);
+    Ok(Outcome::Done)
+}
+
+async fn revoke(args: RevokeArgs, session: &Session) -> Result<Outcome, CommandError> {
+    let users = args.accounts.accounts();
+    if users.is_empty() && !args.all_users {
+        return Err(CommandError::usage("nobody is named")
+            .hint("give --user NAME, --group NAME or --all-users"));
+    }
+    let changed = assign(
+        &args.apps,
+        args.all_users.then_some(AssignType::AssignUser),
+        Accounts::Removed(users),
+        session,
+    )
+    .await?;
+    said("revoked", &changed, session);
+    Ok(Outcome::Done)
+}
+
+/// What becomes of accounts on the list of those authorized.
+enum Accounts {
+    Added(Vec<AccountInfo>),
+    Removed(Vec<AccountInfo>),
+}
+
+/// Changes who may have applications; answers their ids. The contract's call always sets the type too, so where
+/// none is asked for each application is given the one it has: naming one more user must not take an application
+/// from everyone else.
+async fn assign(
+    wanted: &[String],
+    authorization_type: Option<AssignType>,
+    accounts: Accounts,
+    session: &Session,
+) -> Result<Vec<String>, CommandError> {
+    let mut by_type: BTreeMap<&str, (AssignType, Vec<String>)> = BTreeMap::new();
+    for name in wanted {
+        let (id, current) = match authorization_type {
+            Some(given) => (listing::app_id(&session.client, name).await?, given),
+            None => {
+                let app = listing::app(&session.client, name).await?;
+                (app.id, app.authorization_type)
+            }
+        };
+        let (_, ids) = by_type
+            .entry(audience(current))
+            .or_insert_with(|| (current, Vec::new()));
+        ids.push(id);
+    }
+    let (users, del_users) = match accounts {
+        Accounts::Added(accounts) => (Some(accounts), None),
+        Accounts::Removed(accounts) => (None, Some(accounts)),
+    };
+    let mut changed = Vec::new();
+    for (authorization_type, app_ids) in by_type.into_values() {
+        let body = BatchAssignAppAuthorizationsReq {
+            app_ids,
+            authorization_type,
+            users: users.clone(),
+            del_users: del_users.clone(),
+        };
+        let _: IgnoredAny = session.client.post(paths::APPS_AUTHORIZE, &body).await?;
+        changed.extend(body.app_ids);
+    }
+    Ok(changed)
+}
+
+fn said(done: &str, app_ids: &[String], session: &Session) {
+    session.printer.show(&json!({done: app_ids}), || {
+        View::Line(format!("{} {done}", counted(app_ids.len(), "application")))
+    });
+}

@@ -1,0 +1,75 @@
+use std::path::Path;
+
+use outfitter_server::config::{Config, Database, Tls};
+use serde_json::{Value, json};
+
+use crate::args::serve::ConfigCommand;
+use crate::outcome::{CommandError, Outcome};
+use crate::printer::{Printer, View};
+
+pub(super) fn run(command: ConfigCommand, printer: Printer) -> Result<Outcome, CommandError> {
+    let ConfigCommand::Check(args) = command;
+    let config = args.options.resolve()?;
+    let members = members(&config);
+    let document: serde_json::Map<_, _> = members
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect();
+    printer.show(&document, || {
+        let text = |value| match value {
+            Value::Null => "the bound address".to_owned(),
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        View::Card(
+            members
+                .into_iter()
+                .map(|(name, value)| (name, text(value)))
+                .collect(),
+        )
+    });
+    Ok(Outcome::Done)
+}
+
+/// The options with their defaults, secrets left out; null where the bound address stands in.
+fn members(config: &Config) -> Vec<(&'static str, Value)> {
+    let path = |path: &Path| json!(path.display().to_string());
+    let database = match &config.database {
+        Database::File => "SQLite in the data folder".to_owned(),
+        Database::Url(url) => format!("PostgreSQL at {}", address(url)),
+    };
+    let tls = match &config.tls {
+        Tls::Off => "off".to_owned(),
+        Tls::SelfSigned => "self-signed".to_owned(),
+        Tls::Files { certificate, key } => {
+            format!("{} with {}", certificate.display(), key.display())
+        }
+    };
+    vec![
+        ("data_dir", path(&config.data_dir)),
+        ("database", json!(database)),
+        ("listen", json!(config.listen)),
+        ("agent_listen", json!(config.agent_listen)),
+        ("bucket_listen", json!(config.bucket_listen)),
+        ("tls", json!(tls)),
+        ("public_url", json!(config.public_url)),
+        ("agent_public", json!(config.agent_public)),
+        ("bucket_public", json!(config.bucket_public)),
+        ("server_key_file", path(&config.server_key_file)),
+        ("region", json!(config.region)),
+        ("agent_heartbeat_secs", json!(config.agent_heartbeat_secs)),
+    ]
+}
+
+/// Host, port and name of a database URL; never user, password or parameters.
+pub(super) fn address(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(url) => format!(
+            "{}:{}{}",
+            url.host_str().unwrap_or("the local socket"),
+            url.port().unwrap_or(5432),
+            url.path()
+        ),
+        Err(_) => "an address that cannot be read".to_owned(),
+    }
+}

@@ -1,0 +1,245 @@
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use outfitter_api_types::apps::ListAppCatalogsResponse;
+use outfitter_server::config::{Config, Database, ServeOptions};
+use serde::Serialize;
+use tokio::net::TcpStream;
+
+use super::config::address;
+use crate::args::ConnectionArgs;
+use crate::args::serve::DoctorArgs;
+use crate::outcome::{CommandError, Outcome};
+use crate::paths;
+use crate::printer::{Printer, Shade, TableView, View};
+use crate::profile;
+
+/// Longest wait for one answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Name of the SQLite file in the data folder.
+const DATABASE_FILE: &str = "outfitter.db";
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    state: State,
+    detail: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Well,
+    NotChecked,
+    Wrong,
+}
+
+/// Looks at the server on this machine (where a data folder is named) and at the connection.
+pub(super) async fn run(
+    args: DoctorArgs,
+    connection: &ConnectionArgs,
+    printer: Printer,
+) -> Result<Outcome, CommandError> {
+    let options = args.options.merge()?;
+    let mut findings = Vec::new();
+    if options.data_dir.is_some() {
+        server(options, &mut findings).await;
+    } else {
+        findings.push(Finding {
+            what: "server here",
+            state: State::NotChecked,
+            detail: "name its folder with --data-dir".to_owned(),
+        });
+    }
+    findings.push(reach(connection).await);
+    printer.show(&findings, || view(&findings));
+    Ok(
+        if findings.iter().any(|finding| finding.state == State::Wrong) {
+            Outcome::Failed
+        } else {
+            Outcome::Done
+        },
+    )
+}
+
+async fn server(options: ServeOptions, findings: &mut Vec<Finding>) {
+    let config = match Config::resolve(options) {
+        Ok(config) => config,
+        Err(error) => {
+            findings.push(wrong("options", error.to_string()));
+            return;
+        }
+    };
+    findings.push(well("options", "make sense".to_owned()));
+    findings.push(data_dir(&config.data_dir));
+    findings.push(sealing_key(&config.server_key_file));
+    findings.push(database(&config).await);
+    let bound = bound_addresses(&config.data_dir);
+    for (what, member, configured) in [
+        ("API listener", "endpoint", config.listen),
+        ("agent listener", "agent_endpoint", config.agent_listen),
+        ("bucket listener", "bucket_endpoint", config.bucket_listen),
+    ] {
+        let address = bound
+            .as_ref()
+            .and_then(|endpoints| endpoints[member].as_str())
+            .map_or_else(|| configured.to_string(), host_and_port);
+        findings.push(match connect(&address).await {
+            Ok(()) => well(what, format!("{address} answers")),
+            Err(error) => wrong(what, format!("{address}: {error}")),
+        });
+    }
+}
+
+fn data_dir(path: &Path) -> Finding {
+    let what = "data folder";
+    match std::fs::metadata(path) {
+        Err(error) => wrong(
+            what,
+            format!("{}: {error}; `outfitter serve` makes it", path.display()),
+        ),
+        Ok(metadata) if !metadata.is_dir() => {
+            wrong(what, format!("{} is no folder", path.display()))
+        }
+        Ok(_) => match tempfile::tempfile_in(path) {
+            Ok(_) => well(what, format!("{} can be written to", path.display())),
+            Err(error) => wrong(what, format!("{}: {error}", path.display())),
+        },
+    }
+}
+
+fn sealing_key(path: &Path) -> Finding {
+    let what = "sealing key";
+    match std::fs::metadata(path) {
+        Err(error) => wrong(what, format!("{}: {error}", path.display())),
+        #[cfg(unix)]
+        Ok(metadata)
+            if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0 =>
+        {
+            wrong(
+                what,
+                format!("{} can be read by others: chmod 600", path.display()),
+            )
+        }
+        Ok(_) => well(what, format!("{} is there", path.display())),
+    }
+}
+
+async fn database(config: &Config) -> Finding {
+    let what = "database";
+    match &config.database {
+        Database::File => {
+            let path = config.data_dir.join(DATABASE_FILE);
+            if is_sqlite(&path) {
+                well(what, format!("SQLite, {}", path.display()))
+            } else {
+                wrong(what, format!("{} is no SQLite database", path.display()))
+            }
+        }
+        Database::Url(url) => {
+            let shown = address(url);
+            let host = shown.split('/').next().unwrap_or(&shown);
+            match connect(host).await {
+                Ok(()) => well(what, format!("PostgreSQL at {shown} takes connections")),
+                Err(error) => wrong(what, format!("PostgreSQL at {shown}: {error}")),
+            }
+        }
+    }
+}
+
+/// Whether the file begins like a SQLite database. Source: sqlite.org/fileformat.html, 1.3.
+fn is_sqlite(path: &Path) -> bool {
+    use std::io::Read as _;
+    let mut head = [0; 16];
+    std::fs::File::open(path)
+        .and_then(|mut file| file.read_exact(&mut head))
+        .is_ok()
+        && head == *b"SQLite format 3\0"
+}
+
+/// What the server wrote down at its last start.
+fn bound_addresses(data_dir: &Path) -> Option<serde_json::Value> {
+    let text = std::fs::read_to_string(data_dir.join("endpoints.json")).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// `HOST:PORT` of an address with or without a scheme.
+fn host_and_port(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let authority = rest.split('/').next().unwrap_or(rest);
+    if authority.parse::<SocketAddr>().is_ok() || authority.contains(':') {
+        authority.to_owned()
+    } else {
+        format!("{authority}:{}", if scheme == "http" { 80 } else { 443 })
+    }
+}
+
+async fn connect(address: &str) -> Result<(), String> {
+    match tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no answer".to_owned()),
+    }
+}
+
+/// Whether client commands get through, key and all.
+async fn reach(connection: &ConnectionArgs) -> Finding {
+    let what = "connection";
+    let client = match profile::client(connection) {
+        Ok(client) => client,
+        Err(error) => {
+            return Finding {
+                what,
+                state: State::NotChecked,
+                detail: error.to_string(),
+            };
+        }
+    };
+    let address = client.endpoint().url.origin().ascii_serialization();
+    let call = client.get::<ListAppCatalogsResponse>(paths::APP_CATALOGS, &[]);
+    match tokio::time::timeout(PATIENCE, call).await {
+        Ok(Ok(_)) => well(what, format!("{address} answers and knows the key")),
+        Ok(Err(error)) => wrong(what, error.to_string()),
+        Err(_) => wrong(what, format!("{address} gives no answer")),
+    }
+}
+
+fn well(what: &'static str, detail: String) -> Finding {
+    Finding {
+        what,
+        state: State::Well,
+        detail,
+    }
+}
+
+fn wrong(what: &'static str, detail: String) -> Finding {
+    Finding {
+        what,
+        state: State::Wrong,
+        detail,
+    }
+}
+
+fn view(findings: &[Finding]) -> View {
+    View::Table(TableView {
+        head: ["what", "state", "detail"].map(str::to_owned).into(),
+        rows: findings
+            .iter()
+            .map(|finding| {
+                vec![
+                    finding.what.into(),
+                    match finding.state {
+                        State::Well => Shade::Good("well".to_owned()),
+                        State::NotChecked => Shade::Doubtful("not checked".to_owned()),
+                        State::Wrong => Shade::Bad("wrong".to_owned()),
+                    },
+                    finding.detail.clone().into(),
+                ]
+            })
+            .collect(),
+        empty: "nothing was looked at",
+    })
+}

@@ -1,0 +1,216 @@
+use outfitter_api_types::native::iam::{
+    AccessKey, CreateAccessKeyResponse, CreateIamUserReq, CreateIamUserResponse, IamUser,
+    UpdateAccessKeyReq, UpdateIamUserReq,
+};
+use outfitter_client::Method;
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use super::{Session, note_cut, word};
+use crate::args::iam::{IamCommand, IamUserCommand, KeyArgs, KeyCommand};
+use crate::listing::{self, Listing};
+use crate::outcome::{CommandError, Outcome};
+use crate::paths;
+use crate::printer::{TableView, View};
+
+pub(super) async fn run(command: IamCommand, session: &Session) -> Result<Outcome, CommandError> {
+    match command {
+        IamCommand::User(command) => user(command, session).await,
+        IamCommand::Key(command) => key(command, session).await,
+    }
+}
+
+async fn user(command: IamUserCommand, session: &Session) -> Result<Outcome, CommandError> {
+    let client = &session.client;
+    match command {
+        IamUserCommand::Add(args) => {
+            let body = CreateIamUserReq {
+                name: args.name,
+                role: args.role.into(),
+                password: None,
+            };
+            let created: CreateIamUserResponse = client.post(paths::IAM_USERS, &body).await?;
+            session.printer.show(&created, || {
+                let mut members = vec![
+                    ("user", created.user.name.clone()),
+                    ("user_id", created.user.id.clone()),
+                    ("role", word(&created.user.role)),
+                ];
+                if let Some(password) = &created.password {
+                    members.push(("password", password.expose().to_owned()));
+                }
+                members.push(("access_key", created.access_key.access_key.clone()));
+                members.push((
+                    "secret_key",
+                    created.access_key.secret_key.expose().to_owned(),
+                ));
+                View::Card(members)
+            });
+            session
+                .printer
+                .note("keep password and secret key: they are not shown again");
+        }
+        IamUserCommand::List(args) => {
+            let listing: Listing<IamUser> =
+                listing::IAM_USERS.fetch(client, &[], args.limit).await?;
+            session
+                .printer
+                .show(&listing, || users_view(&listing.items));
+            note_cut(session.printer, &listing);
+        }
+        IamUserCommand::Enable(args) => set_user_enabled(&args.user, true, session).await?,
+        IamUserCommand::Disable(args) => set_user_enabled(&args.user, false, session).await?,
+    }
+    Ok(Outcome::Done)
+}
+
+async fn set_user_enabled(
+    wanted: &str,
+    enabled: bool,
+    session: &Session,
+) -> Result<(), CommandError> {
+    let id = listing::iam_user_id(&session.client, wanted).await?;
+    let body = json!(UpdateIamUserReq {
+        enabled: Some(enabled),
+        ..UpdateIamUserReq::default()
+    });
+    let user: IamUser = session
+        .client
+        .call(
+            Method::PATCH,
+            &paths::one(paths::IAM_USERS, &id),
+            &[],
+            Some(&body),
+        )
+        .await?;
+    session.printer.show(&user, || {
+        View::Line(format!(
+            "IAM user {} {}",
+            user.name,
+            if user.enabled {
+                "is let in"
+            } else {
+                "is refused from now on"
+            }
+        ))
+    });
+    Ok(())
+}
+
+async fn key(command: KeyCommand, session: &Session) -> Result<Outcome, CommandError> {
+    let client = &session.client;
+    match command {
+        KeyCommand::Add(args) => {
+            let user_id = listing::iam_user_id(client, &args.user).await?;
+            let path = paths::access_keys(&user_id);
+            let created: CreateAccessKeyResponse =
+                client.call(Method::POST, &path, &[], None).await?;
+            session.printer.show(&created, || {
+                View::Card(vec![
+                    ("access_key", created.access_key.clone()),
+                    ("secret_key", created.secret_key.expose().to_owned()),
+                ])
+            });
+            session
+                .printer
+                .note("keep the secret key: it is not shown again");
+        }
+        KeyCommand::List(args) => {
+            let user_id = listing::iam_user_id(client, &args.owner.user).await?;
+            let listing: Listing<AccessKey> =
+                listing::fetch_below(client, &paths::access_keys(&user_id), args.list.limit)
+                    .await?;
+            session.printer.show(&listing, || keys_view(&listing.items));
+            note_cut(session.printer, &listing);
+        }
+        KeyCommand::Enable(args) => {
+            set_enabled(&args, UpdateAccessKeyReq { enabled: true }, session).await?
+        }
+        KeyCommand::Disable(args) => {
+            set_enabled(&args, UpdateAccessKeyReq { enabled: false }, session).await?
+        }
+        KeyCommand::Delete(args) => {
+            let path = key_path(&args, session).await?;
+            let _: IgnoredAny = client.call(Method::DELETE, &path, &[], None).await?;
+            session
+                .printer
+                .show(&json!({"deleted": [args.access_key]}), || {
+                    View::Line(format!("access key {} is deleted", args.access_key))
+                });
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+async fn key_path(args: &KeyArgs, session: &Session) -> Result<String, CommandError> {
+    let user_id = listing::iam_user_id(&session.client, &args.owner.user).await?;
+    Ok(paths::one(&paths::access_keys(&user_id), &args.access_key))
+}
+
+async fn set_enabled(
+    args: &KeyArgs,
+    wanted: UpdateAccessKeyReq,
+    session: &Session,
+) -> Result<(), CommandError> {
+    let path = key_path(args, session).await?;
+    let body = json!(wanted);
+    let key: AccessKey = session
+        .client
+        .call(Method::PATCH, &path, &[], Some(&body))
+        .await?;
+    session.printer.show(&key, || {
+        View::Line(format!(
+            "access key {} {}",
+            key.access_key,
+            if key.enabled {
+                "may sign"
+            } else {
+                "is refused from now on"
+            }
+        ))
+    });
+    Ok(())
+}
+
+fn users_view(users: &[IamUser]) -> View {
+    View::Table(TableView {
+        head: ["id", "name", "role", "enabled", "created"]
+            .map(str::to_owned)
+            .into(),
+        rows: users
+            .iter()
+            .map(|user| {
+                vec![
+                    user.id.clone().into(),
+                    user.name.clone().into(),
+                    word(&user.role).into(),
+                    if user.enabled { "yes" } else { "no" }.into(),
+                    user.created_at.to_string().into(),
+                ]
+            })
+            .collect(),
+        empty: "there are no IAM users",
+    })
+}
+
+fn keys_view(keys: &[AccessKey]) -> View {
+    View::Table(TableView {
+        head: ["access key", "enabled", "created", "last used"]
+            .map(str::to_owned)
+            .into(),
+        rows: keys
+            .iter()
+            .map(|key| {
+                vec![
+                    key.access_key.clone().into(),
+                    if key.enabled { "yes" } else { "no" }.into(),
+                    key.created_at.to_string().into(),
+                    key.last_used_at
+                        .map_or_else(|| "never".to_owned(), |time| time.to_string())
+                        .into(),
+                ]
+            })
+            .collect(),
+        empty: "the user has no access keys",
+    })
+}

@@ -1,0 +1,130 @@
+//! What each command does. One file per noun.
+
+mod app;
+mod config;
+mod deployment;
+mod desktop;
+mod doctor;
+mod group;
+mod iam;
+mod job;
+mod project;
+mod serve;
+mod token;
+mod user;
+
+#[cfg(unix)]
+pub(crate) use app::{PackageFile, accepted, set_detection_rule, upload};
+
+use std::time::Duration;
+
+use outfitter_api_types::authorizations::{AccountInfo, AccountTypeEnum};
+use outfitter_client::Client;
+
+use crate::args::{AccountArgs, Cli, Command, ConnectionArgs, WaitArgs};
+use crate::outcome::{CommandError, Outcome};
+use crate::printer::Printer;
+use crate::profile;
+
+/// What a client command works with.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) printer: Printer,
+}
+
+impl Session {
+    fn open(connection: &ConnectionArgs, printer: Printer) -> Result<Self, CommandError> {
+        Ok(Self {
+            client: profile::client(connection)?,
+            printer,
+        })
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When it could not be run to its end.
+pub(crate) fn run(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::because("cannot start the runtime", error))?;
+    runtime.block_on(dispatch(cli, printer))
+}
+
+async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
+    let connection = &cli.global.connection;
+    let session = || Session::open(connection, printer);
+    match cli.command {
+        Command::Serve(args) => Box::pin(serve::run(args)).await,
+        Command::Config(command) => config::run(command, printer),
+        Command::Doctor(args) => doctor::run(args, connection, printer).await,
+        #[cfg(unix)]
+        Command::Demo(args) => Box::pin(crate::demo::run(&args, printer)).await,
+        #[cfg(not(unix))]
+        Command::Demo(_) => Err(CommandError::failed(
+            "the demo plays Linux desktops and runs on Linux only",
+        )),
+        Command::App(command) => Box::pin(app::run(command, &session()?)).await,
+        Command::Job(command) => job::run(command, &session()?).await,
+        Command::Deployment(command) => deployment::run(command, &session()?).await,
+        Command::Desktop(command) => desktop::run(command, &session()?).await,
+        Command::User(command) => user::run(command, &session()?).await,
+        Command::Group(command) => group::run(command, &session()?).await,
+        Command::Token(command) => token::run(command, &session()?).await,
+        Command::Project(command) => project::run(command, &session()?).await,
+        Command::Iam(command) => iam::run(command, &session()?).await,
+    }
+}
+
+impl AccountArgs {
+    /// The accounts as the wire has them.
+    fn accounts(&self) -> Vec<AccountInfo> {
+        let of = |names: &[String], account_type| {
+            names
+                .iter()
+                .map(|name| AccountInfo {
+                    account: name.clone(),
+                    domain: self.domain.clone(),
+                    account_type,
+                    platform_type: None,
+                })
+                .collect::<Vec<_>>()
+        };
+        let mut accounts = of(&self.users, AccountTypeEnum::Simple);
+        accounts.extend(of(&self.groups, AccountTypeEnum::UserGroup));
+        accounts
+    }
+}
+
+impl WaitArgs {
+    fn limit(self) -> Duration {
+        Duration::from_secs(self.timeout_secs)
+    }
+}
+
+/// The wire's word of an enum value, for people.
+pub(crate) fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// `1 job`, `2 jobs`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+/// Says when a list was cut.
+fn note_cut<T>(printer: Printer, listing: &crate::listing::Listing<T>) {
+    let shown = i64::try_from(listing.items.len()).unwrap_or(i64::MAX);
+    if shown < listing.count {
+        printer.note(format!(
+            "{shown} of {count} shown; --limit {count} shows all",
+            count = listing.count
+        ));
+    }
+}

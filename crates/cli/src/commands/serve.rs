@@ -1,0 +1,88 @@
+use std::io::IsTerminal as _;
+
+use outfitter_server::config::{Config, ServeOptions};
+use tokio::signal;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::serve::{LogFormat, ServeArgs, ServerOptions};
+use crate::outcome::{CommandError, Outcome};
+
+/// Serves until SIGINT or SIGTERM.
+pub(super) async fn run(args: ServeArgs) -> Result<Outcome, CommandError> {
+    let config = args.options.resolve()?;
+    let filter = EnvFilter::try_new(&args.log)
+        .map_err(|error| CommandError::usage(format!("--log {}: {error}", args.log)))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match args.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    let shutdown = CancellationToken::new();
+    tokio::spawn(end_on_signal(shutdown.clone()));
+    outfitter_server::serve::run(config, shutdown)
+        .await
+        .map_err(|error| CommandError::because("the server ended", error))?;
+    Ok(Outcome::Done)
+}
+
+async fn end_on_signal(shutdown: CancellationToken) {
+    #[cfg(unix)]
+    let terminate = async {
+        match signal::unix::signal(signal::unix::SignalKind::terminate()) {
+            Ok(mut stream) => {
+                stream.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        _ = signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+    shutdown.cancel();
+}
+
+impl ServerOptions {
+    /// File, environment and flags together.
+    pub(super) fn merge(self) -> Result<ServeOptions, CommandError> {
+        let file = match &self.config {
+            None => ServeOptions::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| CommandError::file("read", path, error))?;
+                ServeOptions::from_toml(&text)
+                    .map_err(|error| CommandError::usage(format!("{}: {error}", path.display())))?
+            }
+        };
+        // The environment stands in the flags already: clap reads it where a flag is absent.
+        let flags = ServeOptions {
+            data_dir: self.data_dir,
+            listen: self.listen,
+            agent_listen: self.agent_listen,
+            bucket_listen: self.bucket_listen,
+            database_url: self.database_url,
+            tls_cert: self.tls_cert,
+            tls_key: self.tls_key,
+            tls_self_signed: self.tls_self_signed,
+            behind_proxy: self.behind_proxy,
+            public_url: self.public_url,
+            agent_public: self.agent_public,
+            bucket_public: self.bucket_public,
+            server_key_file: self.server_key_file,
+            region: self.region,
+            agent_heartbeat_secs: self.agent_heartbeat_secs,
+        };
+        Ok(flags.over(file))
+    }
+
+    /// What the server works with.
+    pub(super) fn resolve(self) -> Result<Config, CommandError> {
+        Config::resolve(self.merge()?).map_err(|error| CommandError::usage(error.to_string()))
+    }
+}

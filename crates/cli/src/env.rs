@@ -1,0 +1,35 @@
+//! Every environment variable the command reads, declared once.
+
+// Whom client commands talk to, and as whom.
+pub(crate) const ENDPOINT: &str = "OUTFITTER_ENDPOINT";
+pub(crate) const ACCESS_KEY: &str = "OUTFITTER_ACCESS_KEY";
+pub(crate) const SECRET_KEY: &str = "OUTFITTER_SECRET_KEY";
+pub(crate) const PROJECT_ID: &str = "OUTFITTER_PROJECT_ID";
+
+// Options of the server; the flag of the same name outranks them, the file does not.
+pub(crate) const CONFIG: &str = "OUTFITTER_CONFIG";
+pub(crate) const DATA_DIR: &str = "OUTFITTER_DATA_DIR";
+pub(crate) const LISTEN: &str = "OUTFITTER_LISTEN";
+pub(crate) const AGENT_LISTEN: &str = "OUTFITTER_AGENT_LISTEN";
+pub(crate) const BUCKET_LISTEN: &str = "OUTFITTER_BUCKET_LISTEN";
+pub(crate) const DATABASE_URL: &str = "OUTFITTER_DATABASE_URL";
+pub(crate) const TLS_CERT: &str = "OUTFITTER_TLS_CERT";
+pub(crate) const TLS_KEY: &str = "OUTFITTER_TLS_KEY";
+pub(crate) const TLS_SELF_SIGNED: &str = "OUTFITTER_TLS_SELF_SIGNED";
+pub(crate) const BEHIND_PROXY: &str = "OUTFITTER_BEHIND_PROXY";
+pub(crate) const PUBLIC_URL: &str = "OUTFITTER_PUBLIC_URL";
+pub(crate) const AGENT_PUBLIC: &str = "OUTFITTER_AGENT_PUBLIC";
+pub(crate) const BUCKET_PUBLIC: &str = "OUTFITTER_BUCKET_PUBLIC";
+pub(crate) const SERVER_KEY_FILE: &str = "OUTFITTER_SERVER_KEY_FILE";
+pub(crate) const REGION: &str = "OUTFITTER_REGION";
+pub(crate) const AGENT_HEARTBEAT_SECS: &str = "OUTFITTER_AGENT_HEARTBEAT_SECS";
+
+/// What the server logs: a filter such as `info` or `outfitter_server=debug`.
+pub(crate) const LOG: &str = "OUTFITTER_LOG";
+
+/// Set to anything: no colours. Source: no-color.org.
+pub(crate) const NO_COLOR: &str = "NO_COLOR";
+
+/// All of ours start like this.
+#[cfg(unix)]
+pub(crate) const PREFIX: &str = "OUTFITTER_";

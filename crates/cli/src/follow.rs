@@ -1,0 +1,407 @@
+//! Follows jobs to their end, with a bar per desktop, and asks what proves each success.
+//!
+//! It only reads: giving up (time, Ctrl-C) leaves the jobs as they are. Where nobody watches a terminal every
+//! ended job is a line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use outfitter_api_types::jobs::{AppInstallJob, JobStatus};
+use outfitter_api_types::native::attempts::{Attempt, ListAttemptsResponse, Proof};
+use outfitter_api_types::native::deployments::{Deployment, DeploymentCounts, DeploymentState};
+use outfitter_client::{Client, ClientError};
+use serde::Serialize;
+
+use crate::commands::Session;
+use crate::listing;
+use crate::outcome::{CommandError, Outcome};
+use crate::paths;
+use crate::printer::{Printer, Shade, TableView, View};
+
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Most jobs of a deployment that are followed one by one; above it only the counters are.
+const SINGLE_JOBS: i64 = 500;
+
+/// Most desktops that get a bar each; above it one bar is for all.
+const BARS: usize = 20;
+
+/// Questions at once about evidence.
+const QUESTIONS: usize = 8;
+
+/// A job at its end, with what proves it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct EndedJob {
+    /// The job.
+    #[serde(flatten)]
+    pub(crate) job: AppInstallJob,
+    /// What proves a success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proof: Option<Proof>,
+    /// How many attempts it took.
+    pub(crate) attempts: i64,
+}
+
+/// A deployment at its end.
+#[derive(Debug, Serialize)]
+pub(crate) struct EndedDeployment {
+    /// The deployment.
+    pub(crate) deployment: Deployment,
+    /// Its jobs; empty where there are too many to show one by one.
+    pub(crate) jobs: Vec<EndedJob>,
+}
+
+impl EndedDeployment {
+    /// All, some or none of its jobs were successes.
+    pub(crate) fn outcome(&self) -> Outcome {
+        let DeploymentCounts {
+            jobs_success,
+            jobs_fail,
+            ..
+        } = self.deployment.counts;
+        match (jobs_success, jobs_fail) {
+            (0, _) => Outcome::Failed,
+            (_, 0) => Outcome::Done,
+            _ => Outcome::PartlyFailed,
+        }
+    }
+}
+
+/// Follows a deployment until every job of it has ended.
+///
+/// # Errors
+/// The server, or `limit` is over.
+pub(crate) async fn deployment(
+    session: &Session,
+    deployment_id: &str,
+    limit: Duration,
+) -> Result<EndedDeployment, CommandError> {
+    let path = paths::one(paths::DEPLOYMENTS, deployment_id);
+    let begun = Instant::now();
+    let mut board = Board::new(session.printer);
+    loop {
+        let deployment: Deployment = session
+            .client
+            .get(&path, &[("limit", "1000".to_owned())])
+            .await?;
+        let counts = &deployment.counts;
+        let all = counts.jobs_init + counts.jobs_waiting + counts.jobs_success + counts.jobs_fail;
+        let jobs = if all <= SINGLE_JOBS && deployment.state != DeploymentState::Expanding {
+            jobs_of(&session.client, &deployment).await?
+        } else {
+            Vec::new()
+        };
+        let expected = usize::try_from(all).unwrap_or(usize::MAX);
+        let known =
+            all > SINGLE_JOBS || jobs.iter().filter(|job| has_ended(job)).count() == expected;
+        board.show(counts, &jobs);
+        if deployment.state == DeploymentState::Ended && known {
+            board.finish();
+            let jobs = evidence(&session.client, jobs).await?;
+            return Ok(EndedDeployment { deployment, jobs });
+        }
+        if begun.elapsed() > limit {
+            board.finish();
+            return Err(CommandError::failed(format!(
+                "deployment {deployment_id} has not ended within {} s: {} of {all} jobs are open",
+                limit.as_secs(),
+                counts.jobs_init + counts.jobs_waiting
+            ))
+            .hint("the jobs go on; `outfitter deployment wait` follows them again"));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Follows jobs until each has ended.
+///
+/// # Errors
+/// The server, an unknown job, or `limit` is over.
+pub(crate) async fn jobs(
+    session: &Session,
+    job_ids: &[String],
+    limit: Duration,
+) -> Result<Vec<EndedJob>, CommandError> {
+    let begun = Instant::now();
+    let mut board = Board::new(session.printer);
+    let mut open: BTreeSet<&str> = job_ids.iter().map(String::as_str).collect();
+    let mut known: BTreeMap<String, AppInstallJob> = BTreeMap::new();
+    loop {
+        // There is no look-up of one job; its application narrows the list once it is known.
+        let apps: BTreeSet<Option<String>> = open
+            .iter()
+            .map(|id| known.get(*id).map(|job| job.app_id.clone()))
+            .collect();
+        let mut seen = BTreeSet::new();
+        for app in apps {
+            let filters: Vec<_> = app.into_iter().map(|id| ("app_id", id)).collect();
+            let listing = listing::JOBS
+                .fetch::<AppInstallJob>(&session.client, &filters, usize::MAX)
+                .await?;
+            for job in listing.items {
+                if open.contains(job.id.as_str()) {
+                    seen.insert(job.id.clone());
+                    known.insert(job.id.clone(), job);
+                }
+            }
+        }
+        if let Some(gone) = open.iter().find(|id| !seen.contains(**id)) {
+            board.finish();
+            return Err(CommandError::failed(format!("there is no job {gone}")));
+        }
+        open.retain(|id| known.get(*id).is_none_or(|job| !has_ended(job)));
+        let all: Vec<AppInstallJob> = known.values().cloned().collect();
+        board.show(&counts_of(&all), &all);
+        if open.is_empty() {
+            board.finish();
+            return Ok(evidence(&session.client, all).await?);
+        }
+        if begun.elapsed() > limit {
+            board.finish();
+            return Err(CommandError::failed(format!(
+                "{} of {} jobs have not ended within {} s",
+                open.len(),
+                job_ids.len(),
+                limit.as_secs()
+            ))
+            .hint("the jobs go on; `outfitter job wait` follows them again"));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Jobs as a table, newest state first told.
+pub(crate) fn jobs_view(jobs: &[EndedJob]) -> View {
+    View::Table(TableView {
+        head: ["app", "version", "desktop", "result", "why"]
+            .map(str::to_owned)
+            .into(),
+        rows: jobs
+            .iter()
+            .map(|ended| {
+                let job = &ended.job;
+                vec![
+                    job.app_name.clone().unwrap_or_default().into(),
+                    job.app_version.clone().unwrap_or_default().into(),
+                    desktop_name(job).into(),
+                    verdict(ended),
+                    job.error_message.clone().unwrap_or_default().into(),
+                ]
+            })
+            .collect(),
+        empty: "no desktop was reached",
+    })
+}
+
+/// One word for how a job ended: a success without proof is not called one.
+pub(crate) fn verdict(ended: &EndedJob) -> Shade {
+    match ended.job.job_status {
+        JobStatus::Success => match ended.proof {
+            Some(Proof::DetectionRule | Proof::Manifest) => Shade::Good("verified".to_owned()),
+            Some(Proof::AlreadyInstalled) => Shade::Good("already there".to_owned()),
+            Some(Proof::ExitCodeOnly) | None => Shade::Doubtful("unverified".to_owned()),
+        },
+        JobStatus::Fail => Shade::Bad("failed".to_owned()),
+        JobStatus::Init => Shade::Doubtful("waiting for the desktop".to_owned()),
+        JobStatus::Waiting => Shade::Doubtful("running".to_owned()),
+    }
+}
+
+/// Asks what proves the successes.
+///
+/// # Errors
+/// The server.
+pub(crate) async fn evidence(
+    client: &Client,
+    jobs: Vec<AppInstallJob>,
+) -> Result<Vec<EndedJob>, ClientError> {
+    stream::iter(jobs)
+        .map(|job| async move {
+            let attempts: ListAttemptsResponse = client
+                .get(&paths::attempts(&job.id), &[("limit", "1".to_owned())])
+                .await?;
+            let proof = attempts
+                .items
+                .into_iter()
+                .next()
+                .and_then(|attempt: Attempt| attempt.receipt)
+                .and_then(|receipt| receipt.proof);
+            Ok(EndedJob {
+                job,
+                proof,
+                attempts: attempts.count,
+            })
+        })
+        .buffered(QUESTIONS)
+        .try_collect()
+        .await
+}
+
+/// The jobs that a deployment opened: per application and desktop the oldest since it was accepted, since a
+/// later deployment may have opened further ones.
+async fn jobs_of(
+    client: &Client,
+    deployment: &Deployment,
+) -> Result<Vec<AppInstallJob>, ClientError> {
+    let reached: BTreeSet<&str> = deployment
+        .desktops_reached
+        .items
+        .iter()
+        .map(|desktop| desktop.desktop_id.as_str())
+        .collect();
+    let mut jobs = BTreeMap::new();
+    for app_id in &deployment.app_ids {
+        let filter = [("app_id", app_id.clone())];
+        let listing = listing::JOBS
+            .fetch::<AppInstallJob>(client, &filter, usize::MAX)
+            .await?;
+        for job in listing.items {
+            let Some(desktop) = job.instance_id.clone() else {
+                continue;
+            };
+            if reached.contains(desktop.as_str()) && job.create_time >= deployment.created_at {
+                // Newest first: the oldest is what stays.
+                jobs.insert((app_id, desktop), job);
+            }
+        }
+    }
+    Ok(jobs.into_values().collect())
+}
+
+fn has_ended(job: &AppInstallJob) -> bool {
+    matches!(job.job_status, JobStatus::Success | JobStatus::Fail)
+}
+
+fn counts_of(jobs: &[AppInstallJob]) -> DeploymentCounts {
+    let of = |status| {
+        i64::try_from(jobs.iter().filter(|job| job.job_status == status).count())
+            .unwrap_or(i64::MAX)
+    };
+    DeploymentCounts {
+        jobs_init: of(JobStatus::Init),
+        jobs_waiting: of(JobStatus::Waiting),
+        jobs_success: of(JobStatus::Success),
+        jobs_fail: of(JobStatus::Fail),
+        desktops_reached: 0,
+        desktops_skipped: 0,
+        accounts_unknown: 0,
+        authorizations_widened: 0,
+    }
+}
+
+fn desktop_name(job: &AppInstallJob) -> String {
+    job.instance_name
+        .clone()
+        .or_else(|| job.instance_id.clone())
+        .unwrap_or_default()
+}
+
+/// The bars, or the lines where nobody watches.
+struct Board {
+    printer: Printer,
+    bars: MultiProgress,
+    by_desktop: BTreeMap<String, ProgressBar>,
+    told: BTreeSet<String>,
+}
+
+impl Board {
+    fn new(printer: Printer) -> Self {
+        Self {
+            printer,
+            bars: MultiProgress::new(),
+            by_desktop: BTreeMap::new(),
+            told: BTreeSet::new(),
+        }
+    }
+
+    fn show(&mut self, counts: &DeploymentCounts, jobs: &[AppInstallJob]) {
+        if !self.printer.draws() {
+            self.tell(jobs);
+            return;
+        }
+        let mut desktops: BTreeMap<String, Vec<&AppInstallJob>> = BTreeMap::new();
+        for job in jobs {
+            desktops.entry(desktop_name(job)).or_default().push(job);
+        }
+        if desktops.is_empty() || desktops.len() > BARS {
+            let ended = counts.jobs_success + counts.jobs_fail;
+            let all = ended + counts.jobs_init + counts.jobs_waiting;
+            let message = format!(
+                "{} running, {} failed",
+                counts.jobs_waiting, counts.jobs_fail
+            );
+            self.bar("jobs", ended, all, message);
+            return;
+        }
+        for (desktop, jobs) in desktops {
+            let ended = jobs.iter().filter(|job| has_ended(job)).count();
+            let now = jobs
+                .iter()
+                .find(|job| job.job_status == JobStatus::Waiting)
+                .and_then(|job| job.app_name.clone());
+            let failed: Vec<&str> = jobs
+                .iter()
+                .filter(|job| job.job_status == JobStatus::Fail)
+                .filter_map(|job| job.app_name.as_deref())
+                .collect();
+            let mut message = match now {
+                Some(app) => format!("installing {app}"),
+                None if ended == jobs.len() => "done".to_owned(),
+                None => "waiting for the desktop".to_owned(),
+            };
+            if !failed.is_empty() {
+                message = format!("{message}; failed: {}", failed.join(", "));
+            }
+            let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+            self.bar(&desktop, count(ended), count(jobs.len()), message);
+        }
+    }
+
+    fn bar(&mut self, name: &str, position: i64, length: i64, message: String) {
+        let bars = &self.bars;
+        let bar = self.by_desktop.entry(name.to_owned()).or_insert_with(|| {
+            let bar = bars.add(ProgressBar::new(0));
+            bar.set_style(
+                ProgressStyle::with_template(
+                    "  {prefix:16} {bar:20.green/dim} {pos}/{len} {wide_msg}",
+                )
+                .expect("the template is well formed")
+                .progress_chars("━━─"),
+            );
+            bar.set_prefix(name.to_owned());
+            bar
+        });
+        bar.set_length(u64::try_from(length).unwrap_or(0));
+        bar.set_position(u64::try_from(position).unwrap_or(0));
+        bar.set_message(message);
+    }
+
+    fn tell(&mut self, jobs: &[AppInstallJob]) {
+        for job in jobs.iter().filter(|job| has_ended(job)) {
+            if self.told.insert(job.id.clone()) {
+                let end = match job.job_status {
+                    JobStatus::Fail => format!(
+                        "FAIL: {}",
+                        job.error_message.as_deref().unwrap_or("no reason given")
+                    ),
+                    _ => "SUCCESS".to_owned(),
+                };
+                self.printer.note(format!(
+                    "  {}  {}  {end}",
+                    desktop_name(job),
+                    job.app_name.as_deref().unwrap_or_default()
+                ));
+            }
+        }
+    }
+
+    /// The bars stay as they are last.
+    fn finish(&self) {
+        for bar in self.by_desktop.values() {
+            bar.abandon();
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! The outfitter command: server and client commands
