@@ -151,6 +151,9 @@ impl Attempt<'_> {
         self.enter(Phase::Detecting, notes);
         notes.before = self.look(&proof).await;
         if self.is_there_already(&proof, notes) {
+            if let Some((record, _)) = &proof.archive {
+                notes.manifest_files = record.files();
+            }
             return Ok(already_installed());
         }
 

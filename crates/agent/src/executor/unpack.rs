@@ -72,6 +72,12 @@ impl AppRecord {
         durable::read_json(&self.installed_path())
     }
 
+    /// Number of files in the manifest of what is unpacked.
+    pub(super) fn files(&self) -> Option<u32> {
+        let installed = self.installed().ok().flatten()?;
+        Some(count(&installed.manifest))
+    }
+
     /// Whether the revision's files are where and as they were unpacked. Blocks while files are read.
     pub(super) fn detect(&self, revision: RevisionId, target: &Target) -> Detection {
         let not = |seen: String| Detection { holds: false, seen };
@@ -142,7 +148,7 @@ impl AppRecord {
         )
         .map_err(agent)?;
         let manifest = staged.place(Some(&ours)).map_err(refusal)?;
-        let files = u32::try_from(manifest.entries.len()).unwrap_or(u32::MAX);
+        let files = count(&manifest);
         durable::write_json(
             &self.installed_path(),
             &Installed {
@@ -156,6 +162,10 @@ impl AppRecord {
         let _ = fs::remove_file(self.pending_path());
         Ok(files)
     }
+}
+
+fn count(manifest: &Manifest) -> u32 {
+    u32::try_from(manifest.entries.len()).unwrap_or(u32::MAX)
 }
 
 /// Before `pending.json` claims the files of the archive, none of them may be somebody else's.
