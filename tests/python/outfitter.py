@@ -115,6 +115,10 @@ class Desktop:
 
     def restart(self) -> None:
         self.agent.stop()
+        self.start()
+
+    def start(self) -> None:
+        """Starts the agent again; it must have ended."""
         self.agent = _run_agent(self.name, self.state_dir, self.agent.log)
 
 
