@@ -1,15 +1,19 @@
 //! Desktops: registering, attaching users, deleting.
 
-use outfitter_domain::OsType;
+use std::collections::HashSet;
+
 use outfitter_domain::fleet::{
     DesktopName, DesktopNameError, DesktopType, LocalUserName, LocalUserNameError,
 };
-use outfitter_ids::{DesktopId, UserId};
+use outfitter_domain::{Account, AccountType, OsType, PlatformType};
+use outfitter_ids::{DesktopId, UserId, WorkspaceJobId};
 use outfitter_store::{
-    Desktop, DesktopKey, LeftUsers, NewDesktop, Persistence, ProjectKey, StoreError, Tx,
+    Desktop, DesktopKey, LeftUsers, NewDesktop, Persistence, ProjectKey, StoreError, SubJobOutcome,
+    Tx, UserKey,
 };
 use thiserror::Error;
 
+use super::workspace_jobs;
 use crate::Services;
 
 /// Why a desktop could not be registered.
@@ -101,7 +105,7 @@ pub async fn register(
 }
 
 fn user_names(texts: &[String]) -> Result<Vec<LocalUserName>, RegisterError> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     texts
         .iter()
         .enumerate()
@@ -128,8 +132,262 @@ pub async fn delete(
     desktops: &[DesktopKey],
     left_users: LeftUsers,
 ) -> Result<(), StoreError> {
-    tx.desktops_delete(project, desktops, left_users, services.clock.now())
-        .await
+    let now = services.clock.now();
+    tx.job_fail_of_desktops(desktops, now).await?;
+    tx.desktops_delete(project, desktops, left_users, now).await
+}
+
+/// A user named in a call: by id, or by name and domain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamedUser {
+    /// Id; it outranks the name.
+    pub id: Option<String>,
+    /// Name.
+    pub name: Option<String>,
+    /// Domain; absent or blank: the local one.
+    pub domain: Option<String>,
+    /// Privilege group on the desktop.
+    pub user_group: Option<String>,
+}
+
+/// A desktop to attach, and who gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// Id, as the caller named it.
+    pub desktop: String,
+    /// New name of the desktop.
+    pub name: Option<DesktopName>,
+    /// Who gets it.
+    pub users: Vec<NamedUser>,
+}
+
+/// A desktop to take users off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detachment {
+    /// Id, as the caller named it.
+    pub desktop: String,
+    /// Who.
+    pub users: DetachedUsers,
+}
+
+/// Who is taken off a desktop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DetachedUsers {
+    /// Everyone.
+    All,
+    /// These.
+    Named(Vec<NamedUser>),
+}
+
+/// A desktop that was left as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DetachFailure {
+    /// Id.
+    pub desktop: DesktopId,
+    /// Name.
+    pub name: String,
+    /// Who is not attached.
+    pub user: String,
+}
+
+/// Why desktops could not be attached or detached. Then nothing of the call was done.
+#[derive(Debug, Error)]
+pub enum AttachError {
+    /// No such desktop.
+    #[error("the desktop does not exist")]
+    DesktopUnknown,
+    /// No such user, and none that could be made.
+    #[error("the user does not exist")]
+    UserUnknown,
+    /// Nobody was named for a desktop.
+    #[error("desktop {index} of the list: name at least one user")]
+    NoUser {
+        /// Its place in the list, from 0.
+        index: usize,
+    },
+    /// More users than the desktop takes.
+    #[error("the desktop {name} takes one user, or at most {USERS_MAX} when it is a shared one")]
+    Occupied {
+        /// Its name.
+        name: String,
+    },
+    /// The project has a desktop of that name.
+    #[error("a desktop is named {name} already")]
+    NameTaken {
+        /// The name.
+        name: DesktopName,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Most users of a shared desktop. Source: contract, section 11.
+const USERS_MAX: usize = 500;
+
+/// Attaches desktops, all or none, and answers the job that says so. A LOCAL user that is not there is made.
+///
+/// # Errors
+/// See [`AttachError`].
+pub async fn attach(
+    services: &Services,
+    project: ProjectKey,
+    attachments: Vec<Attachment>,
+) -> Result<WorkspaceJobId, AttachError> {
+    let now = services.clock.now();
+    let tx = services.store.write().await?;
+    let mut sub_jobs = Vec::new();
+    for (index, attachment) in attachments.into_iter().enumerate() {
+        if attachment.users.is_empty() {
+            return Err(AttachError::NoUser { index });
+        }
+        let desktop = locked(&tx, project, &attachment.desktop).await?;
+        if let Some(name) = attachment.name {
+            match tx.desktop_rename(desktop.key, &name).await {
+                Err(error) if error.is_conflict() => return Err(AttachError::NameTaken { name }),
+                other => other?,
+            }
+        }
+        let mut attached: HashSet<UserKey> = desktop.users.iter().map(|user| user.key).collect();
+        let mut names = Vec::new();
+        for user in &attachment.users {
+            let key = find_or_make(services, &tx, project, user).await?;
+            tx.desktop_user_attach(desktop.key, key, user.user_group.as_deref())
+                .await?;
+            attached.insert(key);
+            names.extend(user.name.clone().or_else(|| user.id.clone()));
+        }
+        let room = match desktop.desktop_type {
+            DesktopType::Dedicated => 1,
+            DesktopType::Shared => USERS_MAX,
+        };
+        if attached.len() > room {
+            return Err(AttachError::Occupied { name: desktop.name });
+        }
+        sub_jobs.push(workspace_jobs::sub_job(
+            services,
+            desktop.key,
+            Some(names.join(",")),
+            SubJobOutcome::SUCCESS,
+        ));
+    }
+    let job = workspace_jobs::start(
+        services,
+        &tx,
+        project,
+        workspace_jobs::ATTACH,
+        &sub_jobs,
+        now,
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(job)
+}
+
+/// Takes users off desktops. A desktop where a named user is not attached is left as it was and answered.
+///
+/// # Errors
+/// See [`AttachError`].
+pub async fn detach(
+    services: &Services,
+    project: ProjectKey,
+    detachments: Vec<Detachment>,
+) -> Result<Vec<DetachFailure>, AttachError> {
+    let tx = services.store.write().await?;
+    let mut failures = Vec::new();
+    'desktops: for detachment in detachments {
+        let desktop = locked(&tx, project, &detachment.desktop).await?;
+        let mut leaving = Vec::new();
+        match &detachment.users {
+            DetachedUsers::All => leaving.extend(desktop.users.iter().map(|user| user.key)),
+            DetachedUsers::Named(users) => {
+                for user in users {
+                    let Some(key) = attached_key(&desktop, user) else {
+                        failures.push(DetachFailure {
+                            desktop: desktop.id,
+                            name: desktop.name,
+                            user: user
+                                .name
+                                .clone()
+                                .or_else(|| user.id.clone())
+                                .unwrap_or_default(),
+                        });
+                        continue 'desktops;
+                    };
+                    leaving.push(key);
+                }
+            }
+        }
+        tx.desktop_users_detach(desktop.key, &leaving).await?;
+    }
+    tx.commit().await?;
+    Ok(failures)
+}
+
+fn attached_key(desktop: &Desktop, wanted: &NamedUser) -> Option<UserKey> {
+    let id = wanted.id.as_deref().filter(|id| !id.is_empty());
+    let wanted_account = wanted
+        .name
+        .clone()
+        .map(|name| account(name, wanted.domain.clone()).key());
+    desktop
+        .users
+        .iter()
+        .find(|user| match (id, &wanted_account) {
+            (Some(id), _) => user.id.to_string() == id,
+            (None, Some(wanted)) => {
+                account(user.name.clone(), Some(user.domain.clone())).key() == *wanted
+            }
+            (None, None) => false,
+        })
+        .map(|user| user.key)
+}
+
+fn account(name: String, domain: Option<String>) -> Account {
+    Account::new(AccountType::Simple, name, domain, None)
+}
+
+async fn locked(tx: &Tx, project: ProjectKey, id: &str) -> Result<Desktop, AttachError> {
+    let id = DesktopId::lookup(id).ok_or(AttachError::DesktopUnknown)?;
+    if tx.desktops_lock(project, &[id]).await?.is_empty() {
+        return Err(AttachError::DesktopUnknown);
+    }
+    tx.db()
+        .desktop_find(project, id)
+        .await?
+        .ok_or(AttachError::DesktopUnknown)
+}
+
+async fn find_or_make(
+    services: &Services,
+    tx: &Tx,
+    project: ProjectKey,
+    wanted: &NamedUser,
+) -> Result<UserKey, AttachError> {
+    if let Some(id) = wanted.id.as_deref().filter(|id| !id.is_empty()) {
+        let id = UserId::lookup(id).ok_or(AttachError::UserUnknown)?;
+        let found = tx.db().user_keys(project, &[id]).await?;
+        return found
+            .first()
+            .map(|(_, key)| *key)
+            .ok_or(AttachError::UserUnknown);
+    }
+    let name = wanted.name.clone().ok_or(AttachError::UserUnknown)?;
+    let account = account(name, wanted.domain.clone());
+    if let Some(key) = tx
+        .db()
+        .user_by_name(project, &account.account, &account.domain)
+        .await?
+    {
+        return Ok(key);
+    }
+    if account.platform_type == PlatformType::Ad {
+        return Err(AttachError::UserUnknown);
+    }
+    let name = LocalUserName::parse(&account.account).map_err(|_| AttachError::UserUnknown)?;
+    let now = services.clock.now();
+    let id = UserId::new(services.ids.uuid(now.get()));
+    Ok(tx.user_ensure_local(project, &name, id, now).await?)
 }
 
 /// Closes the channels of deleted desktops that end in this process; those elsewhere end at their next

@@ -13,3 +13,4 @@ pub mod install;
 pub mod job_events;
 pub mod packages;
 pub mod users;
+pub mod workspace_jobs;

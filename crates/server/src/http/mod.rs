@@ -1,5 +1,6 @@
 //! The HTTP interface: a folder per resource, a file per verb; one mechanism for all of them (`routes.rs`).
 
+mod app_rules;
 mod apps;
 mod authorizations;
 pub mod call;
@@ -18,10 +19,13 @@ pub mod openapi;
 pub mod operation;
 mod packages;
 mod plain;
+mod profiles;
 pub mod request_id;
 pub mod routes;
 pub mod schema;
+mod tags;
 mod users;
+mod workspace_jobs;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -55,6 +59,10 @@ pub fn routes() -> Routes {
     iam::register(&mut routes);
     groups::register(&mut routes);
     users::register(&mut routes);
+    tags::register(&mut routes);
+    workspace_jobs::register(&mut routes);
+    app_rules::register(&mut routes);
+    profiles::register(&mut routes);
     routes
 }
 

@@ -11,5 +11,6 @@ mod desktops;
 mod directory;
 mod enrollment_tokens;
 mod install;
+mod fleet;
 mod packages;
 mod server;

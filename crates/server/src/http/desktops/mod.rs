@@ -1,12 +1,26 @@
 //! Desktops: ours under `/api/v1/{project_id}/desktops`, the contract's under `/v2/{project_id}/desktops`.
 
+mod agents;
+mod attach;
+mod delete;
+mod detach;
+mod list;
 mod register;
 mod registered;
+mod wire;
+
+pub(super) use agents::refused as job_refused;
+pub(super) use wire::tags as tags_wire;
 
 use super::{Operation, Routes};
 
 /// Adds the operations.
 pub(super) fn register(routes: &mut Routes) {
+    native(routes);
+    contract(routes);
+}
+
+fn native(routes: &mut Routes) {
     routes
         .add(
             Operation::post("/api/v1/{project_id}/desktops", "RegisterDesktop")
@@ -32,5 +46,99 @@ pub(super) fn register(routes: &mut Routes) {
             .codes(&[404])
             .summary("Delete a desktop; its agent is revoked, its pending jobs fail."),
             registered::delete,
+        );
+}
+
+fn contract(routes: &mut Routes) {
+    routes
+        .add(
+            Operation::get("/v2/{project_id}/desktops", "ListDesktops")
+                .action("workspace:desktops:list")
+                .summary("List desktops, short form."),
+            list::list,
+        )
+        .add(
+            Operation::get("/v2/{project_id}/desktops/detail", "ListDesktopsDetail")
+                .action("workspace:desktops:listDetail")
+                .summary("List desktops, long form."),
+            list::list_detail,
+        )
+        .add(
+            Operation::get(
+                "/v2/{project_id}/desktops/{desktop_id}",
+                "ShowDesktopDetail",
+            )
+            .action("workspace:desktops:get")
+            .codes(&[404])
+            .summary("Show a desktop."),
+            list::show,
+        )
+        .add(
+            Operation::delete("/v2/{project_id}/desktops/{desktop_id}", "DeleteDesktop")
+                .action("workspace:desktops:delete")
+                .status(204)
+                .codes(&[404])
+                .summary("Delete a desktop; its agent is revoked, its pending jobs fail."),
+            delete::delete,
+        )
+        .add(
+            Operation::post(
+                "/v2/{project_id}/desktops/batch-delete",
+                "BatchDeleteDesktops",
+            )
+            .action("workspace:desktops:batchDelete")
+            .status(202)
+            .codes(&[404])
+            .summary("Delete up to 100 desktops, all or none."),
+            delete::batch_delete,
+        )
+        .add(
+            Operation::post("/v2/{project_id}/desktops/attach", "AttachInstances")
+                .action("workspace:desktops:attach")
+                .codes(&[404, 409])
+                .summary("Attach users to desktops, all or none."),
+            attach::attach,
+        )
+        .add(
+            Operation::post(
+                "/v2/{project_id}/desktops/batch-attach",
+                "BatchAttachInstances",
+            )
+            .action("workspace:desktops:batchAttachUsers")
+            .codes(&[404])
+            .summary("Attach users to up to 100 desktops, all or none."),
+            attach::batch_attach,
+        )
+        .add(
+            Operation::post("/v2/{project_id}/desktops/detach", "DetachInstances")
+                .action("workspace:desktops:detach")
+                .codes(&[404])
+                .summary("Take every user off desktops."),
+            detach::detach,
+        )
+        .add(
+            Operation::post(
+                "/v2/{project_id}/desktops/batch-detach",
+                "BatchDetachInstances",
+            )
+            .action("workspace:desktops:batchDetach")
+            .codes(&[404])
+            .summary("Take all or some users off desktops."),
+            detach::batch_detach,
+        )
+        .add(
+            Operation::get(
+                "/v2/{project_id}/desktops/agents",
+                "ListAgentsInstallCondition",
+            )
+            .action("workspace:desktops:listAgents")
+            .summary("List desktops with their agents."),
+            agents::list,
+        )
+        .add(
+            Operation::post("/v2/{project_id}/desktops/agents", "BatchInstallAgent")
+                .action("workspace:desktops:batchInstallAgents")
+                .summary("Install the agent on up to 100 desktops."),
+            agents::install,
         );
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use outfitter_ids::DeploymentId;
 
+use super::profiles::require_app_center;
 use super::{ApiError, Family, Operation, Reply, Routes};
 use crate::Services;
 use crate::app::install::{Install, InstallError, install};
@@ -41,6 +42,7 @@ pub(super) fn register(routes: &mut Routes) {
 
 /// Carries the call out; the answer is empty and names the deployment in a header.
 async fn accept(services: Arc<Services>, call: Install<'_>) -> Result<Reply, ApiError> {
+    require_app_center(services.store.db(), call.project).await?;
     let id: DeploymentId = install(&services, call).await?;
     let value = HeaderValue::from_str(&id.to_string())
         .map_err(|error| ApiError::internal("name the deployment", error))?;
