@@ -473,8 +473,13 @@ impl Db<'_> {
         let rows: Vec<DesktopRow> = self
             .all(
                 "find retries that are due",
-                "SELECT DISTINCT j.desktop_id FROM project p JOIN job j ON j.project_id = p.id AND j.wire = 1 \
-                 WHERE j.state = $1 AND j.due_at <= $2 ORDER BY j.desktop_id LIMIT $3",
+                // WAITING jobs are at most one a desktop and a few; all jobs are a million.
+                &format!(
+                    "SELECT DISTINCT j.desktop_id FROM project p \
+                     JOIN job j{} ON j.project_id = p.id AND j.wire = 1 \
+                     WHERE j.state = $1 AND j.due_at <= $2 LIMIT $3",
+                    self.dialect().indexed_by("job_project_wire")
+                ),
                 [
                     State::RetryWait.number().into(),
                     now.get().into(),
@@ -1173,8 +1178,12 @@ impl Tx {
         now: Millis,
     ) -> Result<Vec<DesktopKey>, StoreError> {
         self.attempt_release_leases(
-            "t.ended_at IS NULL AND t.id IN (SELECT o.id FROM attempt o WHERE o.ended_at IS NULL \
-             AND o.state = 'leased' AND o.lease_expires_at <= $1 ORDER BY o.id LIMIT $2)",
+            // Without statistics SQLite would read every attempt there ever was.
+            &format!(
+                "t.ended_at IS NULL AND t.id IN (SELECT o.id FROM attempt o{} WHERE o.ended_at IS NULL \
+                 AND o.state = 'leased' AND o.lease_expires_at <= $1 LIMIT $2)",
+                self.dialect().indexed_by("attempt_open")
+            ),
             vec![now.get().into(), limit.into()],
             None,
             now,
@@ -1272,10 +1281,13 @@ impl Tx {
         let rows: Vec<ExpiredRow> = self
             .attempt_rows(
                 ", CAST(CASE WHEN t.seen_at <= $1 THEN 1 ELSE 0 END AS BIGINT) AS silent",
-                "t.ended_at IS NULL AND t.id IN (SELECT o.id FROM attempt o WHERE o.ended_at IS NULL \
-                 AND o.state = 'running' AND (o.seen_at <= $1 \
-                   OR o.installer_started_at + o.run_limit_secs * 1000 <= $2 \
-                   OR (o.installer_started_at IS NULL AND o.started_at <= $3)) ORDER BY o.id LIMIT $4)",
+                &format!(
+                    "t.ended_at IS NULL AND t.id IN (SELECT o.id FROM attempt o{} WHERE o.ended_at IS NULL \
+                     AND o.state = 'running' AND (o.seen_at <= $1 \
+                       OR o.installer_started_at + o.run_limit_secs * 1000 <= $2 \
+                       OR (o.installer_started_at IS NULL AND o.started_at <= $3)) LIMIT $4)",
+                    self.dialect().indexed_by("attempt_open")
+                ),
                 vec![
                     now.minus(clocks.silence).get().into(),
                     now.minus(clocks.run_limit_margin).get().into(),
@@ -1322,9 +1334,10 @@ impl Tx {
     ) -> Result<usize, StoreError> {
         self.job_fail_where(
             &format!(
-                "id IN (SELECT j.id FROM project p JOIN job j ON j.project_id = p.id AND j.wire = 1 \
+                "id IN (SELECT j.id FROM project p JOIN job j{index} ON j.project_id = p.id AND j.wire = 1 \
                  JOIN desktop k ON k.id = j.desktop_id WHERE j.state = {state} AND j.due_at <= $1 \
-                 AND COALESCE(k.last_seen_at, 0) <= $1 ORDER BY j.id LIMIT $2) AND state = {state}",
+                 AND COALESCE(k.last_seen_at, 0) <= $1 LIMIT $2) AND state = {state}",
+                index = self.dialect().indexed_by("job_project_wire"),
                 state = State::RetryWait.number()
             ),
             vec![now.minus(silence).get().into(), limit.into()],
@@ -1443,6 +1456,8 @@ impl Tx {
                         ));
                     }
                 }
+                // A task of this very channel is on its way.
+                AttemptState::Leased if row.epoch == from.epoch => {}
                 AttemptState::Leased => unsent.push(row.id()),
                 AttemptState::Ended => {}
             }

@@ -589,7 +589,10 @@ on_both! {
 
         // A task that never arrived is queued again at once.
         scene.retry(&[job.id], later(6)).await.unwrap();
-        scene.lease_one(back, later(6)).await;
+        let task = scene.lease_one(back, later(6)).await;
+        assert!(reconcile(&scene, back, &[], later(6)).await.is_empty());
+        assert_eq!(scene.job().await.state, State::Leased, "it is on its way: {task:?}");
+        let back = scene.connect(connected.desktop).await;
         let unknown = AttemptId::new(id());
         assert_eq!(reconcile(&scene, back, &[(unknown, AttemptStage::Running)], later(7)).await,
             [(unknown, ReconcileAction::Cancel)]);
