@@ -10,7 +10,7 @@ mod authorizations;
 mod desktops;
 mod directory;
 mod enrollment_tokens;
-mod install;
 mod fleet;
+mod install;
 mod packages;
 mod server;
