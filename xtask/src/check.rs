@@ -130,6 +130,14 @@ fn dependency_rules(root: &Path) -> anyhow::Result<()> {
 pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
+    // What cargo told us about ourselves is not for others: ring's build script would see another
+    // environment than in a plain build, and half of the tree would be compiled anew, to and fro.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 

@@ -1,6 +1,6 @@
 //! Fetching a package: resumed from what is on disk, verified as a whole, never trusted before.
 //!
-//! Guarantees: [`fetch`] returns only bytes whose size and SHA-256 are those the server recorded.
+//! Guarantees: [`Fetcher::fetch`] returns only bytes whose size and SHA-256 are those the server recorded.
 //! On crash: `package.part` and the validator beside it are taken up again; the digest of the whole
 //! decides. Does not: know who serves the bytes; a refused or lapsed source is asked for again.
 
