@@ -17,7 +17,36 @@ struct Generated {
 }
 
 /// Everything generated. A new entry needs nothing else: `gen` writes it and `check` compares it.
-const GENERATED: &[Generated] = &[];
+const GENERATED: &[Generated] = &[
+    Generated {
+        path: "api/openapi.json",
+        cargo_arguments: &[
+            "run",
+            "--locked",
+            "--quiet",
+            "--package",
+            "outfitter-server",
+            "--example",
+            "generate",
+            "--",
+            "openapi",
+        ],
+    },
+    Generated {
+        path: "docs/compatibility.md",
+        cargo_arguments: &[
+            "run",
+            "--locked",
+            "--quiet",
+            "--package",
+            "outfitter-server",
+            "--example",
+            "generate",
+            "--",
+            "compatibility",
+        ],
+    },
+];
 
 /// Writes every generated file below `root`. Errors when a generator fails or a file cannot be written.
 #[expect(clippy::print_stdout, reason = "the answer of a command-line tool")]

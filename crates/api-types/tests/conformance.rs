@@ -4,14 +4,16 @@
 //! descriptions and examples dropped, bounds that an enum already implies dropped. What then differs
 //! must stand in `api/deviations.toml`, each with its reason, and every entry there must be needed.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+#[allow(dead_code, reason = "the server's tests use the rest")]
+mod facts;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use facts::{Comparison, Facts, contract, follow, objects, operations};
 use outfitter_api_types::{
     agents, app_install, apps, authorizations, buckets, desktops, errors, groups, iam, jobs,
     profiles, rules, tags, users, workspace_jobs,
 };
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -143,25 +145,6 @@ fn inline_answers() -> BTreeMap<&'static str, Generated> {
     ])
 }
 
-fn api_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../api")
-}
-
-fn contract() -> Value {
-    let text = std::fs::read_to_string(api_folder().join("contract/openapi.json"))
-        .expect("the contract is in the repository");
-    serde_json::from_str(&text).expect("the contract is JSON")
-}
-
-fn operations(contract: &Value) -> impl Iterator<Item = (&str, &Value)> {
-    contract["paths"]
-        .as_object()
-        .expect("paths")
-        .values()
-        .flat_map(|path| path.as_object().expect("a path item").values())
-        .filter_map(|operation| Some((operation.get("operationId")?.as_str()?, operation)))
-}
-
 fn query_parameters<'a>(contract: &'a Value, operation: &'a Value) -> Vec<&'a Value> {
     let parameters = operation["parameters"].as_array();
     parameters
@@ -172,286 +155,6 @@ fn query_parameters<'a>(contract: &'a Value, operation: &'a Value) -> Vec<&'a Va
         .collect()
 }
 
-/// Follows `$ref` until something else is found.
-fn follow<'a>(root: &'a Value, mut value: &'a Value) -> &'a Value {
-    while let Some(reference) = value.get("$ref").and_then(Value::as_str) {
-        value = root
-            .pointer(reference.trim_start_matches('#'))
-            .unwrap_or_else(|| panic!("{reference} leads nowhere"));
-    }
-    value
-}
-
-/// One schema in the common spelling, keyed by where each fact stands (`/users/[]/account`).
-/// A reference to another object of the contract stays a reference, since that one is compared
-/// itself.
-struct Facts<'a> {
-    root: &'a Value,
-    objects: &'a BTreeSet<String>,
-    facts: BTreeMap<String, Value>,
-    members: usize,
-}
-
-impl<'a> Facts<'a> {
-    fn of(root: &'a Value, objects: &'a BTreeSet<String>, schema: &Value) -> Self {
-        let mut facts = Self {
-            root,
-            objects,
-            facts: BTreeMap::new(),
-            members: 0,
-        };
-        facts.add(schema, "");
-        facts
-    }
-
-    fn add(&mut self, schema: &Value, at: &str) {
-        let mut merged = Map::new();
-        self.merge(schema, &mut merged);
-        self.add_merged(merged, at);
-    }
-
-    fn add_merged(&mut self, mut schema: Map<String, Value>, at: &str) {
-        if let Some(constant) = schema.remove("const") {
-            schema.insert("enum".to_owned(), json!([constant]));
-        }
-        let mut types: BTreeSet<String> = match schema.remove("type") {
-            Some(Value::String(name)) => BTreeSet::from([name]),
-            Some(Value::Array(names)) => names
-                .iter()
-                .map(|name| name.as_str().expect("a type name").to_owned())
-                .collect(),
-            _ => BTreeSet::new(),
-        };
-        let is_nullable = types.remove("null") | (schema.remove("$nullable").is_some());
-        if let Some(Value::Array(values)) = schema.remove("enum") {
-            let values: BTreeSet<_> = values
-                .iter()
-                .filter(|value| !value.is_null())
-                .map(Value::to_string)
-                .collect();
-            self.put(at, "enum", json!(values));
-            for implied in ["minLength", "maxLength", "pattern"] {
-                schema.remove(implied);
-            }
-        }
-        self.put(at, "type", json!(types));
-        self.put(at, "nullable", json!(is_nullable));
-        for (keyword, value) in schema {
-            match keyword.as_str() {
-                "properties" => {
-                    for (name, member) in value.as_object().expect("properties") {
-                        self.members += 1;
-                        self.put(&format!("{at}/{name}"), "present", json!(true));
-                        self.add(member, &format!("{at}/{name}"));
-                    }
-                }
-                "required" => {
-                    for name in value.as_array().expect("required") {
-                        let name = name.as_str().expect("a member name");
-                        self.put(&format!("{at}/{name}"), "required", json!(true));
-                    }
-                }
-                "items" => self.add(&value, &format!("{at}/[]")),
-                "additionalProperties" => self.add(&value, &format!("{at}/*")),
-                "alternatives" => {
-                    for (index, alternative) in
-                        value.as_array().expect("alternatives").iter().enumerate()
-                    {
-                        self.add(alternative, &format!("{at}/|{index}"));
-                    }
-                }
-                "conditions" => {
-                    let conditions: BTreeSet<_> = value
-                        .as_array()
-                        .expect("conditions")
-                        .iter()
-                        .map(|condition| plain_condition(condition).to_string())
-                        .collect();
-                    self.put(at, "conditions", json!(conditions));
-                }
-                "minLength" | "minItems" | "minProperties" if value == json!(0) => {}
-                "uniqueItems" if value == json!(false) => {}
-                "format" if value == json!("int64") => {}
-                "propertyNames" if value == json!({"type": "string"}) => {}
-                "description" | "example" | "examples" | "title" => {}
-                extension if extension.starts_with("x-") => {}
-                _ => self.put(at, &keyword, number_as_integer(value)),
-            }
-        }
-    }
-
-    /// Merges a schema, what it refers to and its `allOf` parts into one map. Nullable alternatives
-    /// become `$nullable` and conditions are collected.
-    fn merge(&self, schema: &Value, into: &mut Map<String, Value>) {
-        let Some(object) = schema.as_object() else {
-            return;
-        };
-        if object.contains_key("if") {
-            let condition = json!({"if": object.get("if"), "then": object.get("then")});
-            push(into, "conditions", condition);
-        }
-        for (keyword, value) in object {
-            match keyword.as_str() {
-                "$ref" => {
-                    let name = value.as_str().expect("a reference").rsplit('/').next();
-                    let name = name.expect("a reference has a last part");
-                    if self.objects.contains(name) {
-                        into.insert("$ref".to_owned(), json!(name));
-                    } else {
-                        self.merge(follow(self.root, schema), into);
-                    }
-                }
-                "allOf" => {
-                    for part in value.as_array().expect("allOf") {
-                        self.merge(part, into);
-                    }
-                }
-                "anyOf" | "oneOf" => {
-                    let (null, rest): (Vec<&Value>, Vec<&Value>) = value
-                        .as_array()
-                        .expect("alternatives")
-                        .iter()
-                        .partition(|alternative| alternative["type"] == "null");
-                    if !null.is_empty() {
-                        into.insert("$nullable".to_owned(), json!(true));
-                    }
-                    match rest.as_slice() {
-                        [only] => self.merge(only, into),
-                        several if several.iter().all(|one| one.get("type").is_none()) => {
-                            push(into, "conditions", json!({"anyOf": several}));
-                        }
-                        several => {
-                            into.insert("alternatives".to_owned(), json!(several));
-                        }
-                    }
-                }
-                "if" | "then" => {}
-                _ => {
-                    into.insert(keyword.clone(), value.clone());
-                }
-            }
-        }
-    }
-
-    fn put(&mut self, at: &str, fact: &str, value: Value) {
-        let at = if at.is_empty() { "/" } else { at };
-        self.facts.insert(format!("{at} {fact}"), value);
-    }
-}
-
-fn push(into: &mut Map<String, Value>, key: &str, value: Value) {
-    into.entry(key)
-        .or_insert_with(|| json!([]))
-        .as_array_mut()
-        .expect("always an array")
-        .push(value);
-}
-
-/// Spells `const` as `enum` inside a condition.
-fn plain_condition(value: &Value) -> Value {
-    match value {
-        Value::Object(object) => object
-            .iter()
-            .map(|(key, value)| match key.as_str() {
-                "const" => ("enum".to_owned(), json!([value])),
-                _ => (key.clone(), plain_condition(value)),
-            })
-            .collect(),
-        Value::Array(values) => values.iter().map(plain_condition).collect(),
-        other => other.clone(),
-    }
-}
-
-fn number_as_integer(value: Value) -> Value {
-    match value.as_f64() {
-        Some(number) if number.fract() == 0.0 => json!(number as i64),
-        _ => value,
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Deviations {
-    #[serde(default)]
-    deviation: Vec<Deviation>,
-}
-
-/// One reviewed difference from the contract.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Deviation {
-    schema: String,
-    fact: String,
-    ours: Value,
-    reason: String,
-}
-
-struct Comparison {
-    deviations: Vec<Deviation>,
-    used: BTreeSet<usize>,
-    differences: Vec<String>,
-    members: usize,
-}
-
-impl Comparison {
-    fn new() -> Self {
-        let text = std::fs::read_to_string(api_folder().join("deviations.toml"))
-            .expect("the list of deviations is in the repository");
-        let Deviations { deviation } = toml::from_str(&text).expect("the list is well formed");
-        assert!(
-            deviation
-                .iter()
-                .all(|entry| !entry.reason.trim().is_empty()),
-            "every deviation has a reason"
-        );
-        Self {
-            deviations: deviation,
-            used: BTreeSet::new(),
-            differences: Vec::new(),
-            members: 0,
-        }
-    }
-
-    fn compare(&mut self, name: &str, contract: &Facts, ours: &Facts) {
-        self.members += contract.members;
-        let facts: BTreeSet<_> = contract.facts.keys().chain(ours.facts.keys()).collect();
-        for fact in facts {
-            let (theirs, ours) = (contract.facts.get(fact), ours.facts.get(fact));
-            if theirs == ours {
-                continue;
-            }
-            let known = self.deviations.iter().position(|entry| {
-                entry.schema == name && entry.fact == *fact && Some(&entry.ours) == ours
-            });
-            match known {
-                Some(index) => {
-                    self.used.insert(index);
-                }
-                None => self
-                    .differences
-                    .push(format!("{name}{fact}: contract {theirs:?}, ours {ours:?}")),
-            }
-        }
-    }
-
-    fn finish(self) {
-        assert!(
-            self.differences.is_empty(),
-            "{} differences:\n{}",
-            self.differences.len(),
-            self.differences.join("\n")
-        );
-        for (index, entry) in self.deviations.iter().enumerate() {
-            assert!(
-                self.used.contains(&index),
-                "the deviation {} {} is not needed any more",
-                entry.schema,
-                entry.fact
-            );
-        }
-    }
-}
-
 #[test]
 fn every_schema_and_query_parameter_is_the_contracts() {
     let contract = contract();
@@ -460,11 +163,7 @@ fn every_schema_and_query_parameter_is_the_contracts() {
     let schemas = contract["components"]["schemas"]
         .as_object()
         .expect("schemas");
-    let objects: BTreeSet<String> = schemas
-        .iter()
-        .filter(|(_, schema)| schema.get("properties").is_some())
-        .map(|(name, _)| name.clone())
-        .collect();
+    let objects = objects(&contract);
     let ours = components();
     let (theirs, mine): (BTreeSet<&str>, BTreeSet<&str>) = (
         schemas.keys().map(String::as_str).collect(),
@@ -474,7 +173,7 @@ fn every_schema_and_query_parameter_is_the_contracts() {
     for (name, schema) in schemas {
         let generated = &ours[name.as_str()];
         let root = generated.document();
-        comparison.compare(
+        comparison.schema(
             name,
             &Facts::of(&contract, &objects, schema),
             &Facts::of(&root, &objects, &generated.schema),
@@ -508,7 +207,7 @@ fn every_schema_and_query_parameter_is_the_contracts() {
         let generated = queries
             .get(name.as_str())
             .unwrap_or_else(|| panic!("there is no type {name}"));
-        comparison.compare(
+        comparison.schema(
             &name,
             &Facts::of(&contract, &objects, &object),
             &Facts::of(&generated.document(), &objects, &generated.schema),
@@ -523,7 +222,7 @@ fn every_schema_and_query_parameter_is_the_contracts() {
             .find(|(id, _)| *id == operation_id)
             .expect("the operation is in the contract");
         let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"];
-        comparison.compare(
+        comparison.schema(
             operation_id,
             &Facts::of(&contract, &objects, schema),
             &Facts::of(&generated.document(), &objects, &generated.schema),
@@ -535,7 +234,8 @@ fn every_schema_and_query_parameter_is_the_contracts() {
         schemas.len(),
         queries.len()
     );
-    comparison.finish();
+    comparison.assert_equal();
+    comparison.assert_schemas_needed();
 }
 
 #[test]
@@ -675,11 +375,7 @@ fn binding_keywords(value: &Value, at: String, found: &mut Vec<String>) {
 fn the_comparison_notices_a_keyword_taken_away_anywhere() {
     let contract = contract();
     let schemas = contract["components"]["schemas"].as_object().unwrap();
-    let objects: BTreeSet<String> = schemas
-        .iter()
-        .filter(|(_, schema)| schema.get("properties").is_some())
-        .map(|(name, _)| name.clone())
-        .collect();
+    let objects = objects(&contract);
     let (mut taken, mut implied) = (0, Vec::new());
     for (name, schema) in schemas {
         let facts = Facts::of(&contract, &objects, schema).facts;

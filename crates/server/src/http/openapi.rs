@@ -275,8 +275,16 @@ fn success_response(entry: &RouteEntry, code: u16) -> utoipa::openapi::Response 
     for name in operation.headers {
         response = response.header(*name, Header::default());
     }
-    // 204 and 304 never have a body.
-    if matches!(code, 204 | 304) {
+    if code == 304 {
+        return response.description("Not changed.").build();
+    }
+    if (301..400).contains(&code) {
+        return response
+            .description("Elsewhere.")
+            .header("Location", Header::default())
+            .build();
+    }
+    if code == 204 {
         return response.build();
     }
     if let Some(answer) = &entry.answer {
@@ -425,8 +433,9 @@ pub fn tag(operation: &Operation) -> &'static str {
         Family::Iam | Family::Discovery => "IAM",
         Family::Sts => "STS",
         Family::Native => path
-            .trim_start_matches("/api/v1/")
-            .trim_start_matches("{project_id}/")
+            .trim_start_matches("/api/v1")
+            .trim_start_matches("/{project_id}")
+            .trim_start_matches('/')
             .split('/')
             .next()
             .unwrap_or("api"),

@@ -64,6 +64,19 @@ pub struct AnswerSchema {
     )>,
 }
 
+impl AnswerSchema {
+    /// The schema of a type.
+    pub fn of<T: AnswerType>() -> Self {
+        let mut components = Vec::new();
+        T::schemas(&mut components);
+        components.push((T::name().into_owned(), T::schema()));
+        Self {
+            name: T::name().into_owned(),
+            components,
+        }
+    }
+}
+
 /// The route table: read by the router, the document and the tests.
 #[derive(Default)]
 pub struct Routes {
@@ -102,6 +115,17 @@ impl Routes {
         })
     }
 
+    /// Says that the raw operation added last answers JSON of this type when it succeeds.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn answering<T: AnswerType>(&mut self) -> &mut Self {
+        let last = self.entries.last_mut().expect("an operation was added");
+        last.answer = Some(AnswerSchema::of::<T>());
+        last.operation.media = None;
+        self
+    }
+
     /// Adds an operation that takes bytes as they arrive. Its size limit is the handler's.
     pub fn add_streaming<Q, T, F, Fut>(&mut self, mut operation: Operation, handler: F) -> &mut Self
     where
@@ -131,15 +155,7 @@ impl Routes {
             operation.body = BodyRule::None;
         }
         let query = is_something::<Q>().then(|| Arc::new(RequestSchema::of::<Q>()));
-        let answer = is_something::<T>().then(|| {
-            let mut components = Vec::new();
-            T::schemas(&mut components);
-            components.push((T::name().into_owned(), T::schema()));
-            AnswerSchema {
-                name: T::name().into_owned(),
-                components,
-            }
-        });
+        let answer = is_something::<T>().then(AnswerSchema::of::<T>);
         let row = Arc::new(Row {
             operation: operation.clone(),
             body: body.clone(),

@@ -7,9 +7,17 @@
 
 mod apps;
 mod authorizations;
+mod bounds;
+mod cases;
+mod conformance;
+mod coverage;
 mod desktops;
 mod directory;
+mod document;
 mod enrollment_tokens;
+#[path = "../../../api-types/tests/facts/mod.rs"]
+#[allow(dead_code, reason = "the tests of the types use the rest")]
+mod facts;
 mod fleet;
 mod install;
 mod packages;

@@ -20,6 +20,7 @@ pub(crate) struct TestServer {
     endpoint: String,
     token: String,
     pub(crate) project: String,
+    identity: Value,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
     _folder: TempDir,
@@ -82,30 +83,34 @@ impl TestServer {
         .await
         .unwrap();
         let text = |member: &str| bootstrap[member].as_str().unwrap().to_owned();
-        let http = reqwest::Client::new();
-        let answer = http
-            .post(format!("{}/auth/tokens", text("iam_endpoint")))
-            .json(&json!({"auth": {
-                "identity": {"methods": ["password"], "password": {"user": {
-                    "name": text("user_name"), "password": text("password"),
-                    "domain": {"name": text("domain_name")}}}},
-                "scope": {"project": {"id": text("project_id")}}}}))
-            .send()
-            .await
-            .unwrap();
-        let token = answer.headers()["x-subject-token"]
-            .to_str()
-            .unwrap()
-            .to_owned();
-        Self {
-            http,
+        let mut server = Self {
+            http: reqwest::Client::new(),
             endpoint: text("endpoint"),
-            token,
+            token: String::new(),
             project: text("project_id"),
+            identity: json!({"methods": ["password"], "password": {"user": {
+                "name": text("user_name"), "password": text("password"),
+                "domain": {"name": text("domain_name")}}}}),
             shutdown,
             task,
             _folder: folder,
-        }
+        };
+        server.token = server.token_for(&server.project).await;
+        server
+    }
+
+    /// A token of the administrator for a project.
+    pub(crate) async fn token_for(&self, project: &str) -> String {
+        let answer = self
+            .anonymous(Method::POST, "/v3/auth/tokens")
+            .json(&json!({"auth": {
+                "identity": self.identity,
+                "scope": {"project": {"id": project}}}}))
+            .send()
+            .await
+            .unwrap();
+        let token = &answer.headers()["x-subject-token"];
+        token.to_str().unwrap().to_owned()
     }
 
     /// Ends the server; what it said until then must have been no error.

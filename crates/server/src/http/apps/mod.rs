@@ -97,6 +97,7 @@ pub(super) fn register(routes: &mut Routes) {
             )
             .action("outfitter:apps:showDetectionRule")
             .codes(&[404])
+            .headers(&["ETag"])
             .summary(
                 "Show the newest revision with its detection rule; its ETag goes into If-Match.",
             ),

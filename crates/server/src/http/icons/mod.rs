@@ -32,6 +32,8 @@ pub(super) fn register(routes: &mut Routes) {
             .open()
             .family(Family::Native)
             .codes(&[304, 404])
+            .media("image/png")
+            .headers(&["ETag"])
             .summary("The PNG of an application's icon."),
         show_app_icon,
     );

@@ -11,6 +11,8 @@ mod show_catalog;
 #[cfg(test)]
 mod tests;
 
+use outfitter_api_types::iam::KeystoneVersionsResponse;
+
 use super::{Family, Operation, Routes};
 
 /// Adds the operations.
@@ -20,9 +22,11 @@ pub(super) fn register(routes: &mut Routes) {
             Operation::get("/", "KeystoneListVersions")
                 .family(Family::Discovery)
                 .open()
+                .codes(&[303])
                 .summary("List Keystone versions; browsers are led to the console"),
             discovery::list_versions,
         )
+        .answering::<KeystoneVersionsResponse>()
         .add::<(), (), _, _, _>(
             Operation::get("/v3", "KeystoneShowVersion")
                 .open()
@@ -39,6 +43,7 @@ pub(super) fn register(routes: &mut Routes) {
             Operation::post("/v3/auth/tokens", "KeystoneCreateUserTokenByPassword")
                 .open()
                 .status(201)
+                .headers(&["X-Subject-Token"])
                 .summary("Get a token with a password"),
             create_token::create_token,
         )
