@@ -110,6 +110,17 @@ pub fn create_private_folder(path: &Path) -> Result<(), FileError> {
     create().map_err(|source| FileError::new("make the folder", path, source))
 }
 
+/// Gives a file or folder another name in the same folder; on disk afterwards.
+///
+/// # Errors
+/// When it cannot.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    let folder = to.parent().expect("a durable file lies in a folder");
+    fs::rename(from, to)
+        .and_then(|()| platform::sync_folder(folder))
+        .map_err(|source| FileError::new("rename", from, source))
+}
+
 /// Removes a folder with all in it; one that is gone already is fine.
 ///
 /// # Errors

@@ -6,7 +6,9 @@
 //! under another name and the attempt ends with evidence that says so.
 //! Does not: keep more than the server asked for; a full disk declines tasks.
 //!
-//! The folder's name carries both ids, so that evidence can be written when nothing in it can be read.
+//! The folder's name carries both ids, so that evidence can be written when nothing in it can be read. It gets that
+//! name when the task is in it and loses it before anything in it is removed: a folder cut off half-way on its way in
+//! or out is no attempt, least of all one that may run again.
 
 use std::fs;
 use std::io;
@@ -20,6 +22,12 @@ use crate::clock::Clock;
 use crate::durable::{self, FileError};
 use crate::evidence::blank_evidence;
 use crate::server_client::chain;
+
+/// Ends the name of a folder that has no task yet.
+const COMING: &str = "coming";
+
+/// Ends the name of a folder that is being removed.
+const GOING: &str = "going";
 
 /// The journal; see the module.
 #[derive(Debug, Clone)]
@@ -74,6 +82,13 @@ impl Spool {
         let list = |error| FileError::new("list", &self.root, error);
         for entry in fs::read_dir(&self.root).map_err(list)? {
             let path = entry.map_err(list)?.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == COMING || extension == GOING)
+            {
+                durable::remove_folder(&path)?;
+                continue;
+            }
             let Some(folder) = AttemptFolder::of_path(&path) else {
                 tracing::warn!("{} is no attempt of ours and is left alone", path.display());
                 continue;
@@ -113,11 +128,17 @@ impl Spool {
     /// When that fails; nothing is left then.
     pub fn accept(&self, task: &Task) -> Result<AttemptFolder, FileError> {
         let folder = self.folder(task.attempt, task.job);
-        durable::create_private_folder(&folder.path)?;
-        match durable::write_json(&folder.task_path(), task) {
+        let coming = AttemptFolder {
+            path: folder.path.with_extension(COMING),
+            ..folder.clone()
+        };
+        durable::create_private_folder(&coming.path)?;
+        let named = durable::write_json(&coming.task_path(), task)
+            .and_then(|()| durable::rename(&coming.path, &folder.path));
+        match named {
             Ok(()) => Ok(folder),
             Err(error) => {
-                let _ = durable::remove_folder(&folder.path);
+                let _ = durable::remove_folder(&coming.path);
                 Err(error)
             }
         }
@@ -144,7 +165,9 @@ impl Spool {
     /// When something in it cannot be removed.
     pub fn forget(&self, folder: &AttemptFolder) -> Result<(), FileError> {
         self.remove_control_groups(crate::platform::control_group(&folder.path))?;
-        durable::remove_folder(&folder.path)
+        let going = folder.path.with_extension(GOING);
+        durable::rename(&folder.path, &going)?;
+        durable::remove_folder(&going)
     }
 
     /// Removes control groups of this attempt and of earlier ones, which stay as long as something lives

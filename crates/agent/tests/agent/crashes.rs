@@ -267,3 +267,36 @@ async fn a_damaged_journal_is_told_and_never_stops_the_agent() {
     assert_eq!(evidence.job, task.job);
     assert_eq!(desktop.read("count"), "x\n");
 }
+
+#[tokio::test]
+async fn a_folder_cut_off_on_its_way_in_or_out_is_no_attempt() {
+    let server = TestServer::start().await;
+    server.set_habits(Habits {
+        go: true,
+        record: false,
+    });
+    let mut desktop = TestDesktop::started(&server).await;
+    let task = quiet(
+        server.add_package("a.sh", "echo x >>count"),
+        "sh ${FILE_PATH}",
+    );
+    server.give(&task).await;
+    server.evidence(task.attempt).await;
+    desktop.kill_agent();
+
+    // Killed while it forgot the attempt: task and go are left, and nothing that tells that it ran.
+    let folder = desktop.attempt_folder();
+    let going = folder.with_extension("going");
+    std::fs::rename(&folder, &going).unwrap();
+    for file in ["run.json", "started.json", "exit.json", "evidence.json"] {
+        std::fs::remove_file(going.join(file)).unwrap();
+    }
+    assert!(exists(&going.join("task.json")) && exists(&going.join("go")));
+    // Killed while it took another one: its task is not written.
+    std::fs::create_dir(folder.with_extension("coming")).unwrap();
+
+    desktop.start();
+    assert!(server.hello(2).await.attempts.is_empty());
+    assert!(desktop.attempt_folders().is_empty());
+    assert_eq!(desktop.read("count"), "x\n");
+}
