@@ -193,10 +193,10 @@ class Bench:
     def let_installer_end(self) -> None:
         (self.desktop.sandbox / "go-on").touch()
 
-    def wait_for_file(self, pattern: str) -> Path:
+    def wait_for_file(self, name: str) -> Path:
         """The file in the journal of the desktop's agent."""
-        journal = self.fleet.journals[self.desktop.name].folder
-        return wait_for(lambda: next(journal.glob(f"*/{pattern}"), None), f"{pattern} in the journal")
+        journal = self.fleet.journals[self.desktop.name]
+        return wait_for(lambda: journal.find(name), f"{name} in the journal")
 
     def wait_for_witness(self, what: str) -> None:
         wait_for(lambda: what in [line for line, _ in witness(self.desktop)], f"{what} in the witness file")

@@ -39,10 +39,14 @@ class Journal:
         return self.desktop.state_dir / "attempts"
 
     def folders(self) -> dict[str, Path]:
+        """Folders of attempts, without those on their way in or out, which have an extension."""
         try:
-            return {path.name.partition("-")[0]: path for path in self.folder.iterdir()}
+            return {path.name.partition("-")[0]: path for path in self.folder.iterdir() if not path.suffix}
         except FileNotFoundError:
             return {}
+
+    def find(self, file: str) -> Path | None:
+        return next((path / file for path in self.folders().values() if (path / file).exists()), None)
 
     def look(self) -> None:
         for attempt, path in self.folders().items():
