@@ -7,8 +7,6 @@
 
 mod apps;
 mod authorizations;
-mod bounds;
-mod cases;
 mod conformance;
 mod coverage;
 mod desktops;
