@@ -78,7 +78,7 @@ pub enum InspectError {
 }
 
 impl PackageKind {
-    /// Tells whether [`extract`](crate::extract) unpacks this type.
+    /// Tells whether [`extract`](fn@crate::extract) unpacks this type.
     pub fn is_extractable(self) -> bool {
         match self {
             Self::Zip | Self::Tar | Self::TarGz | Self::TarXz | Self::TarZst | Self::TarBz2 => true,

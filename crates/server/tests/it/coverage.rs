@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use outfitter_server::http::operation::{Access, Family, Operation};
 use outfitter_server::http::routes;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::server::{Answer, TestServer};
 
