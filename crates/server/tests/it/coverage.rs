@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use outfitter_server::http::operation::{Access, Family, Operation};
 use outfitter_server::http::routes;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::server::{Answer, TestServer};
 
@@ -95,6 +95,44 @@ async fn every_route_but_the_reviewed_ones_wants_a_credential() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let reviewed: BTreeSet<_> = OPEN.iter().map(|(id, _)| *id).collect();
     assert_eq!(open, reviewed, "the operations that anyone may call");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn every_route_of_a_project_refuses_the_credential_of_another() {
+    let server = TestServer::start().await;
+    let domain = json!({"domain": {"name": "outfitter"}});
+    let request = server
+        .anonymous(Method::POST, "/api/v1/projects")
+        .header("x-auth-token", server.token_for(domain).await)
+        .json(&json!({"name": "other"}));
+    let other = TestServer::send(request).await.ok(201);
+    let id = &other["project"]["id"];
+    let token = server.token_for(json!({"project": {"id": id}})).await;
+    let mut wrong = Vec::new();
+    let mut asked = 0;
+    for entry in routes().entries() {
+        let operation = &entry.operation;
+        if !operation.in_project() {
+            continue;
+        }
+        asked += 1;
+        let request = server
+            .anonymous(operation.method.clone(), &path_of(operation))
+            .header("x-auth-token", &token);
+        let answer = TestServer::send(request).await;
+        let expected = match operation.family {
+            Family::Workspace => "WKS.0403",
+            _ => "WKS.00081102",
+        };
+        let is_right = answer.status == 403
+            && refusal(operation.family, &answer).is_some_and(|(code, _)| code == expected);
+        if !is_right {
+            wrong.push(format!("{}: {answer:?}", operation.id));
+        }
+    }
+    println!("{asked} operations asked with the credential of another project");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     server.stop().await;
 }
 

@@ -7,6 +7,8 @@
 
 mod apps;
 mod authorizations;
+mod bounds;
+mod cases;
 mod conformance;
 mod coverage;
 mod desktops;

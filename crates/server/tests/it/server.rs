@@ -95,17 +95,18 @@ impl TestServer {
             task,
             _folder: folder,
         };
-        server.token = server.token_for(&server.project).await;
+        let project = json!({"project": {"id": server.project}});
+        server.token = server.token_for(project).await;
         server
     }
 
-    /// A token of the administrator for a project.
-    pub(crate) async fn token_for(&self, project: &str) -> String {
+    /// A token of the administrator for a project or a domain.
+    pub(crate) async fn token_for(&self, scope: Value) -> String {
         let answer = self
             .anonymous(Method::POST, "/v3/auth/tokens")
             .json(&json!({"auth": {
                 "identity": self.identity,
-                "scope": {"project": {"id": project}}}}))
+                "scope": scope}}))
             .send()
             .await
             .unwrap();

@@ -24,6 +24,7 @@ pub(super) fn register(routes: &mut Routes) {
             .action("workspace:appcenter:batchInstallApps")
             .family(Family::AppCenter)
             .codes(&[404, 409])
+            .headers(&["X-Deployment-Id"])
             .summary("Install applications on the desktops of accounts or of everyone."),
             batch_install_apps::batch_install_apps,
         )
@@ -35,6 +36,7 @@ pub(super) fn register(routes: &mut Routes) {
             .action("workspace:appcenter:installApp")
             .family(Family::AppCenter)
             .codes(&[404, 409])
+            .headers(&["X-Deployment-Id"])
             .summary("Install one application."),
             install_app::install_app,
         );
