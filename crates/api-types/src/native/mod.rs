@@ -13,3 +13,4 @@ pub mod iam;
 pub mod packages;
 pub mod projects;
 pub mod revisions;
+pub mod session;

@@ -27,7 +27,7 @@ use crate::secrets::{random_text, rename_durably, sync_folder_of, write_secret_f
 use crate::services::Services;
 
 /// Name of the first domain.
-const DOMAIN_NAME: &str = "outfitter";
+pub const DOMAIN_NAME: &str = "outfitter";
 
 /// Name of the first administrator.
 const ADMINISTRATOR_NAME: &str = "administrator";

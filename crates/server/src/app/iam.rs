@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use thiserror::Error;
 
 use crate::auth::{
-    Caller, IssuedToken, NewAccessKey, PasswordsBusy, ProjectAccess, Scope, TokenScope,
+    Caller, Credential, IssuedToken, NewAccessKey, PasswordsBusy, ProjectAccess, Scope, TokenScope,
     allows_in_domain, policies_of_user,
 };
 use crate::http::{ApiError, GatewayError};
@@ -133,19 +133,7 @@ pub async fn login(
     scope: &WantedScope,
 ) -> Result<Login, LoginError> {
     let db = services.store.db();
-    let user = match who {
-        WhoLogsIn::Id(text) => match IamUserId::lookup(text) {
-            Some(id) => db.iam_user_by_id(id).await?,
-            None => None,
-        },
-        WhoLogsIn::Name { domain, user } => db.iam_user_by_name(domain, user).await?,
-    };
-    let hash = user.as_ref().map(|user| &user.password_hash);
-    let verified = services.auth.passwords().verify(password, hash).await?;
-    let user = user.filter(|_| verified).ok_or(LoginError::Wrong)?;
-    if !user.enabled {
-        return Err(LoginError::Disabled);
-    }
+    let user = user_by_password(services, who, password).await?;
     let own_domain = |domain: &ByIdOrName| match domain {
         ByIdOrName::Id(text) => DomainId::lookup(text) == Some(user.domain.id),
         ByIdOrName::Name(name) => fold(name) == fold(&user.domain.name),
@@ -188,6 +176,44 @@ pub async fn login(
         project,
         policies,
     })
+}
+
+/// The user whose password it is. An unknown user takes as long as a wrong password.
+async fn user_by_password(
+    services: &Services,
+    who: &WhoLogsIn,
+    password: SecretString,
+) -> Result<IamUser, LoginError> {
+    let db = services.store.db();
+    let user = match who {
+        WhoLogsIn::Id(text) => match IamUserId::lookup(text) {
+            Some(id) => db.iam_user_by_id(id).await?,
+            None => None,
+        },
+        WhoLogsIn::Name { domain, user } => db.iam_user_by_name(domain, user).await?,
+    };
+    let hash = user.as_ref().map(|user| &user.password_hash);
+    let verified = services.auth.passwords().verify(password, hash).await?;
+    let user = user.filter(|_| verified).ok_or(LoginError::Wrong)?;
+    if user.enabled {
+        Ok(user)
+    } else {
+        Err(LoginError::Disabled)
+    }
+}
+
+/// Checks a password and begins a browser's session.
+///
+/// # Errors
+/// [`LoginError`]; never for a scope.
+pub async fn login_in_browser(
+    services: &Services,
+    who: &WhoLogsIn,
+    password: SecretString,
+) -> Result<Caller, LoginError> {
+    let user = user_by_password(services, who, password).await?;
+    let claims = services.auth.begin_session(&user, services.clock.now());
+    Ok(Caller::in_domain(user, Credential::Session(claims)))
 }
 
 /// The projects a caller may enter, oldest first.

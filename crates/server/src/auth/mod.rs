@@ -1,13 +1,14 @@
 //! Who calls, and what they may do.
 //!
-//! **Guarantees.** A call gets through with a valid token or a valid signature only; where both are sent, the
-//! token counts. A user, key or password that was changed counts from the next call on, on every server.
+//! **Guarantees.** A call gets through with a valid token, a valid signature or a browser's session only; where
+//! several are sent, they count in that order. A user, key or password that was changed counts from the next call on, on every server.
 //! **Wakes it:** every request. **On a crash** lock-outs and times of last use since the last flush are
 //! forgotten, nothing else is kept here. **Does not** map refusals to answers (`http/error.rs`).
 
 mod lockout;
 mod password;
 mod refusal;
+mod session;
 mod signature;
 mod state;
 #[cfg(test)]
@@ -18,7 +19,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use outfitter_domain::iam::{AccessRequest, PolicyDocument, ReadyMadePolicy, evaluate};
 use outfitter_ids::{DomainId, IamUserId, ProjectId};
 use outfitter_store::{DomainKey, IamUserKey, ProjectKey, StoreError};
@@ -29,6 +30,7 @@ use crate::services::Services;
 
 pub use password::{Passwords, PasswordsBusy};
 pub use refusal::AuthRefusal;
+pub use session::{CookieTransport, GUARD, check_origin};
 pub use state::{Auth, IssuedToken, NewAccessKey};
 pub use token::{TokenClaims, TokenMethod, TokenScope};
 
@@ -91,6 +93,15 @@ pub enum Credential {
     Token,
     /// An access key, by its id.
     AccessKey(String),
+    /// The session of a browser.
+    Session(TokenClaims),
+}
+
+impl Caller {
+    /// A user whose credential is good for the whole domain.
+    pub(crate) fn in_domain(user: IamUser, credential: Credential) -> Self {
+        caller(user, Scope::Domain, credential)
+    }
 }
 
 /// The project a call is about, and what the caller may do there.
@@ -120,9 +131,15 @@ pub async fn authenticate(
 ) -> Result<Caller, AuthRefusal> {
     let header = |name| request.headers.get(name).filter(|value| !value.is_empty());
     if let Some(token) = header("x-auth-token") {
-        return token_caller(services, token).await;
+        let claims = token_claims(services, token.as_bytes(), TokenMethod::Password)?;
+        return token_caller(services, claims, Credential::Token).await;
     }
-    let authorization = header(AUTHORIZATION.as_str()).ok_or(AuthRefusal::NoCredential)?;
+    let Some(authorization) = header(AUTHORIZATION.as_str()) else {
+        let text = session::of_request(request.headers).ok_or(AuthRefusal::NoCredential)?;
+        check_origin(request.method, request.headers)?;
+        let claims = token_claims(services, text.as_bytes(), TokenMethod::Session)?;
+        return token_caller(services, claims, Credential::Session(claims)).await;
+    };
     let key = signature::authenticate(services, request, authorization).await?;
     Ok(caller(
         key.user,
@@ -131,14 +148,27 @@ pub async fn authenticate(
     ))
 }
 
-async fn token_caller(services: &Services, token: &HeaderValue) -> Result<Caller, AuthRefusal> {
-    let claims = token::decode(token.as_bytes(), &services.auth.token_key)
+fn token_claims(
+    services: &Services,
+    text: &[u8],
+    method: TokenMethod,
+) -> Result<TokenClaims, AuthRefusal> {
+    let claims = token::decode(text, &services.auth.token_key)
+        .filter(|claims| claims.method == method)
         .ok_or(AuthRefusal::DamagedToken)?;
     if services.clock.now() >= claims.expires_at {
         return Err(AuthRefusal::ExpiredToken {
             expires_at: claims.expires_at,
         });
     }
+    Ok(claims)
+}
+
+async fn token_caller(
+    services: &Services,
+    claims: TokenClaims,
+    credential: Credential,
+) -> Result<Caller, AuthRefusal> {
     let db = services.store.db();
     let user = db
         .iam_user_by_id(claims.user)
@@ -161,7 +191,7 @@ async fn token_caller(services: &Services, token: &HeaderValue) -> Result<Caller
             Scope::Project(project.key, project.id)
         }
     };
-    Ok(caller(user, scope, Credential::Token))
+    Ok(caller(user, scope, credential))
 }
 
 fn caller(user: IamUser, scope: Scope, credential: Credential) -> Caller {

@@ -45,6 +45,9 @@ pub enum AuthRefusal {
         "Incorrect IAM authentication information: AK access failed to reach the limit,forbidden."
     )]
     LockedAccessKey,
+    /// A session's cookie came with a call that a page of another origin may have made.
+    #[error("The call was not made by the console.")]
+    ForeignPage,
     /// The user is disabled.
     #[error("The IAM user is not authorized to access the API.")]
     DisabledUser,
@@ -80,7 +83,9 @@ impl From<AuthRefusal> for ApiError {
             | AuthRefusal::UnknownAccessKey { .. }
             | AuthRefusal::LockedAccessKey => (StatusCode::UNAUTHORIZED, "APIGW.0301"),
             AuthRefusal::RevokedToken => (StatusCode::UNAUTHORIZED, "APIGW.0307"),
-            AuthRefusal::DisabledUser => (StatusCode::FORBIDDEN, "APIGW.0302"),
+            AuthRefusal::DisabledUser | AuthRefusal::ForeignPage => {
+                (StatusCode::FORBIDDEN, "APIGW.0302")
+            }
             AuthRefusal::Store(error) => return error.into(),
             AuthRefusal::Sealed(source) => {
                 return Self::internal("open the secret of an access key", source);

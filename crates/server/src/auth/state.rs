@@ -1,6 +1,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use http::HeaderValue;
 use outfitter_domain::{Clock, Millis};
 use outfitter_store::IamUser;
 use outfitter_store::{AccessKeyKey, Store, StoreError};
@@ -8,6 +10,7 @@ use secrecy::SecretString;
 
 use super::lockout::Lockout;
 use super::password::Passwords;
+use super::session::{self, CookieTransport};
 use super::token::{self, TokenClaims, TokenMethod, TokenScope};
 use crate::secrets::{Randomness, Sealer, SecretBytes, SecretError, random_text, shared_secret};
 
@@ -107,6 +110,44 @@ impl Auth {
             text: token::encode(&claims, &self.token_key).into(),
             claims,
         }
+    }
+
+    /// Begins a browser's session in every project of the user's account.
+    pub fn begin_session(&self, user: &IamUser, now: Millis) -> TokenClaims {
+        let issued_at = now.max(user.tokens_valid_from);
+        TokenClaims {
+            user: user.id,
+            scope: TokenScope::Domain(user.domain.id),
+            method: TokenMethod::Session,
+            issued_at,
+            expires_at: issued_at.plus(session::IDLE),
+        }
+    }
+
+    /// Lets a session live on from now, at most until its user has to log in again.
+    pub fn renew_session(&self, claims: TokenClaims, now: Millis) -> TokenClaims {
+        let end = claims.issued_at.plus(session::LIFETIME);
+        TokenClaims {
+            expires_at: now.plus(session::IDLE).min(end),
+            ..claims
+        }
+    }
+
+    /// `Set-Cookie` of a session.
+    pub fn session_cookie(
+        &self,
+        claims: &TokenClaims,
+        now: Millis,
+        transport: CookieTransport,
+    ) -> HeaderValue {
+        let text = token::encode(claims, &self.token_key);
+        let left = u64::try_from(claims.expires_at.get() - now.get()).unwrap_or(0);
+        session::cookie(&text, Duration::from_millis(left), transport)
+    }
+
+    /// `Set-Cookie` that takes a session's cookie away.
+    pub fn no_session_cookie(&self, transport: CookieTransport) -> HeaderValue {
+        session::cookie("", Duration::ZERO, transport)
     }
 
     /// Makes a pair of keys; the caller stores it.

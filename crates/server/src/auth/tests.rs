@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use outfitter_domain::iam::ReadyMadePolicy;
 use outfitter_store::SigningKey;
 

@@ -55,13 +55,15 @@ pub enum TokenScope {
 pub enum TokenMethod {
     /// By password.
     Password,
+    /// By password, in a browser: good in the session's cookie only.
+    Session,
 }
 
 impl TokenMethod {
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Password => "password",
+            Self::Password | Self::Session => "password",
         }
     }
 }
@@ -74,6 +76,7 @@ pub(super) fn encode(claims: &TokenClaims, key: &SecretBytes) -> String {
     };
     let method = match claims.method {
         TokenMethod::Password => b'p',
+        TokenMethod::Session => b's',
     };
     let mut bytes = Vec::with_capacity(CLAIM_BYTES + MAC_BYTES);
     bytes.extend_from_slice(&[VERSION, method, scope]);
@@ -107,6 +110,7 @@ pub(super) fn decode(text: &[u8], key: &SecretBytes) -> Option<TokenClaims> {
         },
         method: match method {
             b'p' if version == VERSION => TokenMethod::Password,
+            b's' if version == VERSION => TokenMethod::Session,
             _ => return None,
         },
         issued_at: Millis::new(i64::from_be_bytes(*issued_at)),

@@ -5,6 +5,7 @@ mod apps;
 mod authorizations;
 pub mod call;
 mod catalogs;
+mod console;
 mod deployments;
 mod desktops;
 mod enrollment_tokens;
@@ -23,6 +24,7 @@ mod profiles;
 pub mod request_id;
 pub mod routes;
 pub mod schema;
+mod session;
 mod tags;
 mod users;
 mod workspace_jobs;
@@ -63,6 +65,7 @@ pub fn routes() -> Routes {
     workspace_jobs::register(&mut routes);
     app_rules::register(&mut routes);
     profiles::register(&mut routes);
+    session::register(&mut routes);
     routes
 }
 
@@ -73,6 +76,7 @@ pub fn router(services: &Arc<Services>) -> Router {
     routes
         .into_router(Arc::clone(services))
         .merge(plain::router(services))
+        .merge(console::router())
         .merge(document)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(services), request_id::assign))

@@ -1,10 +1,10 @@
-//! Routes that are no operations: for load balancers, metrics and browsers.
+//! Routes that are no operations: for load balancers and metrics.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
@@ -16,20 +16,12 @@ use prometheus_client::registry::Registry as Metrics;
 use super::error::chain;
 use crate::services::Services;
 
-/// Shown at `/console/` as long as no console is built in.
-const CONSOLE_PLACEHOLDER: &str = include_str!("../../../../console/dist/placeholder.html");
-
 /// The plain routes.
 pub(super) fn router(services: &Arc<Services>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .route(
-            "/console",
-            get(|| async { Redirect::permanent("/console/") }),
-        )
-        .route("/console/", get(|| async { Html(CONSOLE_PLACEHOLDER) }))
         .with_state(Arc::clone(services))
 }
 

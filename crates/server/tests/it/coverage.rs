@@ -27,6 +27,7 @@ const OPEN: &[(&str, &str)] = &[
         "KeystoneCreateUserTokenByPassword",
         "it is how a credential is got",
     ),
+    ("CreateSession", "it is how a browser's session is got"),
     (
         "ShowAppIcon",
         "app_icon_url is an ordinary address, fetched by browsers and desktops",

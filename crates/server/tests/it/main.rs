@@ -22,3 +22,4 @@ mod fleet;
 mod install;
 mod packages;
 mod server;
+mod session;

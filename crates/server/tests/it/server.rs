@@ -114,6 +114,12 @@ impl TestServer {
         token.to_str().unwrap().to_owned()
     }
 
+    /// Body of logging a browser in as the administrator.
+    pub(crate) fn browser_login(&self) -> Value {
+        let user = &self.identity["password"]["user"];
+        json!({"user_name": user["name"], "password": user["password"]})
+    }
+
     /// Ends the server; what it said until then must have been no error.
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();

@@ -1,7 +1,7 @@
 //! Projects, IAM users and access keys: what the contract lacks and an administrator needs.
 
 mod access_keys;
-mod projects;
+pub(in crate::http) mod projects;
 #[cfg(test)]
 mod tests;
 mod users;

@@ -44,7 +44,7 @@ pub(super) async fn list(
     }))
 }
 
-fn shape(project: &store::Project, caller: &Caller) -> Project {
+pub(in crate::http) fn shape(project: &store::Project, caller: &Caller) -> Project {
     Project {
         id: project.id.to_string(),
         name: project.name.clone(),
