@@ -4,6 +4,7 @@ use outfitter_api_types::apps::Application;
 use outfitter_api_types::groups::UserGroupInfo;
 use outfitter_api_types::native::desktops::RegisteredDesktop;
 use outfitter_api_types::native::iam::IamUser;
+use outfitter_api_types::rules::AppRule;
 use outfitter_api_types::users::User;
 use outfitter_client::{Client, ClientError};
 use serde::Serialize;
@@ -40,6 +41,28 @@ pub(crate) const TOKENS: List = List::ours(paths::TOKENS);
 pub(crate) const DEPLOYMENTS: List = List::ours(paths::DEPLOYMENTS);
 pub(crate) const PROJECTS: List = List::ours(paths::PROJECTS);
 pub(crate) const IAM_USERS: List = List::ours(paths::IAM_USERS);
+pub(crate) const RULES: List = List::ours(paths::RULES);
+pub(crate) const CONTROLLED_RULES: List = List::ours(paths::CONTROLLED_RULES);
+pub(crate) const AGENTS: List = List {
+    path: paths::AGENTS,
+    count: "total_count",
+    items: "agents_condition",
+};
+pub(crate) const SUB_JOBS: List = List {
+    path: paths::SUB_JOBS,
+    count: "total_count",
+    items: "jobs",
+};
+pub(crate) const DESKTOPS_DETAIL: List = List {
+    path: paths::DESKTOPS_DETAIL,
+    count: "total_count",
+    items: "desktops",
+};
+pub(crate) const TAGS: List = List {
+    path: paths::TAGS,
+    count: "totalCount",
+    items: "tags",
+};
 pub(crate) const USERS: List = List {
     path: paths::USERS,
     count: "total_count",
@@ -78,6 +101,27 @@ pub(crate) async fn fetch_below<T: DeserializeOwned>(
     limit: usize,
 ) -> Result<Listing<T>, ClientError> {
     fetch(client, path, ("count", "items"), &[], limit).await
+}
+
+/// The first `limit` members of a user group.
+pub(crate) async fn group_users<T: DeserializeOwned>(
+    client: &Client,
+    group_id: &str,
+    limit: usize,
+) -> Result<Listing<T>, ClientError> {
+    let path = paths::below(paths::GROUPS, group_id, "users");
+    fetch(client, &path, ("total_count", "users"), &[], limit).await
+}
+
+/// The first `limit` accounts that are authorized for an application by name.
+pub(crate) async fn authorizations<T: DeserializeOwned>(
+    client: &Client,
+    app_id: &str,
+    filters: &[(&str, String)],
+    limit: usize,
+) -> Result<Listing<T>, ClientError> {
+    let path = paths::below(paths::APPS, app_id, "authorizations");
+    fetch(client, &path, ("count", "items"), filters, limit).await
 }
 
 async fn fetch<T: DeserializeOwned>(
@@ -207,9 +251,70 @@ pub(crate) async fn group_id(client: &Client, wanted: &str) -> Result<String, Co
     if looks_like_id(wanted) {
         return Ok(wanted.to_owned());
     }
+    Ok(group(client, wanted).await?.id().to_owned())
+}
+
+/// The user group of that id or name.
+pub(crate) async fn group(client: &Client, wanted: &str) -> Result<UserGroupInfo, CommandError> {
     let filter = [("keyword", wanted.to_owned())];
-    let group: UserGroupInfo = find(client, GROUPS, &filter, wanted).await?;
-    Ok(group.id().to_owned())
+    find(client, GROUPS, &filter, wanted).await
+}
+
+/// The ids of desktops that are given by id or name.
+pub(crate) async fn desktop_ids(
+    client: &Client,
+    wanted: &[String],
+) -> Result<Vec<String>, CommandError> {
+    let mut ids = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        ids.push(desktop_id(client, name).await?);
+    }
+    Ok(ids)
+}
+
+/// The ids of users that are given by id or name.
+pub(crate) async fn user_ids(
+    client: &Client,
+    wanted: &[String],
+) -> Result<Vec<String>, CommandError> {
+    let mut ids = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        ids.push(user_id(client, name).await?);
+    }
+    Ok(ids)
+}
+
+/// The ids of user groups that are given by id or name.
+pub(crate) async fn group_ids(
+    client: &Client,
+    wanted: &[String],
+) -> Result<Vec<String>, CommandError> {
+    let mut ids = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        ids.push(group_id(client, name).await?);
+    }
+    Ok(ids)
+}
+
+/// The rule of that id or name.
+pub(crate) async fn rule(client: &Client, wanted: &str) -> Result<AppRule, CommandError> {
+    find(client, RULES, &[("name", wanted.to_owned())], wanted).await
+}
+
+/// The ids of rules that are given by id or name.
+pub(crate) async fn rule_ids(
+    client: &Client,
+    wanted: &[String],
+) -> Result<Vec<String>, CommandError> {
+    let mut ids = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        ids.push(if looks_like_id(name) {
+            name.clone()
+        } else {
+            rule(client, name).await?.id
+        });
+    }
+    Ok(ids)
 }
 
 /// The id of an IAM user that is given by id or name.
@@ -250,6 +355,7 @@ named!(
     |desktop| &desktop.id,
     &desktop.name
 );
+named!(AppRule, "rule", |rule| &rule.id, &rule.name);
 named!(IamUser, "IAM user", |user| &user.id, &user.name);
 named!(
     User,

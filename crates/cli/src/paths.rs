@@ -12,8 +12,36 @@ pub(crate) const APP_CATALOGS: &str = "/v1/{project_id}/app-center/app-catalogs"
 pub(crate) const JOBS: &str = "/v1/{project_id}/app-center/jobs";
 pub(crate) const JOBS_RETRY: &str = "/v1/{project_id}/app-center/jobs/actions/retry";
 pub(crate) const JOBS_DELETE: &str = "/v1/{project_id}/app-center/jobs/actions/batch-delete";
+pub(crate) const RULES: &str = "/v1/{project_id}/app-center/app-rules";
+pub(crate) const RULES_DELETE: &str = "/v1/{project_id}/app-center/app-rules/batch-delete";
+pub(crate) const CONTROLLED_RULES: &str = "/v1/{project_id}/app-center/app-restricted-rules";
+pub(crate) const CONTROLLED_RULES_DELETE: &str =
+    "/v1/{project_id}/app-center/app-restricted-rules/actions/batch-delete";
+pub(crate) const RESTRICTION_SHOW: &str =
+    "/v1/{project_id}/app-center/app-rules/actions/get-rule-restriction";
+pub(crate) const RESTRICTION_SET: &str =
+    "/v1/{project_id}/app-center/app-rules/actions/set-rule-restriction";
+pub(crate) const RESTRICTION_ENABLE: &str =
+    "/v1/{project_id}/app-center/app-rules/actions/enable-rule-restriction";
+pub(crate) const RESTRICTION_DISABLE: &str =
+    "/v1/{project_id}/app-center/app-rules/actions/disable-rule-restriction";
+pub(crate) const PROFILES: &str = "/v1/{project_id}/app-center/profiles";
 pub(crate) const USERS: &str = "/v2/{project_id}/users";
+pub(crate) const USERS_DELETE: &str = "/v2/{project_id}/users/batch-delete";
 pub(crate) const GROUPS: &str = "/v2/{project_id}/groups";
+pub(crate) const GROUPS_DELETE: &str = "/v2/{project_id}/groups/batch-delete";
+pub(crate) const V2_DESKTOPS: &str = "/v2/{project_id}/desktops";
+pub(crate) const DESKTOPS_DETAIL: &str = "/v2/{project_id}/desktops/detail";
+pub(crate) const DESKTOPS_ATTACH: &str = "/v2/{project_id}/desktops/attach";
+pub(crate) const DESKTOPS_DETACH: &str = "/v2/{project_id}/desktops/batch-detach";
+pub(crate) const DESKTOPS_DELETE: &str = "/v2/{project_id}/desktops/batch-delete";
+pub(crate) const DESKTOPS_TAGS: &str = "/v2/{project_id}/desktops/batch-tags";
+pub(crate) const TAGS: &str = "/v2/{project_id}/desktops/tags";
+pub(crate) const AGENTS: &str = "/v2/{project_id}/desktops/agents";
+pub(crate) const WORKSPACE_JOBS: &str = "/v2/{project_id}/workspace-jobs";
+pub(crate) const SUB_JOBS: &str = "/v2/{project_id}/workspace-sub-jobs";
+pub(crate) const SUB_JOBS_DELETE: &str = "/v2/{project_id}/workspace-sub-jobs/batch-delete";
+pub(crate) const CALLER: &str = "/v5/caller-identity";
 
 pub(crate) const PACKAGES: &str = "/api/v1/{project_id}/packages";
 pub(crate) const DESKTOPS: &str = "/api/v1/{project_id}/desktops";

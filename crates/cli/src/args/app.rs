@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use outfitter_api_types::apps::{InstallType, OsTypeEnum};
+use outfitter_api_types::authorizations::AccountTypeEnum;
 use url::Url;
 
 use super::{AccountArgs, ListArgs, WaitArgs};
@@ -26,6 +27,10 @@ pub(crate) enum AppCommand {
     Authorize(AuthorizeArgs),
     /// Take applications from users or groups; nothing is uninstalled
     Revoke(RevokeArgs),
+    /// List who is authorized by name
+    Authorizations(ListAuthorizationsArgs),
+    /// List the categories
+    Categories,
     /// Install applications on desktops now
     Install(InstallArgs),
     /// Set how a desktop tells whether an application is there
@@ -164,6 +169,37 @@ pub(crate) struct RevokeArgs {
     /// No longer everyone: from now on only those who are authorized by name
     #[arg(long)]
     pub(crate) all_users: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListAuthorizationsArgs {
+    /// Name or id of the application
+    pub(crate) app: String,
+    /// Only accounts whose name contains this
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Only accounts of this kind
+    #[arg(long = "type", value_enum)]
+    pub(crate) account_type: Option<AccountTypeArg>,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccountTypeArg {
+    /// Users
+    User,
+    /// User groups
+    Group,
+}
+
+impl From<AccountTypeArg> for AccountTypeEnum {
+    fn from(given: AccountTypeArg) -> Self {
+        match given {
+            AccountTypeArg::User => Self::Simple,
+            AccountTypeArg::Group => Self::UserGroup,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,16 +1,32 @@
+use std::str::FromStr;
+
 use clap::{Args, Subcommand};
 
-use super::ListArgs;
 use super::app::OsArg;
+use super::{ImportArgs, ListArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DesktopCommand {
     /// Register a desktop before its agent comes
     Add(AddDesktopArgs),
+    /// Register the desktops of a CSV file and attach their users
+    ///
+    /// Columns: name (needed), os (Linux, Windows or Other; Linux when empty), users (names separated by semicolons),
+    /// persistent (yes or no; yes when empty). Repeating an import changes nothing that is as the file says.
+    Import(ImportArgs),
     /// List the desktops
     List(ListDesktopsArgs),
-    /// Delete a desktop; its open jobs fail
-    Delete(DesktopArg),
+    /// Show a desktop with its users, tags and agent
+    Show(DesktopArg),
+    /// Attach users to a desktop
+    Attach(DesktopUsersArgs),
+    /// Take users off a desktop
+    Detach(DetachArgs),
+    /// Tags of desktops
+    #[command(subcommand)]
+    Tag(TagCommand),
+    /// Delete desktops; their open jobs fail
+    Delete(DeleteDesktopsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -33,6 +49,9 @@ pub(crate) struct ListDesktopsArgs {
     /// Only desktops whose name contains this
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// Only desktops with this tag, of any value where none is given
+    #[arg(long, value_name = "KEY[=VALUE]", conflicts_with = "name")]
+    pub(crate) tag: Option<TagText>,
     #[command(flatten)]
     pub(crate) list: ListArgs,
 }
@@ -41,4 +60,99 @@ pub(crate) struct ListDesktopsArgs {
 pub(crate) struct DesktopArg {
     /// Name or id of the desktop
     pub(crate) desktop: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DesktopUsersArgs {
+    #[command(flatten)]
+    pub(crate) desktop: DesktopArg,
+    /// User; may be given several times. A LOCAL user that is not there yet is added
+    #[arg(long = "user", value_name = "NAME", required = true)]
+    pub(crate) users: Vec<String>,
+    /// Directory domain of these users [default: local.com]
+    #[arg(long)]
+    pub(crate) domain: Option<String>,
+    /// Privilege group on the desktop, such as sudo or default (Linux), administrators or users (Windows)
+    #[arg(long, value_name = "GROUP", default_value = "default")]
+    pub(crate) privilege: String,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("who").required(true))]
+pub(crate) struct DetachArgs {
+    #[command(flatten)]
+    pub(crate) desktop: DesktopArg,
+    /// User; may be given several times
+    #[arg(long = "user", value_name = "NAME", group = "who")]
+    pub(crate) users: Vec<String>,
+    /// Everyone
+    #[arg(long, group = "who")]
+    pub(crate) all_users: bool,
+    /// Directory domain of these users [default: local.com]
+    #[arg(long)]
+    pub(crate) domain: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteDesktopsArgs {
+    /// Names or ids of the desktops
+    #[arg(required = true, num_args = 1..=100, value_name = "DESKTOP")]
+    pub(crate) desktops: Vec<String>,
+    /// Also delete users that are left without a desktop
+    #[arg(long)]
+    pub(crate) delete_users: bool,
+    /// Also while other work goes on there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TagCommand {
+    /// List the tags of a desktop, or of all desktops together
+    List(ListTagsArgs),
+    /// Tag desktops; a value that is there is replaced
+    Add(TagDesktopsArgs),
+    /// Take tags off desktops
+    Remove(TagDesktopsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListTagsArgs {
+    /// Name or id of the desktop [default: all]
+    pub(crate) desktop: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TagDesktopsArgs {
+    /// Names or ids of the desktops
+    #[arg(required = true, num_args = 1..=100, value_name = "DESKTOP")]
+    pub(crate) desktops: Vec<String>,
+    /// Tag; may be given several times
+    #[arg(long = "tag", value_name = "KEY[=VALUE]", required = true)]
+    pub(crate) tags: Vec<TagText>,
+}
+
+/// `KEY` or `KEY=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TagText {
+    pub(crate) key: String,
+    pub(crate) value: Option<String>,
+}
+
+impl FromStr for TagText {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key, Some(value.to_owned())),
+            None => (text, None),
+        };
+        if key.is_empty() {
+            return Err("a tag has a key");
+        }
+        Ok(Self {
+            key: key.to_owned(),
+            value,
+        })
+    }
 }

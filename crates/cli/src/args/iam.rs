@@ -5,6 +5,8 @@ use super::ListArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum IamCommand {
+    /// Show who this connection is
+    Whoami,
     /// Who may call the API
     #[command(subcommand)]
     User(IamUserCommand),

@@ -1,5 +1,6 @@
 //! What can be typed. One file per noun; nothing here does anything.
 
+pub(crate) mod agent;
 pub(crate) mod app;
 pub(crate) mod demo;
 pub(crate) mod deployment;
@@ -7,10 +8,13 @@ pub(crate) mod desktop;
 pub(crate) mod group;
 pub(crate) mod iam;
 pub(crate) mod job;
+pub(crate) mod profile;
 pub(crate) mod project;
+pub(crate) mod rule;
 pub(crate) mod serve;
 pub(crate) mod token;
 pub(crate) mod user;
+pub(crate) mod workspace_job;
 
 use std::path::PathBuf;
 
@@ -81,9 +85,21 @@ pub(crate) enum Command {
     /// Deployments: what one install request reached
     #[command(subcommand)]
     Deployment(deployment::DeploymentCommand),
+    /// Rules of application control; stored, not enforced yet
+    #[command(subcommand)]
+    Rule(rule::RuleCommand),
+    /// Features of the project that can be switched, the app center among them
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
     /// Desktops
     #[command(subcommand)]
     Desktop(desktop::DesktopCommand),
+    /// Agents on desktops: where they are, and putting them there
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
+    /// Workspace jobs: agent installations and other batch work on desktops
+    #[command(subcommand)]
+    WorkspaceJob(workspace_job::WorkspaceJobCommand),
     /// Users of the directory
     #[command(subcommand)]
     User(user::UserCommand),
@@ -115,6 +131,17 @@ pub(crate) struct WaitArgs {
     /// Give up after this many seconds; the jobs go on
     #[arg(long = "timeout", value_name = "SECONDS", default_value_t = 3600)]
     pub(crate) timeout_secs: u64,
+}
+
+/// A CSV file to take over.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ImportArgs {
+    /// CSV file in UTF-8 whose first line names the columns; - reads standard input
+    #[arg(value_name = "FILE.csv")]
+    pub(crate) file: PathBuf,
+    /// Change nothing; say what would happen to each line
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Accounts of the directory.

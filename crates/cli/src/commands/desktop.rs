@@ -1,10 +1,23 @@
+use outfitter_api_types::desktops::{
+    AttachInstancesDesktopInfo, AttachInstancesReq, AttachInstancesResponse,
+    AttachInstancesUserInfo, AttachUserType, BatchDetachInstancesReq, BatchDetachInstancesResponse,
+    DeleteDesktopsReq, DesktopDetailInfo, DetachInstancesDesktopInfo, DetachInstancesUserInfo,
+    ShowDesktopDetailResponse,
+};
 use outfitter_api_types::native::desktops::{RegisterDesktopReq, RegisteredDesktop};
+use outfitter_api_types::tags::{
+    BatchAddDesktopsTagsReq, BatchDeleteDesktopsTagsReq, DesktopTagsInfo,
+    ShowTagByDesktopIdResponse, Tag, TagOut, TagsOut,
+};
 use outfitter_client::Method;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::{Session, note_cut, word};
-use crate::args::desktop::DesktopCommand;
+use super::{Session, counted, import, note_cut, table, text, word};
+use crate::args::desktop::{
+    DesktopCommand, DesktopUsersArgs, DetachArgs, ListDesktopsArgs, TagCommand, TagDesktopsArgs,
+    TagText,
+};
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
 use crate::paths;
@@ -34,6 +47,8 @@ pub(super) async fn run(
                 "its agent comes with `outfitter-agent enroll`; `outfitter token create` makes the token",
             );
         }
+        DesktopCommand::Import(args) => return import::desktops(&args, session).await,
+        DesktopCommand::List(args) if args.tag.is_some() => list_tagged(args, session).await?,
         DesktopCommand::List(args) => {
             let filters: Vec<_> = args.name.into_iter().map(|name| ("name", name)).collect();
             let listing: Listing<RegisteredDesktop> = listing::DESKTOPS
@@ -42,17 +57,298 @@ pub(super) async fn run(
             session.printer.show(&listing, || view(&listing.items));
             note_cut(session.printer, &listing);
         }
+        DesktopCommand::Show(args) => show(&args.desktop, session).await?,
+        DesktopCommand::Attach(args) => attach(args, session).await?,
+        DesktopCommand::Detach(args) => return detach(args, session).await,
+        DesktopCommand::Tag(command) => tag(command, session).await?,
         DesktopCommand::Delete(args) => {
-            let id = listing::desktop_id(client, &args.desktop).await?;
-            let _: IgnoredAny = client
-                .call(Method::DELETE, &paths::one(paths::DESKTOPS, &id), &[], None)
-                .await?;
-            session.printer.show(&json!({"deleted": [id]}), || {
-                View::Line(format!("desktop {} is deleted", args.desktop))
-            });
+            let body = DeleteDesktopsReq {
+                desktop_ids: listing::desktop_ids(client, &args.desktops).await?,
+                delete_users: Some(args.delete_users),
+                email_notification: None,
+                is_force_delete: Some(args.force),
+            };
+            let _: IgnoredAny = client.post(paths::DESKTOPS_DELETE, &body).await?;
+            session
+                .printer
+                .show(&json!({"deleted": body.desktop_ids}), || {
+                    View::Line(format!(
+                        "{} deleted",
+                        counted(body.desktop_ids.len(), "desktop")
+                    ))
+                });
         }
     }
     Ok(Outcome::Done)
+}
+
+async fn list_tagged(args: ListDesktopsArgs, session: &Session) -> Result<(), CommandError> {
+    let filter: Vec<_> = args
+        .tag
+        .into_iter()
+        .map(|tag| ("tag", tag_text(&tag)))
+        .collect();
+    let listing: Listing<DesktopDetailInfo> = listing::DESKTOPS_DETAIL
+        .fetch(&session.client, &filter, args.list.limit)
+        .await?;
+    session.printer.show(&listing, || {
+        let rows = listing.items.iter().map(|desktop| {
+            vec![
+                text(&desktop.desktop_id).into(),
+                text(&desktop.computer_name).into(),
+                desktop
+                    .user_list
+                    .clone()
+                    .unwrap_or_default()
+                    .join(", ")
+                    .into(),
+                tags_text(desktop.tags.as_deref().unwrap_or_default()).into(),
+                text(&desktop.agent_version).into(),
+            ]
+        });
+        table(
+            &["id", "name", "users", "tags", "agent"],
+            rows.collect(),
+            "no desktop has this tag",
+        )
+    });
+    note_cut(session.printer, &listing);
+    Ok(())
+}
+
+fn tag_text(tag: &TagText) -> String {
+    match &tag.value {
+        Some(value) => format!("{}={value}", tag.key),
+        None => tag.key.clone(),
+    }
+}
+
+fn tags_text(tags: &[TagOut]) -> String {
+    let texts =
+        tags.iter().map(
+            |tag| match tag.value.as_deref().filter(|value| !value.is_empty()) {
+                Some(value) => format!("{}={value}", text(&tag.key)),
+                None => text(&tag.key),
+            },
+        );
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+async fn show(wanted: &str, session: &Session) -> Result<(), CommandError> {
+    let id = listing::desktop_id(&session.client, wanted).await?;
+    let answer: ShowDesktopDetailResponse = session
+        .client
+        .get(&paths::one(paths::V2_DESKTOPS, &id), &[])
+        .await?;
+    let desktop = answer.desktop.unwrap_or_default();
+    session.printer.show(&desktop, || {
+        let os = desktop
+            .metadata
+            .as_ref()
+            .and_then(|metadata| metadata.get("os_type").cloned());
+        View::Card(vec![
+            ("desktop", text(&desktop.computer_name)),
+            ("id", text(&desktop.desktop_id)),
+            ("os", text(&os)),
+            ("type", text(&desktop.desktop_type)),
+            ("status", text(&desktop.status)),
+            (
+                "users",
+                desktop.user_list.clone().unwrap_or_default().join(", "),
+            ),
+            (
+                "tags",
+                tags_text(desktop.tags.as_deref().unwrap_or_default()),
+            ),
+            (
+                "addresses",
+                desktop.ip_addresses.clone().unwrap_or_default().join(", "),
+            ),
+            (
+                "agent",
+                match (&desktop.agent_version, desktop.login_status.as_deref()) {
+                    (None, _) => "none".to_owned(),
+                    (Some(version), Some("REGISTERED")) => format!("{version} connected"),
+                    (Some(version), _) => format!("{version} away"),
+                },
+            ),
+            (
+                "registered",
+                desktop
+                    .created
+                    .map(|time| time.to_string())
+                    .unwrap_or_default(),
+            ),
+        ])
+    });
+    Ok(())
+}
+
+/// Users to attach, as the wire has them.
+pub(super) fn attachment(
+    desktop_id: String,
+    users: &[String],
+    domain: Option<&str>,
+    privilege: &str,
+) -> AttachInstancesReq {
+    let users = users.iter().map(|name| AttachInstancesUserInfo {
+        user_id: None,
+        user_name: name.clone(),
+        domain: domain.map(str::to_owned),
+        user_group: privilege.to_owned(),
+        account_type: Some(AttachUserType::User),
+    });
+    AttachInstancesReq {
+        desktops: vec![AttachInstancesDesktopInfo {
+            desktop_id,
+            user_name: None,
+            user_id: None,
+            user_email: None,
+            user_group: None,
+            computer_name: None,
+            is_clear_data: None,
+            attach_user_infos: Some(users.collect()),
+        }],
+        image_type: None,
+        image_id: None,
+        desktop_name_policy_id: None,
+        encrypt_type: None,
+        kms_id: None,
+    }
+}
+
+async fn attach(args: DesktopUsersArgs, session: &Session) -> Result<(), CommandError> {
+    let id = listing::desktop_id(&session.client, &args.desktop.desktop).await?;
+    let body = attachment(id, &args.users, args.domain.as_deref(), &args.privilege);
+    let answer: AttachInstancesResponse =
+        session.client.post(paths::DESKTOPS_ATTACH, &body).await?;
+    session.printer.show(&answer, || {
+        View::Line(format!(
+            "{} attached to {}",
+            counted(args.users.len(), "user"),
+            args.desktop.desktop
+        ))
+    });
+    Ok(())
+}
+
+async fn detach(args: DetachArgs, session: &Session) -> Result<Outcome, CommandError> {
+    let desktop_id = listing::desktop_id(&session.client, &args.desktop.desktop).await?;
+    let users = args.users.iter().map(|name| DetachInstancesUserInfo {
+        user_id: None,
+        user_name: name.clone(),
+        domain: args.domain.clone(),
+        user_group: None,
+        account_type: Some(AttachUserType::User),
+    });
+    let body = BatchDetachInstancesReq {
+        desktops: vec![DetachInstancesDesktopInfo {
+            desktop_id,
+            is_detach_all_users: args.all_users.then_some(true),
+            detach_user_infos: (!args.all_users).then(|| users.collect()),
+        }],
+    };
+    let answer: BatchDetachInstancesResponse =
+        session.client.post(paths::DESKTOPS_DETACH, &body).await?;
+    let failed = answer.failed_operation_list.as_deref().unwrap_or_default();
+    session.printer.show(&answer, || {
+        View::Line(match failed.first() {
+            Some(failure) => format!("nothing is changed: {}", text(&failure.error_msg)),
+            None if args.all_users => {
+                format!("nobody is attached to {} any more", args.desktop.desktop)
+            }
+            None => format!(
+                "{} detached from {}",
+                counted(args.users.len(), "user"),
+                args.desktop.desktop
+            ),
+        })
+    });
+    Ok(if failed.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::Failed
+    })
+}
+
+async fn tag(command: TagCommand, session: &Session) -> Result<(), CommandError> {
+    match command {
+        TagCommand::List(args) => match args.desktop {
+            Some(desktop) => {
+                let id = listing::desktop_id(&session.client, &desktop).await?;
+                let path = paths::below(paths::V2_DESKTOPS, &id, "tags");
+                let answer: ShowTagByDesktopIdResponse = session.client.get(&path, &[]).await?;
+                session.printer.show(&answer, || {
+                    let tags = answer.tags.as_deref().unwrap_or_default();
+                    let rows = tags
+                        .iter()
+                        .map(|tag| vec![text(&tag.key).into(), text(&tag.value).into()]);
+                    table(&["key", "value"], rows.collect(), "the desktop has no tags")
+                });
+            }
+            None => {
+                let listing: Listing<TagsOut> = listing::TAGS
+                    .fetch(&session.client, &[], usize::MAX)
+                    .await?;
+                session.printer.show(&listing, || {
+                    let rows = listing.items.iter().map(|tag| {
+                        let values = tag.values.clone().unwrap_or_default();
+                        vec![text(&tag.key).into(), values.join(", ").into()]
+                    });
+                    table(&["key", "values"], rows.collect(), "there are no tags")
+                });
+            }
+        },
+        TagCommand::Add(args) => {
+            let body = BatchAddDesktopsTagsReq {
+                desktops: tagged(&args, session).await?,
+            };
+            let _: IgnoredAny = session.client.post(paths::DESKTOPS_TAGS, &body).await?;
+            said_tags("tagged", &args, session);
+        }
+        TagCommand::Remove(args) => {
+            let body = json!(BatchDeleteDesktopsTagsReq {
+                desktops: tagged(&args, session).await?,
+            });
+            let _: IgnoredAny = session
+                .client
+                .call(Method::DELETE, paths::DESKTOPS_TAGS, &[], Some(&body))
+                .await?;
+            said_tags("untagged", &args, session);
+        }
+    }
+    Ok(())
+}
+
+async fn tagged(
+    args: &TagDesktopsArgs,
+    session: &Session,
+) -> Result<Vec<DesktopTagsInfo>, CommandError> {
+    let tags: Vec<Tag> = args
+        .tags
+        .iter()
+        .map(|tag| Tag {
+            key: tag.key.clone(),
+            value: tag.value.clone(),
+        })
+        .collect();
+    let ids = listing::desktop_ids(&session.client, &args.desktops).await?;
+    Ok(ids
+        .into_iter()
+        .map(|desktop_id| DesktopTagsInfo {
+            desktop_id,
+            tags: tags.clone(),
+        })
+        .collect())
+}
+
+fn said_tags(done: &str, args: &TagDesktopsArgs, session: &Session) {
+    session.printer.show(&json!({done: args.desktops}), || {
+        View::Line(format!(
+            "{} {done}",
+            counted(args.desktops.len(), "desktop")
+        ))
+    });
 }
 
 fn view(desktops: &[RegisteredDesktop]) -> View {

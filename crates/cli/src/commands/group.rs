@@ -1,13 +1,14 @@
 use outfitter_api_types::authorizations::PlatformTypeEnum;
 use outfitter_api_types::groups::{
-    ActionsOfUsersInGroupRequest, CreateUserGroupReq, GroupOperation, UserGroupInfo,
+    ActionsOfUsersInGroupRequest, BatchDeleteUserGroupsReq, CreateUserGroupReq,
+    EditUserGroupRequest, GroupOperation, UserGroupInfo, UserInGroup,
 };
 use outfitter_client::Method;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::{Session, counted, note_cut};
-use crate::args::group::{GroupCommand, MembersArgs};
+use super::{Session, counted, import, note_cut, table, text};
+use crate::args::group::{GroupCommand, MembersArgs, ShowGroupArgs};
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
 use crate::paths;
@@ -31,25 +32,86 @@ pub(super) async fn run(command: GroupCommand, session: &Session) -> Result<Outc
                     View::Line(format!("group {} is added: {id}", body.group_name))
                 });
         }
+        GroupCommand::Import(args) => return import::groups(&args, session).await,
         GroupCommand::List(args) => {
-            let listing: Listing<UserGroupInfo> =
-                listing::GROUPS.fetch(client, &[], args.limit).await?;
+            let filters: Vec<_> = args
+                .name
+                .into_iter()
+                .map(|name| ("keyword", name))
+                .collect();
+            let listing: Listing<UserGroupInfo> = listing::GROUPS
+                .fetch(client, &filters, args.list.limit)
+                .await?;
             session.printer.show(&listing, || view(&listing.items));
             note_cut(session.printer, &listing);
         }
         GroupCommand::AddMember(args) => members(args, GroupOperation::Add, session).await?,
         GroupCommand::RemoveMember(args) => members(args, GroupOperation::Delete, session).await?,
-        GroupCommand::Delete(args) => {
-            let id = listing::group_id(client, &args.group).await?;
-            let _: IgnoredAny = client
-                .call(Method::DELETE, &paths::one(paths::GROUPS, &id), &[], None)
-                .await?;
-            session.printer.show(&json!({"deleted": [id]}), || {
-                View::Line(format!("group {} is deleted", args.group))
+        GroupCommand::Show(args) => show(args, session).await?,
+        GroupCommand::Update(args) => {
+            let body = json!(EditUserGroupRequest {
+                description: args.description,
+                group_name: args.name,
             });
+            if body.as_object().is_some_and(serde_json::Map::is_empty) {
+                return Err(CommandError::usage("nothing to change is given"));
+            }
+            let id = listing::group_id(client, &args.group).await?;
+            let path = paths::one(paths::GROUPS, &id);
+            let _: IgnoredAny = client.call(Method::PUT, &path, &[], Some(&body)).await?;
+            session.printer.show(&json!({"id": id}), || {
+                View::Line(format!("group {} is changed", args.group))
+            });
+        }
+        GroupCommand::Delete(args) => {
+            let body = BatchDeleteUserGroupsReq {
+                group_ids: listing::group_ids(client, &args.groups).await?,
+            };
+            let _: IgnoredAny = client.post(paths::GROUPS_DELETE, &body).await?;
+            session
+                .printer
+                .show(&json!({"deleted": body.group_ids}), || {
+                    View::Line(format!(
+                        "{} deleted",
+                        counted(body.group_ids.len(), "group")
+                    ))
+                });
         }
     }
     Ok(Outcome::Done)
+}
+
+async fn show(args: ShowGroupArgs, session: &Session) -> Result<(), CommandError> {
+    let group = listing::group(&session.client, &args.group).await?;
+    let group_id = text(&group.id);
+    let members: Listing<UserInGroup> =
+        listing::group_users(&session.client, &group_id, args.list.limit).await?;
+    let document = json!({"group": group, "members": members});
+    session.printer.show(&document, || {
+        let rows = members.items.iter().map(|user| {
+            vec![
+                text(&user.id).into(),
+                text(&user.user_name).into(),
+                text(&user.user_email).into(),
+                text(&user.description).into(),
+            ]
+        });
+        View::Several(vec![
+            View::Card(vec![
+                ("group", text(&group.name)),
+                ("id", group_id.clone()),
+                ("users", members.count.to_string()),
+                ("description", text(&group.description)),
+            ]),
+            table(
+                &["id", "user", "mail", "description"],
+                rows.collect(),
+                "nobody is in the group",
+            ),
+        ])
+    });
+    note_cut(session.printer, &members);
+    Ok(())
 }
 
 async fn members(
@@ -59,10 +121,7 @@ async fn members(
 ) -> Result<(), CommandError> {
     let client = &session.client;
     let group_id = listing::group_id(client, &args.group).await?;
-    let mut user_ids = Vec::with_capacity(args.users.len());
-    for user in &args.users {
-        user_ids.push(listing::user_id(client, user).await?);
-    }
+    let user_ids = listing::user_ids(client, &args.users).await?;
     let body = ActionsOfUsersInGroupRequest { user_ids, op_type };
     let path = paths::below(paths::GROUPS, &group_id, "actions");
     let _: IgnoredAny = client.post(&path, &body).await?;
@@ -83,7 +142,6 @@ async fn members(
 }
 
 fn view(groups: &[UserGroupInfo]) -> View {
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
     View::Table(TableView {
         head: ["id", "name", "users", "description"]
             .map(str::to_owned)

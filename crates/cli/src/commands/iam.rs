@@ -1,3 +1,4 @@
+use outfitter_api_types::iam::CallerIdentity;
 use outfitter_api_types::native::iam::{
     AccessKey, CreateAccessKeyResponse, CreateIamUserReq, CreateIamUserResponse, IamUser,
     UpdateAccessKeyReq, UpdateIamUserReq,
@@ -6,7 +7,7 @@ use outfitter_client::Method;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::{Session, note_cut, word};
+use super::{Session, note_cut, text, word};
 use crate::args::iam::{IamCommand, IamUserCommand, KeyArgs, KeyCommand};
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
@@ -15,9 +16,23 @@ use crate::printer::{TableView, View};
 
 pub(super) async fn run(command: IamCommand, session: &Session) -> Result<Outcome, CommandError> {
     match command {
+        IamCommand::Whoami => whoami(session).await,
         IamCommand::User(command) => user(command, session).await,
         IamCommand::Key(command) => key(command, session).await,
     }
+}
+
+async fn whoami(session: &Session) -> Result<Outcome, CommandError> {
+    let caller: CallerIdentity = session.client.get(paths::CALLER, &[]).await?;
+    session.printer.show(&caller, || {
+        View::Card(vec![
+            ("principal", text(&caller.principal_urn)),
+            ("principal_id", text(&caller.principal_id)),
+            ("account_id", text(&caller.account_id)),
+            ("project_id", session.client.endpoint().project_id.clone()),
+        ])
+    });
+    Ok(Outcome::Done)
 }
 
 async fn user(command: IamUserCommand, session: &Session) -> Result<Outcome, CommandError> {

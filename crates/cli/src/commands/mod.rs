@@ -1,5 +1,6 @@
 //! What each command does. One file per noun.
 
+mod agent;
 mod app;
 mod config;
 mod deployment;
@@ -7,11 +8,15 @@ mod desktop;
 mod doctor;
 mod group;
 mod iam;
+mod import;
 mod job;
+mod profile;
 mod project;
+mod rule;
 mod serve;
 mod token;
 mod user;
+mod workspace_job;
 
 #[cfg(unix)]
 pub(crate) use app::{PackageFile, accepted, set_detection_rule, upload};
@@ -23,8 +28,8 @@ use outfitter_client::Client;
 
 use crate::args::{AccountArgs, Cli, Command, ConnectionArgs, WaitArgs};
 use crate::outcome::{CommandError, Outcome};
-use crate::printer::Printer;
-use crate::profile;
+use crate::printer::{Printer, Shade, TableView, View};
+use crate::profile as connection;
 
 /// What a client command works with.
 pub(crate) struct Session {
@@ -33,9 +38,9 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    fn open(connection: &ConnectionArgs, printer: Printer) -> Result<Self, CommandError> {
+    fn open(arguments: &ConnectionArgs, printer: Printer) -> Result<Self, CommandError> {
         Ok(Self {
-            client: profile::client(connection)?,
+            client: connection::client(arguments)?,
             printer,
         })
     }
@@ -69,9 +74,13 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
         Command::App(command) => Box::pin(app::run(command, &session()?)).await,
         Command::Job(command) => job::run(command, &session()?).await,
         Command::Deployment(command) => deployment::run(command, &session()?).await,
-        Command::Desktop(command) => desktop::run(command, &session()?).await,
-        Command::User(command) => user::run(command, &session()?).await,
-        Command::Group(command) => group::run(command, &session()?).await,
+        Command::Rule(command) => rule::run(command, &session()?).await,
+        Command::Profile(command) => profile::run(command, &session()?).await,
+        Command::Desktop(command) => Box::pin(desktop::run(command, &session()?)).await,
+        Command::Agent(command) => agent::run(command, &session()?).await,
+        Command::WorkspaceJob(command) => workspace_job::run(command, &session()?).await,
+        Command::User(command) => Box::pin(user::run(command, &session()?)).await,
+        Command::Group(command) => Box::pin(group::run(command, &session()?)).await,
         Command::Token(command) => token::run(command, &session()?).await,
         Command::Project(command) => project::run(command, &session()?).await,
         Command::Iam(command) => iam::run(command, &session()?).await,
@@ -116,6 +125,30 @@ pub(crate) fn word(value: &impl serde::Serialize) -> String {
 pub(crate) fn counted(count: usize, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{plural}")
+}
+
+/// A table from its head's words.
+fn table(head: &[&str], rows: Vec<Vec<Shade>>, empty: &'static str) -> View {
+    View::Table(TableView {
+        head: head.iter().copied().map(str::to_owned).collect(),
+        rows,
+        empty,
+    })
+}
+
+/// Text that may be absent.
+fn text(value: &Option<String>) -> String {
+    value.clone().unwrap_or_default()
+}
+
+/// A state of a workspace job or a sub-job.
+fn work_state(status: &Option<String>) -> Shade {
+    let word = text(status);
+    match word.as_str() {
+        "SUCCESS" => Shade::Good(word),
+        "FAILED" => Shade::Bad(word),
+        _ => Shade::Doubtful(word),
+    }
 }
 
 /// Says when a list was cut.

@@ -15,10 +15,10 @@ use std::collections::BTreeMap;
 
 use outfitter_api_types::apps::{
     AppStatusEnum, Application, BatchDeleteAppsReq, BatchOperateAppsReq, FileStoreLink,
-    FileStoreTypeEnum, InstallType, UpdateAppReq,
+    FileStoreTypeEnum, InstallType, ListAppCatalogsResponse, UpdateAppReq,
 };
 use outfitter_api_types::authorizations::{
-    AccountInfo, AssignType, BatchAssignAppAuthorizationsReq,
+    AccountInfo, AccountTypeEnum, AssignType, BatchAssignAppAuthorizationsReq,
 };
 use outfitter_api_types::native::detection::DetectionRule;
 use outfitter_api_types::native::revisions::AppRevision;
@@ -27,9 +27,10 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 use url::Url;
 
-use super::{Session, counted, note_cut, word};
+use super::{Session, counted, note_cut, table, text, word};
 use crate::args::app::{
-    AppCommand, AppsArg, AuthorizeArgs, DeleteArgs, ListAppsArgs, RevokeArgs, UpdateArgs,
+    AppCommand, AppsArg, AuthorizeArgs, DeleteArgs, ListAppsArgs, ListAuthorizationsArgs,
+    RevokeArgs, UpdateArgs,
 };
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
@@ -47,6 +48,8 @@ pub(super) async fn run(command: AppCommand, session: &Session) -> Result<Outcom
         AppCommand::Disable(args) => switch(args, paths::APPS_DISABLE, "disabled", session).await,
         AppCommand::Authorize(args) => authorize(args, session).await,
         AppCommand::Revoke(args) => revoke(args, session).await,
+        AppCommand::Authorizations(args) => authorizations(args, session).await,
+        AppCommand::Categories => categories(session).await,
         AppCommand::Install(args) => install::run(args, session).await,
         AppCommand::Detection(args) => detection::run(args, session).await,
     }
@@ -308,6 +311,65 @@ async fn revoke(args: RevokeArgs, session: &Session) -> Result<Outcome, CommandE
     )
     .await?;
     said("revoked", &changed, session);
+    Ok(Outcome::Done)
+}
+
+async fn authorizations(
+    args: ListAuthorizationsArgs,
+    session: &Session,
+) -> Result<Outcome, CommandError> {
+    let app = listing::app(&session.client, &args.app).await?;
+    let mut filters = Vec::new();
+    if let Some(name) = args.name {
+        filters.push(("name", name));
+    }
+    if let Some(kind) = args.account_type {
+        filters.push(("target_type", word(&AccountTypeEnum::from(kind))));
+    }
+    let listing: Listing<AccountInfo> =
+        listing::authorizations(&session.client, &app.id, &filters, args.list.limit).await?;
+    session.printer.show(&listing, || {
+        let rows = listing.items.iter().map(|account| {
+            vec![
+                account.account.clone().into(),
+                match account.account_type {
+                    AccountTypeEnum::Simple => "user".into(),
+                    AccountTypeEnum::UserGroup => "group".into(),
+                },
+                text(&account.domain).into(),
+            ]
+        });
+        table(
+            &["account", "type", "domain"],
+            rows.collect(),
+            "nobody is authorized by name",
+        )
+    });
+    if app.authorization_type == AssignType::AllUser {
+        session
+            .printer
+            .note("the application is for everyone; this list has no effect as long as it is");
+    }
+    note_cut(session.printer, &listing);
+    Ok(Outcome::Done)
+}
+
+async fn categories(session: &Session) -> Result<Outcome, CommandError> {
+    let catalogs: ListAppCatalogsResponse = session.client.get(paths::APP_CATALOGS, &[]).await?;
+    session.printer.show(&catalogs, || {
+        let rows = catalogs.items.iter().map(|catalog| {
+            vec![
+                catalog.id.clone().into(),
+                catalog.catalog_en.clone().into(),
+                catalog.catalog_zh.clone().into(),
+            ]
+        });
+        table(
+            &["id", "category", "in chinese"],
+            rows.collect(),
+            "there are no categories",
+        )
+    });
     Ok(Outcome::Done)
 }
 
