@@ -28,6 +28,7 @@ use crate::job::{
     COUNTED_COLUMNS, Counted, JobChange, RevisionChange, authorization_stands, id_list, key_list,
     read_state,
 };
+use crate::freeze::NOT_FROZEN;
 use crate::query::{in_ids, in_keys, json};
 use crate::{Db, DesktopKey, Dialect, JobKey, StoreError, Tx};
 
@@ -128,6 +129,8 @@ pub struct AttemptSign {
     pub at: Millis,
     /// Where it is, where the agent said so.
     pub phase: Option<Phase>,
+    /// Share of the phase done, 0 to 100, where the agent said so.
+    pub percent: Option<u8>,
 }
 
 /// The server's clocks over attempts (contract, section 5).
@@ -175,6 +178,14 @@ pub struct AttemptView {
     pub state: AttemptState,
     /// Where it was last seen.
     pub phase: Option<Phase>,
+    /// Since when, by our clock.
+    pub phase_at: Option<Millis>,
+    /// Share of that phase done, 0 to 100, where known.
+    pub percent: Option<i64>,
+    /// Size of the package in bytes, where known.
+    pub package_size_bytes: Option<u64>,
+    /// When an administrator asked to stop it.
+    pub cancel_requested_at: Option<Millis>,
     /// The revision it is about.
     pub revision: RevisionId,
     /// Version of that revision.
@@ -246,7 +257,7 @@ fn inconsistent(
     }
 }
 
-const fn phase_word(phase: Phase) -> &'static str {
+pub(crate) const fn phase_word(phase: Phase) -> &'static str {
     match phase {
         Phase::Detecting => "detecting",
         Phase::Downloading => "downloading",
@@ -256,7 +267,7 @@ const fn phase_word(phase: Phase) -> &'static str {
     }
 }
 
-fn phase_from_word(word: &str) -> Option<Phase> {
+pub(crate) fn phase_from_word(word: &str) -> Option<Phase> {
     [
         Phase::Detecting,
         Phase::Downloading,
@@ -396,13 +407,21 @@ impl CandidateRow {
 
 /// The oldest job of the desktop `k` that is due in this state and not waiting for its package or for another
 /// desktop's first use of its link.
+///
+/// What waits for its first hand-out waits on while its deployment is halted; what was begun goes on.
 fn first_due(dialect: Dialect, state: State) -> String {
+    let not_halted = if state == State::Queued {
+        "AND NOT EXISTS (SELECT 1 FROM deployment h WHERE h.id = j.deployment_id \
+         AND h.halted_at IS NOT NULL) "
+    } else {
+        ""
+    };
     format!(
         "(SELECT j.id FROM job j{} JOIN app a ON a.id = j.app_id \
           JOIN app_revision r ON r.id = COALESCE(j.revision_id, a.revision_id) \
           LEFT JOIN package b ON b.id = r.package_id \
           WHERE j.desktop_id = k.id AND j.wire = {} AND j.state = {} AND j.due_at <= $2 \
-          AND COALESCE(b.state, '') <> 'pending' \
+          AND COALESCE(b.state, '') <> 'pending' {not_halted}\
           AND NOT (r.store_type = 'LINK' AND r.link_sha256 IS NULL AND EXISTS ( \
             SELECT 1 FROM attempt f WHERE f.revision_id = r.id AND f.ended_at IS NULL)) \
           ORDER BY j.id LIMIT 1)",
@@ -433,6 +452,7 @@ struct AttemptRow {
     number: i64,
     revision_id: i64,
     outcome: Option<String>,
+    cancel_requested_at: Option<i64>,
     job_id: i64,
     job_state: i64,
     attempts: i64,
@@ -443,7 +463,7 @@ struct AttemptRow {
 }
 
 const ATTEMPT_COLUMNS: &str = "t.id AS attempt_id, t.public_id AS attempt_public_id, t.desktop_id, t.epoch, \
-     t.state AS attempt_state, t.number, t.revision_id, t.outcome, j.id AS job_id, j.state AS job_state, \
+     t.state AS attempt_state, t.number, t.revision_id, t.outcome, t.cancel_requested_at, j.id AS job_id, j.state AS job_state, \
      j.attempts, j.retries, j.reason";
 
 impl AttemptRow {
@@ -550,6 +570,9 @@ impl Db<'_> {
             number: i64,
             state: String,
             phase: Option<String>,
+            phase_at: Option<i64>,
+            percent: Option<i64>,
+            cancel_requested_at: Option<i64>,
             revision_public_id: Uuid,
             version: String,
             outcome: Option<String>,
@@ -573,7 +596,8 @@ impl Db<'_> {
         let rows: Vec<ViewRow> = self
             .all(
                 DOING,
-                "SELECT t.id, t.public_id, t.number, t.state, t.phase, r.public_id AS revision_public_id, \
+                "SELECT t.id, t.public_id, t.number, t.state, t.phase, t.phase_at, t.percent, \
+                 t.cancel_requested_at, r.public_id AS revision_public_id, \
                  r.version, t.outcome, t.task, t.leased_at, t.started_at, t.seen_at, t.ended_at, c.evidence, \
                  c.received_at FROM attempt t JOIN app_revision r ON r.id = t.revision_id \
                  LEFT JOIN receipt c ON c.attempt_id = t.id \
@@ -584,10 +608,10 @@ impl Db<'_> {
         let views = rows
             .into_iter()
             .map(|row| {
+                let task: Task = json("attempt", "task", row.id, &row.task)?;
                 let receipt = match (&row.evidence, row.received_at) {
                     (Some(evidence), Some(received_at)) => {
                         let evidence: Evidence = json("receipt", "evidence", row.id, evidence)?;
-                        let task: Task = json("attempt", "task", row.id, &row.task)?;
                         let proof = match judge(&task, &evidence) {
                             Verdict::Succeeded(proof)
                                 if row.outcome.as_deref() == Some(SUCCEEDED) =>
@@ -615,6 +639,10 @@ impl Db<'_> {
                                 .ok_or_else(|| inconsistent("attempt", "phase", row.id, word))
                         })
                         .transpose()?,
+                    phase_at: row.phase_at.map(Millis::new),
+                    percent: row.percent,
+                    package_size_bytes: task.package.size_bytes,
+                    cancel_requested_at: row.cancel_requested_at.map(Millis::new),
                     revision: RevisionId::new(row.revision_public_id),
                     version: row.version,
                     outcome: row.outcome,
@@ -817,7 +845,7 @@ impl Tx {
                        JOIN desktop k ON k.id = CAST(value ->> 'k' AS BIGINT) \
                          AND k.channel_epoch = CAST(value ->> 'e' AS BIGINT) AND k.deleted_at IS NULL \
                        JOIN project p ON p.id = k.project_id AND p.enabled = 1 \
-                       WHERE NOT EXISTS (SELECT 1 FROM attempt o WHERE o.desktop_id = k.id \
+                       WHERE {NOT_FROZEN} AND NOT EXISTS (SELECT 1 FROM attempt o WHERE o.desktop_id = k.id \
                          AND o.ended_at IS NULL)) AS c \
                      JOIN job j ON j.id = c.job_id JOIN app a ON a.id = j.app_id \
                      JOIN deployment d ON d.id = j.deployment_id \
@@ -908,14 +936,18 @@ impl Tx {
             app_deleted: i64,
             project_enabled: i64,
             authorized: i64,
+            held: i64,
         }
         let dialect = self.dialect();
         let rows: Vec<GoRow> = self
             .attempt_rows(
                 &format!(
                     ", CAST(CASE WHEN a.deleted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS app_deleted, \
-                     p.enabled AS project_enabled, {} AS authorized",
-                    authorization_stands()
+                     p.enabled AS project_enabled, {} AS authorized, \
+                     CAST(CASE WHEN {NOT_FROZEN} AND (d.halted_at IS NULL OR j.state <> {}) THEN 0 ELSE 1 END \
+                       AS BIGINT) AS held",
+                    authorization_stands(),
+                    State::Leased.number(),
                 ),
                 &in_ids(dialect, "t.public_id", "$1"),
                 vec![id_list(
@@ -930,6 +962,7 @@ impl Tx {
         let mut releases = Vec::new();
         let mut released = Vec::new();
         let mut refused: BTreeMap<&'static str, (Reason, Vec<i64>)> = BTreeMap::new();
+        let mut held = Vec::new();
         let mut seen = HashSet::new();
         let mut outcomes = Vec::with_capacity(requests.len());
         for request in requests {
@@ -954,6 +987,11 @@ impl Tx {
                     };
                     let first_time = seen.insert(attempt.job_id);
                     match problem {
+                        // Frozen or halted since it was leased: as if it had never been handed out.
+                        None if row.held != 0 => {
+                            held.push(request.attempt);
+                            GoOutcome::Stale
+                        }
                         None => {
                             if first_time {
                                 released.push(attempt.attempt_id);
@@ -984,6 +1022,9 @@ impl Tx {
                 _ => GoOutcome::Stale,
             };
             outcomes.push(outcome);
+        }
+        if !held.is_empty() {
+            self.attempt_unsend(&held, now).await?;
         }
         self.job_change(releases, now).await?;
         if !released.is_empty() {
@@ -1397,6 +1438,12 @@ impl Tx {
                     });
                     None
                 }
+                (
+                    AttemptStage::Accepted | AttemptStage::Running,
+                    Some(AttemptState::Running),
+                ) if row.is_some_and(|row| row.cancel_requested_at.is_some()) => {
+                    Some(ReconcileAction::Cancel)
+                }
                 (AttemptStage::Accepted, Some(AttemptState::Running)) => Some(ReconcileAction::Go),
                 (AttemptStage::Accepted, Some(AttemptState::Ended) | None) => {
                     Some(ReconcileAction::NoGo)
@@ -1484,6 +1531,7 @@ impl Tx {
                     "k": sign.desktop.get(),
                     "a": sign.at.get(),
                     "p": sign.phase.map(phase_word),
+                    "c": sign.percent,
                     "i": sign
                         .phase
                         .filter(|phase| matches!(phase, Phase::Running | Phase::Confirming))
@@ -1491,22 +1539,65 @@ impl Tx {
                 })
             })
             .collect();
-        self.run(
+        let seen: Vec<JobRow> = self.db().all(
             "note signs of life",
             &format!(
                 "UPDATE attempt SET seen_at = CAST(value ->> 'a' AS BIGINT), \
+                 percent = CASE WHEN value ->> 'p' IS NULL THEN attempt.percent \
+                   ELSE CAST(value ->> 'c' AS BIGINT) END, \
+                 phase_at = CASE WHEN COALESCE(attempt.phase, '') = COALESCE(value ->> 'p', attempt.phase, '') \
+                   THEN attempt.phase_at ELSE CAST(value ->> 'a' AS BIGINT) END, \
                  phase = COALESCE(value ->> 'p', attempt.phase), \
                  installer_started_at = COALESCE(attempt.installer_started_at, \
                    CAST(value ->> 'i' AS BIGINT)) FROM {} \
                  WHERE attempt.public_id = {} AND attempt.desktop_id = CAST(value ->> 'k' AS BIGINT) \
-                 AND attempt.state = 'running' AND attempt.seen_at <= CAST(value ->> 'a' AS BIGINT)",
+                 AND attempt.state = 'running' AND attempt.seen_at <= CAST(value ->> 'a' AS BIGINT) \
+                 RETURNING attempt.job_id",
                 dialect.each("$1"),
                 dialect.uuid_from_hex("value ->> 'u'"),
             ),
             [serde_json::Value::Array(rows).to_string().into()],
         )
-        .await
-        .map(drop)
+        .await?;
+        self.note(|changes| {
+            changes
+                .jobs
+                .extend(seen.iter().map(|row| JobKey::new(row.job_id)));
+        });
+        Ok(())
+    }
+
+    /// Asks running attempts of jobs to stop; answers who is to be told. The ends they report are recorded as
+    /// ever.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub(crate) async fn attempt_request_cancel(
+        &self,
+        jobs: &[i64],
+        now: Millis,
+    ) -> Result<Vec<(DesktopKey, AttemptId)>, StoreError> {
+        #[derive(FromQueryResult)]
+        struct RunningRow {
+            desktop_id: i64,
+            public_id: Uuid,
+        }
+        let rows: Vec<RunningRow> = self
+            .db()
+            .all(
+                "ask attempts to stop",
+                &format!(
+                    "UPDATE attempt SET cancel_requested_at = COALESCE(cancel_requested_at, $2) \
+                     WHERE {} AND ended_at IS NULL AND state = 'running' RETURNING desktop_id, public_id",
+                    in_keys(self.dialect(), "job_id", "$1")
+                ),
+                [key_list(jobs.iter().copied()), now.get().into()],
+            )
+            .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (DesktopKey::new(row.desktop_id), AttemptId::new(row.public_id)))
+            .collect())
     }
 }
 
@@ -1535,10 +1626,16 @@ fn end_of_running(
                     retries: Some(retry),
                     ..change(State::RetryWait)
                 },
-                None => JobChange {
-                    failure: Some(failure),
-                    ..change(State::Failed)
-                },
+                None => {
+                    let to = match failure.reason {
+                        Reason::Cancelled => State::Cancelled,
+                        _ => State::Failed,
+                    };
+                    JobChange {
+                        failure: Some(failure),
+                        ..change(to)
+                    }
+                }
             }
         }
     })

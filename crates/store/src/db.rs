@@ -5,6 +5,7 @@ use sea_orm::{
     QueryResult, Statement, Value,
 };
 
+use crate::changes::{ChangeFeed, Changes, PendingChanges};
 use crate::{Dialect, StoreError};
 
 /// Reads, on the pool or inside a transaction. Cheap to copy.
@@ -24,6 +25,7 @@ enum Executor<'c> {
 pub struct Tx {
     inner: DatabaseTransaction,
     dialect: Dialect,
+    changes: PendingChanges,
 }
 
 impl<'c> Db<'c> {
@@ -96,8 +98,17 @@ impl<'c> Db<'c> {
 }
 
 impl Tx {
-    pub(crate) fn new(inner: DatabaseTransaction, dialect: Dialect) -> Self {
-        Self { inner, dialect }
+    pub(crate) fn new(inner: DatabaseTransaction, dialect: Dialect, feed: ChangeFeed) -> Self {
+        Self {
+            inner,
+            dialect,
+            changes: PendingChanges::new(feed),
+        }
+    }
+
+    /// Notes what is told after the commit.
+    pub(crate) fn note(&self, note: impl FnOnce(&mut Changes)) {
+        self.changes.note(note);
     }
 
     /// Reads that see this transaction's own changes.
@@ -120,7 +131,9 @@ impl Tx {
         self.inner
             .commit()
             .await
-            .map_err(|source| StoreError::from_driver("commit", source))
+            .map_err(|source| StoreError::from_driver("commit", source))?;
+        self.changes.tell();
+        Ok(())
     }
 
     /// Runs a statement; answers the number of rows it changed.

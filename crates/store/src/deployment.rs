@@ -1,5 +1,7 @@
 //! Deployments: accepted requests, their expansion into jobs page by page, and what they reached.
 
+use std::collections::BTreeMap;
+
 use outfitter_agent_protocol::TaskKind;
 use outfitter_domain::install::{
     LiveJob, Persistence, PlanApp, PlanDesktop, PlanInput, SkipReason, plan_install,
@@ -78,6 +80,10 @@ pub struct NewDeployment<'a> {
     pub accounts: ScopeAccounts<'a>,
     /// When jobs that could not be handed out FAIL.
     pub expires_at: Millis,
+    /// What happens where the app is there already.
+    pub approach: Approach,
+    /// Failures after which nothing more is handed out.
+    pub fail_limit: FailLimit,
 }
 
 /// Whose desktops an ASSIGN_USER deployment reaches.
@@ -142,6 +148,48 @@ pub struct DeploymentView {
     pub created_at: Millis,
     /// When jobs that could not be handed out FAIL.
     pub expires_at: Millis,
+    /// What happens where the app is there already.
+    pub approach: Approach,
+    /// Failures after which nothing more is handed out.
+    pub fail_limit: FailLimit,
+    /// Since when nothing more is handed out, because the limit was passed.
+    pub halted_at: Option<Millis>,
+}
+
+/// What happens where the app is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Approach {
+    /// Nothing is run.
+    #[default]
+    Ordinary,
+    /// The command runs all the same.
+    Repair,
+}
+
+impl Approach {
+    pub(crate) const fn of_repair(repair: i64) -> Self {
+        if repair == 0 {
+            Self::Ordinary
+        } else {
+            Self::Repair
+        }
+    }
+
+    const fn number(self) -> i64 {
+        match self {
+            Self::Ordinary => 0,
+            Self::Repair => 1,
+        }
+    }
+}
+
+/// Failures of a deployment above which nothing more of it is handed out; both may be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FailLimit {
+    /// Failed jobs.
+    pub count: Option<i64>,
+    /// Failed jobs in percent of all its jobs.
+    pub percent: Option<i64>,
 }
 
 /// Which deployments a list shows.
@@ -241,10 +289,15 @@ struct DeploymentRow {
     pairs_skipped: i64,
     expires_at: i64,
     created_at: i64,
+    repair: i64,
+    fail_limit_count: Option<i64>,
+    fail_limit_percent: Option<i64>,
+    halted_at: Option<i64>,
 }
 
 const COLUMNS: &str = "d.id, d.public_id, d.project_id, d.kind, d.assign_scope, d.operator, d.state, \
-     d.desktop_cursor, d.desktops_reached, d.pairs_skipped, d.expires_at, d.created_at";
+     d.desktop_cursor, d.desktops_reached, d.pairs_skipped, d.expires_at, d.created_at, \
+     d.repair, d.fail_limit_count, d.fail_limit_percent, d.halted_at";
 
 impl DeploymentRow {
     fn kind(&self) -> Result<TaskKind, StoreError> {
@@ -535,7 +588,39 @@ impl Db<'_> {
             pairs_skipped: row.pairs_skipped,
             created_at: Millis::new(row.created_at),
             expires_at: Millis::new(row.expires_at),
+            approach: Approach::of_repair(row.repair),
+            fail_limit: FailLimit {
+                count: row.fail_limit_count,
+                percent: row.fail_limit_percent,
+            },
+            halted_at: row.halted_at.map(Millis::new),
         })
+    }
+
+    /// Deployments by key, each with its project; those that do not exist are left out.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn deployment_by_keys(
+        &self,
+        deployments: &[DeploymentKey],
+    ) -> Result<Vec<(ProjectKey, DeploymentView)>, StoreError> {
+        let rows: Vec<DeploymentRow> = self
+            .all(
+                "read deployments that changed",
+                &format!(
+                    "SELECT {COLUMNS} FROM deployment d WHERE {} ORDER BY d.id",
+                    in_keys(self.dialect(), "d.id", "$1")
+                ),
+                [key_list(deployments.iter().map(|key| key.get()))],
+            )
+            .await?;
+        let mut views = Vec::with_capacity(rows.len());
+        for row in rows {
+            let project = ProjectKey::new(row.project_id);
+            views.push((project, self.deployment_view(row).await?));
+        }
+        Ok(views)
     }
 
     /// A page of the desktops that got jobs, by key.
@@ -867,8 +952,9 @@ impl Tx {
             .insert(
                 DOING,
                 "INSERT INTO deployment (public_id, project_id, kind, assign_scope, operator, \
-                 install_command, uninstall_command, state, expires_at, created_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, 'expanding', $8, $9) RETURNING id",
+                 install_command, uninstall_command, state, expires_at, created_at, repair, fail_limit_count, \
+                 fail_limit_percent) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 'expanding', $8, $9, $10, $11, $12) RETURNING id",
                 [
                     new.id.uuid().into(),
                     new.project.into(),
@@ -879,6 +965,9 @@ impl Tx {
                     new.uninstall_command.map(str::to_owned).into(),
                     new.expires_at.get().into(),
                     now.get().into(),
+                    new.approach.number().into(),
+                    new.fail_limit.count.into(),
+                    new.fail_limit.percent.into(),
                 ],
             )
             .await?;
@@ -1177,12 +1266,98 @@ impl Tx {
             ],
         )
         .await?;
+        self.note(|noted| {
+            noted.deployments.insert(deployment);
+        });
         Ok(Some(Expanded {
             jobs: plan.jobs.len(),
             skipped: plan.skips.len(),
             desktops: reached,
             progress,
         }))
+    }
+
+    /// Counts failures of deployments that have a limit, and halts those that pass it. A desktop that never
+    /// came online, and what an administrator cancelled or deleted, say nothing about the app.
+    pub(crate) async fn deployment_count_failures(
+        &self,
+        failures: impl Iterator<Item = (i64, Reason)>,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        const DOING: &str = "count failures of deployments";
+        let mut counts: BTreeMap<i64, i64> = BTreeMap::new();
+        for (deployment, reason) in failures {
+            if reason.counts_against_deployment() {
+                *counts.entry(deployment).or_default() += 1;
+            }
+        }
+        if counts.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<_> = counts
+            .iter()
+            .map(|(deployment, failures)| json!({"d": deployment, "n": failures}))
+            .collect();
+        let limited: Vec<KeyRow> = self
+            .db()
+            .all(
+                DOING,
+                &format!(
+                    "UPDATE deployment SET fails_counted = fails_counted + CAST(value ->> 'n' AS BIGINT) FROM {} \
+                     WHERE deployment.id = CAST(value ->> 'd' AS BIGINT) \
+                     AND (fail_limit_count IS NOT NULL OR fail_limit_percent IS NOT NULL) RETURNING deployment.id",
+                    self.dialect().each("$1")
+                ),
+                [serde_json::Value::Array(rows).to_string().into()],
+            )
+            .await?;
+        if limited.is_empty() {
+            return Ok(());
+        }
+        let halted: Vec<KeyRow> = self
+            .db()
+            .all(
+                DOING,
+                &format!(
+                    "UPDATE deployment SET halted_at = $2 WHERE {} AND halted_at IS NULL AND ( \
+                       fails_counted - fails_forgiven > fail_limit_count \
+                       OR (state = 'expanded' AND (fails_counted - fails_forgiven) * 100 > fail_limit_percent * ( \
+                         SELECT SUM(n.jobs) FROM job_count n WHERE n.project_id = deployment.project_id \
+                         AND n.dimension = 3 AND n.dimension_key = CAST(deployment.id AS TEXT)))) RETURNING id",
+                    in_keys(self.dialect(), "id", "$1")
+                ),
+                [
+                    key_list(limited.into_iter().map(|row| row.id)),
+                    now.get().into(),
+                ],
+            )
+            .await?;
+        self.note(|noted| {
+            noted
+                .deployments
+                .extend(halted.iter().map(|row| DeploymentKey::new(row.id)));
+        });
+        Ok(())
+    }
+
+    /// Lets a halted deployment go on; the failures until now are forgiven. Answers whether it was halted.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn deployment_resume(&self, deployment: DeploymentKey) -> Result<bool, StoreError> {
+        let resumed = self
+            .run(
+                "resume a deployment",
+                "UPDATE deployment SET halted_at = NULL, fails_forgiven = fails_counted \
+                 WHERE id = $1 AND halted_at IS NOT NULL",
+                [deployment.into()],
+            )
+            .await?
+            > 0;
+        self.note(|noted| {
+            noted.deployments.insert(deployment);
+        });
+        Ok(resumed)
     }
 
     /// The deployment's apps, held: no other expansion or retry opens jobs for them meanwhile, and their

@@ -6,15 +6,17 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use outfitter_agent_protocol::Phase;
 use outfitter_domain::job::{Failure, Proof, Reason, State, WireState};
 use outfitter_domain::{AppStatus, Millis};
-use outfitter_ids::{AppId, DeploymentId, DesktopId, JobId};
+use outfitter_ids::{AppId, AttemptId, DeploymentId, DesktopId, JobId};
 use sea_orm::{DbErr, FromQueryResult, QueryResult, Value};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::query::{id_array, in_ids, in_keys, key_array};
-use crate::{AppKey, Db, DesktopKey, Dialect, JobKey, ProjectKey, StoreError, Tx};
+use crate::attempt::phase_from_word;
+use crate::{AppKey, Db, DeploymentKey, DesktopKey, Dialect, JobKey, ProjectKey, StoreError, Tx};
 
 /// Rows a counter is spread over, so that writers of different jobs rarely meet.
 const COUNTER_SLOTS: i64 = 8;
@@ -91,6 +93,32 @@ pub enum RetryRefusal {
 pub enum DeleteRefusal {
     /// One of the jobs is WAITING.
     Running,
+}
+
+/// What became of a wish to cancel jobs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CancelOutcome {
+    /// Jobs that ended at once.
+    pub cancelled: i64,
+    /// Running attempts that were asked to stop, each with its desktop: the agents are to be told.
+    pub stopping: Vec<(DesktopKey, AttemptId)>,
+    /// Jobs that had ended before.
+    pub ended: i64,
+}
+
+/// A job as it is now, for whoever watches.
+#[derive(Debug, Clone)]
+pub struct JobLive {
+    /// Its project.
+    pub project: ProjectKey,
+    /// Key of its deployment.
+    pub deployment: DeploymentKey,
+    /// The job.
+    pub view: JobView,
+    /// Where its open attempt was last seen.
+    pub phase: Option<Phase>,
+    /// Share of that phase done, 0 to 100, where known.
+    pub percent: Option<i64>,
 }
 
 /// Where a sweep over the INIT jobs of all projects goes on.
@@ -389,16 +417,9 @@ impl JobFilter {
             End::Oldest => "ASC",
         };
         let sql = format!(
-            "SELECT j.id, j.public_id, d.public_id AS deployment_public_id, a.public_id AS app_public_id, \
-             a.name AS app_name, r.version AS app_version, k.public_id AS desktop_public_id, \
-             k.name AS desktop_name, d.operator, j.target, j.state, j.reason, j.message, j.proof, \
-             j.created_at, j.updated_at \
-             FROM (SELECT job.id FROM job{} WHERE {conditions} ORDER BY job.id {order} \
+            "SELECT {VIEW_COLUMNS} FROM (SELECT job.id FROM job{} WHERE {conditions} ORDER BY job.id {order} \
                LIMIT ${} OFFSET ${}) AS page \
-             JOIN job j ON j.id = page.id JOIN app a ON a.id = j.app_id \
-             JOIN app_revision r ON r.id = COALESCE(j.revision_id, a.revision_id) \
-             JOIN desktop k ON k.id = j.desktop_id JOIN deployment d ON d.id = j.deployment_id \
-             ORDER BY j.id DESC",
+             JOIN job j ON j.id = page.id {VIEW_TABLES} ORDER BY j.id DESC",
             dialect.indexed_by(self.index()),
             values.len() - 1,
             values.len(),
@@ -408,6 +429,15 @@ impl JobFilter {
 }
 
 const LIST: &str = "list jobs";
+
+/// Columns of [`ViewRow`] and the tables they come from, but for `job j` itself.
+const VIEW_COLUMNS: &str = "j.id, j.public_id, d.public_id AS deployment_public_id, \
+     a.public_id AS app_public_id, a.name AS app_name, r.version AS app_version, \
+     k.public_id AS desktop_public_id, k.name AS desktop_name, d.operator, j.target, j.state, j.reason, \
+     j.message, j.proof, j.created_at, j.updated_at";
+const VIEW_TABLES: &str = "JOIN app a ON a.id = j.app_id \
+     JOIN app_revision r ON r.id = COALESCE(j.revision_id, a.revision_id) \
+     JOIN desktop k ON k.id = j.desktop_id JOIN deployment d ON d.id = j.deployment_id";
 
 impl Db<'_> {
     /// A page of a project's jobs, newest first by insertion, and how many the filter finds.
@@ -441,6 +471,45 @@ impl Db<'_> {
             .map(ViewRow::read)
             .collect::<Result<_, _>>()?;
         Ok((count, jobs))
+    }
+
+    /// Jobs as they are now, by key; those that are gone are left out.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn job_live(&self, jobs: &[JobKey]) -> Result<Vec<JobLive>, StoreError> {
+        #[derive(FromQueryResult)]
+        struct LiveRow {
+            #[sea_orm(nested)]
+            view: ViewRow,
+            project_id: i64,
+            deployment_id: i64,
+            phase: Option<String>,
+            percent: Option<i64>,
+        }
+        let rows: Vec<LiveRow> = self
+            .all(
+                "read jobs that changed",
+                &format!(
+                    "SELECT {VIEW_COLUMNS}, j.project_id, j.deployment_id, o.phase, o.percent FROM job j \
+                     {VIEW_TABLES} LEFT JOIN attempt o ON o.job_id = j.id AND o.ended_at IS NULL \
+                     WHERE {} ORDER BY j.id",
+                    in_keys(self.dialect(), "j.id", "$1")
+                ),
+                [key_list(jobs.iter().map(|job| job.get()))],
+            )
+            .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(JobLive {
+                    project: ProjectKey::new(row.project_id),
+                    deployment: DeploymentKey::new(row.deployment_id),
+                    phase: row.phase.as_deref().and_then(phase_from_word),
+                    percent: row.percent,
+                    view: row.view.read()?,
+                })
+            })
+            .collect()
     }
 
     /// How the database would read a page of [`Db::job_list`], in its own words: for diagnosis, and for the
@@ -696,6 +765,7 @@ impl Tx {
             )
             .await?;
         let applied: HashSet<i64> = applied.into_iter().map(|row| row.id).collect();
+        self.note(|noted| noted.jobs.extend(applied.iter().copied().map(JobKey::new)));
         let mut counters = CounterChanges::default();
         for change in &changes {
             if applied.contains(&change.job) && change.from.wire() != change.to.wire() {
@@ -704,7 +774,106 @@ impl Tx {
             }
         }
         counters.write(self, changes[0].job).await?;
+        self.deployment_count_failures(
+            changes
+                .iter()
+                .filter(|change| applied.contains(&change.job) && change.to == State::Failed)
+                .filter_map(|change| Some((change.counted.deployment_id, change.failure.as_ref()?.reason))),
+            now,
+        )
+        .await?;
         Ok(applied)
+    }
+
+    /// Cancels jobs of a project, all of them or, with an unknown id among them, none (`None`). What waits ends at
+    /// once; what runs is asked to stop and ends by what its agent reports; what ended stays.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn job_cancel(
+        &self,
+        project: ProjectKey,
+        ids: &[JobId],
+        now: Millis,
+    ) -> Result<Option<CancelOutcome>, StoreError> {
+        let locked = self
+            .job_lock(
+                &format!(
+                    "{} AND project_id = $2",
+                    in_ids(self.dialect(), "public_id", "$1")
+                ),
+                vec![id_list(ids.iter().map(|id| id.uuid())), project.into()],
+            )
+            .await?;
+        if locked.len() != ids.len() {
+            return Ok(None);
+        }
+        self.job_cancel_locked(locked, now).await.map(Some)
+    }
+
+    /// Cancels the jobs of a deployment that have not ended, at most `limit`; `cancelled` and `stopping` are
+    /// empty when none was left.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn job_cancel_of_deployment(
+        &self,
+        deployment: DeploymentKey,
+        limit: i64,
+        now: Millis,
+    ) -> Result<CancelOutcome, StoreError> {
+        let locked = self
+            .job_lock(
+                "id IN (SELECT j.id FROM job j WHERE j.deployment_id = $1 AND j.wire IN (0, 1) \
+                   AND NOT EXISTS (SELECT 1 FROM attempt o WHERE o.job_id = j.id AND o.ended_at IS NULL \
+                     AND o.cancel_requested_at IS NOT NULL) ORDER BY j.id LIMIT $2)",
+                vec![deployment.into(), limit.into()],
+            )
+            .await?;
+        self.job_cancel_locked(locked, now).await
+    }
+
+    async fn job_cancel_locked(
+        &self,
+        locked: Vec<i64>,
+        now: Millis,
+    ) -> Result<CancelOutcome, StoreError> {
+        let dialect = self.dialect();
+        let rows = self
+            .job_rows(&in_keys(dialect, "j.id", "$1"), vec![key_list(locked)])
+            .await?;
+        let mut outcome = CancelOutcome::default();
+        let (mut waiting, mut running) = (Vec::new(), Vec::new());
+        for row in rows {
+            match read_state(row.id, row.state)? {
+                from @ (State::Queued | State::Leased | State::RetryWait) => {
+                    waiting.push(JobChange {
+                        failure: Some(Failure::bare(Reason::Cancelled)),
+                        ..JobChange::new(row.id, from, State::Cancelled, row.counted)
+                    });
+                }
+                State::Running => running.push(row.id),
+                State::Succeeded | State::Failed | State::Cancelled => outcome.ended += 1,
+            }
+        }
+        self.run(
+            "end attempts",
+            &format!(
+                "UPDATE attempt SET state = 'ended', ended_at = $2, outcome = $3 \
+                 WHERE ended_at IS NULL AND {}",
+                in_keys(dialect, "job_id", "$1")
+            ),
+            [
+                key_list(waiting.iter().map(|change| change.job)),
+                now.get().into(),
+                Reason::Cancelled.code().into(),
+            ],
+        )
+        .await?;
+        let cancelled = self.job_change(waiting, now).await?.len();
+        outcome.cancelled = i64::try_from(cancelled).unwrap_or(i64::MAX);
+        outcome.stopping = self.attempt_request_cancel(&running, now).await?;
+        Ok(outcome)
     }
 
     async fn job_rows(
@@ -890,6 +1059,10 @@ impl Tx {
         )
         .await?;
         counters.write(self, rows[0].id).await?;
+        self.note(|noted| {
+            let deployments = rows.iter().map(|row| row.counted.deployment_id);
+            noted.deployments.extend(deployments.map(DeploymentKey::new));
+        });
         Ok(Ok(rows.len()))
     }
 

@@ -14,6 +14,7 @@ mod agent;
 mod app;
 mod attempt;
 mod authorization;
+mod changes;
 mod db;
 mod deployment;
 mod desktop;
@@ -22,6 +23,7 @@ mod dispatch;
 mod download;
 mod enrollment;
 mod error;
+mod freeze;
 mod group;
 mod iam;
 mod job;
@@ -45,9 +47,10 @@ pub use attempt::{
     GoRequest, LeasePage, LeasedTask, Receipt, ReconcileAction, ResultReport, SourceFacts,
 };
 pub use authorization::AccountFilter;
+pub use changes::Changes;
 pub use db::{Db, Tx};
 pub use deployment::{
-    DeploymentFilter, DeploymentProgress, DeploymentView, Expanded, Expansion, InstallableApp,
+    Approach, DeploymentFilter, DeploymentProgress, DeploymentView, Expanded, Expansion, FailLimit, InstallableApp,
     NewDeployment, PackageAccess, ReachedDesktop, ScopeAccounts, SkippedDesktop, Widening,
 };
 pub use desktop::{
@@ -57,11 +60,14 @@ pub use desktop::{
 pub use dialect::Dialect;
 pub use enrollment::{Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken};
 pub use error::StoreError;
+pub use freeze::{Freeze, FreezeScope};
 pub use group::{Group, GroupFilter, NewGroup};
 pub use iam::{
     AccessKey, Domain, IamGrant, IamUser, NewIamUser, PasswordHash, Project, SigningKey,
 };
-pub use job::{DeleteRefusal, JobCounts, JobFilter, JobView, RetryRefusal, SweepCursor};
+pub use job::{
+    CancelOutcome, DeleteRefusal, JobCounts, JobFilter, JobLive, JobView, RetryRefusal, SweepCursor,
+};
 pub use keys::{
     AccessKeyKey, AgentKey, AppKey, AttemptKey, DeploymentKey, DesktopKey, DomainKey,
     EnrollmentTokenKey, GroupKey, IamUserKey, JobKey, PackageKey, ProjectKey, RevisionKey, RuleKey,

@@ -11,6 +11,7 @@ use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 
+use crate::changes::{ChangeFeed, Changes};
 use crate::{Db, Dialect, StoreError, Tx, migration};
 
 /// Where the data is.
@@ -43,6 +44,7 @@ pub struct Store {
     readers: DatabaseConnection,
     writers: DatabaseConnection,
     dialect: Dialect,
+    feed: ChangeFeed,
 }
 
 impl Store {
@@ -85,6 +87,7 @@ impl Store {
                     readers: SqlxSqliteConnector::from_sqlx_sqlite_pool(readers),
                     writers: SqlxSqliteConnector::from_sqlx_sqlite_pool(writers),
                     dialect: Dialect::Sqlite,
+                    feed: ChangeFeed::default(),
                 }
             }
             StoreOptions::Postgres { url } => {
@@ -108,6 +111,7 @@ impl Store {
                         pool(READERS).await.map_err(|error| failed(driver(error)))?,
                     ),
                     dialect: Dialect::Postgres,
+                    feed: ChangeFeed::default(),
                 }
             }
         };
@@ -141,7 +145,13 @@ impl Store {
             .begin_with_options(options)
             .await
             .map_err(|source| StoreError::from_driver("begin a write transaction", source))?;
-        Ok(Tx::new(inner, self.dialect))
+        Ok(Tx::new(inner, self.dialect, self.feed.clone()))
+    }
+
+    /// Watches what this process commits from now on. Changes by other servers on the same database are not
+    /// told. A watcher that falls behind by more than a thousand transactions is told that it missed some.
+    pub fn watch(&self) -> tokio::sync::broadcast::Receiver<std::sync::Arc<Changes>> {
+        self.feed.watch()
     }
 
     /// Whether the database answers.

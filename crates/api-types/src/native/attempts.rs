@@ -139,6 +139,18 @@ pub struct Attempt {
     /// Where it was last seen.
     #[schema(nullable = false)]
     pub phase: Option<AttemptPhase>,
+    /// Since when, by the server's clock.
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    pub phase_started_at: Option<WireTime>,
+    /// Share of that phase done, where known.
+    #[schema(minimum = 0, maximum = 100, nullable = false)]
+    pub percent: Option<i64>,
+    /// Mean rate of the download so far, while it runs.
+    #[schema(minimum = 0, nullable = false)]
+    pub bytes_per_second: Option<i64>,
+    /// When an administrator asked to stop it.
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    pub cancel_requested_at: Option<WireTime>,
     /// The revision it is about.
     pub app_revision_id: String,
     /// Version of that revision.

@@ -151,7 +151,21 @@ pub struct WidenedAuthorizations {
     pub items: Vec<WidenedAuthorization>,
 }
 
+/// Failures of a deployment above which nothing more of it is handed out. What passes either limit halts it.
+/// Desktops that never came online, and what people cancelled or deleted, do not count.
+#[skip_serializing_none]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FailLimit {
+    /// Failed jobs.
+    #[schema(minimum = 0, maximum = 1000000)]
+    pub count: Option<i64>,
+    /// Failed jobs in percent of all its jobs.
+    #[schema(minimum = 0, maximum = 100)]
+    pub percent: Option<i64>,
+}
+
 /// Deployment in a list.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeploymentSummary {
     /// Deployment ID, the `X-Deployment-Id` of the request.
@@ -174,9 +188,18 @@ pub struct DeploymentSummary {
     pub expires_at: WireTime,
     /// How many of each.
     pub counts: DeploymentCounts,
+    /// Whether the command runs also where the application is there already.
+    pub repair: bool,
+    /// Failures above which nothing more is handed out.
+    #[schema(nullable = false)]
+    pub fail_limit: Option<FailLimit>,
+    /// Since when nothing more is handed out, because that limit was passed.
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    pub halted_at: Option<WireTime>,
 }
 
 /// Deployment in full. The query pages all four parts alike.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Deployment {
     /// Deployment ID, the `X-Deployment-Id` of the request.
@@ -199,6 +222,14 @@ pub struct Deployment {
     pub expires_at: WireTime,
     /// How many of each.
     pub counts: DeploymentCounts,
+    /// Whether the command runs also where the application is there already.
+    pub repair: bool,
+    /// Failures above which nothing more is handed out.
+    #[schema(nullable = false)]
+    pub fail_limit: Option<FailLimit>,
+    /// Since when nothing more is handed out, because that limit was passed.
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    pub halted_at: Option<WireTime>,
     /// Desktops with jobs.
     pub desktops_reached: ReachedDesktops,
     /// Desktops without, and why.

@@ -5,10 +5,13 @@
 //! Times are RFC 3339 in UTC with milliseconds and `Z`.
 
 pub mod attempts;
+pub mod cancel;
 pub mod deployments;
 pub mod desktops;
 pub mod detection;
 pub mod enrollment_tokens;
+pub mod events;
+pub mod freeze;
 pub mod iam;
 pub mod packages;
 pub mod projects;

@@ -152,6 +152,20 @@ impl Reason {
         matches!(self, Self::InstallerBusy | Self::DownloadFailed)
     }
 
+    /// Whether it says something about the app, so that it counts towards a deployment's limit of failures. A
+    /// desktop that never came, and what people withdrew, do not.
+    pub const fn counts_against_deployment(self) -> bool {
+        !matches!(
+            self,
+            Self::ExpiredOffline
+                | Self::Cancelled
+                | Self::AppDeleted
+                | Self::DesktopDeleted
+                | Self::ProjectDisabled
+                | Self::NoLongerAuthorized
+        )
+    }
+
     /// Whether one of the server's clocks alone makes this FAIL, so that a late proof turns it into SUCCESS
     /// (contract, section 5). An agent's own `run_limit` comes with a receipt and is no clock of ours.
     pub const fn is_server_clock(self) -> bool {

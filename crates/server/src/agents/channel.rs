@@ -290,8 +290,12 @@ async fn answer(
         AgentMessage::SourceRequest { attempt } => {
             vec![job_events::source_for(services, channel, attempt).await?]
         }
-        AgentMessage::Progress { attempt, phase, .. } => {
-            job_events::on_progress(services, channel, attempt, phase);
+        AgentMessage::Progress {
+            attempt,
+            phase,
+            percent,
+        } => {
+            job_events::on_progress(services, channel, attempt, phase, percent);
             Vec::new()
         }
         AgentMessage::Result(evidence) => {

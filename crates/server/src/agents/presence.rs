@@ -36,10 +36,12 @@ impl Presence {
     /// Notes that an attempt goes on, and its phase where the agent said so.
     pub fn note_attempt(&self, sign: AttemptSign) {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let phase = sign.phase;
+        let (phase, percent) = (sign.phase, sign.percent);
         let entry = attempts.entry(sign.attempt).or_insert(sign);
         entry.at = entry.at.max(sign.at);
-        entry.phase = phase.or(entry.phase);
+        if phase.is_some() {
+            (entry.phase, entry.percent) = (phase, percent);
+        }
     }
 
     /// Writes what was gathered. What cannot be written is lost: the next sign of life replaces it.

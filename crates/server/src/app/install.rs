@@ -13,7 +13,7 @@ use outfitter_domain::text::is_blank;
 use outfitter_domain::{Account, AppStatus, AssignType, InstallType};
 use outfitter_ids::{AppId, DeploymentId};
 use outfitter_store::{
-    Expansion, InstallableApp, NewDeployment, PackageAccess, ProjectKey, ScopeAccounts, StoreError,
+    Approach, Expansion, FailLimit, InstallableApp, NewDeployment, PackageAccess, ProjectKey, ScopeAccounts, StoreError,
 };
 use thiserror::Error;
 
@@ -145,6 +145,8 @@ pub async fn install(services: &Services, call: Install<'_>) -> Result<Deploymen
                 apps: &keys,
                 accounts,
                 expires_at: now.plus(OFFLINE_LIMIT),
+                approach: Approach::Ordinary,
+                fail_limit: FailLimit::default(),
             },
             now,
         )

@@ -115,12 +115,19 @@ pub async fn on_declined(
 }
 
 /// The agent says where an attempt is. Kept in memory until the next group is written.
-pub fn on_progress(services: &Services, from: Connected, attempt: AttemptId, phase: Phase) {
+pub fn on_progress(
+    services: &Services,
+    from: Connected,
+    attempt: AttemptId,
+    phase: Phase,
+    percent: Option<u8>,
+) {
     services.presence.note_attempt(AttemptSign {
         attempt,
         desktop: from.desktop,
         at: services.clock.now(),
         phase: Some(phase),
+        percent: percent.map(|percent| percent.min(100)),
     });
 }
 
@@ -133,6 +140,7 @@ pub fn on_heartbeat(services: &Services, from: Connected, attempts: &[AttemptId]
             desktop: from.desktop,
             at,
             phase: None,
+            percent: None,
         });
     }
 }

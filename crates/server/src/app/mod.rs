@@ -3,9 +3,11 @@
 pub mod apps;
 pub mod authorizations;
 pub mod bootstrap;
+pub mod cancel;
 pub mod desktops;
 pub mod detection_rules;
 pub mod enrollment_tokens;
+pub mod events;
 pub mod groups;
 pub mod iam;
 pub mod icons;

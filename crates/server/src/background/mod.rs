@@ -15,6 +15,7 @@ use outfitter_store::{DesktopKey, FinishOutcome, GoOutcome, GoRequest, ResultRep
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use crate::app::events::{self, Events};
 use crate::services::Services;
 
 pub(crate) use tasks::deployment_expand::expand_page;
@@ -31,6 +32,8 @@ pub struct Background {
     pub results: Grouped<ResultReport, FinishOutcome>,
     /// How the tasks fare.
     pub statuses: Statuses,
+    /// Who listens to what happens.
+    pub events: Events,
     desktops: Mutex<BTreeSet<DesktopKey>>,
     dispatch: Arc<Notify>,
     expand: Arc<Notify>,
@@ -54,6 +57,7 @@ impl Background {
                 goes,
                 results,
                 statuses: Statuses::default(),
+                events: Events::default(),
                 desktops: Mutex::default(),
                 dispatch: Arc::default(),
                 expand: Arc::default(),
@@ -118,6 +122,10 @@ pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) 
         Arc::clone(services),
         tasks::writers::write_results(Arc::clone(services), writers.results),
     ));
+    tracker.spawn(until_shutdown(
+        Arc::clone(services),
+        events::run(Arc::clone(services)),
+    ));
     tracker.spawn(drive(
         Arc::clone(services),
         every("deployment_expand", 5),
@@ -144,7 +152,7 @@ pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) 
     ));
     tracker.spawn(drive(
         Arc::clone(services),
-        every("presence_flush", 5),
+        every("presence_flush", 2),
         Arc::new(Notify::new()),
         tasks::presence_flush::run,
     ));

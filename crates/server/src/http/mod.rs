@@ -9,6 +9,8 @@ mod console;
 mod deployments;
 mod desktops;
 mod enrollment_tokens;
+mod events;
+mod freeze;
 pub mod error;
 mod groups;
 mod iam;
@@ -55,6 +57,8 @@ pub fn routes() -> Routes {
     install::register(&mut routes);
     jobs::register(&mut routes);
     deployments::register(&mut routes);
+    events::register(&mut routes);
+    freeze::register(&mut routes);
     desktops::register(&mut routes);
     enrollment_tokens::register(&mut routes);
     keystone::register(&mut routes);

@@ -23,3 +23,4 @@ mod install;
 mod packages;
 mod server;
 mod session;
+mod truth;

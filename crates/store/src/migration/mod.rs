@@ -24,6 +24,10 @@ impl MigratorTrait for Migrator {
                 name: "0002_fleet",
                 sql: include_str!("../../migrations/0002_fleet.sql"),
             }),
+            Box::new(Script {
+                name: "0005_truth",
+                sql: include_str!("../../migrations/0005_truth.sql"),
+            }),
         ]
     }
 }

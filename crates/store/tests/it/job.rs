@@ -422,7 +422,7 @@ on_both! {
         let task = scene.start(connected, NOW).await;
         let sign = async |phase: Option<Phase>, at: Millis| {
             let tx = scene.test.store.write().await.unwrap();
-            tx.attempt_seen(&[AttemptSign { attempt: task.attempt, desktop: connected.desktop, at, phase }]).await.unwrap();
+            tx.attempt_seen(&[AttemptSign { attempt: task.attempt, desktop: connected.desktop, at, phase, percent: None }]).await.unwrap();
             tx.commit().await.unwrap();
         };
         sign(Some(Phase::Downloading), later(3000)).await;

@@ -6,7 +6,7 @@ use outfitter_agent_protocol::{Detection, Evidence, FailureCode, Task, TaskKind}
 use outfitter_domain::{Account, AccountType, AssignType, Millis};
 use outfitter_ids::{AppId, AttemptId, DeploymentId, JobId, SystemIds};
 use outfitter_store::{
-    AppKey, Connected, DeploymentKey, DeploymentView, DesktopKey, Expansion, FinishOutcome,
+    AppKey, Approach, Connected, DeploymentKey, DeploymentView, DesktopKey, Expansion, FailLimit, FinishOutcome,
     GoOutcome, GoRequest, GroupKey, JobFilter, JobView, LeasedTask, NewDeployment, ResultReport,
     ScopeAccounts, UserKey,
 };
@@ -239,6 +239,8 @@ impl Scene {
                     apps: &keys,
                     accounts: ScopeAccounts::Listed(accounts),
                     expires_at: later(30 * 24 * 3600),
+                    approach: Approach::Ordinary,
+                    fail_limit: FailLimit::default(),
                 },
                 NOW,
             )

@@ -19,5 +19,6 @@ mod job;
 mod job_list;
 mod job_scene;
 mod package;
+mod truth;
 mod user;
 mod workspace_job;

@@ -7,7 +7,7 @@ use outfitter_api_types::time::WireTime;
 use outfitter_ids::AppId;
 use outfitter_store::{DeploymentFilter, DeploymentProgress, DeploymentView};
 
-use super::{counts, kind, state};
+use super::{counts, fail_limit, halted_at, is_repair, kind, state};
 use crate::Services;
 use crate::http::apps::wire::Word as _;
 use crate::http::{ApiError, Call, Reply};
@@ -58,6 +58,9 @@ fn summary(view: DeploymentView) -> DeploymentSummary {
         created_at: WireTime::from_unix_millis(view.created_at.get()),
         expires_at: WireTime::from_unix_millis(view.expires_at.get()),
         counts: counts(&view),
+        repair: is_repair(&view),
+        fail_limit: fail_limit(&view),
+        halted_at: halted_at(&view),
         operator: view.operator,
     }
 }

@@ -1,11 +1,15 @@
 //! Deployments: what accepted install requests reached.
 
+mod actions;
 mod list;
 mod show;
 
 use outfitter_agent_protocol::TaskKind;
-use outfitter_api_types::native::deployments::{DeploymentCounts, DeploymentKind, DeploymentState};
-use outfitter_store::{DeploymentView, Expansion};
+use outfitter_api_types::native::deployments::{
+    DeploymentCounts, DeploymentKind, DeploymentState, FailLimit,
+};
+use outfitter_api_types::time::WireTime;
+use outfitter_store::{Approach, DeploymentView, Expansion};
 
 use super::{Family, Operation, Routes};
 
@@ -32,7 +36,46 @@ pub(super) fn register(routes: &mut Routes) {
                  directory, authorizations widened.",
             ),
             show::show_deployment,
+        )
+        .add(
+            Operation::post(
+                "/api/v1/{project_id}/deployments/{deployment_id}/actions/cancel",
+                "CancelDeployment",
+            )
+            .action("outfitter:deployments:cancel")
+            .family(Family::Native)
+            .codes(&[404])
+            .summary("Cancel every job of a deployment that has not ended."),
+            actions::cancel_deployment,
+        )
+        .add(
+            Operation::post(
+                "/api/v1/{project_id}/deployments/{deployment_id}/actions/resume",
+                "ResumeDeployment",
+            )
+            .action("outfitter:deployments:resume")
+            .family(Family::Native)
+            .codes(&[404])
+            .summary("Let a deployment that passed its limit of failures go on; those until now are forgiven."),
+            actions::resume_deployment,
         );
+}
+
+fn fail_limit(view: &DeploymentView) -> Option<FailLimit> {
+    let (count, percent) = (view.fail_limit.count, view.fail_limit.percent);
+    (count.is_some() || percent.is_some()).then_some(FailLimit { count, percent })
+}
+
+fn is_repair(view: &DeploymentView) -> bool {
+    match view.approach {
+        Approach::Repair => true,
+        Approach::Ordinary => false,
+    }
+}
+
+fn halted_at(view: &DeploymentView) -> Option<WireTime> {
+    view.halted_at
+        .map(|at| WireTime::from_unix_millis(at.get()))
 }
 
 fn kind(view: &DeploymentView) -> DeploymentKind {
@@ -42,7 +85,7 @@ fn kind(view: &DeploymentView) -> DeploymentKind {
     }
 }
 
-fn state(view: &DeploymentView) -> DeploymentState {
+pub(super) fn state(view: &DeploymentView) -> DeploymentState {
     match view.expansion {
         Expansion::Expanding => DeploymentState::Expanding,
         Expansion::Expanded if view.jobs.init + view.jobs.waiting > 0 => DeploymentState::Running,
@@ -50,7 +93,7 @@ fn state(view: &DeploymentView) -> DeploymentState {
     }
 }
 
-fn counts(view: &DeploymentView) -> DeploymentCounts {
+pub(super) fn counts(view: &DeploymentView) -> DeploymentCounts {
     DeploymentCounts {
         jobs_init: view.jobs.init,
         jobs_waiting: view.jobs.waiting,

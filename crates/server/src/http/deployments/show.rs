@@ -6,9 +6,9 @@ use outfitter_api_types::native::deployments::{
 };
 use outfitter_api_types::time::WireTime;
 use outfitter_domain::install::SkipReason as Reason;
-use outfitter_ids::DeploymentId;
 
-use super::{counts, kind, state};
+use super::actions::named;
+use super::{counts, fail_limit, halted_at, is_repair, kind, state};
 use crate::Services;
 use crate::http::apps::wire::{Word as _, account_info};
 use crate::http::{ApiError, Call, Reply};
@@ -18,11 +18,7 @@ pub(super) async fn show_deployment(
     call: Call<(), ShowDeploymentQuery>,
 ) -> Result<Reply<Deployment>, ApiError> {
     let db = services.store.db();
-    let view = match DeploymentId::lookup(call.path("deployment_id")) {
-        Some(id) => db.deployment_find(call.project().project, id).await?,
-        None => None,
-    }
-    .ok_or(ApiError::NotFound { noun: "deployment" })?;
+    let view = named(&services, &call).await?;
     let (offset, limit) = (call.query.offset, call.query.limit);
     let reached = db.deployment_reached(&view, offset, limit).await?;
     let skipped = db.deployment_skipped(&view, offset, limit).await?;
@@ -37,6 +33,9 @@ pub(super) async fn show_deployment(
         created_at: WireTime::from_unix_millis(view.created_at.get()),
         expires_at: WireTime::from_unix_millis(view.expires_at.get()),
         counts: counts(&view),
+        repair: is_repair(&view),
+        fail_limit: fail_limit(&view),
+        halted_at: halted_at(&view),
         desktops_reached: ReachedDesktops {
             count: view.desktops_reached,
             items: reached

@@ -38,8 +38,22 @@ pub(super) async fn list_attempts(
     }))
 }
 
+/// Mean rate of a download under way, from the share that was done when it was last heard of.
+fn bytes_per_second(view: &AttemptView) -> Option<i64> {
+    let (Some(Phase::Downloading), State::Running) = (view.phase, view.state) else {
+        return None;
+    };
+    let millis = view.seen_at.get() - view.phase_at?.get();
+    let done = i64::try_from(view.package_size_bytes?).ok()? / 100 * view.percent?;
+    (millis > 0).then(|| done.saturating_mul(1000) / millis)
+}
+
 fn attempt(view: AttemptView) -> Result<Attempt, ApiError> {
     Ok(Attempt {
+        bytes_per_second: bytes_per_second(&view),
+        phase_started_at: view.phase_at.map(time),
+        percent: view.percent,
+        cancel_requested_at: view.cancel_requested_at.map(time),
         id: view.id.to_string(),
         number: view.number,
         state: match view.state {
@@ -62,12 +76,7 @@ fn attempt(view: AttemptView) -> Result<Attempt, ApiError> {
 fn receipt(stored: StoredReceipt) -> Result<Receipt, ApiError> {
     let evidence = stored.evidence;
     Ok(Receipt {
-        proof: stored.proof.map(|proof| match proof {
-            ProofOfJob::Rule => Proof::DetectionRule,
-            ProofOfJob::Manifest => Proof::Manifest,
-            ProofOfJob::AlreadyInstalled => Proof::AlreadyInstalled,
-            ProofOfJob::ExitCodeOnly => Proof::ExitCodeOnly,
-        }),
+        proof: stored.proof.map(proof),
         already_installed: evidence.already_installed,
         failure: evidence.failure.map(word).transpose()?,
         failure_detail: evidence.failure_detail,
@@ -115,7 +124,18 @@ fn detected(detection: Detection) -> DetectionResult {
     }
 }
 
-fn phase(phase: Phase) -> AttemptPhase {
+/// What proves a success, as the wire has it.
+pub(in crate::http) fn proof(proof: ProofOfJob) -> Proof {
+    match proof {
+        ProofOfJob::Rule => Proof::DetectionRule,
+        ProofOfJob::Manifest => Proof::Manifest,
+        ProofOfJob::AlreadyInstalled => Proof::AlreadyInstalled,
+        ProofOfJob::ExitCodeOnly => Proof::ExitCodeOnly,
+    }
+}
+
+/// Where an attempt is, as the wire has it.
+pub(in crate::http) fn phase(phase: Phase) -> AttemptPhase {
     match phase {
         Phase::Detecting => AttemptPhase::Detecting,
         Phase::Downloading => AttemptPhase::Downloading,

@@ -63,7 +63,8 @@ pub(super) async fn list_jobs(
     }))
 }
 
-fn install_job(job: JobView) -> AppInstallJob {
+/// A job as the contract shows it.
+pub(in crate::http) fn install_job(job: JobView) -> AppInstallJob {
     AppInstallJob {
         id: job.id.to_string(),
         app_id: job.app.to_string(),

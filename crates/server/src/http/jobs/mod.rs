@@ -2,8 +2,13 @@
 
 mod attempts;
 mod batch_delete;
+mod cancel;
 mod list;
 mod retry;
+
+pub(super) use attempts::{phase as wire_phase, proof as wire_proof};
+pub(super) use cancel::answer as cancel_answer;
+pub(super) use list::install_job;
 
 use super::{Family, Operation, Routes};
 
@@ -38,6 +43,15 @@ pub(super) fn register(routes: &mut Routes) {
             .codes(&[409])
             .summary("Delete the records of install jobs."),
             batch_delete::batch_delete_jobs,
+        )
+        .add(
+            Operation::post("/api/v1/{project_id}/jobs/actions/cancel", "CancelJobs")
+                .action("outfitter:jobs:cancel")
+                .codes(&[404])
+                .summary(
+                    "Cancel jobs, all or none: what waits ends at once, what runs is asked to stop safely.",
+                ),
+            cancel::cancel_jobs,
         )
         .add(
             Operation::get(

@@ -1,0 +1,144 @@
+//! `GET /api/v1/{project_id}/events`: what happens in a project, as it happens (docs/events.md).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::sse::{Event as WireEvent, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream;
+use http::StatusCode;
+use outfitter_api_types::native::events::{DeploymentEvent, JobEvent, ReadyEvent};
+use outfitter_api_types::time::WireTime;
+use outfitter_store::{DeploymentView, JobLive, ProjectKey};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::deployments::{counts, state};
+use super::jobs::{install_job, wire_phase, wire_proof};
+use super::{ApiError, Call, GatewayError, Operation, Routes};
+use crate::Services;
+use crate::app::events::{Event, Listener};
+
+/// Silence after which a comment is sent, so that proxies keep the stream.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Longest stream: its credential is judged when it begins, so it begins anew from time to time.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// Adds the operation.
+pub(super) fn register(routes: &mut Routes) {
+    routes.add_raw(
+        Operation::get("/api/v1/{project_id}/events", "StreamEvents")
+            .action("outfitter:events:list")
+            .media("text/event-stream")
+            .summary("Follow jobs and deployments of the project as server-sent events."),
+        stream_events,
+    );
+}
+
+struct Stream {
+    listener: Listener,
+    project: ProjectKey,
+    shutdown: CancellationToken,
+    until: Instant,
+    greeting: Option<WireEvent>,
+}
+
+async fn stream_events(services: Arc<Services>, call: Call) -> Result<Response, ApiError> {
+    let listener = services.background.events.listen().ok_or_else(|| {
+        ApiError::Gateway(GatewayError {
+            retry_after_secs: Some(30),
+            ..GatewayError::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "APIGW.0308",
+                "The throttling threshold has been reached",
+            )
+        })
+    })?;
+    let ready = ReadyEvent {
+        server_time: WireTime::from_unix_millis(services.clock.now().get()),
+    };
+    let stream = Stream {
+        listener,
+        project: call.project().project,
+        shutdown: services.shutdown.clone(),
+        until: Instant::now() + LONGEST,
+        greeting: Some(event("ready", &ready)?),
+    };
+    let events = stream::unfold(stream, |mut stream| async move {
+        let next = stream.next().await?;
+        Some((Ok::<_, Infallible>(next), stream))
+    });
+    Ok(Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .into_response())
+}
+
+impl Stream {
+    /// The next event; `None` at the end of the stream.
+    async fn next(&mut self) -> Option<WireEvent> {
+        if let Some(greeting) = self.greeting.take() {
+            return Some(greeting);
+        }
+        loop {
+            let received = tokio::select! {
+                () = self.shutdown.cancelled() => return None,
+                () = tokio::time::sleep_until(self.until) => return None,
+                received = self.listener.events.recv() => received,
+            };
+            let event = match received {
+                Ok(event) if event.is_of(self.project) => wire(&event),
+                Ok(_) => continue,
+                Err(RecvError::Lagged(_)) => wire(&Event::Lost),
+                Err(RecvError::Closed) => return None,
+            };
+            match event {
+                Ok(event) => return Some(event),
+                Err(error) => {
+                    tracing::error!(?error, "an event could not be written");
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+fn wire(what: &Event) -> Result<WireEvent, ApiError> {
+    match what {
+        Event::Job(job) => event("job", &job_event(job)),
+        Event::Deployment(_, view) => event("deployment", &deployment_event(view)),
+        Event::Freeze(_) => event("freeze", &serde_json::json!({})),
+        Event::Lost => event("lost", &serde_json::json!({})),
+    }
+}
+
+fn event(name: &str, data: &impl serde::Serialize) -> Result<WireEvent, ApiError> {
+    WireEvent::default()
+        .event(name)
+        .json_data(data)
+        .map_err(|error| ApiError::internal("write an event", error))
+}
+
+fn job_event(live: &JobLive) -> JobEvent {
+    JobEvent {
+        job: install_job(live.view.clone()),
+        deployment_id: live.view.deployment.to_string(),
+        reason: live.view.reason.map(|reason| reason.code().to_owned()),
+        proof: live.view.proof.map(wire_proof),
+        phase: live.phase.map(wire_phase),
+        percent: live.percent,
+    }
+}
+
+fn deployment_event(view: &DeploymentView) -> DeploymentEvent {
+    DeploymentEvent {
+        id: view.id.to_string(),
+        state: state(view),
+        counts: counts(view),
+        halted_at: view
+            .halted_at
+            .map(|at| WireTime::from_unix_millis(at.get())),
+    }
+}
