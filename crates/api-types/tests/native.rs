@@ -151,6 +151,7 @@ fn a_deployment_leaves_nothing_null() {
             {"desktop_id": "2", "desktop_name": "pc2", "app_id": "a", "reason": "os_mismatch"}]},
         "accounts_unknown": {"count": 0, "items": []},
         "authorizations_widened": {"count": 1, "items": [{"app_id": "a"}]},
+        "repair": false,
     }));
     refuses::<deployments::WidenedAuthorization>(json!({"app_id": "a", "account": null}));
 }
