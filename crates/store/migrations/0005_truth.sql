@@ -2,7 +2,7 @@
 -- cancellations, repairs, what is installed where, and who waits for a restart.
 
 -- One row a project, and one for the whole server (project_id 0): while it stands, nothing is handed out.
-CREATE TABLE freeze (
+CREATE TABLE hand_out_freeze (
   project_id BIGINT PRIMARY KEY,
   operator TEXT NOT NULL,
   reason TEXT,

@@ -36,7 +36,7 @@ pub struct Freeze {
 
 /// That no freeze stands over the project `p`.
 pub(crate) const NOT_FROZEN: &str =
-    "NOT EXISTS (SELECT 1 FROM freeze z WHERE z.project_id = p.id OR z.project_id = 0)";
+    "NOT EXISTS (SELECT 1 FROM hand_out_freeze z WHERE z.project_id = p.id OR z.project_id = 0)";
 
 impl Db<'_> {
     /// The freeze of a scope, where one stands.
@@ -53,7 +53,7 @@ impl Db<'_> {
         let row: Option<FreezeRow> = self
             .one(
                 "look for a freeze",
-                "SELECT operator, reason, created_at FROM freeze WHERE project_id = $1",
+                "SELECT operator, reason, created_at FROM hand_out_freeze WHERE project_id = $1",
                 [scope.key().into()],
             )
             .await?;
@@ -79,7 +79,7 @@ impl Tx {
     ) -> Result<(), StoreError> {
         self.run(
             "freeze",
-            "INSERT INTO freeze (project_id, operator, reason, created_at) VALUES ($1, $2, $3, $4) \
+            "INSERT INTO hand_out_freeze (project_id, operator, reason, created_at) VALUES ($1, $2, $3, $4) \
              ON CONFLICT DO NOTHING",
             [
                 scope.key().into(),
@@ -99,7 +99,7 @@ impl Tx {
     pub async fn freeze_lift(&self, scope: FreezeScope) -> Result<(), StoreError> {
         self.run(
             "lift a freeze",
-            "DELETE FROM freeze WHERE project_id = $1",
+            "DELETE FROM hand_out_freeze WHERE project_id = $1",
             [scope.key().into()],
         )
         .await
