@@ -24,11 +24,11 @@ use sea_orm::{FromQueryResult, Value};
 use serde_json::json as object;
 use uuid::Uuid;
 
+use crate::freeze::NOT_FROZEN;
 use crate::job::{
     COUNTED_COLUMNS, Counted, JobChange, RevisionChange, authorization_stands, id_list, key_list,
     read_state,
 };
-use crate::freeze::NOT_FROZEN;
 use crate::query::{in_ids, in_keys, json};
 use crate::{Db, DesktopKey, Dialect, JobKey, StoreError, Tx};
 
@@ -1438,10 +1438,9 @@ impl Tx {
                     });
                     None
                 }
-                (
-                    AttemptStage::Accepted | AttemptStage::Running,
-                    Some(AttemptState::Running),
-                ) if row.is_some_and(|row| row.cancel_requested_at.is_some()) => {
+                (AttemptStage::Accepted | AttemptStage::Running, Some(AttemptState::Running))
+                    if row.is_some_and(|row| row.cancel_requested_at.is_some()) =>
+                {
                     Some(ReconcileAction::Cancel)
                 }
                 (AttemptStage::Accepted, Some(AttemptState::Running)) => Some(ReconcileAction::Go),
@@ -1596,7 +1595,12 @@ impl Tx {
             .await?;
         Ok(rows
             .into_iter()
-            .map(|row| (DesktopKey::new(row.desktop_id), AttemptId::new(row.public_id)))
+            .map(|row| {
+                (
+                    DesktopKey::new(row.desktop_id),
+                    AttemptId::new(row.public_id),
+                )
+            })
             .collect())
     }
 }

@@ -14,8 +14,8 @@ use sea_orm::{DbErr, FromQueryResult, QueryResult, Value};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::query::{id_array, in_ids, in_keys, key_array};
 use crate::attempt::phase_from_word;
+use crate::query::{id_array, in_ids, in_keys, key_array};
 use crate::{AppKey, Db, DeploymentKey, DesktopKey, Dialect, JobKey, ProjectKey, StoreError, Tx};
 
 /// Rows a counter is spread over, so that writers of different jobs rarely meet.
@@ -778,7 +778,12 @@ impl Tx {
             changes
                 .iter()
                 .filter(|change| applied.contains(&change.job) && change.to == State::Failed)
-                .filter_map(|change| Some((change.counted.deployment_id, change.failure.as_ref()?.reason))),
+                .filter_map(|change| {
+                    Some((
+                        change.counted.deployment_id,
+                        change.failure.as_ref()?.reason,
+                    ))
+                }),
             now,
         )
         .await?;
@@ -1061,7 +1066,9 @@ impl Tx {
         counters.write(self, rows[0].id).await?;
         self.note(|noted| {
             let deployments = rows.iter().map(|row| row.counted.deployment_id);
-            noted.deployments.extend(deployments.map(DeploymentKey::new));
+            noted
+                .deployments
+                .extend(deployments.map(DeploymentKey::new));
         });
         Ok(Ok(rows.len()))
     }

@@ -50,8 +50,9 @@ pub use authorization::AccountFilter;
 pub use changes::Changes;
 pub use db::{Db, Tx};
 pub use deployment::{
-    Approach, DeploymentFilter, DeploymentProgress, DeploymentView, Expanded, Expansion, FailLimit, InstallableApp,
-    NewDeployment, PackageAccess, ReachedDesktop, ScopeAccounts, SkippedDesktop, Widening,
+    Approach, DeploymentFilter, DeploymentProgress, DeploymentView, Expanded, Expansion, FailLimit,
+    InstallableApp, NewDeployment, PackageAccess, ReachedDesktop, ScopeAccounts, SkippedDesktop,
+    Widening,
 };
 pub use desktop::{
     Desktop, DesktopAgent, DesktopFilter, DesktopOrder, DesktopUser, LeftUsers, NewDesktop,

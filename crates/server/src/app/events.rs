@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outfitter_store::{Changes, DeploymentKey, DeploymentView, JobKey, JobLive, ProjectKey, StoreError};
+use outfitter_store::{
+    Changes, DeploymentKey, DeploymentView, JobKey, JobLive, ProjectKey, StoreError,
+};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 

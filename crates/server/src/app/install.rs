@@ -13,7 +13,8 @@ use outfitter_domain::text::is_blank;
 use outfitter_domain::{Account, AppStatus, AssignType, InstallType};
 use outfitter_ids::{AppId, DeploymentId};
 use outfitter_store::{
-    Approach, Expansion, FailLimit, InstallableApp, NewDeployment, PackageAccess, ProjectKey, ScopeAccounts, StoreError,
+    Approach, Expansion, FailLimit, InstallableApp, NewDeployment, PackageAccess, ProjectKey,
+    ScopeAccounts, StoreError,
 };
 use thiserror::Error;
 

@@ -24,11 +24,17 @@ async fn deploy(server: &TestServer) -> String {
         .await
         .unwrap();
     assert_eq!(answer.status(), 200);
-    answer.headers()["x-deployment-id"].to_str().unwrap().to_owned()
+    answer.headers()["x-deployment-id"]
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
 
 async fn jobs(server: &TestServer) -> Vec<Value> {
-    let listed = server.get("/v1/{p}/app-center/jobs?limit=100").await.ok(200);
+    let listed = server
+        .get("/v1/{p}/app-center/jobs?limit=100")
+        .await
+        .ok(200);
     listed["items"].as_array().unwrap().clone()
 }
 
@@ -73,7 +79,12 @@ impl Events {
                 }
                 continue;
             }
-            let chunk = self.answer.chunk().await.unwrap().expect("the stream goes on");
+            let chunk = self
+                .answer
+                .chunk()
+                .await
+                .unwrap()
+                .expect("the stream goes on");
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
@@ -101,8 +112,15 @@ async fn whoever_listens_hears_of_jobs_deployments_and_freezes() {
     assert_eq!(heard["id"], deployment.as_str());
     assert_eq!(heard["state"], "running");
 
-    let ids: Vec<Value> = jobs(&server).await.iter().map(|job| job["id"].clone()).collect();
-    let answer = server.post(CANCEL, json!({"items": [ids[0]]})).await.ok(200);
+    let ids: Vec<Value> = jobs(&server)
+        .await
+        .iter()
+        .map(|job| job["id"].clone())
+        .collect();
+    let answer = server
+        .post(CANCEL, json!({"items": [ids[0]]}))
+        .await
+        .ok(200);
     assert_eq!(answer, json!({"cancelled": 1, "stopping": 0, "ended": 0}));
     let heard = events.find("job", |data| data["id"] == ids[0]).await;
     assert_eq!(heard["job_status"], "FAIL");
@@ -121,7 +139,10 @@ async fn whoever_listens_hears_of_jobs_deployments_and_freezes() {
         .await;
     assert_eq!(heard["state"], "ended");
     server
-        .post(CANCEL, json!({"items": [ids[0], "5f0c7b43-8ea7-4a8f-9dd0-1d6a8a2b9a10"]}))
+        .post(
+            CANCEL,
+            json!({"items": [ids[0], "5f0c7b43-8ea7-4a8f-9dd0-1d6a8a2b9a10"]}),
+        )
         .await
         .refused(404, "WKS.00211902", "job");
 
@@ -136,7 +157,10 @@ async fn whoever_listens_hears_of_jobs_deployments_and_freezes() {
     let lifted = server
         .request(Method::PUT, "/api/v1/{p}/freeze")
         .json(&json!({"frozen": false}));
-    assert_eq!(TestServer::send(lifted).await.ok(200), json!({"frozen": false}));
+    assert_eq!(
+        TestServer::send(lifted).await.ok(200),
+        json!({"frozen": false})
+    );
     assert_eq!(
         server.get("/api/v1/{p}/freeze").await.ok(200),
         json!({"frozen": false})

@@ -6,9 +6,9 @@ use outfitter_agent_protocol::{Detection, Evidence, FailureCode, Task, TaskKind}
 use outfitter_domain::{Account, AccountType, AssignType, Millis};
 use outfitter_ids::{AppId, AttemptId, DeploymentId, JobId, SystemIds};
 use outfitter_store::{
-    AppKey, Approach, Connected, DeploymentKey, DeploymentView, DesktopKey, Expansion, FailLimit, FinishOutcome,
-    GoOutcome, GoRequest, GroupKey, JobFilter, JobView, LeasedTask, NewDeployment, ResultReport,
-    ScopeAccounts, UserKey,
+    AppKey, Approach, Connected, DeploymentKey, DeploymentView, DesktopKey, Expansion, FailLimit,
+    FinishOutcome, GoOutcome, GoRequest, GroupKey, JobFilter, JobView, LeasedTask, NewDeployment,
+    ResultReport, ScopeAccounts, UserKey,
 };
 
 use crate::database::{NOW, TestStore, id};

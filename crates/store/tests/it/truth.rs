@@ -8,7 +8,7 @@ use outfitter_store::{
     ReconcileAction,
 };
 
-use crate::database::{NOW, TestStore, on_both};
+use crate::database::{NOW, on_both};
 use crate::job_scene::{ORDINARY, Scene, failed, good, later};
 
 async fn fleet(scene: &Scene, desktops: usize) -> Vec<Connected> {
@@ -22,7 +22,9 @@ async fn fleet(scene: &Scene, desktops: usize) -> Vec<Connected> {
 
 async fn freeze(scene: &Scene, scope: FreezeScope) {
     let tx = scene.test.store.write().await.unwrap();
-    tx.freeze_set(scope, "admin", Some("audit"), NOW).await.unwrap();
+    tx.freeze_set(scope, "admin", Some("audit"), NOW)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -35,7 +37,11 @@ async fn lift(scene: &Scene, scope: FreezeScope) {
 async fn cancel(scene: &Scene) -> CancelOutcome {
     let ids: Vec<_> = scene.jobs().await.iter().map(|job| job.id).collect();
     let tx = scene.test.store.write().await.unwrap();
-    let outcome = tx.job_cancel(scene.test.project, &ids, NOW).await.unwrap().unwrap();
+    let outcome = tx
+        .job_cancel(scene.test.project, &ids, NOW)
+        .await
+        .unwrap()
+        .unwrap();
     tx.commit().await.unwrap();
     outcome
 }

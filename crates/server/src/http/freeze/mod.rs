@@ -83,7 +83,12 @@ async fn change(
         tx.freeze_lift(scope).await?;
     }
     tx.commit().await?;
-    tracing::warn!(?scope, frozen = call.body.frozen, operator, "freeze changed");
+    tracing::warn!(
+        ?scope,
+        frozen = call.body.frozen,
+        operator,
+        "freeze changed"
+    );
     services.background.events.tell(Event::Freeze(match scope {
         FreezeScope::Project(project) => Some(project),
         FreezeScope::Server => None,
