@@ -3,12 +3,12 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test check proof soak bench
+.PHONY: help setup build demo test check proof soak bench screenshots
 
 SEEDS ?= 200
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: ## install what the other targets need
 	@scripts/need all
@@ -17,11 +17,17 @@ build: ## compile everything that the tests use
 	@scripts/build
 
 demo: ## server and five desktops on this machine; DEMO_ARGS="--keep" leaves them running
+	@scripts/build console
 	cargo build --locked --package outfitter-cli --package outfitter-agent
 	target/debug/outfitter demo $(DEMO_ARGS)
 
 test: ## every proof in its small size, on SQLite and PostgreSQL
 	@scripts/test
+
+screenshots: ## every page of the console into console/screenshots, light and dark, wide and phone
+	@scripts/need node chromium
+	@scripts/build
+	@npm --prefix console run screenshots
 
 check: ## format, lints, docs, licences, generated files, house rules
 	@scripts/need cargo-deny

@@ -13,6 +13,7 @@ mod files;
 mod inspect;
 mod manifest;
 mod names;
+mod proposal;
 
 pub use debian::{DebianError, DebianPackage};
 pub use digest::{
@@ -20,6 +21,8 @@ pub use digest::{
 };
 pub use extract::{ExtractError, Limits, Refusal, StagedArchive, extract, stage};
 pub use inspect::{InspectError, PackageFacts, PackageKind, inspect, inspect_reader};
+pub use proposal::{Advice, Proposal, ProposedMethod, ProposedSystem, propose};
+
 pub use manifest::{
     Manifest, ManifestEntry, Removal, RemoveError, VerifyError, remove_manifest, verify_manifest,
 };

@@ -512,6 +512,48 @@ impl Db<'_> {
             .collect()
     }
 
+    /// A page of a deployment's jobs by desktop and app (index `job_once`), and how many there are: the order
+    /// stays while the jobs change, so that a grid of them stands still.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn deployment_job_list(
+        &self,
+        project: ProjectKey,
+        deployment: DeploymentKey,
+        wire: Option<WireState>,
+        offset: i64,
+        limit: i64,
+    ) -> Result<(i64, Vec<JobView>), StoreError> {
+        let counts = self
+            .job_counters(project, 3, &deployment.get().to_string())
+            .await?;
+        let mut values: Vec<Value> = vec![deployment.into(), limit.into(), offset.into()];
+        let mut condition = "";
+        if let Some(wire) = wire {
+            values.push(wire.number().into());
+            condition = " AND job.wire = $4";
+        }
+        let index = self.dialect().indexed_by("job_once");
+        let rows: Vec<ViewRow> = self
+            .all(
+                "list the jobs of a deployment",
+                &format!(
+                    "SELECT {VIEW_COLUMNS} FROM (SELECT job.id FROM job{index} \
+                       WHERE job.deployment_id = $1{condition} ORDER BY job.desktop_id, job.app_id \
+                       LIMIT $2 OFFSET $3) AS page \
+                     JOIN job j ON j.id = page.id {VIEW_TABLES} ORDER BY j.desktop_id, j.app_id"
+                ),
+                values,
+            )
+            .await?;
+        let jobs = rows
+            .into_iter()
+            .map(ViewRow::read)
+            .collect::<Result<_, _>>()?;
+        Ok((wire.map_or(counts.total(), |wire| counts.of(wire)), jobs))
+    }
+
     /// How the database would read a page of [`Db::job_list`], in its own words: for diagnosis, and for the
     /// tests that hold every filter to its index.
     ///

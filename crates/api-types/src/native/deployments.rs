@@ -5,6 +5,7 @@ use serde_with::skip_serializing_none;
 use utoipa::ToSchema;
 
 use crate::authorizations::{AccountInfo, AssignType};
+use crate::jobs::JobStatus;
 use crate::time::WireTime;
 
 /// What a deployment does.
@@ -281,4 +282,39 @@ pub struct ListDeploymentsQuery {
     /// Deployments in this state.
     #[schema(nullable = false)]
     pub state: Option<DeploymentState>,
+}
+
+/// What an install call would do, found out by doing it and taking it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeploymentPreview {
+    /// Whether every desktop in scope was looked at; else each count is a lower bound.
+    pub complete: bool,
+    /// Jobs that would be opened.
+    #[schema(minimum = 0)]
+    pub jobs: i64,
+    /// Desktops that would get jobs.
+    pub desktops_reached: ReachedDesktops,
+    /// Desktops that would not, and why.
+    pub desktops_skipped: SkippedDesktops,
+    /// Accounts the directory does not know.
+    pub accounts_unknown: UnknownAccounts,
+    /// Authorizations that would be added.
+    pub authorizations_widened: WidenedAuthorizations,
+}
+
+/// Query parameters of listing the jobs of a deployment.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListDeploymentJobsQuery {
+    /// Records to skip.
+    #[serde(default)]
+    #[schema(default = 0, minimum = 0)]
+    pub offset: i64,
+    /// Largest number of records to answer.
+    #[serde(default = "crate::defaults::part_limit")]
+    #[schema(default = 100, minimum = 1, maximum = 1000)]
+    pub limit: i64,
+    /// Jobs in this state.
+    #[schema(nullable = false)]
+    pub job_status: Option<JobStatus>,
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 use utoipa::ToSchema;
 
-use crate::apps::BucketStore;
+use crate::apps::{BucketStore, InstallType, OsTypeEnum};
 
 /// What an uploaded file is, judged by its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -34,6 +34,44 @@ pub enum PackageKind {
     Other,
 }
 
+/// What a person should look at before confirming a proposal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PackageAdvice {
+    /// A script's silent switches are its own.
+    ScriptMayAsk,
+    /// How the program installs silently is not known.
+    GiveCommand,
+    /// The file is of no known kind.
+    Unknown,
+}
+
+/// What the package proposes for its application.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PackageProposal {
+    /// Name.
+    pub name: String,
+    /// Version.
+    #[schema(nullable = false)]
+    pub version: Option<String>,
+    /// How it is installed.
+    #[schema(nullable = false)]
+    pub install_type: Option<InstallType>,
+    /// Command that installs it.
+    #[schema(nullable = false)]
+    pub install_command: Option<String>,
+    /// Command that removes it.
+    #[schema(nullable = false)]
+    pub uninstall_command: Option<String>,
+    /// What it is for.
+    #[schema(nullable = false)]
+    pub support_os: Option<OsTypeEnum>,
+    /// What to look at before confirming; left out when nothing is missing.
+    #[schema(nullable = false)]
+    pub advice: Option<PackageAdvice>,
+}
+
 /// Answer of a package upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PackageUploadResponse {
@@ -47,6 +85,8 @@ pub struct PackageUploadResponse {
     pub size_bytes: i64,
     /// What the file is.
     pub kind: PackageKind,
+    /// What to make of it.
+    pub proposal: PackageProposal,
 }
 
 /// Query parameters of a package upload.

@@ -13,8 +13,8 @@ use outfitter_domain::text::is_blank;
 use outfitter_domain::{Account, AppStatus, AssignType, InstallType};
 use outfitter_ids::{AppId, DeploymentId};
 use outfitter_store::{
-    Approach, Expansion, FailLimit, InstallableApp, NewDeployment, PackageAccess, ProjectKey,
-    ScopeAccounts, StoreError,
+    Approach, DeploymentKey, DeploymentView, Expansion, FailLimit, InstallableApp, NewDeployment,
+    PackageAccess, ProjectKey, ScopeAccounts, StoreError, Tx,
 };
 use thiserror::Error;
 
@@ -81,11 +81,17 @@ pub struct Install<'a> {
     pub uninstall_command: Option<&'a str>,
 }
 
-/// Accepts an install call and, where it is small, opens its jobs.
-///
-/// # Errors
-/// See [`InstallError`].
-pub async fn install(services: &Services, call: Install<'_>) -> Result<DeploymentId, InstallError> {
+/// A deployment that is stored in a transaction that is still open.
+struct Stored {
+    tx: Tx,
+    id: DeploymentId,
+    deployment: DeploymentKey,
+    scope: AssignType,
+    apps: usize,
+}
+
+/// Checks a call, widens authorizations and stores the deployment; the caller commits, or does not.
+async fn store_deployment(services: &Services, call: &Install<'_>) -> Result<Stored, InstallError> {
     if let Audience::Listed(accounts) = &call.audience {
         distinct("users", accounts)?;
     }
@@ -158,6 +164,56 @@ pub async fn install(services: &Services, call: Install<'_>) -> Result<Deploymen
         }
         Audience::Authorized => {}
     }
+    Ok(Stored {
+        tx,
+        id,
+        deployment,
+        scope,
+        apps: keys.len(),
+    })
+}
+
+/// What an install call would do.
+pub struct Preview {
+    /// The transaction in which it was done; dropping it takes everything back.
+    pub tx: Tx,
+    /// The deployment as it would be.
+    pub view: DeploymentView,
+}
+
+/// Does what an install call does, up to [`INLINE_JOBS`] pairs of desktop and app, in a transaction that is not
+/// committed: what is shown is what the planner says, not a second opinion.
+///
+/// # Errors
+/// See [`InstallError`].
+pub async fn preview(services: &Services, call: Install<'_>) -> Result<Preview, InstallError> {
+    let project = call.project;
+    let Stored {
+        tx, id, deployment, ..
+    } = store_deployment(services, &call).await?;
+    let now = services.clock.now();
+    tx.deployment_expand(deployment, INLINE_JOBS, services.ids.as_ref(), now)
+        .await?;
+    let view = tx
+        .db()
+        .deployment_find(project, id)
+        .await?
+        .ok_or(InstallError::NotFound)?;
+    Ok(Preview { tx, view })
+}
+
+/// Accepts an install call and, where it is small, opens its jobs.
+///
+/// # Errors
+/// See [`InstallError`].
+pub async fn install(services: &Services, call: Install<'_>) -> Result<DeploymentId, InstallError> {
+    let Stored {
+        tx,
+        id,
+        deployment,
+        scope,
+        apps,
+    } = store_deployment(services, &call).await?;
     tx.commit().await?;
 
     // From here on the call has succeeded: what fails now, the background does.
@@ -168,11 +224,11 @@ pub async fn install(services: &Services, call: Install<'_>) -> Result<Deploymen
             deployment,
             call.project,
             scope,
-            INLINE_JOBS / keys.len().max(1) + 1,
+            INLINE_JOBS / apps.max(1) + 1,
         )
         .await;
     match desktops {
-        Ok(desktops) if desktops * keys.len() <= INLINE_JOBS => loop {
+        Ok(desktops) if desktops * apps <= INLINE_JOBS => loop {
             match expand_page(services, deployment).await {
                 Ok(Some(page)) if page.progress == Expansion::Expanding => {}
                 Ok(_) => break,

@@ -7,7 +7,7 @@ use outfitter_agent_protocol::DetectionRule;
 use outfitter_artifacts::{PackageStoreError, PutError, StoredPackage};
 use outfitter_domain::app::{FieldProblem, app_file_key, file_name_problem};
 use outfitter_packages::{
-    Digester, InspectError, PackageFacts, PackageKind, Sha256Digest, inspect,
+    Digester, InspectError, PackageFacts, PackageKind, Proposal, Sha256Digest, inspect, propose,
 };
 use outfitter_store::{NewObject, StoreError};
 use thiserror::Error;
@@ -29,6 +29,8 @@ pub struct UploadedPackage {
     pub size_bytes: u64,
     /// What it is.
     pub facts: PackageFacts,
+    /// What to make of it.
+    pub proposal: Proposal,
 }
 
 /// Why a package did not get into the bucket; nothing of it is recorded then.
@@ -83,10 +85,15 @@ pub async fn upload(
     }
     let stored = receive(services, expected, body).await?;
     let path = stored.path.clone();
-    let facts = tokio::task::spawn_blocking(move || facts_of(inspect(&path)))
-        .await
-        .map_err(UploadError::Interrupted)?
-        .map_err(UploadError::Inspect)?;
+    let name = file_name.to_owned();
+    let (facts, proposal) = tokio::task::spawn_blocking(move || {
+        let facts = facts_of(inspect(&path))?;
+        let proposal = propose(&path, &name, &facts).map_err(InspectError::Read)?;
+        Ok((facts, proposal))
+    })
+    .await
+    .map_err(UploadError::Interrupted)?
+    .map_err(UploadError::Inspect)?;
     let facts_json = serde_json::to_string(&facts).map_err(UploadError::Facts)?;
     let object_key = app_file_key(file_name);
     let tx = services.store.write().await?;
@@ -109,6 +116,7 @@ pub async fn upload(
         sha256: stored.sha256,
         size_bytes: stored.size_bytes,
         facts,
+        proposal,
     })
 }
 

@@ -1,10 +1,6 @@
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
-
 use outfitter_api_types::apps::{Application, InstallType, OsTypeEnum, UploadAppReq};
 use outfitter_api_types::authorizations::AssignType;
-use outfitter_packages::PackageKind;
+use outfitter_packages::{Advice, ProposedMethod, ProposedSystem};
 
 use super::upload::{PackageFile, upload};
 use super::{icon, link_store};
@@ -104,158 +100,32 @@ pub(super) async fn run(args: AddArgs, session: &Session) -> Result<Outcome, Com
     Ok(Outcome::Done)
 }
 
-/// What to propose for a package.
+/// What to propose for a package, in the words of the API.
 fn propose(package: &PackageFile) -> Result<Proposal, CommandError> {
-    let (name, version) = name_and_version(&package.file_name);
-    let named = Proposal {
-        name: Some(name),
-        version,
-        ..Proposal::default()
-    };
-    let installer = |os, command: Option<String>, note| Proposal {
-        install_type: Some(InstallType::QuietInstall),
-        command,
-        os: Some(os),
-        note,
-        ..Proposal::default()
-    };
-    let found = match package.facts.kind {
-        PackageKind::Deb => {
-            let debian = package.facts.debian.as_ref();
-            let mut found = installer(
-                OsTypeEnum::Linux,
-                Some("sh -c 'DEBIAN_FRONTEND=noninteractive dpkg -i \"$FILE_PATH\"'".to_owned()),
-                None,
-            );
-            if let Some(debian) = debian {
-                found.name = Some(debian.name.clone());
-                found.version = Some(debian.version.clone());
-                found.uninstall_command = Some(format!("dpkg -r {}", debian.name));
-            }
-            found
-        }
-        kind if kind.is_extractable() => Proposal {
-            install_type: Some(InstallType::UnzipInstall),
-            command: Some("unzip ${FILE_PATH}".to_owned()),
-            os: Some(OsTypeEnum::Other),
-            ..Proposal::default()
-        },
-        PackageKind::Script => installer(
-            OsTypeEnum::Linux,
-            Some(format!("{} ${{FILE_PATH}}", interpreter(&package.path)?)),
-            Some("a script's silent switches are its own: give --command if it asks questions"),
-        ),
-        PackageKind::Rpm => installer(
-            OsTypeEnum::Linux,
-            Some("rpm -U --replacepkgs ${FILE_PATH}".to_owned()),
-            None,
-        ),
-        PackageKind::Msi => installer(
-            OsTypeEnum::Windows,
-            Some("msiexec /i ${FILE_PATH} /qn /norestart".to_owned()),
-            None,
-        ),
-        PackageKind::Exe => installer(
-            OsTypeEnum::Windows,
-            None,
-            Some("a program's silent switches are its own (often /S or /quiet): give --command"),
-        ),
-        PackageKind::Elf | PackageKind::AppImage => installer(
-            OsTypeEnum::Linux,
-            None,
-            Some("how this program is installed is not known: give --command"),
-        ),
-        _ => Proposal::default(),
-    };
+    let found = outfitter_packages::propose(&package.path, &package.file_name, &package.facts)
+        .map_err(|error| CommandError::file("read script", &package.path, error))?;
     Ok(Proposal {
-        name: found.name.or(named.name),
-        version: found.version.or(named.version),
-        ..found
+        name: Some(found.name),
+        version: found.version,
+        install_type: found.method.map(|method| match method {
+            ProposedMethod::Command => InstallType::QuietInstall,
+            ProposedMethod::Unpack => InstallType::UnzipInstall,
+        }),
+        command: found.install_command,
+        uninstall_command: found.uninstall_command,
+        os: found.system.map(|system| match system {
+            ProposedSystem::Linux => OsTypeEnum::Linux,
+            ProposedSystem::Windows => OsTypeEnum::Windows,
+            ProposedSystem::Any => OsTypeEnum::Other,
+        }),
+        note: found.advice.and_then(|advice| match advice {
+            Advice::ScriptMayAsk => Some(
+                "a script's silent switches are its own: give --command if it asks questions",
+            ),
+            Advice::GiveCommand => Some(
+                "how this program installs silently is not known (often /S or /quiet): give --command",
+            ),
+            Advice::Unknown => None,
+        }),
     })
-}
-
-/// The interpreter that a script names, with its arguments.
-fn interpreter(path: &Path) -> Result<String, CommandError> {
-    /// Longest first line the kernel looks at, in bytes. Source: linux/binfmts.h, BINPRM_BUF_SIZE.
-    const LONGEST: u64 = 256;
-    let mut line = Vec::new();
-    File::open(path)
-        .and_then(|file| BufReader::new(file.take(LONGEST)).read_until(b'\n', &mut line))
-        .map_err(|error| CommandError::file("read script", path, error))?;
-    let text = String::from_utf8_lossy(&line);
-    let named = text.trim_start_matches("#!").trim();
-    Ok(if named.is_empty() { "/bin/sh" } else { named }.to_owned())
-}
-
-/// `editor-1.2.3.zip` is editor 1.2.3; without a number at the end only the name is known.
-fn name_and_version(file_name: &str) -> (String, Option<String>) {
-    const ENDINGS: [&str; 12] = [
-        ".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2", ".tgz", ".tar", ".zip", ".run", ".sh",
-        ".msi", ".exe", ".deb",
-    ];
-    let lower = file_name.to_ascii_lowercase();
-    let stem = ENDINGS
-        .iter()
-        .find(|ending| lower.ends_with(**ending))
-        .and_then(|ending| file_name.get(..file_name.len() - ending.len()))
-        .filter(|stem| !stem.is_empty())
-        .unwrap_or(file_name);
-    let cut = stem.char_indices().find_map(|(at, mark)| {
-        let rest = stem.get(at + 1..)?;
-        let number = rest.strip_prefix('v').unwrap_or(rest);
-        let separates = matches!(mark, '-' | '_') && at > 0;
-        (separates && number.starts_with(|c: char| c.is_ascii_digit())).then_some((at, number))
-    });
-    match cut {
-        Some((at, version)) => (stem[..at].to_owned(), Some(version.to_owned())),
-        None => (stem.to_owned(), None),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-
-    use super::*;
-
-    fn proposal(file_name: &str, content: &[u8]) -> Proposal {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(file_name);
-        File::create(&path).unwrap().write_all(content).unwrap();
-        propose(&PackageFile::open(&path).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn names_and_versions_come_from_file_names() {
-        let some = |version: &str| Some(version.to_owned());
-        for (file_name, name, version) in [
-            ("editor-1.2.3.zip", "editor", some("1.2.3")),
-            ("my-editor_v2.tar.gz", "my-editor", some("2")),
-            ("editor.zip", "editor", None),
-            ("-1.zip", "-1", None),
-            (".zip", ".zip", None),
-            ("größe-1.run", "größe", some("1")),
-        ] {
-            assert_eq!(name_and_version(file_name), (name.to_owned(), version));
-        }
-    }
-
-    #[test]
-    fn a_script_is_run_by_the_interpreter_it_names() {
-        let found = proposal("tool-1.0.run", b"#!/usr/bin/env -S python3 -I\nprint()\n");
-        assert_eq!(
-            found.command.as_deref(),
-            Some("/usr/bin/env -S python3 -I ${FILE_PATH}")
-        );
-        assert_eq!(found.install_type, Some(InstallType::QuietInstall));
-        assert_eq!(found.os, Some(OsTypeEnum::Linux));
-    }
-
-    #[test]
-    fn an_archive_is_unpacked_and_an_unknown_file_proposes_nothing() {
-        let found = proposal("tool-1.0.zip", b"PK\x05\x06");
-        assert_eq!(found.install_type, Some(InstallType::UnzipInstall));
-        assert_eq!(found.command.as_deref(), Some("unzip ${FILE_PATH}"));
-        assert_eq!(proposal("tool-1.0.bin", b"data").install_type, None);
-    }
 }

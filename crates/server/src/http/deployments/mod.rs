@@ -1,7 +1,9 @@
 //! Deployments: what accepted install requests reached.
 
 mod actions;
+mod jobs;
 mod list;
+mod preview;
 mod show;
 
 use outfitter_agent_protocol::TaskKind;
@@ -58,6 +60,28 @@ pub(super) fn register(routes: &mut Routes) {
             .codes(&[404])
             .summary("Let a deployment that passed its limit of failures go on; those until now are forgiven."),
             actions::resume_deployment,
+        )
+        .add(
+            Operation::get(
+                "/api/v1/{project_id}/deployments/{deployment_id}/jobs",
+                "ListDeploymentJobs",
+            )
+            .action("outfitter:deployments:get")
+            .family(Family::Native)
+            .codes(&[404])
+            .summary("List the jobs of a deployment by desktop and app."),
+            jobs::list_deployment_jobs,
+        )
+        .add::<_, (), _, _, _>(
+            Operation::post(
+                "/api/v1/{project_id}/deployments/preview",
+                "PreviewDeployment",
+            )
+            .action("workspace:appcenter:batchInstallApps")
+            .family(Family::Native)
+            .codes(&[404, 409])
+            .summary("Show what BatchInstallApps would do; nothing of it happens."),
+            preview::preview_deployment,
         );
 }
 

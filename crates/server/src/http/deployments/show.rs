@@ -6,6 +6,7 @@ use outfitter_api_types::native::deployments::{
 };
 use outfitter_api_types::time::WireTime;
 use outfitter_domain::install::SkipReason as Reason;
+use outfitter_store::{Db, DeploymentView, StoreError};
 
 use super::actions::named;
 use super::{counts, fail_limit, halted_at, is_repair, kind, state};
@@ -20,10 +21,7 @@ pub(super) async fn show_deployment(
     let db = services.store.db();
     let view = named(&services, &call).await?;
     let (offset, limit) = (call.query.offset, call.query.limit);
-    let reached = db.deployment_reached(&view, offset, limit).await?;
-    let skipped = db.deployment_skipped(&view, offset, limit).await?;
-    let unknown = db.deployment_unknown_accounts(&view, offset, limit).await?;
-    let widened = db.deployment_widenings(&view, offset, limit).await?;
+    let parts = parts(&db, &view, offset, limit).await?;
     Ok(Reply::new(Deployment {
         id: view.id.to_string(),
         kind: kind(&view),
@@ -36,6 +34,34 @@ pub(super) async fn show_deployment(
         repair: is_repair(&view),
         fail_limit: fail_limit(&view),
         halted_at: halted_at(&view),
+        desktops_reached: parts.desktops_reached,
+        desktops_skipped: parts.desktops_skipped,
+        accounts_unknown: parts.accounts_unknown,
+        authorizations_widened: parts.authorizations_widened,
+        operator: view.operator,
+    }))
+}
+
+/// The four lists of a deployment.
+pub(super) struct Parts {
+    pub(super) desktops_reached: ReachedDesktops,
+    pub(super) desktops_skipped: SkippedDesktops,
+    pub(super) accounts_unknown: UnknownAccounts,
+    pub(super) authorizations_widened: WidenedAuthorizations,
+}
+
+/// Reads one page of each list.
+pub(super) async fn parts(
+    db: &Db<'_>,
+    view: &DeploymentView,
+    offset: i64,
+    limit: i64,
+) -> Result<Parts, StoreError> {
+    let reached = db.deployment_reached(view, offset, limit).await?;
+    let skipped = db.deployment_skipped(view, offset, limit).await?;
+    let unknown = db.deployment_unknown_accounts(view, offset, limit).await?;
+    let widened = db.deployment_widenings(view, offset, limit).await?;
+    Ok(Parts {
         desktops_reached: ReachedDesktops {
             count: view.desktops_reached,
             items: reached
@@ -79,6 +105,5 @@ pub(super) async fn show_deployment(
                 })
                 .collect(),
         },
-        operator: view.operator,
-    }))
+    })
 }

@@ -14,7 +14,13 @@ pub(super) async fn batch_install_apps(
     services: Arc<Services>,
     call: Call<BatchAutoInstallAppsReq>,
 ) -> Result<Reply, ApiError> {
-    let install = Install {
+    let install = batch(&call);
+    accept(services, install).await
+}
+
+/// What the call asks for.
+pub(in crate::http) fn batch(call: &Call<BatchAutoInstallAppsReq>) -> Install<'_> {
+    Install {
         project: call.project().project,
         apps: call
             .body
@@ -37,6 +43,5 @@ pub(super) async fn batch_install_apps(
         operator: &call.caller().user_name,
         install_command: None,
         uninstall_command: None,
-    };
-    accept(services, install).await
+    }
 }

@@ -5,6 +5,7 @@ mod install_app;
 
 use std::sync::Arc;
 
+pub(super) use batch_install_apps::batch;
 use http::{HeaderName, HeaderValue};
 use outfitter_ids::DeploymentId;
 

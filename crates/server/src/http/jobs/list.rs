@@ -82,7 +82,8 @@ pub(in crate::http) fn install_job(job: JobView) -> AppInstallJob {
     }
 }
 
-fn wire_state(status: JobStatus) -> WireState {
+/// The state a filter names.
+pub(in crate::http) fn wire_state(status: JobStatus) -> WireState {
     match status {
         JobStatus::Init => WireState::Init,
         JobStatus::Waiting => WireState::Waiting,

@@ -8,7 +8,7 @@ mod retry;
 
 pub(super) use attempts::{phase as wire_phase, proof as wire_proof};
 pub(super) use cancel::answer as cancel_answer;
-pub(super) use list::install_job;
+pub(super) use list::{install_job, wire_state};
 
 use super::{Family, Operation, Routes};
 

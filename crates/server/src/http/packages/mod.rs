@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::StatusCode;
-use outfitter_api_types::apps::BucketStore;
+use outfitter_api_types::apps::{BucketStore, InstallType, OsTypeEnum};
 use outfitter_api_types::native::packages::{
-    PackageKind as WirePackageKind, PackageUploadResponse, UploadPackageQuery,
+    PackageAdvice, PackageKind as WirePackageKind, PackageProposal, PackageUploadResponse,
+    UploadPackageQuery,
 };
 use outfitter_domain::app::bucket_name;
-use outfitter_packages::PackageKind;
+use outfitter_packages::{Advice, PackageKind, Proposal, ProposedMethod, ProposedSystem};
 
 use super::{ApiError, Call, GatewayError, Operation, Reply, Routes};
 use crate::Services;
@@ -50,7 +51,31 @@ async fn upload_package(
         sha256: package.sha256.to_string(),
         size_bytes: i64::try_from(package.size_bytes).unwrap_or(i64::MAX),
         kind: package_kind(package.facts.kind),
+        proposal: proposal(package.proposal),
     }))
+}
+
+fn proposal(found: Proposal) -> PackageProposal {
+    PackageProposal {
+        name: found.name,
+        version: found.version,
+        install_type: found.method.map(|method| match method {
+            ProposedMethod::Command => InstallType::QuietInstall,
+            ProposedMethod::Unpack => InstallType::UnzipInstall,
+        }),
+        install_command: found.install_command,
+        uninstall_command: found.uninstall_command,
+        support_os: found.system.map(|system| match system {
+            ProposedSystem::Linux => OsTypeEnum::Linux,
+            ProposedSystem::Windows => OsTypeEnum::Windows,
+            ProposedSystem::Any => OsTypeEnum::Other,
+        }),
+        advice: found.advice.map(|advice| match advice {
+            Advice::ScriptMayAsk => PackageAdvice::ScriptMayAsk,
+            Advice::GiveCommand => PackageAdvice::GiveCommand,
+            Advice::Unknown => PackageAdvice::Unknown,
+        }),
+    }
 }
 
 fn refused(error: UploadError) -> ApiError {

@@ -1,0 +1,87 @@
+import { Center, Loader } from '@mantine/core';
+import { lazy, Suspense } from 'react';
+import { Navigate, Route, Routes, useParams } from 'react-router';
+import { Problem } from './components/states';
+import { Shell } from './layout/Shell';
+import { Login } from './pages/Login';
+import { NoProject } from './pages/NoProject';
+import { SessionProvider, useSession, useSessionState } from './session';
+
+const Overview = lazy(() => import('./pages/Overview'));
+const Apps = lazy(() => import('./pages/Apps'));
+const AddApps = lazy(() => import('./pages/AddApps'));
+const AppDetail = lazy(() => import('./pages/AppDetail'));
+const Install = lazy(() => import('./pages/Install'));
+const Deployments = lazy(() => import('./pages/Deployments'));
+const Deployment = lazy(() => import('./pages/Deployment'));
+const Jobs = lazy(() => import('./pages/Jobs'));
+const Desktops = lazy(() => import('./pages/Desktops'));
+const Desktop = lazy(() => import('./pages/Desktop'));
+const Push = lazy(() => import('./pages/Push'));
+const People = lazy(() => import('./pages/People'));
+const Rules = lazy(() => import('./pages/Rules'));
+const Access = lazy(() => import('./pages/Access'));
+const Settings = lazy(() => import('./pages/Settings'));
+
+export function Waiting() {
+  return (
+    <Center mih={240} role="status" aria-label="…">
+      <Loader type="dots" />
+    </Center>
+  );
+}
+
+function InProject() {
+  const session = useSession();
+  const { project } = useParams();
+  const first = session.projects[0];
+  if (first === undefined) return <NoProject />;
+  if (!session.projects.some((candidate) => candidate.name === project)) {
+    return <Navigate to={`/${encodeURIComponent(first.name)}/overview`} replace />;
+  }
+  return (
+    <Shell>
+      <Suspense fallback={<Waiting />}>
+        <Routes>
+          <Route path="overview" element={<Overview />} />
+          <Route path="apps" element={<Apps />} />
+          <Route path="apps/add" element={<AddApps />} />
+          <Route path="apps/:app" element={<AppDetail />} />
+          <Route path="install" element={<Install />} />
+          <Route path="deployments" element={<Deployments />} />
+          <Route path="deployments/:deployment" element={<Deployment />} />
+          <Route path="jobs" element={<Jobs />} />
+          <Route path="desktops" element={<Desktops />} />
+          <Route path="desktops/:desktop" element={<Desktop />} />
+          <Route path="agents/:job" element={<Push />} />
+          <Route path="people" element={<People />} />
+          <Route path="rules" element={<Rules />} />
+          <Route path="access" element={<Access />} />
+          <Route path="settings" element={<Settings />} />
+          <Route path="*" element={<Navigate to={`/${encodeURIComponent(project ?? '')}/overview`} replace />} />
+        </Routes>
+      </Suspense>
+    </Shell>
+  );
+}
+
+function Gate() {
+  const { session, isLoading, problem } = useSessionState();
+  if (problem !== null && session === undefined) return <Problem error={problem} />;
+  if (isLoading) return <Waiting />;
+  if (session === undefined) return <Login />;
+  return (
+    <Routes>
+      <Route path="/:project/*" element={<InProject />} />
+      <Route path="*" element={<InProject />} />
+    </Routes>
+  );
+}
+
+export function App() {
+  return (
+    <SessionProvider>
+      <Gate />
+    </SessionProvider>
+  );
+}

@@ -1,0 +1,164 @@
+import { Alert, Anchor, Button, Code, Drawer, Group, Stack, Text, Timeline, Title } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { IconRefresh } from '@tabler/icons-react';
+import { Link } from 'react-router';
+import { api, ok, type Shape } from '../api/client';
+import { MOVING_MS } from '../data';
+import { useTexts } from '../i18n';
+import { useRetry, type JobRow } from '../pages/Jobs';
+import { usePath, useProject } from '../session';
+import { JobPill, Pill, When } from './parts';
+import { Problem } from './states';
+
+/** One job with everything known of its attempts: phases, exit code, what was looked for, the log's end. */
+export function JobDrawer({ job, onClose }: { job: JobRow | undefined; onClose: () => void }) {
+  const { t } = useTexts();
+  return (
+    <Drawer
+      opened={job !== undefined}
+      onClose={onClose}
+      position="right"
+      size="lg"
+      title={
+        <Text fw={650} component="span">
+          {job?.app_name} · {job?.instance_name}
+        </Text>
+      }
+      closeButtonProps={{ 'aria-label': t('action.close') }}
+    >
+      {job !== undefined && <JobDetail job={job} />}
+    </Drawer>
+  );
+}
+
+export function JobDetail({ job }: { job: JobRow }) {
+  const { t } = useTexts();
+  const path = usePath();
+  const { id: project_id } = useProject();
+  const retry = useRetry();
+  const attempts = useQuery({
+    queryKey: ['attempts', project_id, job.id],
+    refetchInterval: MOVING_MS,
+    queryFn: () =>
+      ok(
+        api.GET('/api/v1/{project_id}/jobs/{job_id}/attempts', {
+          params: { path: { project_id, job_id: job.id }, query: { limit: 20, offset: 0 } },
+        }),
+      ),
+  });
+  return (
+    <Stack>
+      <Group justify="space-between">
+        <Group gap="sm">
+          <JobPill status={job.job_status} />
+          <Anchor component={Link} to={path(`desktops/${job.instance_id}`)} size="sm">
+            {job.instance_name}
+          </Anchor>
+          <Anchor component={Link} to={path(`apps/${job.app_id}`)} size="sm">
+            {job.app_name} {job.app_version}
+          </Anchor>
+        </Group>
+        {job.job_status === 'FAIL' && (
+          <Button size="xs" leftSection={<IconRefresh size={16} />} loading={retry.isPending} onClick={() => retry.mutate([job.id])}>
+            {t('job.retry')}
+          </Button>
+        )}
+      </Group>
+      {job.error_message !== undefined && job.error_message !== '' && (
+        <Alert variant="outline" color="red" title={t('job.why')} styles={{ title: { color: 'var(--bad)' } }}>
+          {job.error_message}
+        </Alert>
+      )}
+      {attempts.error !== null && <Problem error={attempts.error} />}
+      {attempts.data?.items.length === 0 && (
+        <Text size="sm" c="dimmed">
+          {t('job.no-attempt')}
+        </Text>
+      )}
+      {attempts.data?.items.map((attempt) => <AttemptView key={attempt.id} attempt={attempt} />)}
+    </Stack>
+  );
+}
+
+function AttemptView({ attempt }: { attempt: Shape<'Attempt'> }) {
+  const { t } = useTexts();
+  const { receipt } = attempt;
+  const phases = receipt?.phases ?? [];
+  const current = attempt.phase;
+  return (
+    <section className="panel panel-pad" aria-label={t('attempt.title', { n: attempt.number })}>
+      <Group justify="space-between" mb="sm">
+        <Title order={3} size="h6">
+          {t('attempt.title', { n: attempt.number })}
+        </Title>
+        <Text size="xs" c="dimmed">
+          <When at={attempt.leased_at} />
+        </Text>
+      </Group>
+      <Stack gap="sm">
+        {phases.length > 0 ? (
+          <Timeline bulletSize={14} lineWidth={2} active={phases.length}>
+            {phases.map((mark, index) => {
+              const end = phases[index + 1]?.started_at ?? receipt?.ended_at;
+              const millis = end === undefined ? undefined : new Date(end).getTime() - new Date(mark.started_at).getTime();
+              return (
+                <Timeline.Item
+                  key={`${mark.phase}${mark.started_at}`}
+                  title={
+                    <Text size="sm" fw={600} component="span">
+                      {t(`phase.${mark.phase}`)}
+                    </Text>
+                  }
+                >
+                  <Text size="xs" c="dimmed">
+                    {millis === undefined ? '' : t('attempt.took', { seconds: (millis / 1000).toFixed(1) })}
+                  </Text>
+                </Timeline.Item>
+              );
+            })}
+          </Timeline>
+        ) : (
+          current !== undefined && <Pill tone="busy">{t(`phase.${current}`)}</Pill>
+        )}
+        {receipt !== undefined && (
+          <>
+            <Group gap="xs">
+              {receipt.proof !== undefined && (
+                <Pill tone={receipt.proof === 'exit_code_only' ? 'care' : 'ok'}>{t(`proof.${receipt.proof}`)}</Pill>
+              )}
+              {receipt.exit_code !== undefined && (
+                <Text size="sm">
+                  {t('attempt.exit-code')} <Code>{receipt.exit_code}</Code>
+                </Text>
+              )}
+            </Group>
+            {receipt.command !== undefined && (
+              <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
+                <Code>{receipt.command}</Code>
+              </Text>
+            )}
+            {receipt.detected_after !== undefined && (
+              <Text size="sm">
+                {t('attempt.detected-after')} {receipt.detected_after.holds ? t('attempt.found') : t('attempt.not-found')}{' '}
+                <Text span c="dimmed" size="sm">
+                  {receipt.detected_after.seen}
+                </Text>
+              </Text>
+            )}
+            {receipt.failure_detail !== undefined && <Text size="sm">{receipt.failure_detail}</Text>}
+            {receipt.output_tail !== undefined && receipt.output_tail !== '' && (
+              <pre className="log" tabIndex={0} aria-label={t('attempt.log')}>
+                {receipt.output_tail}
+              </pre>
+            )}
+            {receipt.sandbox_root !== undefined && (
+              <Text size="xs" c="dimmed" style={{ overflowWrap: 'anywhere' }}>
+                {t('attempt.sandbox')} <Code>{receipt.sandbox_root}</Code>
+              </Text>
+            )}
+          </>
+        )}
+      </Stack>
+    </section>
+  );
+}

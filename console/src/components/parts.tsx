@@ -1,0 +1,409 @@
+import {
+  ActionIcon,
+  Anchor,
+  Avatar,
+  Breadcrumbs,
+  Button,
+  CopyButton,
+  Group,
+  Modal,
+  Pagination,
+  Paper,
+  Stack,
+  Table,
+  Text,
+  TextInput,
+  Title,
+  Tooltip,
+  VisuallyHidden,
+} from '@mantine/core';
+import { notifications } from '@mantine/notifications';
+import { IconCheck, IconCopy, IconPackage, IconSearch } from '@tabler/icons-react';
+import { useEffect, useState, type ReactNode } from 'react';
+import { Link } from 'react-router';
+import { ApiProblem, type Shape } from '../api/client';
+import { useInAddress } from '../address';
+import { useTexts, type TextKey } from '../i18n';
+import { Problem } from './states';
+
+export type Tone = 'ok' | 'bad' | 'busy' | 'wait' | 'care';
+
+export function Pill({ tone, children }: { tone: Tone; children: ReactNode }) {
+  return (
+    <span className="pill" data-tone={tone}>
+      {children}
+    </span>
+  );
+}
+
+/** Head of a page: also the page's title in the browser. */
+export function PageHead({
+  title,
+  sub,
+  trail,
+  actions,
+  icon,
+}: {
+  title: string;
+  sub?: ReactNode;
+  trail?: { label: string; to: string }[];
+  actions?: ReactNode;
+  icon?: ReactNode;
+}) {
+  useEffect(() => {
+    document.title = `${title} · Outfitter`;
+  }, [title]);
+  return (
+    <Stack gap={6} mb="lg">
+      {trail !== undefined && (
+        <Breadcrumbs separatorMargin={6}>
+          {trail.map((step) => (
+            <Anchor key={step.to} component={Link} to={step.to} size="sm">
+              {step.label}
+            </Anchor>
+          ))}
+        </Breadcrumbs>
+      )}
+      <Group justify="space-between" align="flex-start" gap="md">
+        <Group gap="md" wrap="nowrap" align="center">
+          {icon}
+          <div>
+            <Title order={1} size="h2">
+              {title}
+            </Title>
+            {sub !== undefined && (
+              <Text c="dimmed" component="div" mt={2}>
+                {sub}
+              </Text>
+            )}
+          </div>
+        </Group>
+        {actions !== undefined && <Group gap="xs">{actions}</Group>}
+      </Group>
+    </Stack>
+  );
+}
+
+export function Panel({ title, action, children, pad = true }: { title?: string; action?: ReactNode; children: ReactNode; pad?: boolean }) {
+  return (
+    <section className={`panel ${pad ? 'panel-pad' : ''}`} aria-label={title}>
+      {title !== undefined && (
+        <Group justify="space-between" mb="md" px={pad ? 0 : 20} pt={pad ? 0 : 16} gap="xs">
+          <Title order={2} size="h5">
+            {title}
+          </Title>
+          {action}
+        </Group>
+      )}
+      {children}
+    </section>
+  );
+}
+
+/** An instant: how long ago, with the exact time as its tooltip. */
+export function When({ at }: { at: string | undefined }) {
+  const { language } = useTexts();
+  const [now, setNow] = useState(() => Date.now());
+  useEffect(() => {
+    const timer = window.setInterval(() => setNow(Date.now()), 15_000);
+    return () => window.clearInterval(timer);
+  }, []);
+  if (at === undefined || at === '') return <>–</>;
+  const date = new Date(at);
+  const locale = language === 'en' ? 'en-GB' : 'zh-CN';
+  return (
+    <time dateTime={at} title={date.toLocaleString(locale)}>
+      {relative(date.getTime() - now, locale)}
+    </time>
+  );
+}
+
+const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+  ['second', 1_000],
+];
+
+/** A difference in milliseconds in words. */
+export function relative(millis: number, locale: string): string {
+  const format = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' });
+  const [unit, size] = STEPS.find(([, size]) => Math.abs(millis) >= size) ?? (['second', 1_000] as const);
+  return format.format(Math.trunc(millis / size), unit);
+}
+
+/** A size in bytes in words, powers of 1000. */
+export function bytes(count: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = count;
+  let at = 0;
+  while (value >= 1000 && at < units.length - 1) {
+    value /= 1000;
+    at += 1;
+  }
+  return `${at === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${units[at] ?? ''}`;
+}
+
+export function Copy({ text }: { text: string }) {
+  const { t } = useTexts();
+  return (
+    <CopyButton value={text}>
+      {({ copied, copy }) => (
+        <Tooltip label={copied ? t('action.copied') : t('action.copy')}>
+          <ActionIcon variant="subtle" color="gray" onClick={copy} aria-label={t('action.copy')}>
+            {copied ? <IconCheck size={16} /> : <IconCopy size={16} />}
+          </ActionIcon>
+        </Tooltip>
+      )}
+    </CopyButton>
+  );
+}
+
+/** A search box whose text lives in the address. */
+export function SearchBox({ label, name = 'q' }: { label: string; name?: string }) {
+  const [kept, keep] = useInAddress(name);
+  const [text, setText] = useState(kept);
+  useEffect(() => setText(kept), [kept]);
+  useEffect(() => {
+    if (text === kept) return;
+    const timer = window.setTimeout(() => keep(text), 250);
+    return () => window.clearTimeout(timer);
+  }, [text, kept, keep]);
+  return (
+    <TextInput
+      type="search"
+      aria-label={label}
+      placeholder={label}
+      leftSection={<IconSearch size={16} />}
+      value={text}
+      onChange={(event) => setText(event.currentTarget.value)}
+      miw={220}
+    />
+  );
+}
+
+export function Pages({ count, size, page, onPage }: { count: number; size: number; page: number; onPage: (page: number) => void }) {
+  const { t } = useTexts();
+  const pages = Math.ceil(count / size);
+  return (
+    <Group justify="space-between" px={20} py={12}>
+      <Text size="sm" c="dimmed" role="status">
+        {t('list.count', { n: count })}
+      </Text>
+      {pages > 1 && (
+        <Pagination
+          total={pages}
+          value={page}
+          onChange={onPage}
+          size="sm"
+          getControlProps={(control) => ({ 'aria-label': t(control === 'next' ? 'list.next' : 'list.previous') })}
+          getItemProps={(item) => ({ 'aria-label': t('list.page', { n: item }) })}
+        />
+      )}
+    </Group>
+  );
+}
+
+/** A table in a panel; scrolls sideways by itself on a phone. */
+export function ListTable({ label, head, children }: { label: string; head: (string | { hidden: string })[]; children: ReactNode }) {
+  return (
+    <div className="scroll" role="region" aria-label={label} tabIndex={0}>
+      <Table verticalSpacing="sm" horizontalSpacing={14} highlightOnHover miw={640}>
+        <Table.Thead>
+          <Table.Tr>
+            {head.map((cell) =>
+              typeof cell === 'string' ? (
+                <Table.Th key={cell}>
+                  <Text size="xs" fw={600} c="dimmed">
+                    {cell}
+                  </Text>
+                </Table.Th>
+              ) : (
+                <Table.Th key={cell.hidden}>
+                  <VisuallyHidden>{cell.hidden}</VisuallyHidden>
+                </Table.Th>
+              ),
+            )}
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>{children}</Table.Tbody>
+      </Table>
+    </div>
+  );
+}
+
+/** An app's icon, or its first letter. */
+export function AppIcon({ app, size = 40 }: { app: Pick<Shape<'Application'>, 'name' | 'app_icon_url'> | undefined; size?: number }) {
+  if (app === undefined) {
+    return (
+      <Avatar size={size} radius={10} aria-hidden>
+        <IconPackage size={size * 0.5} />
+      </Avatar>
+    );
+  }
+  const hue = [...app.name].reduce((sum, letter) => (sum * 31 + (letter.codePointAt(0) ?? 0)) % 360, 7);
+  return (
+    <Avatar
+      size={size}
+      radius={10}
+      src={app.app_icon_url === undefined || app.app_icon_url === '' ? null : app.app_icon_url}
+      alt=""
+      styles={{ placeholder: { background: `hsl(${hue} 45% 38%)`, color: '#fff', fontWeight: 700, fontSize: size * 0.42 } }}
+    >
+      <span aria-hidden>{[...app.name][0]?.toUpperCase()}</span>
+    </Avatar>
+  );
+}
+
+export type JobStatus = Shape<'JobStatus'>;
+
+export const JOB_TONE: Record<JobStatus, Tone> = { INIT: 'wait', WAITING: 'busy', SUCCESS: 'ok', FAIL: 'bad' };
+const JOB_WORD: Record<JobStatus, TextKey> = {
+  INIT: 'job.INIT',
+  WAITING: 'job.WAITING',
+  SUCCESS: 'job.SUCCESS',
+  FAIL: 'job.FAIL',
+};
+
+export function JobPill({ status }: { status: JobStatus }) {
+  const { t } = useTexts();
+  return <Pill tone={JOB_TONE[status]}>{t(JOB_WORD[status])}</Pill>;
+}
+
+export interface Share {
+  tone: Tone;
+  label: string;
+  count: number;
+}
+
+/** Shares of a whole as one bar; the numbers are said in words too. */
+export function ShareBar({ shares }: { shares: Share[] }) {
+  const text = shares.map((share) => `${share.label}: ${share.count}`).join(', ');
+  return (
+    <div className="bar" role="img" aria-label={text} title={text}>
+      {shares
+        .filter((share) => share.count > 0)
+        .map((share) => (
+          <span key={share.label} className={`tone-${share.tone}`} style={{ flexGrow: share.count, flexBasis: 0 }} />
+        ))}
+    </div>
+  );
+}
+
+export function Legend({ shares }: { shares: Share[] }) {
+  return (
+    <Group gap="lg" mt="sm">
+      {shares.map((share) => (
+        <Group key={share.label} gap={6}>
+          <span className={`tone-${share.tone}`} style={{ width: 10, height: 10, borderRadius: 3 }} aria-hidden />
+          <Text size="sm">
+            {share.label} <b>{share.count}</b>
+          </Text>
+        </Group>
+      ))}
+    </Group>
+  );
+}
+
+/** Asks for the name before something is destroyed, and says what that does. */
+export function ConfirmByName({
+  name,
+  title,
+  effect,
+  action,
+  opened,
+  onClose,
+  onConfirm,
+}: {
+  name: string;
+  title: string;
+  effect: ReactNode;
+  action: string;
+  opened: boolean;
+  onClose: () => void;
+  onConfirm: () => Promise<unknown>;
+}) {
+  const { t } = useTexts();
+  const [text, setText] = useState('');
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<Error>();
+  useEffect(() => {
+    setText('');
+    setError(undefined);
+  }, [opened]);
+  return (
+    <Modal opened={opened} onClose={onClose} title={title} closeButtonProps={{ 'aria-label': t('action.close') }} centered>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (text !== name) return;
+          setBusy(true);
+          onConfirm()
+            .then(onClose, setError)
+            .finally(() => setBusy(false));
+        }}
+      >
+        <Stack>
+          <Text component="div" size="sm">
+            {effect}
+          </Text>
+          <TextInput
+            data-autofocus
+            label={t('confirm.type', { name })}
+            value={text}
+            onChange={(event) => setText(event.currentTarget.value)}
+            autoComplete="off"
+          />
+          {error !== undefined && <Problem error={error} />}
+          <Group justify="flex-end">
+            <Button variant="default" onClick={onClose}>
+              {t('action.cancel')}
+            </Button>
+            <Button type="submit" color="red" disabled={text !== name} loading={busy}>
+              {action}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
+
+/** A secret that is shown once. */
+export function SecretOnce({ rows, note }: { rows: { label: string; value: string }[]; note: string }) {
+  return (
+    <Stack>
+      <Text size="sm">{note}</Text>
+      {rows.map((row) => (
+        <Paper key={row.label} withBorder p="sm">
+          <Text size="xs" c="dimmed">
+            {row.label}
+          </Text>
+          <Group justify="space-between" wrap="nowrap">
+            <Text ff="monospace" size="sm" style={{ overflowWrap: 'anywhere' }}>
+              {row.value}
+            </Text>
+            <Copy text={row.value} />
+          </Group>
+        </Paper>
+      ))}
+    </Stack>
+  );
+}
+
+export function say(message: string): void {
+  notifications.show({ message, color: 'indigo', withBorder: true });
+}
+
+/** Says that an act failed, with the request id. */
+export function sayProblem(error: unknown, title: string): void {
+  const problem = error instanceof ApiProblem ? error : undefined;
+  const message = error instanceof Error ? error.message : String(error);
+  notifications.show({
+    title,
+    message: problem !== undefined && problem.requestId !== '' ? `${message} (${problem.requestId})` : message,
+    color: 'red',
+    withBorder: true,
+    autoClose: 12_000,
+  });
+}

@@ -1,0 +1,73 @@
+import { Alert, Button, Code, Group, Stack, Text, ThemeIcon, Title } from '@mantine/core';
+import { IconAlertTriangle, IconRefresh } from '@tabler/icons-react';
+import type { ReactNode } from 'react';
+import { ApiProblem } from '../api/client';
+import { useTexts } from '../i18n';
+
+/** What went wrong, what to do, and the id that finds it in the server's log. */
+export function Problem({ error, onRetry }: { error: Error; onRetry?: () => void }) {
+  const { t } = useTexts();
+  const problem = error instanceof ApiProblem ? error : undefined;
+  const unreachable = problem?.status === 0;
+  const advice = unreachable
+    ? t('problem.unreachable.advice')
+    : problem?.status === 403
+      ? t('problem.forbidden.advice')
+      : problem !== undefined && problem.status >= 500
+        ? t('problem.server.advice')
+        : undefined;
+  return (
+    <Alert
+      role="alert"
+      color="red"
+      variant="outline"
+      icon={<IconAlertTriangle />}
+      title={unreachable ? t('problem.unreachable') : t('problem.title')}
+      classNames={{ root: 'panel' }}
+      styles={{ title: { color: 'var(--bad)' }, icon: { color: 'var(--bad)' } }}
+    >
+      <Stack gap="xs" align="flex-start">
+        {!unreachable && <Text size="sm">{error.message || t('problem.no-text')}</Text>}
+        {advice !== undefined && <Text size="sm">{advice}</Text>}
+        {problem !== undefined && problem.requestId !== '' && (
+          <Text size="xs" c="dimmed">
+            {t('problem.request')} <Code>{problem.requestId}</Code> · {problem.code}
+          </Text>
+        )}
+        {onRetry !== undefined && (
+          <Button size="xs" variant="default" leftSection={<IconRefresh size={16} />} onClick={onRetry}>
+            {t('action.again')}
+          </Button>
+        )}
+      </Stack>
+    </Alert>
+  );
+}
+
+/** Nothing here yet: says what belongs here and how it gets here. */
+export function Empty({
+  icon,
+  title,
+  children,
+  action,
+}: {
+  icon: ReactNode;
+  title: string;
+  children: ReactNode;
+  action?: ReactNode;
+}) {
+  return (
+    <Stack align="center" gap="sm" py={48} px="md" ta="center">
+      <ThemeIcon size={56} radius="xl" variant="default" aria-hidden>
+        {icon}
+      </ThemeIcon>
+      <Title order={2} size="h4">
+        {title}
+      </Title>
+      <Text c="dimmed" maw={520} component="div">
+        {children}
+      </Text>
+      {action !== undefined && <Group mt="xs">{action}</Group>}
+    </Stack>
+  );
+}

@@ -1,0 +1,159 @@
+import { keepPreviousData, queryOptions, useQuery, useQueryClient } from '@tanstack/react-query';
+import { api, ok, type Shape } from './api/client';
+import { useProject } from './session';
+
+/** How often something that moves is asked for, in milliseconds, where no event says that it moved. */
+export const MOVING_MS = 1_500;
+/** How often a quiet page looks again, in milliseconds. */
+export const QUIET_MS = 10_000;
+
+/** Records in one page of a list. */
+export const PAGE_SIZE = 25;
+
+export const offsetOf = (page: number, size = PAGE_SIZE) => (page - 1) * size;
+
+export function appsOptions(project_id: string, name = '', offset = 0, limit = 100) {
+  return queryOptions({
+    queryKey: ['apps', project_id, name, offset, limit],
+    queryFn: () =>
+      ok(
+        api.GET('/v1/{project_id}/app-center/apps', {
+          params: { path: { project_id }, query: { offset, limit, ...(name === '' ? {} : { name }) } },
+        }),
+      ),
+    placeholderData: keepPreviousData,
+  });
+}
+
+/** Every app of the project, by id: up to a thousand, page by page. */
+export function useAllApps() {
+  const { id: project_id } = useProject();
+  return useQuery({
+    queryKey: ['apps', project_id, 'all'],
+    staleTime: 10_000,
+    queryFn: async () => {
+      const apps: Shape<'Application'>[] = [];
+      for (let offset = 0; offset < 1000; offset += 100) {
+        const page = await ok(
+          api.GET('/v1/{project_id}/app-center/apps', { params: { path: { project_id }, query: { offset, limit: 100 } } }),
+        );
+        apps.push(...page.items);
+        if (apps.length >= page.count || page.items.length === 0) break;
+      }
+      return apps;
+    },
+  });
+}
+
+export function useApp(appId: string | undefined) {
+  const all = useAllApps();
+  return { ...all, app: all.data?.find((app) => app.id === appId) };
+}
+
+export function useCatalogs() {
+  const { id: project_id } = useProject();
+  return useQuery({
+    queryKey: ['catalogs', project_id],
+    staleTime: 300_000,
+    queryFn: () => ok(api.GET('/v1/{project_id}/app-center/app-catalogs', { params: { path: { project_id } } })),
+  });
+}
+
+export interface JobFilter {
+  job_status?: Shape<'JobStatus'>;
+  app_id?: string;
+  instance_id?: string;
+  target?: string;
+}
+
+export function useJobs(filter: JobFilter, offset: number, limit: number, refetchInterval: number = MOVING_MS) {
+  const { id: project_id } = useProject();
+  return useQuery({
+    queryKey: ['jobs', project_id, filter, offset, limit],
+    refetchInterval,
+    placeholderData: keepPreviousData,
+    queryFn: () =>
+      ok(
+        api.GET('/v1/{project_id}/app-center/jobs', {
+          params: { path: { project_id }, query: { ...filter, offset, limit } },
+        }),
+      ),
+  });
+}
+
+export function useDesktops(name: string, offset: number, limit: number, refetchInterval: number = QUIET_MS) {
+  const { id: project_id } = useProject();
+  return useQuery({
+    queryKey: ['desktops', project_id, name, offset, limit],
+    refetchInterval,
+    placeholderData: keepPreviousData,
+    queryFn: () =>
+      ok(
+        api.GET('/api/v1/{project_id}/desktops', {
+          params: { path: { project_id }, query: { offset, limit, ...(name === '' ? {} : { name }) } },
+        }),
+      ),
+  });
+}
+
+export function useDeployments(state: Shape<'DeploymentState'> | undefined, offset: number, limit: number) {
+  const { id: project_id } = useProject();
+  return useQuery({
+    queryKey: ['deployments', project_id, state, offset, limit],
+    refetchInterval: MOVING_MS,
+    placeholderData: keepPreviousData,
+    queryFn: () =>
+      ok(
+        api.GET('/api/v1/{project_id}/deployments', {
+          params: { path: { project_id }, query: { offset, limit, ...(state === undefined ? {} : { state }) } },
+        }),
+      ),
+  });
+}
+
+export function useUsers(name: string, offset: number, limit: number) {
+  const { id: project_id } = useProject();
+  return useQuery({
+    queryKey: ['users', project_id, name, offset, limit],
+    placeholderData: keepPreviousData,
+    queryFn: () =>
+      ok(
+        api.GET('/v2/{project_id}/users', {
+          params: {
+            path: { project_id },
+            query: { offset: String(offset), limit: String(limit), ...(name === '' ? {} : { user_name: name }) },
+          },
+        }),
+      ),
+  });
+}
+
+export function useGroups(keyword: string, offset: number, limit: number) {
+  const { id: project_id } = useProject();
+  return useQuery({
+    queryKey: ['groups', project_id, keyword, offset, limit],
+    placeholderData: keepPreviousData,
+    queryFn: () =>
+      ok(
+        api.GET('/v2/{project_id}/groups', {
+          params: {
+            path: { project_id },
+            query: { offset: String(offset), limit: String(limit), ...(keyword === '' ? {} : { keyword }) },
+          },
+        }),
+      ),
+  });
+}
+
+/** Asks again for everything of these kinds. */
+export function useRefresh() {
+  const queries = useQueryClient();
+  return (...kinds: string[]) => Promise.all(kinds.map((kind) => queries.invalidateQueries({ queryKey: [kind] })));
+}
+
+/** Failures with the same first sentence have the same cause as far as a person is concerned. */
+export function reasonOf(message: string | undefined): string {
+  const text = message ?? '';
+  const end = text.search(/[.。](\s|$)/);
+  return end < 0 ? text : text.slice(0, end + 1);
+}

@@ -1,0 +1,596 @@
+import {
+  Alert,
+  Badge,
+  Button,
+  Code,
+  FileButton,
+  Group,
+  JsonInput,
+  List,
+  Modal,
+  SegmentedControl,
+  SimpleGrid,
+  Stack,
+  Table,
+  Tabs,
+  Text,
+  TextInput,
+} from '@mantine/core';
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { IconDownload, IconEye, IconEyeOff, IconPencil, IconTrash } from '@tabler/icons-react';
+import { useState } from 'react';
+import { Link, useNavigate, useParams } from 'react-router';
+import { api, ApiProblem, ok, type Shape } from '../api/client';
+import { useInAddress } from '../address';
+import { AccountPicker, keyOf } from '../components/AccountPicker';
+import { AppForm, type AppDraft } from '../components/AppForm';
+import { AppIcon, bytes, ConfirmByName, Copy, JobPill, ListTable, PageHead, Panel, Pill, say, sayProblem, When } from '../components/parts';
+import { Problem } from '../components/states';
+import { reasonOf, useApp, useJobs, useRefresh } from '../data';
+import { useTexts, type TextKey } from '../i18n';
+import { usePath, useProject } from '../session';
+import { INSTALL_TYPE, Visibility } from './Apps';
+
+type Rule = Shape<'DetectionRule'>;
+
+/** A detection rule in words, nested rules as nested lists. */
+export function RuleView({ rule }: { rule: Rule }) {
+  const { t } = useTexts();
+  if ('file' in rule) {
+    return (
+      <Text size="sm" component="span" style={{ overflowWrap: 'anywhere' }}>
+        {t('rule.file')} <Code>{rule.file.path}</Code>
+        {rule.file.sha256 !== undefined && rule.file.sha256 !== null && <> SHA-256 {rule.file.sha256.slice(0, 12)}…</>}
+      </Text>
+    );
+  }
+  if ('debian_package' in rule) {
+    return (
+      <Text size="sm" component="span">
+        {t('rule.package')} <Code>{rule.debian_package.name}</Code> {rule.debian_package.version ?? t('rule.any-version')}
+      </Text>
+    );
+  }
+  if ('not' in rule) {
+    return (
+      <>
+        <Text size="sm" component="span">
+          {t('rule.not')}{' '}
+        </Text>
+        <RuleView rule={rule.not} />
+      </>
+    );
+  }
+  const [word, parts] = 'all' in rule ? [t('rule.all'), rule.all] : [t('rule.any'), rule.any];
+  return (
+    <>
+      <Text size="sm">{word}</Text>
+      <List size="sm" withPadding>
+        {parts.map((part, index) => (
+          <List.Item key={index}>
+            <RuleView rule={part} />
+          </List.Item>
+        ))}
+      </List>
+    </>
+  );
+}
+
+export default function AppDetail() {
+  const { t } = useTexts();
+  const path = usePath();
+  const navigate = useNavigate();
+  const refresh = useRefresh();
+  const { id: project_id } = useProject();
+  const { app: id = '' } = useParams();
+  const { app, error, isPending } = useApp(id);
+  const [tab, setTab] = useInAddress('tab', 'about');
+  const [editing, setEditing] = useState(false);
+  const [deleting, setDeleting] = useState(false);
+  const visibility = useMutation({
+    mutationFn: (show: boolean) => {
+      const call = { params: { path: { project_id } }, body: { items: [id] } };
+      return ok(
+        show
+          ? api.POST('/v1/{project_id}/app-center/apps/actions/batch-enable', call)
+          : api.POST('/v1/{project_id}/app-center/apps/actions/batch-disable', call),
+      );
+    },
+    onError: (problem) => sayProblem(problem, t('app.visibility')),
+    onSettled: () => refresh('apps'),
+  });
+  if (error !== null) return <Problem error={error} />;
+  if (isPending) return null;
+  if (app === undefined) return <Problem error={new ApiProblem(404, '', t('app.gone'), '')} />;
+  return (
+    <>
+      <PageHead
+        title={app.name}
+        icon={<AppIcon app={app} size={52} />}
+        sub={
+          <Group gap="xs">
+            {app.version} <Visibility app={app} />
+          </Group>
+        }
+        trail={[{ label: t('nav.apps'), to: path('apps') }]}
+        actions={
+          <>
+            <Button component={Link} to={path(`install?app=${id}`)} leftSection={<IconDownload size={18} />}>
+              {t('nav.install')}
+            </Button>
+            <Button variant="default" leftSection={<IconPencil size={18} />} onClick={() => setEditing(true)}>
+              {t('action.edit')}
+            </Button>
+            <Button
+              variant="default"
+              leftSection={app.status === 'NORMAL' ? <IconEyeOff size={18} /> : <IconEye size={18} />}
+              loading={visibility.isPending}
+              onClick={() => visibility.mutate(app.status !== 'NORMAL')}
+            >
+              {app.status === 'NORMAL' ? t('app.hide') : t('app.show')}
+            </Button>
+            <Button variant="default" leftSection={<IconTrash size={18} />} onClick={() => setDeleting(true)}>
+              {t('action.delete')}
+            </Button>
+          </>
+        }
+      />
+      <Tabs value={tab} onChange={(value) => setTab(value ?? 'about')} keepMounted={false}>
+        <Tabs.List mb="md">
+          <Tabs.Tab value="about">{t('app.about')}</Tabs.Tab>
+          <Tabs.Tab value="detection">{t('app.detection')}</Tabs.Tab>
+          <Tabs.Tab value="revisions">{t('app.revisions')}</Tabs.Tab>
+          <Tabs.Tab value="who">{t('app.for')}</Tabs.Tab>
+          <Tabs.Tab value="jobs">{t('nav.jobs')}</Tabs.Tab>
+        </Tabs.List>
+        <Tabs.Panel value="about">
+          <About app={app} />
+        </Tabs.Panel>
+        <Tabs.Panel value="detection">
+          <Detection appId={id} />
+        </Tabs.Panel>
+        <Tabs.Panel value="revisions">
+          <Revisions appId={id} />
+        </Tabs.Panel>
+        <Tabs.Panel value="who">
+          <Who app={app} />
+        </Tabs.Panel>
+        <Tabs.Panel value="jobs">
+          <AppJobs appId={id} />
+        </Tabs.Panel>
+      </Tabs>
+      <Edit app={app} opened={editing} onClose={() => setEditing(false)} />
+      <ConfirmByName
+        name={app.name}
+        title={t('app.delete-title', { name: app.name })}
+        effect={t('app.delete-effect')}
+        action={t('action.delete')}
+        opened={deleting}
+        onClose={() => setDeleting(false)}
+        onConfirm={async () => {
+          await ok(api.DELETE('/v1/{project_id}/app-center/apps/{app_id}', { params: { path: { project_id, app_id: id } } }));
+          await refresh('apps');
+          void navigate(path('apps'));
+        }}
+      />
+    </>
+  );
+}
+
+function About({ app }: { app: Shape<'Application'> }) {
+  const { t } = useTexts();
+  const refresh = useRefresh();
+  const { id: project_id } = useProject();
+  const icon = useMutation({
+    mutationFn: async (file: File | null) => {
+      const app_icon_url = file === null ? '' : await dataUri(file);
+      await ok(
+        api.PATCH('/v1/{project_id}/app-center/apps/{app_id}', {
+          params: { path: { project_id, app_id: app.id } },
+          body: { app_icon_url },
+        }),
+      );
+    },
+    onSuccess: () => {
+      say(t('app.icon-changed'));
+      return refresh('apps');
+    },
+    onError: (problem) => sayProblem(problem, t('app.icon')),
+  });
+  return (
+    <Stack gap="lg">
+      <Panel>
+        <Stack gap="md">
+          <Text>{app.description}</Text>
+          <SimpleGrid cols={{ base: 2, md: 4 }}>
+            {[
+              [t('app.type'), t(INSTALL_TYPE[app.install_type])],
+              [t('app.system'), app.support_os],
+              [t('app.for'), app.authorization_type === 'ALL_USER' ? t('app.for-all') : t('app.for-some')],
+              [t('list.created'), <When key="when" at={app.create_time} />],
+            ].map(([label, value], index) => (
+              <div key={index}>
+                <Text size="sm" c="dimmed">
+                  {label}
+                </Text>
+                <Text size="sm" fw={550} component="div">
+                  {value}
+                </Text>
+              </div>
+            ))}
+          </SimpleGrid>
+          {[
+            [t('app.command'), app.install_command],
+            [t('app.uninstall-command'), app.uninstall_command],
+            [t('app.package'), app.app_file_store.file_link ?? app.app_file_store.bucket_store?.bucket_file_path],
+          ].map(
+            ([label, value]) =>
+              value !== undefined &&
+              value !== null &&
+              value !== '' && (
+                <div key={label}>
+                  <Text size="sm" c="dimmed">
+                    {label}
+                  </Text>
+                  <Group gap={4} wrap="nowrap">
+                    <Code style={{ overflowWrap: 'anywhere' }}>{value}</Code>
+                    <Copy text={value} />
+                  </Group>
+                </div>
+              ),
+          )}
+        </Stack>
+      </Panel>
+      <Panel title={t('app.icon')}>
+        <Group>
+          <AppIcon app={app} size={64} />
+          <FileButton accept="image/png" onChange={(file) => file !== null && icon.mutate(file)} inputProps={{ 'aria-label': t('app.icon-choose') }}>
+            {(props) => (
+              <Button {...props} variant="default" loading={icon.isPending}>
+                {t('app.icon-choose')}
+              </Button>
+            )}
+          </FileButton>
+          <Text size="sm" c="dimmed">
+            {t('app.icon-hint')}
+          </Text>
+        </Group>
+      </Panel>
+    </Stack>
+  );
+}
+
+function dataUri(file: File): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(String(reader.result));
+    reader.onerror = () => reject(reader.error ?? new Error('unreadable'));
+    reader.readAsDataURL(file);
+  });
+}
+
+function Edit({ app, opened, onClose }: { app: Shape<'Application'>; opened: boolean; onClose: () => void }) {
+  const { t } = useTexts();
+  const refresh = useRefresh();
+  const { id: project_id } = useProject();
+  const initial: AppDraft = {
+    name: app.name,
+    version: app.version,
+    description: app.description ?? '',
+    catalogId: app.catalog_id,
+    installType: app.install_type,
+    installCommand: app.install_command ?? '',
+    uninstallCommand: app.uninstall_command ?? '',
+    system: app.support_os,
+    audience: app.authorization_type,
+  };
+  const [draft, setDraft] = useState(initial);
+  const save = useMutation({
+    mutationFn: () => {
+      const body: Shape<'UpdateAppReq'> = {};
+      if (draft.name !== initial.name) body.name = draft.name.trim();
+      if (draft.version !== initial.version) body.version = draft.version.trim();
+      if (draft.description !== initial.description) body.description = draft.description.trim();
+      if (draft.catalogId !== initial.catalogId) body.catalog_id = draft.catalogId;
+      if (draft.installType !== initial.installType) body.install_type = draft.installType;
+      if (draft.installCommand !== initial.installCommand) body.install_command = draft.installCommand.trim();
+      if (draft.uninstallCommand !== initial.uninstallCommand) body.uninstall_command = draft.uninstallCommand.trim();
+      if (draft.system !== initial.system) body.support_os = draft.system;
+      return ok(api.PATCH('/v1/{project_id}/app-center/apps/{app_id}', { params: { path: { project_id, app_id: app.id } }, body }));
+    },
+    onSuccess: () => {
+      say(t('app.saved'));
+      onClose();
+      return refresh('apps', 'revisions', 'detection');
+    },
+  });
+  return (
+    <Modal
+      opened={opened}
+      onClose={onClose}
+      title={t('app.edit-title', { name: app.name })}
+      size="lg"
+      closeButtonProps={{ 'aria-label': t('action.close') }}
+      onEnterTransitionEnd={() => setDraft(initial)}
+    >
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          save.mutate();
+        }}
+      >
+        <Stack>
+          <Alert variant="default">{t('app.edit-note')}</Alert>
+          <AppForm draft={draft} onChange={setDraft} only="edit" />
+          {save.error !== null && <Problem error={save.error} />}
+          <Group justify="flex-end">
+            <Button variant="default" onClick={onClose}>
+              {t('action.cancel')}
+            </Button>
+            <Button type="submit" loading={save.isPending}>
+              {t('action.save')}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
+
+function Detection({ appId }: { appId: string }) {
+  const { t } = useTexts();
+  const refresh = useRefresh();
+  const { id: project_id } = useProject();
+  const path = { project_id, app_id: appId };
+  const revision = useQuery({
+    queryKey: ['detection', project_id, appId],
+    queryFn: () => ok(api.GET('/api/v1/{project_id}/apps/{app_id}/detection-rule', { params: { path } })),
+  });
+  const [kind, setKind] = useState<'file' | 'package' | 'own'>('file');
+  const [file, setFile] = useState('');
+  const [name, setName] = useState('');
+  const [version, setVersion] = useState('');
+  const [own, setOwn] = useState('');
+  const set = useMutation({
+    mutationFn: (rule: Rule | null) =>
+      ok(api.PUT('/api/v1/{project_id}/apps/{app_id}/detection-rule', { params: { path }, body: { rule } })),
+    onSuccess: () => {
+      say(t('detection.saved'));
+      return refresh('detection', 'revisions');
+    },
+  });
+  const rule = revision.data?.detection_rule;
+  const draft = (): Rule | undefined => {
+    if (kind === 'file') return file.trim() === '' ? undefined : { file: { path: file.trim() } };
+    if (kind === 'package') return name.trim() === '' ? undefined : { debian_package: { name: name.trim(), ...(version.trim() === '' ? {} : { version: version.trim() }) } };
+    try {
+      return JSON.parse(own) as Rule;
+    } catch {
+      return undefined;
+    }
+  };
+  const ready = draft();
+  return (
+    <Stack gap="lg">
+      <Panel title={t('detection.now')}>
+        {revision.error !== null && <Problem error={revision.error} />}
+        {revision.data !== undefined && rule === undefined && (
+          <Alert variant="outline" color="yellow" title={t('detection.none')}>
+            {t('detection.none-text')}
+          </Alert>
+        )}
+        {rule !== undefined && (
+          <Stack gap="sm">
+            <RuleView rule={rule} />
+            <Group gap="xs">
+              <Badge variant="default" tt="none">
+                {revision.data?.detection_origin === 'derived' ? t('detection.derived') : t('detection.written')}
+              </Badge>
+              <Button size="xs" variant="default" loading={set.isPending} onClick={() => set.mutate(null)}>
+                {t('detection.remove')}
+              </Button>
+            </Group>
+          </Stack>
+        )}
+      </Panel>
+      <Panel title={t('detection.change')}>
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            if (ready !== undefined) set.mutate(ready);
+          }}
+        >
+          <Stack maw={640}>
+            <Text size="sm" c="dimmed">
+              {t('detection.text')}
+            </Text>
+            <SegmentedControl
+              aria-label={t('detection.kind')}
+              value={kind}
+              onChange={(value) => setKind(value as typeof kind)}
+              data={[
+                { value: 'file', label: t('rule.file') },
+                { value: 'package', label: t('rule.package') },
+                { value: 'own', label: 'JSON' },
+              ]}
+            />
+            {kind === 'file' && (
+              <TextInput label={t('detection.path')} placeholder="/opt/editor/bin/editor" value={file} onChange={(event) => setFile(event.currentTarget.value)} />
+            )}
+            {kind === 'package' && (
+              <SimpleGrid cols={2}>
+                <TextInput label={t('detection.package')} value={name} onChange={(event) => setName(event.currentTarget.value)} />
+                <TextInput label={t('detection.version')} value={version} onChange={(event) => setVersion(event.currentTarget.value)} />
+              </SimpleGrid>
+            )}
+            {kind === 'own' && (
+              <JsonInput
+                label={t('detection.json')}
+                description={'{"all": [{"file": {"path": "/opt/a"}}, {"not": {"file": {"path": "/opt/b"}}}]}'}
+                validationError={t('detection.bad-json')}
+                autosize
+                minRows={4}
+                value={own}
+                onChange={setOwn}
+              />
+            )}
+            {set.error !== null && <Problem error={set.error} />}
+            <Group>
+              <Button type="submit" disabled={ready === undefined} loading={set.isPending}>
+                {t('detection.set')}
+              </Button>
+            </Group>
+          </Stack>
+        </form>
+      </Panel>
+    </Stack>
+  );
+}
+
+function Revisions({ appId }: { appId: string }) {
+  const { t } = useTexts();
+  const { id: project_id } = useProject();
+  const list = useQuery({
+    queryKey: ['revisions', project_id, appId],
+    queryFn: () =>
+      ok(api.GET('/api/v1/{project_id}/apps/{app_id}/revisions', { params: { path: { project_id, app_id: appId }, query: { limit: 50, offset: 0 } } })),
+  });
+  if (list.error !== null) return <Problem error={list.error} />;
+  const items = list.data?.items ?? [];
+  return (
+    <section className="panel">
+      <ListTable label={t('app.revisions')} head={[t('revision.number'), t('app.version'), t('revision.differs'), t('app.package'), t('list.created')]}>
+        {items.map((revision, index) => {
+          const older = items[index + 1];
+          return (
+            <Table.Tr key={revision.id}>
+              <Table.Td>
+                <Group gap="xs" wrap="nowrap">
+                  {revision.number} {revision.newest && <Pill tone="ok">{t('revision.newest')}</Pill>}
+                </Group>
+              </Table.Td>
+              <Table.Td>{revision.version}</Table.Td>
+              <Table.Td>{older === undefined ? t('revision.first') : differences(revision, older).map((key) => t(key)).join(', ') || '–'}</Table.Td>
+              <Table.Td>
+                {revision.package.size_bytes === undefined ? '–' : bytes(revision.package.size_bytes)}{' '}
+                {revision.package.sha256 !== undefined && <Code title={revision.package.sha256}>{revision.package.sha256.slice(0, 12)}</Code>}
+              </Table.Td>
+              <Table.Td>
+                <When at={revision.created_at} />
+              </Table.Td>
+            </Table.Tr>
+          );
+        })}
+      </ListTable>
+    </section>
+  );
+}
+
+type Revision = Shape<'AppRevision'>;
+
+/** What a revision changed against the one before it. */
+export function differences(newer: Revision, older: Revision): TextKey[] {
+  const keys: TextKey[] = [];
+  if (newer.version !== older.version) keys.push('app.version' as const);
+  if (newer.install_command !== older.install_command) keys.push('app.command' as const);
+  if (newer.uninstall_command !== older.uninstall_command) keys.push('app.uninstall-command' as const);
+  if (newer.package.sha256 !== older.package.sha256 || newer.package.app_file_store.file_link !== older.package.app_file_store.file_link) {
+    keys.push('app.package' as const);
+  }
+  if (JSON.stringify(newer.detection_rule) !== JSON.stringify(older.detection_rule)) keys.push('app.detection' as const);
+  return keys;
+}
+
+function Who({ app }: { app: Shape<'Application'> }) {
+  const { t } = useTexts();
+  const refresh = useRefresh();
+  const { id: project_id } = useProject();
+  const path = { project_id, app_id: app.id };
+  const list = useQuery({
+    queryKey: ['authorizations', project_id, app.id],
+    queryFn: () =>
+      ok(api.GET('/v1/{project_id}/app-center/apps/{app_id}/authorizations', { params: { path, query: { limit: 100, offset: 0 } } })),
+  });
+  const change = useMutation({
+    mutationFn: (body: Shape<'AssignAppAuthorizationsReq'>) =>
+      ok(api.POST('/v1/{project_id}/app-center/apps/{app_id}/actions/assign-authorizations', { params: { path }, body })),
+    onError: (problem) => sayProblem(problem, t('app.for')),
+    onSettled: () => refresh('authorizations', 'apps'),
+  });
+  const accounts = list.data?.items ?? [];
+  return (
+    <Panel title={t('app.for')}>
+      <Stack>
+        <SegmentedControl
+          aria-label={t('app.for')}
+          value={app.authorization_type}
+          disabled={change.isPending}
+          onChange={(value) => change.mutate({ authorization_type: value as Shape<'AssignType'> })}
+          data={[
+            { value: 'ALL_USER', label: t('app.for-all') },
+            { value: 'ASSIGN_USER', label: t('app.for-some') },
+          ]}
+        />
+        {list.error !== null && <Problem error={list.error} />}
+        {app.authorization_type === 'ALL_USER' ? (
+          <Text size="sm" c="dimmed">
+            {t('app.for-all-text')}
+          </Text>
+        ) : (
+          <AccountPicker
+            label={t('install.people')}
+            value={accounts}
+            onChange={(next) => {
+              const before = new Set(accounts.map(keyOf));
+              const after = new Set(next.map(keyOf));
+              const users = next.filter((account) => !before.has(keyOf(account)));
+              const del_users = accounts.filter((account) => !after.has(keyOf(account)));
+              change.mutate({
+                authorization_type: 'ASSIGN_USER',
+                ...(users.length === 0 ? {} : { users }),
+                ...(del_users.length === 0 ? {} : { del_users }),
+              });
+            }}
+          />
+        )}
+      </Stack>
+    </Panel>
+  );
+}
+
+function AppJobs({ appId }: { appId: string }) {
+  const { t } = useTexts();
+  const path = usePath();
+  const jobs = useJobs({ app_id: appId }, 0, 50);
+  if (jobs.error !== null) return <Problem error={jobs.error} />;
+  return (
+    <section className="panel">
+      {jobs.data?.items.length === 0 ? (
+        <Text size="sm" c="dimmed" p={20}>
+          {t('jobs.empty-text')}
+        </Text>
+      ) : (
+        <ListTable label={t('nav.jobs')} head={[t('job.desktop'), t('list.state'), t('job.outcome'), t('list.changed')]}>
+          {jobs.data?.items.map((job) => (
+            <Table.Tr key={job.id}>
+              <Table.Td>
+                <Link to={path(`desktops/${job.instance_id}?job=${job.id}`)} style={{ color: 'var(--mantine-color-anchor)', fontWeight: 600 }}>
+                  {job.instance_name}
+                </Link>
+              </Table.Td>
+              <Table.Td>
+                <JobPill status={job.job_status} />
+              </Table.Td>
+              <Table.Td>
+                <Text size="sm">{job.error_message === undefined || job.error_message === '' ? '–' : reasonOf(job.error_message)}</Text>
+              </Table.Td>
+              <Table.Td>
+                <When at={job.update_time ?? job.create_time} />
+              </Table.Td>
+            </Table.Tr>
+          ))}
+        </ListTable>
+      )}
+    </section>
+  );
+}

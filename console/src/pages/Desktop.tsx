@@ -1,0 +1,169 @@
+import { Anchor, Button, Code, Group, Select, SimpleGrid, Stack, Table, Text } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { IconDeviceDesktop, IconDownload, IconRocket, IconTrash } from '@tabler/icons-react';
+import { useState } from 'react';
+import { Link, useNavigate, useParams } from 'react-router';
+import { api, ok } from '../api/client';
+import { useInAddress, usePage } from '../address';
+import { keyOf } from '../components/AccountPicker';
+import { JobDrawer } from '../components/JobDrawer';
+import { ConfirmByName, JobPill, ListTable, PageHead, Pages, Panel, When } from '../components/parts';
+import { Problem } from '../components/states';
+import { offsetOf, PAGE_SIZE, QUIET_MS, reasonOf, useJobs, useRefresh } from '../data';
+import { useTexts } from '../i18n';
+import { usePath, useProject } from '../session';
+import { AgentPill, usePush } from './Desktops';
+
+const STATUSES = ['INIT', 'WAITING', 'SUCCESS', 'FAIL'] as const;
+
+/** Finds a desktop among the registered ones by the name that the contract's detail tells. */
+function useDesktop(id: string) {
+  const { id: project_id } = useProject();
+  return useQuery({
+    queryKey: ['desktops', project_id, 'one', id],
+    refetchInterval: QUIET_MS,
+    queryFn: async () => {
+      const path = { project_id, desktop_id: id };
+      const detail = await ok(api.GET('/v2/{project_id}/desktops/{desktop_id}', { params: { path } }));
+      const name = detail.desktop?.computer_name ?? '';
+      const list = await ok(api.GET('/api/v1/{project_id}/desktops', { params: { path: { project_id }, query: { name, limit: 100, offset: 0 } } }));
+      return { detail: detail.desktop, registered: list.items.find((desktop) => desktop.id === id) };
+    },
+  });
+}
+
+export default function Desktop() {
+  const { t } = useTexts();
+  const path = usePath();
+  const navigate = useNavigate();
+  const refresh = useRefresh();
+  const { id: project_id } = useProject();
+  const { desktop: id = '' } = useParams();
+  const found = useDesktop(id);
+  const push = usePush();
+  const [page, setPage] = usePage();
+  const [status, setStatus] = useInAddress('status');
+  const [opened, open] = useInAddress('job');
+  const [deleting, setDeleting] = useState(false);
+  const wanted = STATUSES.find((candidate) => candidate === status);
+  const jobs = useJobs({ instance_id: id, ...(wanted === undefined ? {} : { job_status: wanted }) }, offsetOf(page), PAGE_SIZE);
+  if (found.error !== null && found.data === undefined) return <Problem error={found.error} />;
+  const desktop = found.data?.registered;
+  const name = desktop?.name ?? found.data?.detail?.computer_name ?? '…';
+  const who = desktop?.users.map((user) => `who=${encodeURIComponent(keyOf(user))}`).join('&') ?? '';
+  const facts: [string, React.ReactNode][] = [
+    [t('app.system'), desktop?.os_type],
+    [t('desktop.users'), desktop?.users.map((user) => user.account).join(', ') || '–'],
+    [t('desktop.version'), desktop?.agent?.version ?? '–'],
+    [t('desktop.last-seen'), desktop?.agent?.connected === true ? t('desktop.now') : <When at={desktop?.agent?.last_seen_at} />],
+    [t('desktop.enrolled'), <When at={desktop?.agent?.enrolled_at} />],
+    [t('desktop.address'), found.data?.detail?.ip_addresses?.join(', ') || '–'],
+  ];
+  return (
+    <>
+      <PageHead
+        title={name}
+        trail={[{ label: t('nav.desktops'), to: path('desktops') }]}
+        icon={<IconDeviceDesktop size={36} stroke={1.5} aria-hidden />}
+        sub={desktop === undefined ? undefined : <AgentPill desktop={desktop} />}
+        actions={
+          <>
+            {who !== '' && (
+              <Button component={Link} to={path(`install?${who}`)} leftSection={<IconDownload size={18} />}>
+                {t('desktop.install-here')}
+              </Button>
+            )}
+            <Button variant="default" leftSection={<IconRocket size={18} />} loading={push.isPending} onClick={() => push.mutate([id])}>
+              {t('desktop.push')}
+            </Button>
+            <Button variant="default" leftSection={<IconTrash size={18} />} onClick={() => setDeleting(true)}>
+              {t('action.delete')}
+            </Button>
+          </>
+        }
+      />
+      <Stack gap="lg">
+        {push.error !== null && <Problem error={push.error} />}
+        <Panel title={t('desktop.facts')}>
+          <SimpleGrid cols={{ base: 2, md: 3 }}>
+            {facts.map(([label, value]) => (
+              <div key={label}>
+                <Text size="sm" c="dimmed">
+                  {label}
+                </Text>
+                <Text size="sm" fw={550} component="div">
+                  {value}
+                </Text>
+              </div>
+            ))}
+          </SimpleGrid>
+          {desktop?.agent?.sandbox_root !== undefined && (
+            <Text size="xs" c="dimmed" mt="md" style={{ overflowWrap: 'anywhere' }}>
+              {t('attempt.sandbox')} <Code>{desktop.agent.sandbox_root}</Code>
+            </Text>
+          )}
+        </Panel>
+        <section className="panel" aria-label={t('desktop.jobs')}>
+          <Group justify="space-between" px={20} pt={16} pb={8}>
+            <Text component="h2" fw={650} m={0}>
+              {t('desktop.jobs')}
+            </Text>
+            <Select
+              aria-label={t('list.state')}
+              size="xs"
+              clearable
+              placeholder={t('list.all')}
+              data={STATUSES.map((value) => ({ value, label: t(`job.${value}`) }))}
+              value={wanted ?? null}
+              onChange={(value) => setStatus(value ?? '')}
+              clearButtonProps={{ 'aria-label': t('action.clear') }}
+            />
+          </Group>
+          {jobs.error !== null && <Problem error={jobs.error} />}
+          {jobs.data?.items.length === 0 && (
+            <Text size="sm" c="dimmed" px={20} pb={20}>
+              {t('desktop.no-jobs')}
+            </Text>
+          )}
+          {jobs.data !== undefined && jobs.data.items.length > 0 && (
+            <ListTable label={t('desktop.jobs')} head={[t('job.app'), t('list.state'), t('job.outcome'), t('list.changed')]}>
+              {jobs.data.items.map((job) => (
+                <Table.Tr key={job.id}>
+                  <Table.Td>
+                    <Anchor component="button" type="button" size="sm" fw={600} onClick={() => open(job.id)}>
+                      {job.app_name} {job.app_version}
+                    </Anchor>
+                  </Table.Td>
+                  <Table.Td>
+                    <JobPill status={job.job_status} />
+                  </Table.Td>
+                  <Table.Td>
+                    <Text size="sm">{job.error_message === undefined || job.error_message === '' ? '–' : reasonOf(job.error_message)}</Text>
+                  </Table.Td>
+                  <Table.Td style={{ whiteSpace: 'nowrap' }}>
+                    <When at={job.update_time ?? job.create_time} />
+                  </Table.Td>
+                </Table.Tr>
+              ))}
+            </ListTable>
+          )}
+          {jobs.data !== undefined && jobs.data.count > PAGE_SIZE && <Pages count={jobs.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+        </section>
+      </Stack>
+      <JobDrawer job={jobs.data?.items.find((job) => job.id === opened)} onClose={() => open('')} />
+      <ConfirmByName
+        name={name}
+        title={t('desktop.delete-title', { name })}
+        effect={t('desktop.delete-effect')}
+        action={t('action.delete')}
+        opened={deleting}
+        onClose={() => setDeleting(false)}
+        onConfirm={async () => {
+          await ok(api.DELETE('/api/v1/{project_id}/desktops/{desktop_id}', { params: { path: { project_id, desktop_id: id } } }));
+          await refresh('desktops', 'jobs');
+          void navigate(path('desktops'));
+        }}
+      />
+    </>
+  );
+}

@@ -1,0 +1,339 @@
+import {
+  Alert,
+  Anchor,
+  Button,
+  Checkbox,
+  Code,
+  Group,
+  Modal,
+  SegmentedControl,
+  Select,
+  Stack,
+  Table,
+  TagsInput,
+  Text,
+  TextInput,
+} from '@mantine/core';
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { IconDeviceDesktop, IconFileSpreadsheet, IconPlus, IconRocket } from '@tabler/icons-react';
+import { useState } from 'react';
+import { Link, useNavigate } from 'react-router';
+import { api, ok, type Shape } from '../api/client';
+import { useInAddress, usePage } from '../address';
+import { ListTable, PageHead, Pages, Pill, say, SearchBox, SecretOnce, When } from '../components/parts';
+import { Empty, Problem } from '../components/states';
+import { offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
+import { useTexts } from '../i18n';
+import { usePath, useProject } from '../session';
+
+/** Most desktops of one agent push. Source: the contract, BatchInstallAgentReq. */
+const MOST_PUSHED = 100;
+
+export function AgentPill({ desktop }: { desktop: Pick<Shape<'RegisteredDesktop'>, 'agent'> }) {
+  const { t } = useTexts();
+  if (desktop.agent === undefined) return <Pill tone="care">{t('desktop.no-agent')}</Pill>;
+  return desktop.agent.connected ? <Pill tone="ok">{t('desktop.online')}</Pill> : <Pill tone="wait">{t('desktop.offline')}</Pill>;
+}
+
+export function usePush() {
+  const { id: project_id } = useProject();
+  const path = usePath();
+  const navigate = useNavigate();
+  return useMutation({
+    mutationFn: (desktop_ids: string[]) =>
+      ok(api.POST('/v2/{project_id}/desktops/agents', { params: { path: { project_id } }, body: { desktop_ids } })),
+    onSuccess: (job) => {
+      if (job.job_id !== undefined) void navigate(path(`agents/${job.job_id}`));
+    },
+  });
+}
+
+function csvCell(text: string): string {
+  // A cell that begins like a formula is made text, so that a spreadsheet does not run it.
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/** Rows of desktops as CSV text. */
+export function csvOf(desktops: Shape<'RegisteredDesktop'>[]): string {
+  const head = ['id', 'name', 'os_type', 'users', 'agent_connected', 'agent_version', 'last_seen_at', 'created_at'];
+  const rows = desktops.map((desktop) => [
+    desktop.id,
+    desktop.name,
+    desktop.os_type,
+    desktop.users.map((user) => user.account).join(' '),
+    desktop.agent === undefined ? '' : String(desktop.agent.connected),
+    desktop.agent?.version ?? '',
+    desktop.agent?.last_seen_at ?? '',
+    desktop.created_at,
+  ]);
+  return [head, ...rows].map((row) => row.map(csvCell).join(',')).join('\r\n');
+}
+
+/** Most desktops looked through for a state, which the server's list does not filter by. */
+const MOST_LOOKED_THROUGH = 2000;
+
+export default function Desktops() {
+  const { t } = useTexts();
+  const path = usePath();
+  const { id: project_id } = useProject();
+  const [search] = useInAddress('q');
+  const [state, setState] = useInAddress('state');
+  const [enroll, setEnroll] = useInAddress('enroll');
+  const [page, setPage] = usePage();
+  const [registering, setRegistering] = useState(false);
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const push = usePush();
+  const plain = useDesktops(search, offsetOf(page), PAGE_SIZE);
+  const filtered = useQuery({
+    queryKey: ['desktops', project_id, 'by-state', search, state],
+    enabled: state !== '',
+    refetchInterval: 10_000,
+    queryFn: async () => {
+      const found: Shape<'RegisteredDesktop'>[] = [];
+      for (let offset = 0; offset < MOST_LOOKED_THROUGH; offset += 100) {
+        const part = await ok(
+          api.GET('/api/v1/{project_id}/desktops', {
+            params: { path: { project_id }, query: { offset, limit: 100, ...(search === '' ? {} : { name: search }) } },
+          }),
+        );
+        found.push(...part.items);
+        if (part.items.length < 100) break;
+      }
+      return found.filter((desktop) =>
+        state === 'none' ? desktop.agent === undefined : desktop.agent !== undefined && desktop.agent.connected === (state === 'online'),
+      );
+    },
+  });
+  const problem = plain.error ?? filtered.error;
+  const count = state === '' ? plain.data?.count : filtered.data?.length;
+  const shown = state === '' ? plain.data?.items : filtered.data?.slice(offsetOf(page), offsetOf(page) + PAGE_SIZE);
+  const ids = [...chosen].slice(0, MOST_PUSHED);
+  const isEmpty = count === 0 && search === '' && state === '';
+  const download = () => {
+    const url = URL.createObjectURL(new Blob([csvOf(filtered.data ?? plain.data?.items ?? [])], { type: 'text/csv' }));
+    const link = document.createElement('a');
+    link.href = url;
+    link.download = 'desktops.csv';
+    link.click();
+    URL.revokeObjectURL(url);
+  };
+  const actions = (
+    <>
+      <Button variant="default" leftSection={<IconPlus size={18} />} onClick={() => setRegistering(true)}>
+        {t('desktop.register')}
+      </Button>
+      <Button leftSection={<IconRocket size={18} />} onClick={() => setEnroll('1')}>
+        {t('desktop.enroll')}
+      </Button>
+    </>
+  );
+  return (
+    <>
+      <PageHead title={t('nav.desktops')} sub={t('desktops.sub')} actions={actions} />
+      {problem !== null && <Problem error={problem} onRetry={() => void plain.refetch()} />}
+      {push.error !== null && <Problem error={push.error} />}
+      {!isEmpty && (
+        <Group mb="md" gap="sm" justify="space-between">
+          <Group gap="sm">
+            <SearchBox label={t('desktops.search')} />
+            <SegmentedControl
+              aria-label={t('list.state')}
+              value={state}
+              onChange={setState}
+              data={[
+                { value: '', label: t('list.all') },
+                { value: 'online', label: t('desktop.online') },
+                { value: 'offline', label: t('desktop.offline') },
+                { value: 'none', label: t('desktop.no-agent') },
+              ]}
+            />
+          </Group>
+          <Group gap="sm">
+            <Button variant="default" leftSection={<IconFileSpreadsheet size={16} />} onClick={download}>
+              CSV
+            </Button>
+            <Button
+              variant="default"
+              leftSection={<IconRocket size={16} />}
+              disabled={ids.length === 0}
+              loading={push.isPending}
+              onClick={() => push.mutate(ids)}
+            >
+              {t('desktop.push-chosen', { n: ids.length })}
+            </Button>
+          </Group>
+        </Group>
+      )}
+      <section className="panel">
+        {isEmpty ? (
+          <Empty icon={<IconDeviceDesktop />} title={t('desktops.empty')} action={actions}>
+            {t('desktops.empty-text')}
+          </Empty>
+        ) : count === 0 ? (
+          <Empty icon={<IconDeviceDesktop />} title={t('list.none')}>
+            {t('list.none-text')}
+          </Empty>
+        ) : (
+          <ListTable
+            label={t('nav.desktops')}
+            head={[{ hidden: t('desktop.choose') }, t('app.name'), t('desktop.agent'), t('desktop.users'), t('app.system'), t('desktop.version'), t('desktop.last-seen')]}
+          >
+            {shown?.map((desktop) => (
+              <Table.Tr key={desktop.id}>
+                <Table.Td w={40}>
+                  <Checkbox
+                    aria-label={t('desktop.choose-this', { name: desktop.name })}
+                    checked={chosen.has(desktop.id)}
+                    onChange={(event) => {
+                      const next = new Set(chosen);
+                      if (event.currentTarget.checked) next.add(desktop.id);
+                      else next.delete(desktop.id);
+                      setChosen(next);
+                    }}
+                  />
+                </Table.Td>
+                <Table.Td>
+                  <Anchor component={Link} to={path(`desktops/${desktop.id}`)} fw={600} size="sm">
+                    {desktop.name}
+                  </Anchor>
+                </Table.Td>
+                <Table.Td>
+                  <AgentPill desktop={desktop} />
+                </Table.Td>
+                <Table.Td>{desktop.users.map((user) => user.account).join(', ') || '–'}</Table.Td>
+                <Table.Td>{desktop.os_type}</Table.Td>
+                <Table.Td>{desktop.agent?.version ?? '–'}</Table.Td>
+                <Table.Td>
+                  {desktop.agent?.connected === true ? t('desktop.now') : <When at={desktop.agent?.last_seen_at} />}
+                </Table.Td>
+              </Table.Tr>
+            ))}
+          </ListTable>
+        )}
+        {count !== undefined && count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+      </section>
+      <Enroll opened={enroll !== ''} onClose={() => setEnroll('')} />
+      <Register opened={registering} onClose={() => setRegistering(false)} />
+    </>
+  );
+}
+
+function Register({ opened, onClose }: { opened: boolean; onClose: () => void }) {
+  const { t } = useTexts();
+  const { id: project_id } = useProject();
+  const refresh = useRefresh();
+  const [name, setName] = useState('');
+  const [system, setSystem] = useState<Shape<'OsTypeEnum'>>('Linux');
+  const [users, setUsers] = useState<string[]>([]);
+  const register = useMutation({
+    mutationFn: () =>
+      ok(
+        api.POST('/api/v1/{project_id}/desktops', {
+          params: { path: { project_id } },
+          body: { name, os_type: system, ...(users.length === 0 ? {} : { users }) },
+        }),
+      ),
+    onSuccess: () => {
+      say(t('desktop.registered', { name }));
+      setName('');
+      setUsers([]);
+      onClose();
+      void refresh('desktops');
+    },
+  });
+  return (
+    <Modal opened={opened} onClose={onClose} title={t('desktop.register')} closeButtonProps={{ 'aria-label': t('action.close') }} centered>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          register.mutate();
+        }}
+      >
+        <Stack>
+          <Text size="sm" c="dimmed">
+            {t('desktop.register-text')}
+          </Text>
+          <TextInput
+            data-autofocus
+            label={t('app.name')}
+            description={t('desktop.name-hint')}
+            required
+            maxLength={15}
+            value={name}
+            onChange={(event) => setName(event.currentTarget.value)}
+          />
+          <Select
+            label={t('app.system')}
+            data={['Linux', 'Windows']}
+            allowDeselect={false}
+            value={system}
+            onChange={(value) => value !== null && setSystem(value as Shape<'OsTypeEnum'>)}
+          />
+          <TagsInput label={t('desktop.users')} description={t('desktop.users-hint')} value={users} onChange={setUsers} />
+          {register.error !== null && <Problem error={register.error} />}
+          <Group justify="flex-end">
+            <Button variant="default" onClick={onClose}>
+              {t('action.cancel')}
+            </Button>
+            <Button type="submit" loading={register.isPending}>
+              {t('desktop.register')}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
+
+/** Makes a token and says what to run on the desktop. */
+function Enroll({ opened, onClose }: { opened: boolean; onClose: () => void }) {
+  const { t } = useTexts();
+  const { id: project_id } = useProject();
+  const make = useMutation({
+    mutationFn: () =>
+      ok(
+        api.POST('/api/v1/{project_id}/enrollment-tokens', {
+          params: { path: { project_id } },
+          body: { name: `console-${new Date().toISOString().slice(0, 16)}`, expires_in_seconds: 86_400, may_attach: true },
+        }),
+      ),
+  });
+  const close = () => {
+    make.reset();
+    onClose();
+  };
+  const host = window.location.hostname;
+  return (
+    <Modal opened={opened} onClose={close} title={t('desktop.enroll')} size="lg" closeButtonProps={{ 'aria-label': t('action.close') }} centered>
+      <Stack>
+        <Text size="sm">{t('enroll.text')}</Text>
+        {make.error !== null && <Problem error={make.error} />}
+        {make.data === undefined ? (
+          <Group justify="flex-end">
+            <Button onClick={() => make.mutate()} loading={make.isPending}>
+              {t('enroll.make')}
+            </Button>
+          </Group>
+        ) : (
+          <>
+            <SecretOnce
+              note={t('enroll.once')}
+              rows={[
+                { label: t('enroll.token'), value: make.data.token },
+                {
+                  label: t('enroll.command'),
+                  value: `sudo outfitter-agent enroll --server ${host}:7443 --token - --state-dir /var/lib/outfitter-agent`,
+                },
+                { label: t('enroll.then'), value: 'sudo outfitter-agent run --state-dir /var/lib/outfitter-agent' },
+              ]}
+            />
+            <Alert variant="default">
+              {t('enroll.note')} <Code>--user</Code>
+            </Alert>
+          </>
+        )}
+      </Stack>
+    </Modal>
+  );
+}

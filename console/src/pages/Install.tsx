@@ -1,0 +1,296 @@
+import { Alert, Anchor, Button, Checkbox, Group, List, SegmentedControl, SimpleGrid, Stack, Table, Text, TextInput, Title } from '@mantine/core';
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { IconAlertTriangle, IconApps, IconCircleCheck, IconDownload, IconSearch } from '@tabler/icons-react';
+import { useMemo, useState } from 'react';
+import { Link, useNavigate, useSearchParams } from 'react-router';
+import { api, ok, type Shape } from '../api/client';
+import { AccountPicker, keyOf } from '../components/AccountPicker';
+import { AppIcon, ListTable, PageHead, Panel } from '../components/parts';
+import { Empty, Problem } from '../components/states';
+import { useAllApps, useRefresh } from '../data';
+import { useTexts } from '../i18n';
+import { usePath, useProject } from '../session';
+
+/** Most apps and accounts of one call. Source: the contract, BatchAutoInstallAppsReq. */
+const MOST = 50;
+
+function parseAccount(text: string): Shape<'AccountInfo'> | undefined {
+  const [type, domain, ...rest] = text.split(':');
+  const account = rest.join(':');
+  if ((type !== 'SIMPLE' && type !== 'USER_GROUP') || account === '') return undefined;
+  return { account, account_type: type, ...(domain === undefined || domain === '' ? {} : { domain }) };
+}
+
+export default function Install() {
+  const { t } = useTexts();
+  const path = usePath();
+  const project = useProject();
+  const navigate = useNavigate();
+  const refresh = useRefresh();
+  const apps = useAllApps();
+  const [search, setSearch] = useSearchParams();
+  const [text, setText] = useState('');
+  const chosen = useMemo(() => search.getAll('app').slice(0, MOST), [search]);
+  const everyone = search.get('for') === 'everyone';
+  const accounts = useMemo(
+    () => search.getAll('who').map(parseAccount).filter((account): account is Shape<'AccountInfo'> => account !== undefined),
+    [search],
+  );
+  const change = (edit: (next: URLSearchParams) => void) =>
+    setSearch(
+      (before) => {
+        const next = new URLSearchParams(before);
+        edit(next);
+        return next;
+      },
+      { replace: true },
+    );
+  const body = {
+    app_ids: chosen,
+    assign_scope: everyone ? ('ALL_USER' as const) : ('ASSIGN_USER' as const),
+    ...(everyone ? {} : { users: accounts.slice(0, MOST) }),
+  };
+  const complete = chosen.length > 0 && (everyone || accounts.length > 0);
+  const preview = useQuery({
+    queryKey: ['preview', project.id, body],
+    enabled: complete,
+    retry: false,
+    gcTime: 0,
+    queryFn: () => ok(api.POST('/api/v1/{project_id}/deployments/preview', { params: { path: { project_id: project.id } }, body })),
+  });
+  const install = useMutation({
+    mutationFn: async () => {
+      const call = api.POST('/v1/{project_id}/app-center/apps/actions/batch-auto-install', {
+        params: { path: { project_id: project.id } },
+        body,
+      });
+      await ok(call);
+      return (await call).response.headers.get('x-deployment-id');
+    },
+    onSuccess: (id) => {
+      void refresh('jobs', 'deployments', 'apps');
+      void navigate(path(id === null ? 'deployments' : `deployments/${id}`));
+    },
+  });
+  const shown = apps.data?.filter((app) => app.name.toLocaleLowerCase().includes(text.toLocaleLowerCase())) ?? [];
+  const nameOf = (id: string) => apps.data?.find((app) => app.id === id)?.name ?? t('app.unknown');
+
+  if (apps.data !== undefined && apps.data.length === 0) {
+    return (
+      <>
+        <PageHead title={t('nav.install')} sub={t('install.sub')} />
+        <section className="panel">
+          <Empty
+            icon={<IconApps />}
+            title={t('apps.empty')}
+            action={
+              <Button component={Link} to={path('apps/add')}>
+                {t('apps.add')}
+              </Button>
+            }
+          >
+            {t('apps.empty-text')}
+          </Empty>
+        </section>
+      </>
+    );
+  }
+  return (
+    <>
+      <PageHead title={t('nav.install')} sub={t('install.sub')} />
+      {apps.error !== null && <Problem error={apps.error} />}
+      <Stack gap="lg">
+        <Panel title={t('install.step-apps')}>
+          <TextInput
+            type="search"
+            aria-label={t('apps.search')}
+            placeholder={t('apps.search')}
+            leftSection={<IconSearch size={16} />}
+            value={text}
+            onChange={(event) => setText(event.currentTarget.value)}
+            maw={320}
+            mb="md"
+          />
+          <SimpleGrid cols={{ base: 1, xs: 2, md: 3 }} spacing="sm">
+            {shown.map((app) => {
+              const is = chosen.includes(app.id);
+              const cannot = app.install_type === 'GUI_INSTALL' || app.status === 'FORBIDDEN';
+              return (
+                <label key={app.id} className="panel tile" data-chosen={is} style={{ padding: 12, opacity: cannot ? 0.75 : 1 }}>
+                  <Group wrap="nowrap" gap="sm">
+                    <Checkbox
+                      aria-label={app.name}
+                      checked={is}
+                      disabled={cannot || (!is && chosen.length >= MOST)}
+                      onChange={() =>
+                        change((next) => {
+                          const ids = next.getAll('app').filter((id) => id !== app.id);
+                          next.delete('app');
+                          for (const id of is ? ids : [...ids, app.id]) next.append('app', id);
+                        })
+                      }
+                    />
+                    <AppIcon app={app} size={36} />
+                    <div style={{ minWidth: 0 }}>
+                      <Text fw={600} size="sm" truncate>
+                        {app.name}
+                      </Text>
+                      <Text size="xs" c="dimmed">
+                        {app.version} · {app.support_os}
+                        {app.install_type === 'GUI_INSTALL' && ` · ${t('install.needs-person')}`}
+                        {app.status === 'FORBIDDEN' && ` · ${t('app.hidden')}`}
+                      </Text>
+                    </div>
+                  </Group>
+                </label>
+              );
+            })}
+          </SimpleGrid>
+        </Panel>
+        <Panel title={t('install.step-people')}>
+          <SegmentedControl
+            aria-label={t('install.step-people')}
+            value={everyone ? 'everyone' : 'some'}
+            onChange={(value) => change((next) => (value === 'everyone' ? next.set('for', 'everyone') : next.delete('for')))}
+            data={[
+              { value: 'some', label: t('install.some') },
+              { value: 'everyone', label: t('install.everyone') },
+            ]}
+            mb="md"
+          />
+          {everyone ? (
+            <Text size="sm" c="dimmed">
+              {t('install.everyone-text')}
+            </Text>
+          ) : (
+            <AccountPicker
+              label={t('install.people')}
+              value={accounts}
+              onChange={(next) =>
+                change((address) => {
+                  address.delete('who');
+                  for (const account of next) address.append('who', keyOf(account));
+                })
+              }
+            />
+          )}
+        </Panel>
+        <Panel title={t('install.step-preview')}>
+          {!complete && (
+            <Text size="sm" c="dimmed">
+              {t('install.incomplete')}
+            </Text>
+          )}
+          {complete && preview.error !== null && <Problem error={preview.error} onRetry={() => void preview.refetch()} />}
+          {complete && preview.isFetching && preview.data === undefined && (
+            <Text size="sm" c="dimmed" role="status">
+              {t('install.looking')}
+            </Text>
+          )}
+          {complete && preview.data !== undefined && <Preview preview={preview.data} nameOf={nameOf} />}
+          {install.error !== null && <Problem error={install.error} />}
+          <Group mt="lg" justify="space-between">
+            <Text size="sm" c="dimmed">
+              {t('install.nothing-yet')}
+            </Text>
+            <Button
+              size="md"
+              leftSection={<IconDownload size={18} />}
+              disabled={!complete || preview.data === undefined || (preview.data.complete && preview.data.jobs === 0)}
+              loading={install.isPending}
+              onClick={() => install.mutate()}
+            >
+              {t('install.go')}
+            </Button>
+          </Group>
+        </Panel>
+      </Stack>
+    </>
+  );
+}
+
+function Preview({ preview, nameOf }: { preview: Shape<'DeploymentPreview'>; nameOf: (id: string) => string }) {
+  const { t } = useTexts();
+  const path = usePath();
+  const { desktops_reached, desktops_skipped, accounts_unknown, authorizations_widened } = preview;
+  return (
+    <Stack gap="md" role="region" aria-label={t('install.step-preview')}>
+      <SimpleGrid cols={{ base: 2, sm: 4 }}>
+        {[
+          { label: t('preview.desktops'), value: desktops_reached.count },
+          { label: t('preview.jobs'), value: preview.jobs },
+          { label: t('preview.skipped'), value: desktops_skipped.count },
+          { label: t('preview.widened'), value: authorizations_widened.count },
+        ].map((figure) => (
+          <div key={figure.label}>
+            <Text size="sm" c="dimmed">
+              {figure.label}
+            </Text>
+            <div className="figure">
+              {figure.value.toLocaleString()}
+              {!preview.complete && '+'}
+            </div>
+          </div>
+        ))}
+      </SimpleGrid>
+      {!preview.complete && <Text size="sm">{t('preview.partial')}</Text>}
+      {preview.complete && preview.jobs === 0 && (
+        <Alert variant="outline" color="yellow" icon={<IconAlertTriangle />} title={t('preview.nothing')}>
+          {t('preview.nothing-text')}
+        </Alert>
+      )}
+      {desktops_reached.count > 0 && (
+        <Group gap="xs">
+          <IconCircleCheck size={18} color="var(--ok)" aria-hidden />
+          <Text size="sm">
+            {desktops_reached.items
+              .slice(0, 8)
+              .map((desktop) => desktop.desktop_name)
+              .join(', ')}
+            {desktops_reached.count > 8 && ` ${t('deployment.more', { n: desktops_reached.count - Math.min(8, desktops_reached.items.length) })}`}
+          </Text>
+        </Group>
+      )}
+      {accounts_unknown.count > 0 && (
+        <Alert variant="outline" color="yellow" icon={<IconAlertTriangle />} title={t('preview.unknown', { n: accounts_unknown.count })}>
+          {accounts_unknown.items.map((account) => account.account).join(', ')} – {t('preview.unknown-text')}{' '}
+          <Anchor component={Link} to={path('people')} size="sm">
+            {t('nav.people')}
+          </Anchor>
+        </Alert>
+      )}
+      {authorizations_widened.count > 0 && (
+        <div>
+          <Title order={3} size="h6" mb={4}>
+            {t('preview.widened-title')}
+          </Title>
+          <List size="sm">
+            {authorizations_widened.items.slice(0, 10).map((widened, index) => (
+              <List.Item key={index}>
+                {widened.account === undefined
+                  ? t('preview.widened-all', { app: nameOf(widened.app_id) })
+                  : t('preview.widened-one', { app: nameOf(widened.app_id), who: widened.account.account })}
+              </List.Item>
+            ))}
+          </List>
+        </div>
+      )}
+      {desktops_skipped.count > 0 && (
+        <div>
+          <Title order={3} size="h6" mb={4}>
+            {t('preview.skipped-title')}
+          </Title>
+          <ListTable label={t('preview.skipped-title')} head={[t('job.desktop'), t('job.app'), t('preview.reason')]}>
+            {desktops_skipped.items.slice(0, 20).map((skipped) => (
+              <Table.Tr key={`${skipped.desktop_id}${skipped.app_id}`}>
+                <Table.Td>{skipped.desktop_name}</Table.Td>
+                <Table.Td>{nameOf(skipped.app_id)}</Table.Td>
+                <Table.Td>{t(`skip.${skipped.reason}`)}</Table.Td>
+              </Table.Tr>
+            ))}
+          </ListTable>
+        </div>
+      )}
+    </Stack>
+  );
+}

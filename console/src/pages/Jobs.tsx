@@ -1,0 +1,168 @@
+import { Anchor, Button, Checkbox, Group, SegmentedControl, Select, Table, Text } from '@mantine/core';
+import { useMutation } from '@tanstack/react-query';
+import { IconListDetails, IconRefresh, IconX } from '@tabler/icons-react';
+import { useState } from 'react';
+import { Link } from 'react-router';
+import { api, ok, type Shape } from '../api/client';
+import { useInAddress, usePage } from '../address';
+import { JobDrawer } from '../components/JobDrawer';
+import { JobPill, ListTable, PageHead, Pages, say, sayProblem, When, type JobStatus } from '../components/parts';
+import { Empty, Problem } from '../components/states';
+import { offsetOf, PAGE_SIZE, reasonOf, useAllApps, useJobs, useRefresh } from '../data';
+import { useTexts } from '../i18n';
+import { usePath, useProject } from '../session';
+
+const STATUSES = ['', 'INIT', 'WAITING', 'SUCCESS', 'FAIL'] as const;
+
+/** Most jobs one call takes. Source: the contract, BatchOperateJobsReq. */
+export const MOST_JOBS = 50;
+
+export function useRetry() {
+  const { id: project_id } = useProject();
+  const { t } = useTexts();
+  const refresh = useRefresh();
+  return useMutation({
+    mutationFn: async (ids: string[]) => {
+      for (let from = 0; from < ids.length; from += MOST_JOBS) {
+        await ok(
+          api.POST('/v1/{project_id}/app-center/jobs/actions/retry', {
+            params: { path: { project_id } },
+            body: { items: ids.slice(from, from + MOST_JOBS) },
+          }),
+        );
+      }
+    },
+    onSuccess: (_, ids) => say(t('job.retried', { n: ids.length })),
+    onError: (error) => sayProblem(error, t('job.retry-failed')),
+    onSettled: () => refresh('jobs', 'deployments', 'deployment', 'attempts'),
+  });
+}
+
+export default function Jobs() {
+  const { t } = useTexts();
+  const path = usePath();
+  const apps = useAllApps();
+  const [status, setStatus] = useInAddress('status');
+  const [app, setApp] = useInAddress('app');
+  const [target, setTarget] = useInAddress('target');
+  const [opened, open] = useInAddress('job');
+  const [page, setPage] = usePage();
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const wanted = STATUSES.find((candidate) => candidate === status) ?? '';
+  const list = useJobs(
+    {
+      ...(wanted === '' ? {} : { job_status: wanted }),
+      ...(app === '' ? {} : { app_id: app }),
+      ...(target === '' ? {} : { target }),
+    },
+    offsetOf(page),
+    PAGE_SIZE,
+  );
+  const retry = useRetry();
+  const failedHere = list.data?.items.filter((job) => job.job_status === 'FAIL') ?? [];
+  const ids = failedHere.filter((job) => chosen.has(job.id)).map((job) => job.id);
+  return (
+    <>
+      <PageHead title={t('nav.jobs')} sub={t('jobs.sub')} />
+      <Group mb="md" gap="sm" align="flex-end">
+        <div className="scroll">
+          <SegmentedControl
+            value={wanted}
+            onChange={setStatus}
+            aria-label={t('list.state')}
+            data={STATUSES.map((value) => ({ value, label: value === '' ? t('list.all') : t(`job.${value}` as const) }))}
+          />
+        </div>
+        <Select
+          aria-label={t('job.app')}
+          placeholder={t('job.any-app')}
+          clearable
+          searchable
+          data={apps.data?.map((candidate) => ({ value: candidate.id, label: `${candidate.name} ${candidate.version}` })) ?? []}
+          value={app === '' ? null : app}
+          onChange={(value) => setApp(value ?? '')}
+          clearButtonProps={{ 'aria-label': t('action.clear') }}
+        />
+        {target !== '' && (
+          <Button variant="default" rightSection={<IconX size={14} />} onClick={() => setTarget('')}>
+            {t('job.target')}: {target}
+          </Button>
+        )}
+        {failedHere.length > 0 && (
+          <Button
+            variant="default"
+            leftSection={<IconRefresh size={16} />}
+            loading={retry.isPending}
+            disabled={ids.length === 0}
+            onClick={() => retry.mutate(ids, { onSuccess: () => setChosen(new Set()) })}
+          >
+            {t('job.retry-chosen', { n: ids.length })}
+          </Button>
+        )}
+      </Group>
+      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
+      <section className="panel">
+        {list.data !== undefined && list.data.items.length === 0 ? (
+          <Empty icon={<IconListDetails />} title={t('jobs.empty')}>
+            {t('jobs.empty-text')}
+          </Empty>
+        ) : (
+          <ListTable
+            label={t('nav.jobs')}
+            head={[{ hidden: t('job.choose') }, t('job.app'), t('job.desktop'), t('job.target'), t('list.state'), t('job.outcome'), t('list.changed')]}
+          >
+            {list.data?.items.map((job) => (
+              <Table.Tr key={job.id}>
+                <Table.Td w={40}>
+                  {job.job_status === 'FAIL' && (
+                    <Checkbox
+                      aria-label={t('job.choose-this', { app: job.app_name ?? '', desktop: job.instance_name ?? '' })}
+                      checked={chosen.has(job.id)}
+                      onChange={(event) => {
+                        const next = new Set(chosen);
+                        if (event.currentTarget.checked) next.add(job.id);
+                        else next.delete(job.id);
+                        setChosen(next);
+                      }}
+                    />
+                  )}
+                </Table.Td>
+                <Table.Td>
+                  <Anchor component="button" type="button" size="sm" fw={600} ta="left" onClick={() => open(job.id)}>
+                    {job.app_name}
+                  </Anchor>{' '}
+                  <Text span size="sm" c="dimmed">
+                    {job.app_version}
+                  </Text>
+                </Table.Td>
+                <Table.Td>
+                  <Anchor component={Link} to={path(`desktops/${job.instance_id}`)} size="sm">
+                    {job.instance_name}
+                  </Anchor>
+                </Table.Td>
+                <Table.Td>{job.target}</Table.Td>
+                <Table.Td>
+                  <JobPill status={job.job_status} />
+                </Table.Td>
+                <Table.Td>
+                  <Text size="sm" lineClamp={2} miw={220} title={job.error_message}>
+                    {job.error_message === undefined || job.error_message === '' ? '–' : reasonOf(job.error_message)}
+                  </Text>
+                </Table.Td>
+                <Table.Td style={{ whiteSpace: 'nowrap' }}>
+                  <When at={job.update_time ?? job.create_time} />
+                </Table.Td>
+              </Table.Tr>
+            ))}
+          </ListTable>
+        )}
+        {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+      </section>
+      <JobDrawer job={list.data?.items.find((job) => job.id === opened)} onClose={() => open('')} />
+    </>
+  );
+}
+
+export type JobRow = Pick<Shape<'AppInstallJob'>, 'id' | 'app_id' | 'app_name' | 'app_version' | 'instance_id' | 'instance_name' | 'error_message'> & {
+  job_status: JobStatus;
+};

@@ -1,0 +1,249 @@
+import { Anchor, Button, Group, SimpleGrid, Skeleton, Stack, Text } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { IconApps, IconArrowRight, IconCircleCheck, IconDownload, IconPlugConnectedX, IconRocket, IconUpload } from '@tabler/icons-react';
+import type { ReactNode } from 'react';
+import { Link } from 'react-router';
+import { api, ok, type Shape } from '../api/client';
+import { JobPill, Legend, PageHead, Panel, ShareBar, When, type Share } from '../components/parts';
+import { Empty, Problem } from '../components/states';
+import { reasonOf, useAllApps, useDeployments, useJobs, MOVING_MS, QUIET_MS } from '../data';
+import { useTexts } from '../i18n';
+import { usePath, useProject } from '../session';
+import { DeploymentRow } from './Deployments';
+
+/** Most desktops that the figures are counted over, in steps of a page of a hundred. */
+const MOST_COUNTED = 1000;
+
+function useFleet() {
+  const { id: project_id } = useProject();
+  return useQuery({
+    queryKey: ['desktops', project_id, 'fleet'],
+    refetchInterval: QUIET_MS,
+    queryFn: async () => {
+      const seen: Shape<'RegisteredDesktop'>[] = [];
+      let count = 0;
+      for (let offset = 0; offset < MOST_COUNTED; offset += 100) {
+        const page = await ok(
+          api.GET('/api/v1/{project_id}/desktops', { params: { path: { project_id }, query: { offset, limit: 100 } } }),
+        );
+        count = page.count;
+        seen.push(...page.items);
+        if (page.items.length < 100) break;
+      }
+      return { count, seen };
+    },
+  });
+}
+
+function Figure({ label, value, note, to }: { label: string; value: number | undefined; note?: ReactNode; to: string }) {
+  return (
+    <Link to={to} className="panel tile">
+      <Text size="sm" c="dimmed" fw={550}>
+        {label}
+      </Text>
+      {value === undefined ? <Skeleton h={33} w={60} mt={4} /> : <div className="figure">{value.toLocaleString()}</div>}
+      <Text size="sm" mt={4} component="div" c="dimmed">
+        {note}
+      </Text>
+    </Link>
+  );
+}
+
+export default function Overview() {
+  const { t } = useTexts();
+  const path = usePath();
+  const fleet = useFleet();
+  const apps = useAllApps();
+  const waiting = useJobs({ job_status: 'INIT' }, 0, 1);
+  const running = useJobs({ job_status: 'WAITING' }, 0, 1);
+  const failed = useJobs({ job_status: 'FAIL' }, 0, 100, MOVING_MS * 2);
+  const succeeded = useJobs({ job_status: 'SUCCESS' }, 0, 1, MOVING_MS * 2);
+  const deployments = useDeployments(undefined, 0, 5);
+  const problem = fleet.error ?? apps.error ?? failed.error ?? deployments.error;
+
+  const seen = fleet.data?.seen ?? [];
+  const online = seen.filter((desktop) => desktop.agent?.connected === true).length;
+  const offline = seen.filter((desktop) => desktop.agent !== undefined && !desktop.agent.connected).length;
+  const bare = seen.filter((desktop) => desktop.agent === undefined).length;
+  const fleetShares: Share[] = [
+    { tone: 'ok', label: t('desktop.online'), count: online },
+    { tone: 'wait', label: t('desktop.offline'), count: offline },
+    { tone: 'care', label: t('desktop.no-agent'), count: bare },
+  ];
+  const jobShares: Share[] = [
+    { tone: 'ok', label: t('job.SUCCESS'), count: succeeded.data?.count ?? 0 },
+    { tone: 'bad', label: t('job.FAIL'), count: failed.data?.count ?? 0 },
+    { tone: 'busy', label: t('job.WAITING'), count: running.data?.count ?? 0 },
+    { tone: 'wait', label: t('job.INIT'), count: waiting.data?.count ?? 0 },
+  ];
+  const byReason = new Map<string, Shape<'AppInstallJob'>[]>();
+  for (const job of failed.data?.items ?? []) {
+    const reason = reasonOf(job.error_message);
+    byReason.set(reason, [...(byReason.get(reason) ?? []), job]);
+  }
+  const reasons = [...byReason].sort((left, right) => right[1].length - left[1].length).slice(0, 5);
+  const isNew = apps.data?.length === 0 || fleet.data?.count === 0;
+  const jobsEver = jobShares.reduce((sum, share) => sum + share.count, 0);
+
+  return (
+    <>
+      <PageHead
+        title={t('nav.overview')}
+        sub={t('overview.sub')}
+        actions={
+          <Button component={Link} to={path('install')} leftSection={<IconDownload size={18} />}>
+            {t('nav.install')}
+          </Button>
+        }
+      />
+      <Stack gap="lg">
+        {problem !== null && <Problem error={problem} />}
+        {isNew && <FirstSteps hasApps={(apps.data?.length ?? 0) > 0} hasDesktops={(fleet.data?.count ?? 0) > 0} />}
+        <SimpleGrid cols={{ base: 2, md: 4 }} spacing="md">
+          <Figure label={t('nav.desktops')} value={fleet.data?.count} note={t('overview.online', { n: online })} to={path('desktops')} />
+          <Figure label={t('nav.apps')} value={apps.data?.length} note={t('overview.in-catalogue')} to={path('apps')} />
+          <Figure
+            label={t('overview.jobs-now')}
+            value={waiting.data === undefined ? undefined : waiting.data.count + (running.data?.count ?? 0)}
+            note={t('overview.running', { n: running.data?.count ?? 0 })}
+            to={path('jobs?status=WAITING')}
+          />
+          <Figure
+            label={t('overview.failed-jobs')}
+            value={failed.data?.count}
+            note={t('overview.reasons', { n: byReason.size })}
+            to={path('jobs?status=FAIL')}
+          />
+        </SimpleGrid>
+        <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
+          <Panel title={t('overview.desktops-by-state')}>
+            <ShareBar shares={fleetShares} />
+            <Legend shares={fleetShares} />
+          </Panel>
+          <Panel title={t('overview.jobs-by-state')}>
+            <ShareBar shares={jobShares} />
+            <Legend shares={jobShares} />
+          </Panel>
+        </SimpleGrid>
+        <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
+          <Panel
+            title={t('overview.attention')}
+            action={
+              reasons.length > 0 ? (
+                <Anchor component={Link} to={path('jobs?status=FAIL')} size="sm">
+                  {t('overview.all-failed')}
+                </Anchor>
+              ) : undefined
+            }
+          >
+            <Stack gap="md">
+              {reasons.map(([reason, jobs]) => (
+                <Group key={reason} justify="space-between" align="flex-start" wrap="nowrap">
+                  <div>
+                    <Text size="sm" fw={600}>
+                      {reason || t('problem.no-text')}
+                    </Text>
+                    <Text size="sm" c="dimmed">
+                      {t('overview.reason-jobs', { n: jobs.length })} · {[...new Set(jobs.map((job) => job.app_name))].slice(0, 3).join(', ')}
+                    </Text>
+                  </div>
+                  <JobPill status="FAIL" />
+                </Group>
+              ))}
+              {offline > 0 && (
+                <Attention
+                  icon={<IconPlugConnectedX size={18} />}
+                  text={t('overview.offline', { n: offline })}
+                  to={path('desktops?state=offline')}
+                  action={t('action.show')}
+                />
+              )}
+              {bare > 0 && (
+                <Attention
+                  icon={<IconRocket size={18} />}
+                  text={t('overview.bare', { n: bare })}
+                  to={path('desktops?state=none')}
+                  action={t('desktop.push')}
+                />
+              )}
+              {reasons.length === 0 && offline === 0 && bare === 0 && (
+                <Group gap="xs">
+                  <IconCircleCheck size={20} color="var(--ok)" aria-hidden />
+                  <Text size="sm">{jobsEver === 0 ? t('overview.nothing-yet') : t('overview.all-well')}</Text>
+                </Group>
+              )}
+            </Stack>
+          </Panel>
+          <Panel
+            title={t('overview.deployments')}
+            action={
+              <Anchor component={Link} to={path('deployments')} size="sm">
+                {t('action.all')}
+              </Anchor>
+            }
+          >
+            <Stack gap="lg">
+              {deployments.data?.items.map((deployment) => (
+                <DeploymentRow key={deployment.id} deployment={deployment} apps={apps.data} />
+              ))}
+              {deployments.data?.items.length === 0 && (
+                <Text size="sm" c="dimmed">
+                  {t('overview.no-deployments')}
+                </Text>
+              )}
+            </Stack>
+          </Panel>
+        </SimpleGrid>
+        {(failed.data?.items.length ?? 0) > 0 && (
+          <Text size="xs" c="dimmed">
+            {t('overview.last-failure')} <When at={failed.data?.items[0]?.update_time ?? failed.data?.items[0]?.create_time} />
+          </Text>
+        )}
+      </Stack>
+    </>
+  );
+}
+
+function Attention({ icon, text, to, action }: { icon: ReactNode; text: string; to: string; action: string }) {
+  return (
+    <Group justify="space-between" wrap="nowrap">
+      <Group gap="xs" wrap="nowrap">
+        {icon}
+        <Text size="sm">{text}</Text>
+      </Group>
+      <Button component={Link} to={to} size="xs" variant="default" style={{ flex: 'none' }}>
+        {action}
+      </Button>
+    </Group>
+  );
+}
+
+function FirstSteps({ hasApps, hasDesktops }: { hasApps: boolean; hasDesktops: boolean }) {
+  const { t } = useTexts();
+  const path = usePath();
+  return (
+    <Panel>
+      <Empty
+        icon={<IconApps />}
+        title={t('first.title')}
+        action={
+          <>
+            <Button component={Link} to={path('apps/add')} leftSection={<IconUpload size={18} />} variant={hasApps ? 'default' : 'filled'}>
+              {t('apps.add')}
+            </Button>
+            <Button
+              component={Link}
+              to={path('desktops?enroll=1')}
+              rightSection={<IconArrowRight size={18} />}
+              variant={hasApps && !hasDesktops ? 'filled' : 'default'}
+            >
+              {t('desktop.enroll')}
+            </Button>
+          </>
+        }
+      >
+        {t('first.text')}
+      </Empty>
+    </Panel>
+  );
+}

@@ -1,0 +1,352 @@
+import { Button, Checkbox, Group, Modal, PasswordInput, Stack, Table, Tabs, Text, Textarea, TextInput } from '@mantine/core';
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { IconPlus, IconTrash, IconUser, IconUsers } from '@tabler/icons-react';
+import { useState } from 'react';
+import { api, ok, type Shape } from '../api/client';
+import { useInAddress, usePage } from '../address';
+import { ConfirmByName, ListTable, PageHead, Pages, Pill, say, sayProblem, SearchBox } from '../components/parts';
+import { Empty, Problem } from '../components/states';
+import { offsetOf, PAGE_SIZE, useGroups, useRefresh, useUsers } from '../data';
+import { useTexts } from '../i18n';
+import { useProject } from '../session';
+
+export default function People() {
+  const { t } = useTexts();
+  const [tab, setTab] = useInAddress('tab', 'users');
+  return (
+    <>
+      <PageHead title={t('nav.people')} sub={t('people.sub')} />
+      <Tabs value={tab} onChange={(value) => setTab(value ?? 'users')} keepMounted={false}>
+        <Tabs.List mb="md">
+          <Tabs.Tab value="users">{t('people.users')}</Tabs.Tab>
+          <Tabs.Tab value="groups">{t('people.groups')}</Tabs.Tab>
+        </Tabs.List>
+        <Tabs.Panel value="users">
+          <Users />
+        </Tabs.Panel>
+        <Tabs.Panel value="groups">
+          <Groups />
+        </Tabs.Panel>
+      </Tabs>
+    </>
+  );
+}
+
+function Users() {
+  const { t } = useTexts();
+  const refresh = useRefresh();
+  const { id: project_id } = useProject();
+  const [search] = useInAddress('q');
+  const [page, setPage] = usePage();
+  const list = useUsers(search, offsetOf(page), PAGE_SIZE);
+  const [adding, setAdding] = useState(false);
+  const [deleting, setDeleting] = useState<Shape<'User'>>();
+  const add = (
+    <Button leftSection={<IconPlus size={18} />} onClick={() => setAdding(true)}>
+      {t('people.add-user')}
+    </Button>
+  );
+  const count = list.data?.total_count ?? 0;
+  return (
+    <>
+      <Group mb="md" justify="space-between">
+        <SearchBox label={t('people.search-users')} />
+        {add}
+      </Group>
+      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
+      <section className="panel">
+        {list.data !== undefined && count === 0 ? (
+          <Empty icon={<IconUser />} title={search === '' ? t('people.no-users') : t('list.none')}>
+            {search === '' ? t('people.no-users-text') : t('list.none-text')}
+          </Empty>
+        ) : (
+          <ListTable label={t('people.users')} head={[t('app.name'), t('people.email'), t('people.groups'), t('nav.desktops'), t('list.state'), { hidden: t('action.delete') }]}>
+            {list.data?.users?.map((user) => (
+              <Table.Tr key={user.id}>
+                <Table.Td>
+                  <Text size="sm" fw={600}>
+                    {user.user_name}
+                  </Text>
+                  <Text size="xs" c="dimmed">
+                    {user.description}
+                  </Text>
+                </Table.Td>
+                <Table.Td>{user.user_email === undefined || user.user_email === '' ? '–' : user.user_email}</Table.Td>
+                <Table.Td>{user.group_names?.join(', ') || '–'}</Table.Td>
+                <Table.Td>{user.total_desktops ?? 0}</Table.Td>
+                <Table.Td>
+                  {user.disabled === true ? (
+                    <Pill tone="care">{t('people.disabled')}</Pill>
+                  ) : user.locked === true ? (
+                    <Pill tone="bad">{t('people.locked')}</Pill>
+                  ) : (
+                    <Pill tone="ok">{t('people.active')}</Pill>
+                  )}
+                </Table.Td>
+                <Table.Td>
+                  <Button
+                    size="xs"
+                    variant="default"
+                    leftSection={<IconTrash size={14} />}
+                    aria-label={t('action.delete-this', { name: user.user_name ?? '' })}
+                    onClick={() => setDeleting(user)}
+                  >
+                    {t('action.delete')}
+                  </Button>
+                </Table.Td>
+              </Table.Tr>
+            ))}
+          </ListTable>
+        )}
+        {count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+      </section>
+      <AddUser opened={adding} onClose={() => setAdding(false)} />
+      <ConfirmByName
+        name={deleting?.user_name ?? ''}
+        title={t('people.delete-user', { name: deleting?.user_name ?? '' })}
+        effect={t('people.delete-user-effect')}
+        action={t('action.delete')}
+        opened={deleting !== undefined}
+        onClose={() => setDeleting(undefined)}
+        onConfirm={async () => {
+          await ok(api.DELETE('/v2/{project_id}/users/{user_id}', { params: { path: { project_id, user_id: deleting?.id ?? '' } } }));
+          await refresh('users', 'groups', 'desktops');
+        }}
+      />
+    </>
+  );
+}
+
+function AddUser({ opened, onClose }: { opened: boolean; onClose: () => void }) {
+  const { t } = useTexts();
+  const refresh = useRefresh();
+  const { id: project_id } = useProject();
+  const [name, setName] = useState('');
+  const [email, setEmail] = useState('');
+  const [password, setPassword] = useState('');
+  const add = useMutation({
+    mutationFn: () =>
+      ok(
+        api.POST('/v2/{project_id}/users', {
+          params: { path: { project_id } },
+          body: {
+            user_name: name,
+            ...(email === '' ? {} : { user_email: email }),
+            ...(password === '' ? { active_type: 'USER_ACTIVATE' as const } : { active_type: 'ADMIN_ACTIVATE' as const, password }),
+          },
+        }),
+      ),
+    onSuccess: () => {
+      say(t('people.user-added', { name }));
+      setName('');
+      setEmail('');
+      setPassword('');
+      onClose();
+      return refresh('users');
+    },
+  });
+  return (
+    <Modal opened={opened} onClose={onClose} title={t('people.add-user')} closeButtonProps={{ 'aria-label': t('action.close') }} centered>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          add.mutate();
+        }}
+      >
+        <Stack>
+          <TextInput data-autofocus label={t('app.name')} required maxLength={32} value={name} onChange={(event) => setName(event.currentTarget.value)} />
+          <TextInput type="email" label={t('people.email')} required={password === ''} value={email} onChange={(event) => setEmail(event.currentTarget.value)} />
+          <PasswordInput
+            label={t('login.password')}
+            description={t('people.password-hint')}
+            autoComplete="new-password"
+            value={password}
+            onChange={(event) => setPassword(event.currentTarget.value)}
+            visibilityToggleButtonProps={{ 'aria-label': t('login.show') }}
+          />
+          {add.error !== null && <Problem error={add.error} />}
+          <Group justify="flex-end">
+            <Button variant="default" onClick={onClose}>
+              {t('action.cancel')}
+            </Button>
+            <Button type="submit" loading={add.isPending}>
+              {t('people.add-user')}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
+
+function Groups() {
+  const { t } = useTexts();
+  const refresh = useRefresh();
+  const { id: project_id } = useProject();
+  const [search] = useInAddress('q');
+  const [page, setPage] = usePage();
+  const list = useGroups(search, offsetOf(page), PAGE_SIZE);
+  const [adding, setAdding] = useState(false);
+  const [name, setName] = useState('');
+  const [description, setDescription] = useState('');
+  const [deleting, setDeleting] = useState<Shape<'UserGroupInfo'>>();
+  const [members, setMembers] = useState<Shape<'UserGroupInfo'>>();
+  const count = list.data?.total_count ?? 0;
+  const add = useMutation({
+    mutationFn: () =>
+      ok(
+        api.POST('/v2/{project_id}/groups', {
+          params: { path: { project_id } },
+          body: { group_name: name, platform_type: 'LOCAL', ...(description === '' ? {} : { description }) },
+        }),
+      ),
+    onSuccess: () => {
+      say(t('people.group-added', { name }));
+      setName('');
+      setDescription('');
+      setAdding(false);
+      return refresh('groups');
+    },
+  });
+  return (
+    <>
+      <Group mb="md" justify="space-between">
+        <SearchBox label={t('people.search-groups')} />
+        <Button leftSection={<IconPlus size={18} />} onClick={() => setAdding(true)}>
+          {t('people.add-group')}
+        </Button>
+      </Group>
+      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
+      <section className="panel">
+        {list.data !== undefined && count === 0 ? (
+          <Empty icon={<IconUsers />} title={search === '' ? t('people.no-groups') : t('list.none')}>
+            {search === '' ? t('people.no-groups-text') : t('list.none-text')}
+          </Empty>
+        ) : (
+          <ListTable label={t('people.groups')} head={[t('app.name'), t('people.platform'), t('people.members'), t('app.description'), { hidden: t('action.edit') }]}>
+            {list.data?.user_groups?.map((group) => (
+              <Table.Tr key={group.id}>
+                <Table.Td>
+                  <Text size="sm" fw={600}>
+                    {group.name}
+                  </Text>
+                </Table.Td>
+                <Table.Td>{group.platform_type}</Table.Td>
+                <Table.Td>{group.user_quantity ?? 0}</Table.Td>
+                <Table.Td>{group.description}</Table.Td>
+                <Table.Td>
+                  <Group gap="xs" justify="flex-end" wrap="nowrap">
+                    <Button size="xs" variant="default" onClick={() => setMembers(group)}>
+                      {t('people.members')}
+                    </Button>
+                    <Button
+                      size="xs"
+                      variant="default"
+                      leftSection={<IconTrash size={14} />}
+                      aria-label={t('action.delete-this', { name: group.name ?? '' })}
+                      onClick={() => setDeleting(group)}
+                    >
+                      {t('action.delete')}
+                    </Button>
+                  </Group>
+                </Table.Td>
+              </Table.Tr>
+            ))}
+          </ListTable>
+        )}
+        {count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+      </section>
+      <Modal opened={adding} onClose={() => setAdding(false)} title={t('people.add-group')} closeButtonProps={{ 'aria-label': t('action.close') }} centered>
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            add.mutate();
+          }}
+        >
+          <Stack>
+            <TextInput data-autofocus label={t('app.name')} required maxLength={64} value={name} onChange={(event) => setName(event.currentTarget.value)} />
+            <Textarea label={t('app.description')} maxLength={255} value={description} onChange={(event) => setDescription(event.currentTarget.value)} />
+            {add.error !== null && <Problem error={add.error} />}
+            <Group justify="flex-end">
+              <Button variant="default" onClick={() => setAdding(false)}>
+                {t('action.cancel')}
+              </Button>
+              <Button type="submit" loading={add.isPending}>
+                {t('people.add-group')}
+              </Button>
+            </Group>
+          </Stack>
+        </form>
+      </Modal>
+      <Members group={members} onClose={() => setMembers(undefined)} />
+      <ConfirmByName
+        name={deleting?.name ?? ''}
+        title={t('people.delete-group', { name: deleting?.name ?? '' })}
+        effect={t('people.delete-group-effect')}
+        action={t('action.delete')}
+        opened={deleting !== undefined}
+        onClose={() => setDeleting(undefined)}
+        onConfirm={async () => {
+          await ok(api.DELETE('/v2/{project_id}/groups/{group_id}', { params: { path: { project_id, group_id: deleting?.id ?? '' } } }));
+          await refresh('groups', 'users');
+        }}
+      />
+    </>
+  );
+}
+
+function Members({ group, onClose }: { group: Shape<'UserGroupInfo'> | undefined; onClose: () => void }) {
+  const { t } = useTexts();
+  const refresh = useRefresh();
+  const { id: project_id } = useProject();
+  const group_id = group?.id ?? '';
+  const [text, setText] = useState('');
+  const users = useUsers(text, 0, 50);
+  const members = useQuery({
+    queryKey: ['members', project_id, group_id],
+    enabled: group !== undefined,
+    queryFn: () =>
+      ok(api.GET('/v2/{project_id}/groups/{group_id}/users', { params: { path: { project_id, group_id }, query: { limit: 100, offset: 0 } } })),
+  });
+  const inside = new Set(members.data?.users?.map((user) => user.id));
+  const change = useMutation({
+    mutationFn: ({ id, op_type }: { id: string; op_type: Shape<'GroupOperation'> }) =>
+      ok(api.POST('/v2/{project_id}/groups/{group_id}/actions', { params: { path: { project_id, group_id } }, body: { op_type, user_ids: [id] } })),
+    onError: (problem) => sayProblem(problem, t('people.members')),
+    onSettled: () => refresh('members', 'groups', 'users'),
+  });
+  return (
+    <Modal
+      opened={group !== undefined}
+      onClose={onClose}
+      title={t('people.members-of', { name: group?.name ?? '' })}
+      closeButtonProps={{ 'aria-label': t('action.close') }}
+      centered
+    >
+      <Stack>
+        <TextInput
+          data-autofocus
+          type="search"
+          aria-label={t('people.search-users')}
+          placeholder={t('people.search-users')}
+          value={text}
+          onChange={(event) => setText(event.currentTarget.value)}
+        />
+        {users.data?.users?.map((user) => (
+          <Checkbox
+            key={user.id}
+            label={user.user_name}
+            checked={inside.has(user.id)}
+            disabled={members.isPending || change.isPending}
+            onChange={(event) => change.mutate({ id: user.id ?? '', op_type: event.currentTarget.checked ? 'ADD' : 'DELETE' })}
+          />
+        ))}
+        {users.data?.users?.length === 0 && (
+          <Text size="sm" c="dimmed">
+            {t('people.none-found')}
+          </Text>
+        )}
+      </Stack>
+    </Modal>
+  );
+}

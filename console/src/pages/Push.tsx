@@ -1,0 +1,107 @@
+import { Anchor, Button, Code, Group, Stack, Table, Text } from '@mantine/core';
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { IconRefresh } from '@tabler/icons-react';
+import { Link, useParams } from 'react-router';
+import { api, ok } from '../api/client';
+import { Copy, Legend, ListTable, PageHead, Panel, Pill, sayProblem, ShareBar, When, type Share, type Tone } from '../components/parts';
+import { Problem } from '../components/states';
+import { MOVING_MS, useRefresh } from '../data';
+import { useTexts, type TextKey } from '../i18n';
+import { usePath, useProject } from '../session';
+
+const STATES: Record<string, { tone: Tone; word: TextKey }> = {
+  WAITING: { tone: 'wait', word: 'push.WAITING' },
+  RUNNING: { tone: 'busy', word: 'push.RUNNING' },
+  SUCCESS: { tone: 'ok', word: 'push.SUCCESS' },
+  FAILED: { tone: 'bad', word: 'push.FAILED' },
+};
+
+/** The line to run by hand that a failure's text ends with. */
+function commandIn(text: string): string | undefined {
+  const found = /(?:sudo |curl |outfitter-agent )[^\n]+/.exec(text);
+  return found?.[0];
+}
+
+export default function Push() {
+  const { t } = useTexts();
+  const path = usePath();
+  const refresh = useRefresh();
+  const { id: project_id } = useProject();
+  const { job: job_id = '' } = useParams();
+  const job = useQuery({
+    queryKey: ['push', project_id, job_id],
+    refetchInterval: MOVING_MS,
+    queryFn: () => ok(api.GET('/v2/{project_id}/workspace-jobs/{job_id}', { params: { path: { project_id, job_id } } })),
+  });
+  const retry = useMutation({
+    mutationFn: () =>
+      ok(
+        api.POST('/v2/{project_id}/workspace-jobs/{job_id}/actions', {
+          params: { path: { project_id, job_id } },
+          body: { op_type: 'retry' },
+        }),
+      ),
+    onError: (error) => sayProblem(error, t('job.retry-failed')),
+    onSettled: () => refresh('push'),
+  });
+  if (job.error !== null && job.data === undefined) return <Problem error={job.error} />;
+  const parts = job.data?.sub_jobs ?? [];
+  const shares: Share[] = Object.entries(STATES).map(([status, { tone, word }]) => ({
+    tone,
+    label: t(word),
+    count: parts.filter((part) => part.status === status).length,
+  }));
+  return (
+    <>
+      <PageHead
+        title={t('push.title')}
+        sub={job.data?.begin_time === undefined ? undefined : <When at={job.data.begin_time} />}
+        trail={[{ label: t('nav.desktops'), to: path('desktops') }]}
+        actions={
+          job.data?.status === 'FAILED' ? (
+            <Button leftSection={<IconRefresh size={16} />} loading={retry.isPending} onClick={() => retry.mutate()}>
+              {t('job.retry')}
+            </Button>
+          ) : undefined
+        }
+      />
+      <Stack gap="lg">
+        <Panel>
+          <ShareBar shares={shares} />
+          <div role="status" aria-live="polite">
+            <Legend shares={shares} />
+          </div>
+        </Panel>
+        <section className="panel">
+          <ListTable label={t('push.title')} head={[t('job.desktop'), t('list.state'), t('job.outcome')]}>
+            {parts.map((part) => {
+              const state = STATES[part.status ?? ''];
+              const command = commandIn(part.fail_reason ?? '');
+              return (
+                <Table.Tr key={part.id}>
+                  <Table.Td>
+                    <Anchor component={Link} to={path(`desktops/${part.entities?.desktop_id ?? ''}`)} size="sm" fw={600}>
+                      {part.entities?.desktop_name ?? part.desktop_name}
+                    </Anchor>
+                  </Table.Td>
+                  <Table.Td>{state === undefined ? part.status : <Pill tone={state.tone}>{t(state.word)}</Pill>}</Table.Td>
+                  <Table.Td>
+                    <Text size="sm" maw={620} style={{ overflowWrap: 'anywhere' }}>
+                      {part.fail_reason === undefined || part.fail_reason === '' ? '–' : part.fail_reason}
+                    </Text>
+                    {command !== undefined && (
+                      <Group gap={4} wrap="nowrap">
+                        <Code style={{ overflowWrap: 'anywhere' }}>{command}</Code>
+                        <Copy text={command} />
+                      </Group>
+                    )}
+                  </Table.Td>
+                </Table.Tr>
+              );
+            })}
+          </ListTable>
+        </section>
+      </Stack>
+    </>
+  );
+}

@@ -1,0 +1,34 @@
+import { createTheme, type CSSVariablesResolver } from '@mantine/core';
+
+/** Shades are chosen for contrast (WCAG 2.2 AA): 8 carries white text, and text on white. */
+export const theme = createTheme({
+  primaryColor: 'indigo',
+  primaryShade: { light: 8, dark: 8 },
+  defaultRadius: 'md',
+  cursorType: 'pointer',
+  fontFamily:
+    'Inter, system-ui, -apple-system, "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif',
+  fontFamilyMonospace: 'ui-monospace, "Cascadia Mono", "DejaVu Sans Mono", monospace',
+  headings: { fontWeight: '650' },
+});
+
+export const cssVariables: CSSVariablesResolver = () => ({
+  variables: {},
+  light: {
+    '--mantine-color-dimmed': '#566072',
+    '--mantine-color-placeholder': '#6b7280',
+    '--mantine-color-error': '#b42318',
+    '--mantine-color-body': '#ffffff',
+    '--page': '#f6f7fa',
+    '--line': '#e3e6ec',
+  },
+  dark: {
+    '--mantine-color-dimmed': '#a7afbd',
+    '--mantine-color-placeholder': '#98a1b0',
+    '--mantine-color-error': '#ff9b91',
+    '--mantine-color-anchor': '#a5b4fc',
+    '--mantine-color-body': '#1b1e26',
+    '--page': '#14161c',
+    '--line': '#2d323d',
+  },
+});

@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest';
+import { problemOf } from '../../src/api/client';
+import { bytes, relative } from '../../src/components/parts';
+import { reasonOf } from '../../src/data';
+import { write } from '../../src/i18n';
+import { dictionary } from '../../src/i18n/dictionary';
+import { draftOf } from '../../src/pages/AddApps';
+import { csvOf } from '../../src/pages/Desktops';
+
+describe('texts', () => {
+  it('have the same places in both languages', () => {
+    const places = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map((match) => match[1]).sort();
+    for (const [key, [en, zh]] of Object.entries(dictionary)) expect(places(zh), key).toEqual(places(en));
+  });
+  it('put values in place', () => {
+    expect(write('en', 'list.count', { n: 12345 })).toBe('12,345 in all');
+    expect(write('zh', 'list.page', { n: 2 })).toBe('第 2 页');
+  });
+});
+
+describe('failures', () => {
+  it('with the same first sentence are one reason', () => {
+    expect(reasonOf('The installer failed. Exit code 7.')).toBe('The installer failed.');
+    expect(reasonOf('Version 1.2 is too old. Update it.')).toBe('Version 1.2 is too old.');
+    expect(reasonOf(undefined)).toBe('');
+  });
+  it('keep code, sentence and request id, also without a body', () => {
+    const headers = new Headers({ 'x-request-id': 'abc' });
+    const full = problemOf({ status: 409, headers }, { error_code: 'WKS.1', error_msg: 'Taken.' });
+    expect([full.code, full.message, full.requestId]).toEqual(['WKS.1', 'Taken.', 'abc']);
+    expect(problemOf({ status: 502, headers: new Headers() }, undefined).code).toBe('502');
+  });
+});
+
+it('says sizes and times in words', () => {
+  expect([bytes(0), bytes(999), bytes(1500), bytes(25_000_000)]).toEqual(['0 B', '999 B', '1.5 kB', '25 MB']);
+  expect(relative(-90_000, 'en-GB')).toMatch(/1 min/);
+});
+
+it('makes no formula of a desktop’s name in CSV', () => {
+  const csv = csvOf([{ id: '1', name: '=cmd', os_type: 'Linux', persistent: true, users: [], created_at: 't' }]);
+  expect(csv.split('\r\n')[1]).toContain("'=cmd");
+});
+
+it('fills the form with what the package proposes', () => {
+  const draft = draftOf(
+    {
+      bucket_store: { bucket_name: 'b', bucket_file_path: 'p' },
+      sha256: '',
+      size_bytes: 1,
+      kind: 'zip',
+      proposal: { name: 'editor', version: '2', install_type: 'UNZIP_INSTALL', install_command: 'unzip ${FILE_PATH}', support_os: 'Other' },
+    },
+    'editor-2.zip',
+  );
+  expect(draft).toMatchObject({ name: 'editor', version: '2', installType: 'UNZIP_INSTALL', installCommand: 'unzip ${FILE_PATH}' });
+});
