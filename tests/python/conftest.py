@@ -19,6 +19,12 @@ def server(request, tmp_path):
         yield from _serve(request, tmp_path, None)
 
 
+@pytest.fixture(scope="module")
+def client_server(request, tmp_path_factory):
+    """One server for all tests of a file about one client: its counters then say what that client called."""
+    yield from _serve(request, tmp_path_factory.mktemp("server"), None)
+
+
 def _serve(request, folder, database_url):
     server = Server.start(folder, database_url)
     request.node.stash[SERVER] = server
@@ -35,7 +41,7 @@ SERVER = pytest.StashKey[Server]()
 def pytest_runtest_makereport(item, call):
     """A failed test shows the ends of its server's and agents' logs."""
     report = yield
-    server = item.stash.get(SERVER, None)
+    server = item.stash.get(SERVER, None) or item.parent.stash.get(SERVER, None)
     if report.when == "call" and report.failed and server is not None:
         report.sections.extend((f"log of {name}", text) for name, text in server.logs())
     return report

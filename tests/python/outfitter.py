@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -211,6 +212,12 @@ class Server:
         return requests.request(
             method, self.endpoints["endpoint"] + path, headers=headers, timeout=60, allow_redirects=False, **arguments
         )
+
+    def answers(self) -> dict[tuple[str, int], int]:
+        """How often each operation gave which status, by the server's own counters."""
+        text = requests.get(f"{self.endpoints['endpoint']}/metrics", timeout=30).text
+        found = re.findall(r'^outfitter_http_answers_total\{operation="(\w+)",status="(\d+)"\} (\d+)$', text, re.M)
+        return {(operation, int(status)): int(times) for operation, status, times in found}
 
     def upload_package(self, file: Path) -> dict:
         """Streams a package into the project's bucket; the answer's `bucket_store` is what UploadApp wants."""

@@ -290,6 +290,13 @@ amended! {
     ]
 }
 
+/// Answer of `KeystoneShowProject`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeystoneProjectResponse {
+    /// The project.
+    pub project: KeystoneProject,
+}
+
 /// Answer of `KeystoneListProjects`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeystoneProjects {

@@ -31,6 +31,7 @@ use crate::auth::Auth;
 use crate::background::{self, Background};
 use crate::config::{Config, Database};
 use crate::http as api;
+use crate::http::answers::AnswerCounters;
 use crate::listen::{Endpoint, Transport, serve};
 use crate::secrets::{
     KeyFileError, Sealer, SecretBytes, SecretError, ServerKey, SystemRandomness, shared_secret,
@@ -152,6 +153,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         region: config.region.clone(),
         heartbeat_secs: config.agent_heartbeat_secs,
         shutdown: shutdown.clone(),
+        answers: AnswerCounters::default(),
     });
     bootstrap::run(&services, &config.data_dir).await?;
 

@@ -14,6 +14,7 @@ use crate::agents::registry::Registry;
 use crate::app::bootstrap::Endpoints;
 use crate::auth::Auth;
 use crate::background::Background;
+use crate::http::answers::AnswerCounters;
 
 /// The server's parts. One per process, shared by every request.
 pub struct Services {
@@ -43,4 +44,6 @@ pub struct Services {
     pub shutdown: CancellationToken,
     /// Keys, passwords and lock-outs that credentials are judged by.
     pub auth: Auth,
+    /// Answers by operation and status, for `/metrics`.
+    pub answers: AnswerCounters,
 }

@@ -24,6 +24,7 @@ use crate::agents::registry::Registry;
 use crate::app::bootstrap::{self, Bootstrap, Endpoints};
 use crate::auth::Auth;
 use crate::background::Background;
+use crate::http::answers::AnswerCounters;
 use crate::secrets::{Sealer, ServerKey, SystemRandomness};
 use crate::services::Services;
 
@@ -114,6 +115,7 @@ pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Servic
         heartbeat_secs: 60,
         shutdown: CancellationToken::new(),
         auth,
+        answers: AnswerCounters::default(),
     })
 }
 

@@ -4,30 +4,34 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 use utoipa::ToSchema;
 
+use crate::amend::{amended, unique_items};
 use crate::apps::OsTypeEnum;
 use crate::authorizations::AccountInfo;
 use crate::time::WireTime;
 
-/// Body of registering a desktop, before or without its agent.
-#[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RegisterDesktopReq {
-    /// Name, unique in the project without regard to case: 1 to 15 letters, digits and `-`, begins with a
-    /// letter, does not end with `-`.
-    #[schema(
-        min_length = 1,
-        max_length = 15,
-        pattern = "^[A-Za-z]([A-Za-z0-9-]{0,13}[A-Za-z0-9])?$"
-    )]
-    pub name: String,
-    /// Operating system.
-    pub os_type: OsTypeEnum,
-    /// Names of LOCAL users to attach; one that is not there is made. Absent or null: none.
-    #[schema(max_items = 500, min_length = 1, max_length = 64)]
-    pub users: Option<Vec<String>>,
-    /// False for a desktop that is recomposed at log-off; installs skip it.
-    #[schema(default = true)]
-    pub persistent: Option<bool>,
+amended! {
+    /// Body of registering a desktop, before or without its agent.
+    pub struct RegisterDesktopReq {
+        /// Name, unique in the project without regard to case: 1 to 15 letters, digits and `-`, begins with a
+        /// letter, does not end with `-`.
+        #[schema(
+            min_length = 1,
+            max_length = 15,
+            pattern = "^[A-Za-z]([A-Za-z0-9-]{0,13}[A-Za-z0-9])?$"
+        )]
+        pub name: String,
+        /// Operating system.
+        pub os_type: OsTypeEnum,
+        /// Names of LOCAL users to attach; one that is not there is made. Absent or null: none.
+        #[schema(max_items = 500, min_length = 1, max_length = 64)]
+        pub users: Option<Vec<String>>,
+        /// False for a desktop that is recomposed at log-off; installs skip it.
+        #[schema(default = true)]
+        pub persistent: Option<bool>,
+    }
+    with [
+        unique_items("users"),
+    ]
 }
 
 /// Desktop with its users and its agent.

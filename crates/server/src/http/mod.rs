@@ -1,5 +1,6 @@
 //! The HTTP interface: a folder per resource, a file per verb; one mechanism for all of them (`routes.rs`).
 
+pub mod answers;
 mod app_rules;
 mod apps;
 mod authorizations;

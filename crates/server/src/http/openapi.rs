@@ -83,7 +83,7 @@ pub fn document(routes: &Routes) -> OpenApi {
                 .version(env!("CARGO_PKG_VERSION"))
                 .description(Some(
                     "The App Center API and Outfitter's own below /api. Optional request members may be null, \
-                     which equals absent; unknown members are ignored.",
+                     which equals absent; unknown members are ignored. Text cannot hold the character U+0000.",
                 ))
                 .license(Some(
                     LicenseBuilder::new()

@@ -273,13 +273,15 @@ fn endpoint(row: Arc<Row>, handler: ErasedHandler) -> MethodRouter<Arc<Services>
             let row = Arc::clone(&row);
             let handler = Arc::clone(&handler);
             async move {
-                let family = row.operation.family;
+                let Operation { id, family, .. } = row.operation;
                 let request_id = RequestId::of(&request);
-                match row.admit(&services, request).await {
-                    Ok(admitted) => handler(services, admitted).await,
+                let response = match row.admit(&services, request).await {
+                    Ok(admitted) => handler(Arc::clone(&services), admitted).await,
                     Err(error) => Err(error),
                 }
-                .unwrap_or_else(|error| error.into_response(family, &request_id))
+                .unwrap_or_else(|error| error.into_response(family, &request_id));
+                services.answers.count(id, response.status());
+                response
             }
         },
     )

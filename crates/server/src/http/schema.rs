@@ -143,7 +143,8 @@ fn scalar(schema: &Value, text: &str) -> Value {
 ///
 /// # Errors
 /// [`ApiError::Invalid`] where the type knows a rule that its schema does not state.
-pub fn read<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
+pub fn read<T: DeserializeOwned>(mut value: Value) -> Result<T, ApiError> {
+    whole_numbers(&mut value);
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         ApiError::invalid(
@@ -151,6 +152,27 @@ pub fn read<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
             error.inner().to_string(),
         )
     })
+}
+
+/// Writes `30.0` as `30`: to JSON Schema both are integers, to serde only the latter is.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            // Beyond 2^53 a float no longer says which integer is meant.
+            const LARGEST: f64 = 9_007_199_254_740_992.0;
+            if let Some(float) = number.as_f64().filter(|_| number.is_f64())
+                && float.fract() == 0.0
+                && float.abs() <= LARGEST
+            {
+                #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
+                let whole = float as i64;
+                *number = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(members) => members.values_mut().for_each(whole_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 fn explain(error: &jsonschema::ValidationError<'_>) -> ApiError {
@@ -252,5 +274,20 @@ fn member_path(pointer: &str) -> String {
         "body".to_owned()
     } else {
         path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_number_is_whole_by_its_value() {
+        assert_eq!(read::<Vec<i64>>(json!([30.0, -1e3, 7])).unwrap(), [30, -1000, 7]);
+        for other in [json!(30.5), json!(1e300)] {
+            assert!(read::<i64>(other).is_err());
+        }
     }
 }

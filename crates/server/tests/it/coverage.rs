@@ -124,6 +124,7 @@ async fn every_route_of_a_project_refuses_the_credential_of_another() {
         let answer = TestServer::send(request).await;
         let expected = match operation.family {
             Family::Workspace => "WKS.0403",
+            Family::Iam => "403",
             _ => "WKS.00081102",
         };
         let is_right = answer.status == 403

@@ -4,6 +4,8 @@ use outfitter_api_types::iam::{
     KeystoneLinks, KeystoneListProjectsQuery, KeystoneProject, KeystoneProjects,
 };
 
+use outfitter_store::Project;
+
 use crate::app::iam::projects_of;
 use crate::http::{ApiError, Call, Reply};
 use crate::services::Services;
@@ -46,19 +48,7 @@ pub(super) async fn list_projects(
         .into_iter()
         .skip(size(skip))
         .take(size(take))
-        .map(|project| KeystoneProject {
-            links: Some(KeystoneLinks {
-                this: Some(format!("{iam}/projects/{}", project.id)),
-                ..KeystoneLinks::default()
-            }),
-            id: Some(project.id.to_string()),
-            name: Some(project.name),
-            domain_id: Some(domain_id.clone()),
-            parent_id: Some(domain_id.clone()),
-            description: Some(String::new()),
-            enabled: Some(project.enabled),
-            is_domain: Some(false),
-        })
+        .map(|project| wire(&services, &domain_id, project))
         .collect();
     Ok(Reply::new(KeystoneProjects {
         projects,
@@ -67,4 +57,22 @@ pub(super) async fn list_projects(
             ..KeystoneLinks::default()
         },
     }))
+}
+
+/// A project as Keystone shows it. Its parent is its account.
+pub(super) fn wire(services: &Services, domain_id: &str, project: Project) -> KeystoneProject {
+    let iam = &services.endpoints.iam_endpoint;
+    KeystoneProject {
+        links: Some(KeystoneLinks {
+            this: Some(format!("{iam}/projects/{}", project.id)),
+            ..KeystoneLinks::default()
+        }),
+        id: Some(project.id.to_string()),
+        name: Some(project.name),
+        domain_id: Some(domain_id.to_owned()),
+        parent_id: Some(domain_id.to_owned()),
+        description: Some(String::new()),
+        enabled: Some(project.enabled),
+        is_domain: Some(false),
+    }
 }

@@ -8,6 +8,7 @@ mod list_domains;
 mod list_projects;
 mod show_caller;
 mod show_catalog;
+mod show_project;
 #[cfg(test)]
 mod tests;
 
@@ -50,6 +51,11 @@ pub(super) fn register(routes: &mut Routes) {
         .add(
             Operation::get("/v3/projects", "KeystoneListProjects").summary("List projects"),
             list_projects::list_projects,
+        )
+        .add::<(), (), _, _, _>(
+            Operation::get("/v3/projects/{project_id}", "KeystoneShowProject")
+                .summary("Show a project"),
+            show_project::show_project,
         )
         .add::<(), (), _, _, _>(
             Operation::get("/v3/auth/domains", "KeystoneListAuthDomains")
