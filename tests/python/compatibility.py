@@ -1,7 +1,8 @@
 """Which operations the contract has, and which of them `api/clients.toml` says a client was run against.
 
 A file of tests about one client keeps a server to that client alone, and ends with `assert_listed`: what the server
-answered with success is what the list says, no more and no less. docs/compatibility.md is made from the list.
+answered with success is what the list says, no more and no less. docs/compatibility.md is made from the list. What is
+not built yet may be listed already: the tests call it from the day it leaves the list of deviations.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def assert_listed(client: str, version: str, server: Server) -> None:
     (entry,) = [entry for entry in listed if entry["name"] == client]
     assert entry.get("version") == version, f"{client} is {version}: say so in api/clients.toml"
     ran = succeeded(server)
-    said = set(entry["operations"])
+    said = set(entry["operations"]) - not_built()
     assert ran == said, (
         f"{client}: run but not listed in api/clients.toml: {sorted(ran - said)}; listed but not run: {sorted(said - ran)}"
     )

@@ -135,6 +135,20 @@ def test_installs_are_ordered_retried_and_their_records_deleted(client_server, w
     assert [job.id for job in jobs(workspace, app_id=app.id)] == [again.id]
 
 
+def test_the_bucket_is_made_and_a_key_for_one_file_is_lent(client_server, workspace):
+    bucket_name = f"wks-appcenter-{client_server.project_id}"
+    if "CreateAndAuthorizeBucket" not in not_built():
+        for _ in range(2):
+            made = workspace.create_and_authorize_bucket(ws.CreateAndAuthorizeBucketRequest())
+            assert made.bucket_name == bucket_name
+    if "CreateBucketCredential" not in not_built():
+        body = ws.CreateBucketCredentialReq(file_name="Setup 1.0.exe")
+        lent = workspace.create_bucket_credential(ws.CreateBucketCredentialRequest(body=body))
+        assert (lent.bucket_name, lent.object_path) == (bucket_name, "app-file/Setup 1.0.exe")
+        assert lent.policy.version == "1.1"
+        assert lent.credential.access and lent.credential.secret and lent.credential.security_token
+
+
 # --- rules
 
 

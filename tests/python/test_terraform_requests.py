@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compatibility import assert_listed
+from compatibility import assert_listed, not_built
 from terraform import PAGE, Provider, Refused
 
 APPS = "/v1/{project_id}/app-center/apps"
@@ -123,6 +123,12 @@ def test_applications_are_authorized_hidden_and_installed_in_batches(provider):
     provider.call("DELETE", f"{APPS}/{app_id}?reserve_obs_file=true", content_type=False)
 
 
+def test_the_bucket_is_authorized(provider):
+    if "CreateAndAuthorizeBucket" not in not_built():
+        made = provider.call("POST", "/v1/{project_id}/app-center/buckets")
+        assert made["bucket_name"] == f"wks-appcenter-{provider.project_id}"
+
+
 def find_rule(provider: Provider, name: str, rule_id: str) -> dict | None:
     """The rule's own page size is 10."""
     found: list[dict] = []
@@ -198,4 +204,4 @@ def test_two_equal_requests_in_one_second_carry_one_signature_and_both_pass(prov
 
 
 def test_the_list_of_clients_says_what_was_replayed(client_server):
-    assert_listed("Terraform", None, client_server)
+    assert_listed("Terraform (requests replayed)", None, client_server)

@@ -85,7 +85,7 @@ fn compatibility() -> String {
             let run: Vec<&str> = clients
                 .client
                 .iter()
-                .filter(|client| client.operations.contains(id))
+                .filter(|client| client.operations.contains(id) && ours.contains_key(id))
                 .map(|client| client.name.as_str())
                 .collect();
             let tag = described["tags"][0].as_str().expect("a tag");
@@ -116,13 +116,17 @@ fn compatibility() -> String {
          the server's own counters say so.\n\n",
     );
     for client in &clients.client {
+        let built = client
+            .operations
+            .iter()
+            .filter(|id| ours.contains_key(id.as_str()));
         let version = client.version.iter().map(|version| format!(" {version}"));
         page.push_str(&format!(
             "- **{}**{}: {}; {} operations, in `{}`.\n",
             client.name,
             version.collect::<String>(),
             client.how,
-            client.operations.len(),
+            built.count(),
             client.files.join("`, `")
         ));
     }
