@@ -285,7 +285,10 @@ mod tests {
 
     #[test]
     fn a_number_is_whole_by_its_value() {
-        assert_eq!(read::<Vec<i64>>(json!([30.0, -1e3, 7])).unwrap(), [30, -1000, 7]);
+        assert_eq!(
+            read::<Vec<i64>>(json!([30.0, -1e3, 7])).unwrap(),
+            [30, -1000, 7]
+        );
         for other in [json!(30.5), json!(1e300)] {
             assert!(read::<i64>(other).is_err());
         }
