@@ -150,13 +150,6 @@ impl TokenRow {
     }
 }
 
-/// Whether rows are held for the change that follows.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hold {
-    Rows,
-    Nothing,
-}
-
 impl Db<'_> {
     /// Tokens of the project, newest first.
     ///
@@ -197,27 +190,15 @@ impl Db<'_> {
         })
     }
 
-    /// Whether a claim would be accepted now. Writes nothing: for refusing before the costly signature.
-    ///
-    /// # Errors
-    /// The database's; a refusal is the inner error.
-    pub async fn enrollment_check(
-        &self,
-        claim: &EnrollmentClaim,
-        now: Millis,
-    ) -> Result<Result<(), EnrollmentRefusal>, StoreError> {
-        Ok(self.admit(claim, now, Hold::Nothing).await?.map(drop))
-    }
-
+    /// Judges a claim and holds the rows that the answer rests on.
     async fn admit(
         &self,
         claim: &EnrollmentClaim,
         now: Millis,
-        hold: Hold,
     ) -> Result<Result<Admitted, EnrollmentRefusal>, StoreError> {
-        let held = |table: &str| match (hold, self.dialect().for_update()) {
-            (Hold::Nothing, _) | (_, "") => String::new(),
-            (Hold::Rows, clause) => format!("{clause} OF {table}"),
+        let held = |table: &str| match self.dialect().for_update() {
+            "" => String::new(),
+            clause => format!("{clause} OF {table}"),
         };
         let token: Option<TokenRow> = self
             .one(
@@ -331,7 +312,7 @@ impl Tx {
         claim: &EnrollmentClaim,
         now: Millis,
     ) -> Result<Result<Enrolled, EnrollmentRefusal>, StoreError> {
-        let admitted = match self.db().admit(claim, now, Hold::Rows).await? {
+        let admitted = match self.db().admit(claim, now).await? {
             Ok(admitted) => admitted,
             Err(refusal) => return Ok(Err(refusal)),
         };

@@ -326,27 +326,12 @@ impl Tx {
         project: ProjectKey,
         groups: &[GroupKey],
     ) -> Result<(), StoreError> {
-        let keys: Value = key_array(groups.iter().map(|group| group.get())).into();
-        let listed = in_keys(self.dialect(), "id", "$2");
-        self.run(
-            "take authorizations from deleted groups",
-            &format!(
-                "DELETE FROM app_authorization WHERE account_type = '{}' \
-                 AND app_id IN (SELECT id FROM app WHERE project_id = $1) \
-                 AND (domain_folded, account_folded) IN \
-                 (SELECT domain_folded, name_folded FROM directory_group WHERE project_id = $1 AND {listed})",
-                AccountType::UserGroup
-            ),
-            [project.into(), keys.clone()],
-        )
-        .await?;
-        self.run(
-            "delete groups",
-            &format!("DELETE FROM directory_group WHERE project_id = $1 AND {listed}"),
-            [project.into(), keys],
+        self.accounts_delete(
+            project,
+            AccountType::UserGroup,
+            groups.iter().map(|group| group.get()),
         )
         .await
-        .map(drop)
     }
 
     /// Puts users into a group; who is in it stays.

@@ -489,23 +489,41 @@ impl Tx {
         project: ProjectKey,
         users: &[UserKey],
     ) -> Result<(), StoreError> {
-        let keys: Value = key_array(users.iter().map(|user| user.get())).into();
+        self.accounts_delete(
+            project,
+            AccountType::Simple,
+            users.iter().map(|user| user.get()),
+        )
+        .await
+    }
+
+    /// Deletes users or groups, and with them the app authorizations that name them.
+    pub(crate) async fn accounts_delete(
+        &self,
+        project: ProjectKey,
+        account_type: AccountType,
+        keys: impl IntoIterator<Item = i64>,
+    ) -> Result<(), StoreError> {
+        let keys: Value = key_array(keys).into();
         let listed = in_keys(self.dialect(), "id", "$2");
+        let table = match account_type {
+            AccountType::Simple => "directory_user",
+            AccountType::UserGroup => "directory_group",
+        };
         self.run(
-            "take authorizations from deleted users",
+            "take authorizations from deleted accounts",
             &format!(
-                "DELETE FROM app_authorization WHERE account_type = '{}' \
+                "DELETE FROM app_authorization WHERE account_type = '{account_type}' \
                  AND app_id IN (SELECT id FROM app WHERE project_id = $1) \
                  AND (domain_folded, account_folded) IN \
-                 (SELECT domain_folded, name_folded FROM directory_user WHERE project_id = $1 AND {listed})",
-                AccountType::Simple
+                 (SELECT domain_folded, name_folded FROM {table} WHERE project_id = $1 AND {listed})"
             ),
             [project.into(), keys.clone()],
         )
         .await?;
         self.run(
-            "delete users",
-            &format!("DELETE FROM directory_user WHERE project_id = $1 AND {listed}"),
+            "delete accounts",
+            &format!("DELETE FROM {table} WHERE project_id = $1 AND {listed}"),
             [project.into(), keys],
         )
         .await
