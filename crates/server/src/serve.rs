@@ -164,33 +164,33 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
     };
     let tasks = TaskTracker::new();
     tasks.spawn(serve(
-        Endpoint {
-            name: "api",
-            socket: api_socket,
-            transport: transport.clone(),
-            router: api::router(&services),
-            max_connections: API_CONNECTIONS,
-        },
+        Endpoint::new(
+            "api",
+            api_socket,
+            transport.clone(),
+            api::router(&services),
+            API_CONNECTIONS,
+        ),
         shutdown.clone(),
     ));
     tasks.spawn(serve(
-        Endpoint {
-            name: "agents",
-            socket: agent_socket,
-            transport: Transport::Tls(listener_tls_now),
-            router: agents::listener::router(Arc::clone(&services)),
-            max_connections: agent_connections,
-        },
+        Endpoint::new(
+            "agents",
+            agent_socket,
+            Transport::Tls(listener_tls_now),
+            agents::listener::router(Arc::clone(&services)),
+            agent_connections,
+        ),
         shutdown.clone(),
     ));
     tasks.spawn(serve(
-        Endpoint {
-            name: "bucket",
-            socket: bucket_socket,
+        Endpoint::new(
+            "bucket",
+            bucket_socket,
             transport,
-            router: Router::new().fallback(no_bucket_yet),
-            max_connections: API_CONNECTIONS,
-        },
+            Router::new().fallback(no_bucket_yet),
+            API_CONNECTIONS,
+        ),
         shutdown.clone(),
     ));
     tasks.spawn(renew_listener(Arc::clone(&services), listener_tls));

@@ -21,6 +21,7 @@ use outfitter_agent_protocol::{
     AgentMessage, Hello, MAX_FRAME_BYTES, PROTOCOL, PROTOCOL_FLOOR, ServerMessage, Welcome,
 };
 use outfitter_store::{CertificateHolder, Connected, EpochRaise, StoreError};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::peer::{Standing, identify};
@@ -28,7 +29,7 @@ use super::refusal::Refusal;
 use super::registry::Registration;
 use crate::app::job_events::{self, EventError};
 use crate::http::error::chain;
-use crate::listen::PeerCertificate;
+use crate::listen::{PeerCertificate, Place};
 use crate::services::Services;
 
 /// Smallest read buffer that holds most messages: with 1024 an idle channel costs 11.2 KiB instead of 14.2 (measured);
@@ -45,6 +46,7 @@ pub(super) async fn upgrade(
     State(services): State<Arc<Services>>,
     Extension(certificate): Extension<PeerCertificate>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Extension(place): Extension<Place>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Refusal> {
     let (holder, standing) = identify(&services, &certificate).await?;
@@ -57,6 +59,8 @@ pub(super) async fn upgrade(
         .on_upgrade(move |socket| async move {
             // The session is boxed: its future would otherwise be held whole by the connection's.
             Box::pin(session(services, socket, holder, standing, address)).await;
+            // The channel was one of the listener's connections until now.
+            drop(place);
         }))
 }
 
@@ -71,6 +75,10 @@ enum End {
     Slow,
     #[error("a newer channel of the desktop took over")]
     Replaced,
+    /// Another connect raised the epoch between this one's upgrade and its hello. It may be the one that is dead:
+    /// coming back at once is right.
+    #[error("another channel of the desktop was opened at the same time")]
+    LostRace,
     #[error("the server is shutting down")]
     Shutdown,
     #[error("the agent speaks protocol {0}, this server needs {PROTOCOL_FLOOR} or later")]
@@ -121,6 +129,7 @@ impl End {
         match self {
             Self::Closed | Self::Silent | Self::Slow | Self::Socket(_) => None,
             Self::Replaced => Some(("superseded", None)),
+            Self::LostRace => Some(("superseded", Some(1))),
             Self::Shutdown => Some(("shutting_down", Some(1))),
             Self::TooOld(_) => Some(("protocol_too_old", Some(3600))),
             Self::Protocol(_) => Some(("protocol_error", Some(60))),
@@ -155,14 +164,14 @@ async fn run(
         .await?;
     tx.commit().await?;
     let Some((_, epoch)) = raised.first().copied() else {
-        return Err(End::Replaced);
+        return Err(End::LostRace);
     };
     let channel = Connected {
         desktop: holder.desktop,
         epoch,
     };
     let Some(registration) = services.registry.insert(holder.desktop, epoch) else {
-        return Err(End::Replaced);
+        return Err(End::LostRace);
     };
     services
         .presence
@@ -331,8 +340,27 @@ async fn renew(
     })
 }
 
+/// Reads a message. U+0000 becomes U+FFFD: an installer may print it, PostgreSQL stores no text with it, and one
+/// such result would hold up every result that is written with it.
 fn read(text: &str) -> Result<AgentMessage, End> {
-    serde_json::from_str(text).map_err(|error| End::Protocol(error.to_string()))
+    let read = if text.contains("\\u0000") {
+        let mut value: Value =
+            serde_json::from_str(text).map_err(|error| End::Protocol(error.to_string()))?;
+        replace_nul(&mut value);
+        serde_json::from_value(value)
+    } else {
+        serde_json::from_str(text)
+    };
+    read.map_err(|error| End::Protocol(error.to_string()))
+}
+
+fn replace_nul(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{fffd}"),
+        Value::Array(items) => items.iter_mut().for_each(replace_nul),
+        Value::Object(members) => members.values_mut().for_each(replace_nul),
+        _ => {}
+    }
 }
 
 async fn send(socket: &mut WebSocket, message: &ServerMessage) -> Result<(), End> {

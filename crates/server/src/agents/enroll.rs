@@ -19,6 +19,9 @@ use crate::services::Services;
 /// Longest free text an agent reports about itself, in characters.
 const MAX_REPORTED: usize = 256;
 
+/// Longest path an agent reports, in characters. Source: Linux, `PATH_MAX`.
+const MAX_REPORTED_PATH: usize = 4096;
+
 /// Lets an agent in.
 ///
 /// # Errors
@@ -70,21 +73,13 @@ pub async fn enroll(
         new_desktop_id: DesktopId::new(new_uuid()),
         agent: NewAgent {
             id: agent_id,
-            machine_id: reported("machine_id", request.machine_id)?,
-            version: reported("agent_version", request.agent_version)?,
-            os: reported("os", request.os)?,
-            arch: reported("arch", request.arch)?,
+            machine_id: reported("machine_id", request.machine_id, MAX_REPORTED)?,
+            version: reported("agent_version", request.agent_version, MAX_REPORTED)?,
+            os: reported("os", request.os, MAX_REPORTED)?,
+            arch: reported("arch", request.arch, MAX_REPORTED)?,
             sandbox_root: request
                 .sandbox_root
-                .map(|path| {
-                    if path.len() > 4096 {
-                        return Err(Refusal::bad_request(
-                            "request_invalid",
-                            "sandbox_root is longer than 4096 bytes",
-                        ));
-                    }
-                    Ok(path)
-                })
+                .map(|path| reported("sandbox_root", path, MAX_REPORTED_PATH))
                 .transpose()?,
             certificate: NewCertificate {
                 fingerprint: issued.fingerprint,
@@ -123,12 +118,14 @@ fn refused(refusal: EnrollmentRefusal) -> Refusal {
     Refusal::forbidden(refusal.code(), refusal.to_string())
 }
 
-fn reported(member: &str, text: String) -> Result<String, Refusal> {
-    if text.chars().count() > MAX_REPORTED {
-        return Err(Refusal::bad_request(
-            "request_invalid",
-            format!("{member} is longer than {MAX_REPORTED} characters"),
-        ));
-    }
-    Ok(text)
+/// A text that an agent tells about itself, as far as it can be kept.
+fn reported(member: &str, text: String, most: usize) -> Result<String, Refusal> {
+    let problem = if text.chars().count() > most {
+        format!("{member} is longer than {most} characters")
+    } else if text.contains('\0') {
+        format!("{member} holds the character U+0000")
+    } else {
+        return Ok(text);
+    };
+    Err(Refusal::bad_request("request_invalid", problem))
 }

@@ -1,19 +1,31 @@
 //! What the agent listener answers: enrollment, the channel, package downloads. Nothing else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
+use http::StatusCode;
 use outfitter_agent_protocol::{CHANNEL_PATH, ENROLL_PATH, MAX_FRAME_BYTES, PACKAGES_PATH};
+use tower_http::timeout::TimeoutLayer;
 
 use super::{channel, downloads, enroll};
 use crate::services::Services;
 
+/// Longest time from the head of an enrollment to its answer: who enrolls is unknown until the body has come.
+const ENROLL_LIMIT: Duration = Duration::from_secs(30);
+
 /// The agent listener's service.
 pub fn router(services: Arc<Services>) -> Router {
     Router::new()
-        .route(ENROLL_PATH, post(enroll::enroll))
+        .route(
+            ENROLL_PATH,
+            post(enroll::enroll).layer(TimeoutLayer::with_status_code(
+                StatusCode::REQUEST_TIMEOUT,
+                ENROLL_LIMIT,
+            )),
+        )
         .route(CHANNEL_PATH, get(channel::upgrade))
         .route(
             &format!("{PACKAGES_PATH}{{sha256}}"),

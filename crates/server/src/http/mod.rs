@@ -4,6 +4,7 @@ pub mod answers;
 mod app_rules;
 mod apps;
 mod authorizations;
+mod body;
 pub mod call;
 mod catalogs;
 mod console;
@@ -19,6 +20,7 @@ mod icons;
 mod install;
 mod jobs;
 mod keystone;
+mod limits;
 pub mod openapi;
 pub mod operation;
 mod packages;
@@ -36,7 +38,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -84,6 +86,7 @@ pub fn router(services: &Arc<Services>) -> Router {
         .merge(console::router())
         .merge(document)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(limits::check))
         .layer(from_fn_with_state(Arc::clone(services), request_id::assign))
 }
 

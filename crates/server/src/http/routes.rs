@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -14,14 +15,15 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, Method, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tower_http::timeout::TimeoutBody;
 use utoipa::ToSchema;
 
+use super::body;
 use super::call::{Call, CallContext, Reply};
 use super::error::{ApiError, GatewayError, method_not_allowed};
 use super::operation::{Access, BodyRule, Family, Operation};
@@ -30,8 +32,8 @@ use super::schema::{self, RequestSchema};
 use crate::auth::{self, AuthBody, AuthRequest};
 use crate::services::Services;
 
-/// Largest JSON body, in bytes. Source: contract, decision 24.
-pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Longest pause in a body that is taken as it arrives.
+const BODY_PAUSE_LIMIT: Duration = Duration::from_secs(60);
 
 /// A request type: what its schema and its reader need.
 pub trait RequestType: DeserializeOwned + ToSchema + Send + 'static {}
@@ -245,6 +247,8 @@ struct Admitted {
     query: Value,
     context: CallContext,
     stream: Body,
+    /// Held until the body has its type.
+    _room: Option<body::Room>,
 }
 
 impl Admitted {
@@ -302,13 +306,19 @@ impl Row {
             .get::<ConnectInfo<SocketAddr>>()
             .map_or(IpAddr::from([127, 0, 0, 1]), |info| info.0.ip());
         let (mut parts, stream) = request.into_parts();
-        let (bytes, stream) = if self.operation.body == BodyRule::Stream {
-            (None, stream)
+        // HTTP/2 names the host as `:authority`; clients sign it as `host`.
+        if !parts.headers.contains_key(HOST)
+            && let Some(authority) = parts.uri.authority()
+            && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        {
+            parts.headers.insert(HOST, host);
+        }
+        let (bytes, room, stream) = if self.operation.body == BodyRule::Stream {
+            let stream = Body::new(TimeoutBody::new(BODY_PAUSE_LIMIT, stream));
+            (None, None, stream)
         } else {
-            (
-                Some(read_body(&parts.headers, stream).await?),
-                Body::empty(),
-            )
+            let (bytes, room) = body::read(&parts.headers, stream).await?;
+            (Some(bytes), room, Body::empty())
         };
         let path_and_query = parts
             .uri
@@ -333,6 +343,9 @@ impl Row {
                     .decode_utf8()
                     .map(std::borrow::Cow::into_owned)
                     .map_err(|_| ApiError::invalid(name.clone(), "must be UTF-8"))?;
+                if text.contains('\0') {
+                    return Err(ApiError::invalid(name, schema::NO_NUL));
+                }
                 Ok((name, text))
             })
             .collect::<Result<BTreeMap<_, _>, ApiError>>();
@@ -405,6 +418,7 @@ impl Row {
                 path,
             },
             stream,
+            _room: room,
         })
     }
 
@@ -432,6 +446,7 @@ impl Row {
         }
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| ApiError::invalid("body", format!("is no JSON: {error}")))?;
+        schema::refuse_nul(&value)?;
         schema.check(&value)?;
         Ok(value)
     }
@@ -448,32 +463,6 @@ fn is_json(content_type: &[u8]) -> bool {
             }
             _ => true,
         })
-}
-
-async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, GatewayError> {
-    let too_large = || {
-        GatewayError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "APIGW.0201",
-            "Request entity too large.",
-        )
-    };
-    let announced = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| bytes > MAX_BODY_BYTES as u64) {
-        return Err(too_large());
-    }
-    match Limited::new(body, MAX_BODY_BYTES).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(GatewayError::new(
-            StatusCode::BAD_REQUEST,
-            "APIGW.0201",
-            "API request error.",
-        )),
-    }
 }
 
 /// Query text as pairs; a `+` is a plus sign, as the contract's signature has it.

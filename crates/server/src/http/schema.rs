@@ -105,8 +105,47 @@ impl RequestSchema {
             object.insert(name.clone(), value);
         }
         let value = Value::Object(object);
+        refuse_nul(&value)?;
         self.check(&value)?;
         Ok(value)
+    }
+}
+
+/// Why a text is refused that no database column, command line or file name can hold.
+pub(super) const NO_NUL: &str = "must not hold the character U+0000";
+
+/// Refuses a value in which a text or a member's name holds U+0000: PostgreSQL stores no such text, no command line
+/// and no path can have it.
+///
+/// # Errors
+/// [`ApiError::Invalid`] naming the first field.
+pub(super) fn refuse_nul(value: &Value) -> Result<(), ApiError> {
+    match nul_below(value) {
+        None => Ok(()),
+        Some(pointer) => Err(ApiError::invalid(member_path(&pointer), NO_NUL)),
+    }
+}
+
+/// JSON pointer of the first text with U+0000. As deep as the parser lets values be.
+fn nul_below(value: &Value) -> Option<String> {
+    let below = |name: &str, inner: &Value| {
+        let rest = nul_below(inner)?;
+        let name = name.replace('~', "~0").replace('/', "~1");
+        Some(format!("/{name}{rest}"))
+    };
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, inner)| below(&index.to_string(), inner)),
+        Value::Object(members) => members.iter().find_map(|(name, inner)| {
+            if name.contains('\0') {
+                return Some(String::new());
+            }
+            below(name, inner)
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
 

@@ -296,7 +296,6 @@ async fn jobs_are_filtered_retried_and_deleted() {
         ("app_id=nothing".to_owned(), 0),
         ("instance_id=nothing".to_owned(), 0),
         ("target=LI".to_owned(), 0),
-        ("target=%00".to_owned(), 0),
     ] {
         assert_eq!(jobs(&server, &query).await["count"], count, "{query}");
     }
@@ -355,5 +354,61 @@ async fn jobs_are_filtered_retried_and_deleted() {
         .ok(200);
     assert_eq!(jobs(&server, "").await["count"], 2);
     assert_eq!(jobs(&server, &format!("app_id={app}")).await["count"], 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn installs_are_refused_while_the_app_center_is_off_and_nothing_else_is() {
+    let server = TestServer::start().await;
+    let desktop_id = desktop(&server, "d1", &["li"]).await;
+    let body = with(linked("a"), json!({"authorization_type": "ALL_USER"}));
+    let app = upload(&server, body).await;
+    let one = format!("{APPS}/{app}/actions/auto-install");
+    accepted(&server, &one, json!({})).await;
+    let open = jobs(&server, "").await;
+    let profiles = "/v1/{p}/app-center/profiles";
+    server
+        .patch(profiles, json!({"app_center": false}))
+        .await
+        .ok(200);
+
+    // Contract, semantics, section 8: auto-install calls answer 403. A body that breaks a rule comes first.
+    let batch = json!({"app_ids": [app], "assign_scope": "ASSIGN_USER", "users": [user("wang")]});
+    for (path, body) in [(one.as_str(), json!({})), (BATCH, batch.clone())] {
+        server
+            .post(path, body)
+            .await
+            .refused(403, "WKS.00081102", "permission");
+    }
+    // Nor is it told whether an app exists.
+    server
+        .post(&format!("{APPS}/nobody/actions/auto-install"), json!({}))
+        .await
+        .refused(403, "WKS.00081102", "permission");
+    server
+        .post(BATCH, json!({"app_ids": [], "assign_scope": "ALL_USER"}))
+        .await
+        .refused(400, "WKS.00211102", "app_ids");
+    assert_eq!(jobs(&server, "").await, open, "no job was opened");
+    let authorizations = server
+        .get(&format!("{APPS}/{app}/authorizations"))
+        .await
+        .ok(200);
+    assert_eq!(authorizations["count"], 0, "nobody was authorized");
+
+    // Retry is no auto-install call: what was accepted before goes on.
+    let job = open["items"][0]["id"].clone();
+    assert_eq!(open["items"][0]["instance_id"], desktop_id.as_str());
+    server.post(RETRY, json!({"items": [job]})).await.refused(
+        409,
+        "WKS.00211202",
+        "Retry not supported",
+    );
+
+    server
+        .patch(profiles, json!({"app_center": true}))
+        .await
+        .ok(200);
+    accepted(&server, BATCH, batch).await;
     server.stop().await;
 }

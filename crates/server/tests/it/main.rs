@@ -19,6 +19,7 @@ mod enrollment_tokens;
 #[allow(dead_code, reason = "the tests of the types use the rest")]
 mod facts;
 mod fleet;
+mod hostile;
 mod install;
 mod packages;
 mod server;

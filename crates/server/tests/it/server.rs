@@ -21,6 +21,8 @@ pub(crate) struct TestServer {
     token: String,
     pub(crate) project: String,
     identity: Value,
+    /// What the first start wrote down.
+    pub(crate) bootstrap: Value,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
     _folder: TempDir,
@@ -91,6 +93,7 @@ impl TestServer {
             identity: json!({"methods": ["password"], "password": {"user": {
                 "name": text("user_name"), "password": text("password"),
                 "domain": {"name": text("domain_name")}}}}),
+            bootstrap: bootstrap.clone(),
             shutdown,
             task,
             _folder: folder,
