@@ -5,6 +5,7 @@ pub(crate) const ENDPOINT: &str = "OUTFITTER_ENDPOINT";
 pub(crate) const ACCESS_KEY: &str = "OUTFITTER_ACCESS_KEY";
 pub(crate) const SECRET_KEY: &str = "OUTFITTER_SECRET_KEY";
 pub(crate) const PROJECT_ID: &str = "OUTFITTER_PROJECT_ID";
+pub(crate) const CA: &str = "OUTFITTER_CA";
 
 // Options of the server; the flag of the same name outranks them, the file does not.
 pub(crate) const CONFIG: &str = "OUTFITTER_CONFIG";

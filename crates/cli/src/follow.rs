@@ -3,11 +3,12 @@
 //! It only reads: giving up (time, Ctrl-C) leaves the jobs as they are. Where nobody watches a terminal every
 //! ended job is a line.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use outfitter_api_types::jobs::{AppInstallJob, JobStatus};
 use outfitter_api_types::native::attempts::{Attempt, ListAttemptsResponse, Proof};
 use outfitter_api_types::native::deployments::{Deployment, DeploymentCounts, DeploymentState};
@@ -173,10 +174,10 @@ pub(crate) async fn jobs(
     }
 }
 
-/// Jobs as a table, newest state first told.
+/// Jobs as a table, and under it why those that failed did.
 pub(crate) fn jobs_view(jobs: &[EndedJob]) -> View {
-    View::Table(TableView {
-        head: ["app", "version", "desktop", "result", "why"]
+    let table = View::Table(TableView {
+        head: ["app", "version", "desktop", "result"]
             .map(str::to_owned)
             .into(),
         rows: jobs
@@ -188,12 +189,42 @@ pub(crate) fn jobs_view(jobs: &[EndedJob]) -> View {
                     job.app_version.clone().unwrap_or_default().into(),
                     desktop_name(job).into(),
                     verdict(ended),
-                    job.error_message.clone().unwrap_or_default().into(),
                 ]
             })
             .collect(),
         empty: "no desktop was reached",
-    })
+    });
+    let reasons: String = reasons(jobs)
+        .into_iter()
+        .map(|(app, message, desktops)| {
+            format!("{app} failed on {}: {message}\n", desktops.join(", "))
+        })
+        .collect();
+    if reasons.is_empty() {
+        table
+    } else {
+        View::Several(vec![table, View::Block(reasons)])
+    }
+}
+
+/// Why jobs failed: application, message and the desktops it happened on; each reason once.
+pub(crate) fn reasons(jobs: &[EndedJob]) -> Vec<(&str, &str, Vec<String>)> {
+    let mut reasons: Vec<(&str, &str, Vec<String>)> = Vec::new();
+    for ended in jobs {
+        let Some(message) = ended.job.error_message.as_deref() else {
+            continue;
+        };
+        let app = ended.job.app_name.as_deref().unwrap_or_default();
+        let desktop = desktop_name(&ended.job);
+        match reasons
+            .iter_mut()
+            .find(|(of, said, _)| (*of, *said) == (app, message))
+        {
+            Some((_, _, desktops)) => desktops.push(desktop),
+            None => reasons.push((app, message, vec![desktop])),
+        }
+    }
+    reasons
 }
 
 /// One word for how a job ended: a success without proof is not called one.
@@ -305,6 +336,8 @@ struct Board {
     bars: MultiProgress,
     by_desktop: BTreeMap<String, ProgressBar>,
     told: BTreeSet<String>,
+    /// Per application and reason the desktop it was told of.
+    reasons: BTreeMap<(String, String), String>,
 }
 
 impl Board {
@@ -314,6 +347,7 @@ impl Board {
             bars: MultiProgress::new(),
             by_desktop: BTreeMap::new(),
             told: BTreeSet::new(),
+            reasons: BTreeMap::new(),
         }
     }
 
@@ -361,39 +395,51 @@ impl Board {
     }
 
     fn bar(&mut self, name: &str, position: i64, length: i64, message: String) {
-        let bars = &self.bars;
-        let bar = self.by_desktop.entry(name.to_owned()).or_insert_with(|| {
-            let bar = bars.add(ProgressBar::new(0));
-            bar.set_style(
-                ProgressStyle::with_template(
-                    "  {prefix:16} {bar:20.green/dim} {pos}/{len} {wide_msg}",
+        let length = u64::try_from(length).unwrap_or(0);
+        let position = u64::try_from(position).unwrap_or(0);
+        if let Some(bar) = self.by_desktop.get(name) {
+            bar.set_length(length);
+            bar.set_position(position);
+            bar.set_message(message);
+            return;
+        }
+        // Everything is set before the first drawing: an empty bar is drawn as a full one.
+        let bar = self.bars.add(
+            ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden())
+                .with_style(
+                    ProgressStyle::with_template(
+                        "  {prefix:16} {bar:20.green/dim} {pos}/{len} {wide_msg}",
+                    )
+                    .expect("the template is well formed")
+                    .progress_chars("━━─"),
                 )
-                .expect("the template is well formed")
-                .progress_chars("━━─"),
-            );
-            bar.set_prefix(name.to_owned());
-            bar
-        });
-        bar.set_length(u64::try_from(length).unwrap_or(0));
-        bar.set_position(u64::try_from(position).unwrap_or(0));
-        bar.set_message(message);
+                .with_prefix(name.to_owned())
+                .with_message(message)
+                .with_position(position),
+        );
+        bar.tick();
+        self.by_desktop.insert(name.to_owned(), bar);
     }
 
     fn tell(&mut self, jobs: &[AppInstallJob]) {
         for job in jobs.iter().filter(|job| has_ended(job)) {
             if self.told.insert(job.id.clone()) {
+                let app = job.app_name.as_deref().unwrap_or_default();
+                let desktop = desktop_name(job);
                 let end = match job.job_status {
-                    JobStatus::Fail => format!(
-                        "FAIL: {}",
-                        job.error_message.as_deref().unwrap_or("no reason given")
-                    ),
+                    JobStatus::Fail => {
+                        let reason = job.error_message.as_deref().unwrap_or("no reason given");
+                        match self.reasons.entry((app.to_owned(), reason.to_owned())) {
+                            Entry::Occupied(first) => format!("FAIL, as on {}", first.get()),
+                            Entry::Vacant(entry) => {
+                                entry.insert(desktop.clone());
+                                format!("FAIL: {reason}")
+                            }
+                        }
+                    }
                     _ => "SUCCESS".to_owned(),
                 };
-                self.printer.note(format!(
-                    "  {}  {}  {end}",
-                    desktop_name(job),
-                    job.app_name.as_deref().unwrap_or_default()
-                ));
+                self.printer.note(format!("  {desktop}  {app}  {end}"));
             }
         }
     }

@@ -14,13 +14,11 @@ mod profile;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::args::Cli;
 use crate::printer::{Format, Printer};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let printer = Printer::new(if cli.global.json {
         Format::Json
     } else {

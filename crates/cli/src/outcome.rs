@@ -129,6 +129,11 @@ impl CommandError {
         match self {
             Self::Usage { hint, .. } | Self::Failed { hint, .. } => hint.map(str::to_owned),
             Self::Client(error) => match error {
+                error if error.is_about_certificate() => Some(
+                    "a self-signed certificate or an authority of your own is trusted with --ca FILE; \
+                     `serve --tls-self-signed` keeps its certificate as tls.crt in the data folder"
+                        .to_owned(),
+                ),
                 ClientError::Unreachable { .. } => Some(
                     "is `outfitter serve` running there? `outfitter doctor` looks at it".to_owned(),
                 ),

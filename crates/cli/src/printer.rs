@@ -66,7 +66,7 @@ impl Shade {
     }
 
     fn cell(&self) -> Cell {
-        let cell = Cell::new(self.text());
+        let cell = Cell::new(tame(self.text()));
         match self {
             Self::Plain(_) => cell,
             Self::Good(_) => cell.fg(Color::Green),
@@ -121,7 +121,7 @@ impl Printer {
     /// Says something about the work; silent in JSON.
     pub(crate) fn note(&self, text: impl AsRef<str>) {
         if self.format == Format::Text {
-            say(text.as_ref());
+            say(&tame(text.as_ref()));
         }
     }
 
@@ -142,6 +142,7 @@ impl Printer {
             say(&document.to_string());
             return;
         }
+        let message = tame(&message);
         let on = colours(io::stderr().is_terminal());
         let label = |text: &str, style: Style| {
             if on {
@@ -163,6 +164,15 @@ impl Printer {
     }
 }
 
+/// The text without control characters but line ends and tabs: what an installer or a server says must not steer
+/// the terminal of who reads it.
+fn tame(text: &str) -> String {
+    text.replace(
+        |character: char| character.is_control() && !matches!(character, '\n' | '\t'),
+        "\u{fffd}",
+    )
+}
+
 fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
@@ -173,8 +183,8 @@ fn colours(is_terminal: bool) -> bool {
 
 fn render(view: View, colours: bool) -> String {
     match view {
-        View::Line(text) => format!("{text}\n"),
-        View::Block(text) => text,
+        View::Line(text) => format!("{}\n", tame(&text)),
+        View::Block(text) => tame(&text),
         View::Several(views) => views
             .into_iter()
             .map(|view| render(view, colours))
@@ -188,7 +198,7 @@ fn render(view: View, colours: bool) -> String {
                 .unwrap_or(0);
             members
                 .into_iter()
-                .map(|(name, value)| format!("{name:width$}  {value}\n"))
+                .map(|(name, value)| format!("{name:width$}  {}\n", tame(&value)))
                 .collect()
         }
         View::Table(table) if table.rows.is_empty() => format!("{}\n", table.empty),

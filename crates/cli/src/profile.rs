@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use outfitter_client::{Client, Credential, Endpoint, Signer};
+use outfitter_client::{Client, Credential, Endpoint, Signer, Trust};
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
@@ -25,6 +25,9 @@ struct Connection {
     project_id: String,
     access_key: String,
     secret_key: SecretString,
+    /// Certificates to trust, PEM; a relative path starts at the file that names it.
+    #[serde(default)]
+    ca: Option<PathBuf>,
 }
 
 /// `endpoints.json` beside a bootstrap file: where the server listens since its last start.
@@ -48,11 +51,25 @@ pub(crate) fn client(args: &ConnectionArgs) -> Result<Client, CommandError> {
     let url = Url::parse(&connection.endpoint).map_err(|error| {
         CommandError::usage(format!("{} is no address: {error}", connection.endpoint))
     })?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(CommandError::usage(format!(
+            "{} is no address of a server: it must begin with http:// or https://",
+            connection.endpoint
+        )));
+    }
+    let ca = args.ca.clone().or(connection.ca);
+    let pem = ca.as_deref().map(|path| read(path)).transpose()?;
     let project_id = args.project.clone().unwrap_or(connection.project_id);
-    Ok(Client::new(
+    Client::new(
         Endpoint { url, project_id },
         Credential::AccessKey(Signer::new(connection.access_key, connection.secret_key)),
-    )?)
+        pem.as_deref()
+            .map_or(Trust::Machine, |pem| Trust::Only(pem.as_bytes())),
+    )
+    .map_err(|error| match ca {
+        Some(path) => CommandError::file("trust", &path, error),
+        None => error.into(),
+    })
 }
 
 fn from_bootstrap(path: &Path) -> Result<Connection, CommandError> {
@@ -66,6 +83,12 @@ fn from_bootstrap(path: &Path) -> Result<Connection, CommandError> {
             .map_err(|error| CommandError::file("read the endpoints in", &beside, error))?;
         connection.endpoint = endpoints.endpoint;
     }
+    connection.ca = match connection.ca.take() {
+        Some(ca) => Some(path.with_file_name(ca)),
+        // What `serve --tls-self-signed` made.
+        None => Some(path.with_file_name("tls.crt"))
+            .filter(|made| connection.endpoint.starts_with("https:") && made.exists()),
+    };
     Ok(connection)
 }
 
@@ -89,7 +112,10 @@ fn from_profile(name: Option<&str>) -> Result<Option<Connection>, CommandError> 
         None => missing(format!("{} has no profile [{wanted}]", path.display())),
         Some(value) => value
             .try_into()
-            .map(Some)
+            .map(|mut connection: Connection| {
+                connection.ca = connection.ca.map(|ca| path.with_file_name(ca));
+                Some(connection)
+            })
             .map_err(|error: toml::de::Error| {
                 CommandError::because(
                     format!("cannot read profile [{wanted}] in {}", path.display()),
@@ -129,6 +155,7 @@ fn from_environment() -> Result<Connection, CommandError> {
         access_key: get(env::ACCESS_KEY)?,
         secret_key: get(env::SECRET_KEY)?.into(),
         project_id: get(env::PROJECT_ID)?,
+        ca: None,
     })
 }
 

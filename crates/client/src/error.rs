@@ -39,6 +39,21 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether the server's certificate is not one that is trusted, or not one of that name.
+    pub fn is_about_certificate(&self) -> bool {
+        let Self::Unreachable { source, .. } = self else {
+            return false;
+        };
+        let mut cause: Option<&dyn std::error::Error> = Some(source);
+        while let Some(error) = cause {
+            if error.to_string().contains("invalid peer certificate") {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// HTTP status of a refusal.
     pub fn status(&self) -> Option<u16> {
         match self {

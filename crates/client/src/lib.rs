@@ -9,5 +9,5 @@ mod request;
 
 pub use error::ClientError;
 pub use outfitter_signing::Signer;
-pub use request::{Answer, Client, Credential, Endpoint, segment};
+pub use request::{Answer, Client, Credential, Endpoint, Trust, segment};
 pub use reqwest::Method;

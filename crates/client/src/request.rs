@@ -42,6 +42,15 @@ pub enum Credential {
     Token(SecretString),
 }
 
+/// Whose word is taken for the server's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust<'a> {
+    /// The authorities this machine trusts.
+    Machine,
+    /// These certificates alone, PEM: an authority of one's own, or the server's self-signed one.
+    Only(&'a [u8]),
+}
+
 /// A client of one server, as one caller. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
@@ -63,15 +72,27 @@ impl Client {
     /// A client; nothing is sent yet.
     ///
     /// # Errors
-    /// When TLS cannot be set up.
-    pub fn new(endpoint: Endpoint, credential: Credential) -> Result<Self, ClientError> {
-        let http = reqwest::Client::builder()
+    /// When the certificates cannot be read or TLS cannot be set up.
+    pub fn new(
+        endpoint: Endpoint,
+        credential: Credential,
+        trust: Trust<'_>,
+    ) -> Result<Self, ClientError> {
+        let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_LIMIT)
-            .user_agent(concat!("outfitter/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| ClientError::Call {
-                what: format!("cannot set up HTTP: {error}"),
-            })?;
+            .user_agent(concat!("outfitter/", env!("CARGO_PKG_VERSION")));
+        if let Trust::Only(pem) = trust {
+            let roots = reqwest::Certificate::from_pem_bundle(pem)
+                .ok()
+                .filter(|roots| !roots.is_empty())
+                .ok_or_else(|| ClientError::Call {
+                    what: "what is to be trusted holds no certificate in PEM".to_owned(),
+                })?;
+            builder = builder.tls_certs_only(roots);
+        }
+        let http = builder.build().map_err(|error| ClientError::Call {
+            what: format!("cannot set up HTTP: {error}"),
+        })?;
         Ok(Self {
             http,
             endpoint,

@@ -18,7 +18,9 @@ pub(crate) mod workspace_job;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::env;
 
 /// An app center for fleets of desktops: the server, and the commands that talk to it.
 #[derive(Debug, Parser)]
@@ -63,6 +65,29 @@ pub(crate) struct ConnectionArgs {
     /// Work in this project instead of the connection's own
     #[arg(long, global = true, value_name = "ID", display_order = 103)]
     pub(crate) project: Option<String>,
+    /// Trust the certificates in this PEM file, and no others [default: what this machine trusts]
+    #[arg(long, global = true, value_name = "FILE", env = env::CA, display_order = 104)]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+/// Commands that talk to no server: what says to which one is not among their options.
+const WITHOUT_SERVER: [&str; 3] = ["serve", "demo", "config"];
+
+impl Cli {
+    /// Reads the command line of the process; leaves it with help, version or a usage error.
+    pub(crate) fn read() -> Self {
+        let command = Self::command();
+        // Options of every command are handed down except where the command has one of that name.
+        let connection = ConnectionArgs::augment_args(clap::Command::new("connection"));
+        let hidden: Vec<clap::Arg> = connection
+            .get_arguments()
+            .map(|option| option.clone().hide(true))
+            .collect();
+        let command = WITHOUT_SERVER.into_iter().fold(command, |command, name| {
+            command.mut_subcommand(name, |command| command.args(&hidden))
+        });
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
 }
 
 #[derive(Debug, Subcommand)]

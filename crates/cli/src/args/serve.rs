@@ -60,12 +60,15 @@ pub(crate) struct ServerOptions {
     pub(crate) agent_heartbeat_secs: Option<u32>,
 }
 
+/// What is worth a line: not each migration that has run already.
+const DEFAULT_LOG: &str = "info,sea_orm_migration=warn";
+
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) options: ServerOptions,
     /// What to log: a level, or filters such as outfitter_server=debug
-    #[arg(long, value_name = "FILTER", env = env::LOG, default_value = "info")]
+    #[arg(long, value_name = "FILTER", env = env::LOG, default_value = DEFAULT_LOG)]
     pub(crate) log: String,
     /// How to log
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]

@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+
+use outfitter_api_types::apps::Application;
 use outfitter_api_types::native::deployments::{Deployment, DeploymentSummary};
 
 use super::{Session, note_cut, word};
@@ -29,19 +32,21 @@ pub(super) async fn run(
                     &[("limit", "1000".to_owned())],
                 )
                 .await?;
+            let names = app_names(session, &deployment).await?;
             session
                 .printer
-                .show(&deployment, || deployment_view(&deployment));
+                .show(&deployment, || deployment_view(&deployment, &names));
             Ok(Outcome::Done)
         }
         DeploymentCommand::Wait(args) => {
             let ended =
                 follow::deployment(session, &args.deployment.deployment, args.limit.limit())
                     .await?;
+            let names = app_names(session, &ended.deployment).await?;
             session.printer.show(&ended, || {
                 View::Several(vec![
                     follow::jobs_view(&ended.jobs),
-                    deployment_view(&ended.deployment),
+                    deployment_view(&ended.deployment, &names),
                 ])
             });
             Ok(ended.outcome())
@@ -76,7 +81,36 @@ fn list_view(deployments: &[DeploymentSummary]) -> View {
     })
 }
 
-pub(super) fn deployment_view(deployment: &Deployment) -> View {
+/// Names of applications by their ids.
+pub(super) type AppNames = BTreeMap<String, String>;
+
+/// The names of the applications that the view of a deployment speaks of; empty where it speaks of none, and for
+/// programs.
+///
+/// # Errors
+/// The server.
+pub(super) async fn app_names(
+    session: &Session,
+    deployment: &Deployment,
+) -> Result<AppNames, CommandError> {
+    let spoken_of = !deployment.desktops_skipped.items.is_empty()
+        || !deployment.authorizations_widened.items.is_empty();
+    if !spoken_of || !session.printer.is_text() {
+        return Ok(AppNames::new());
+    }
+    let apps = listing::APPS
+        .fetch::<Application>(&session.client, &[], usize::MAX)
+        .await?;
+    Ok(apps
+        .items
+        .into_iter()
+        .map(|app| (app.id, app.name))
+        .collect())
+}
+
+pub(super) fn deployment_view(deployment: &Deployment, names: &AppNames) -> View {
+    // One that is deleted has only its id left.
+    let named = |id: &String| names.get(id).unwrap_or(id).clone();
     let counts = &deployment.counts;
     let mut members = vec![
         ("deployment", deployment.id.clone()),
@@ -97,7 +131,7 @@ pub(super) fn deployment_view(deployment: &Deployment) -> View {
                 "{}: {} ({})",
                 skipped.desktop_name,
                 word(&skipped.reason).replace('_', " "),
-                skipped.app_id
+                named(&skipped.app_id)
             ),
         ));
     }
@@ -114,7 +148,7 @@ pub(super) fn deployment_view(deployment: &Deployment) -> View {
             .map_or("everyone", |account| account.account.as_str());
         members.push((
             "authorized",
-            format!("{whom} may now have {}", widened.app_id),
+            format!("{whom} may now have {}", named(&widened.app_id)),
         ));
     }
     View::Card(members)

@@ -7,7 +7,7 @@ use outfitter_api_types::native::attempts::Proof;
 use serde_json::{Value, json};
 
 use super::story::{DemoApp, Expected, Told};
-use crate::follow::{EndedJob, verdict};
+use crate::follow::{EndedJob, reasons, verdict};
 use crate::printer::{Shade, TableView, View};
 
 /// Most desktops that get a column each.
@@ -97,23 +97,11 @@ pub(super) fn view(told: &Told) -> View {
             empty: "nothing was installed",
         }),
     ];
-    let reasons: Vec<String> = told
-        .apps
-        .iter()
-        .flat_map(|app| {
-            let messages: BTreeSet<&str> = told
-                .jobs
-                .iter()
-                .filter(|ended| ended.job.app_id == app.id)
-                .filter_map(|ended| ended.job.error_message.as_deref())
-                .collect();
-            messages
-                .into_iter()
-                .map(|message| format!("{} failed: {message}\n", app.name))
-                .collect::<Vec<_>>()
-        })
+    let reasons: String = reasons(&told.jobs)
+        .into_iter()
+        .map(|(app, message, _)| format!("{app} failed: {message}\n"))
         .collect();
-    views.push(View::Block(reasons.concat()));
+    views.push(View::Block(reasons));
     View::Several(views)
 }
 

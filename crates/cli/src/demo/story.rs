@@ -13,7 +13,7 @@ use outfitter_api_types::jobs::{BatchOperateJobsReq, JobStatus};
 use outfitter_api_types::native::attempts::Proof;
 use outfitter_api_types::native::desktops::RegisteredDesktop;
 use outfitter_api_types::native::detection::{DetectionRule, FileRule};
-use outfitter_client::{Client, Credential, Endpoint, Signer};
+use outfitter_client::{Client, Credential, Endpoint, Signer, Trust};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -242,6 +242,7 @@ fn client(bootstrap: &Bootstrap) -> Result<Client, CommandError> {
             bootstrap.access_key.clone(),
             bootstrap.secret_key.clone(),
         )),
+        Trust::Machine,
     )?)
 }
 
@@ -359,7 +360,7 @@ fn recipes(folder: &Path) -> Result<Vec<Recipe>, CommandError> {
     recipes.push(Recipe {
         name: "Licence",
         version: "1.4",
-        kind: "fails once, no rule",
+        kind: "fails once; no rule",
         file_name,
         install_type,
         command,
@@ -372,7 +373,7 @@ fn recipes(folder: &Path) -> Result<Vec<Recipe>, CommandError> {
     recipes.push(Recipe {
         name: "Report Viewer",
         version: "5.0",
-        kind: "lies: exit 0",
+        kind: "installer that lies",
         file_name,
         install_type,
         command,

@@ -130,6 +130,10 @@ fn every_command_explains_itself_and_its_options() {
         let usage = format!("Usage: {}", format!("outfitter {words}").trim());
         assert!(text.contains(&usage), "{words}: {text}");
         assert!(text.contains("--json"), "{words}: {text}");
+        let talks = !["serve", "demo", "config check"].contains(words);
+        for option in ["--bootstrap", "--profile", "--project", "--ca"] {
+            assert_eq!(text.contains(option), talks, "{words}: {option}: {text}");
+        }
         // The sentence stands beside the option, or below it where there is no room.
         let lines: Vec<&str> = text.lines().collect();
         for pair in lines.windows(2) {

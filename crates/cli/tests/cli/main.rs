@@ -6,6 +6,7 @@
 mod canned;
 mod help;
 mod outcomes;
+mod secure;
 mod server;
 mod server_options;
 

@@ -350,6 +350,12 @@ fn installs(ends: [(&str, Option<&str>); 3]) -> Canned {
             jobs(&[("INIT", None), ("WAITING", None), ("INIT", None)]),
         ),
         (JOBS, 200, "", jobs(&ends)),
+        (
+            "GET /v1/P1/app-center/apps?limit=100&offset=0",
+            200,
+            "",
+            list(&[app(APP, "Editor")]),
+        ),
         (ATTEMPTS[0], 200, "", attempt(Some("detection_rule"))),
         (ATTEMPTS[1], 200, "", attempt(Some("exit_code_only"))),
         (ATTEMPTS[2], 200, "", attempt(None)),
@@ -394,6 +400,21 @@ fn an_install_is_exit_0_when_all_succeed_and_1_when_none_does() {
         end.contains("\"error_message\": \"the disk is full\""),
         "{end}"
     );
+}
+
+#[test]
+fn a_reason_is_told_once_and_cannot_steer_the_terminal() {
+    let why = Some("the disk is full\u{1b}[2J");
+    let server = installs([("FAIL", why), ("FAIL", why), ("SUCCESS", None)]);
+    let end = install(&server, &["--wait"]);
+    for line in [
+        "Editor failed on desk-1, desk-2: the disk is full\u{fffd}[2J",
+        "  desk-1  Editor  FAIL: the disk is full\u{fffd}[2J",
+        "  desk-2  Editor  FAIL, as on desk-1",
+    ] {
+        assert_eq!(end.matches(line).count(), 1, "{line}: {end}");
+    }
+    assert_eq!(end.matches("the disk is full").count(), 2, "{end}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::args::app::InstallArgs;
 use crate::commands::Session;
-use crate::commands::deployment::deployment_view;
+use crate::commands::deployment::{AppNames, app_names, deployment_view};
 use crate::follow;
 use crate::listing;
 use crate::outcome::{CommandError, Outcome};
@@ -53,8 +53,13 @@ pub(super) async fn run(args: InstallArgs, session: &Session) -> Result<Outcome,
         return Ok(Outcome::Done);
     }
     let mut ended = Vec::with_capacity(deployments.len());
+    let mut names = AppNames::new();
     for deployment_id in &deployments {
-        ended.push(follow::deployment(session, deployment_id, args.limit.limit()).await?);
+        let one = follow::deployment(session, deployment_id, args.limit.limit()).await?;
+        if names.is_empty() {
+            names = app_names(session, &one.deployment).await?;
+        }
+        ended.push(one);
     }
     session.printer.show(&ended, || {
         View::Several(
@@ -63,7 +68,7 @@ pub(super) async fn run(args: InstallArgs, session: &Session) -> Result<Outcome,
                 .flat_map(|one| {
                     [
                         follow::jobs_view(&one.jobs),
-                        deployment_view(&one.deployment),
+                        deployment_view(&one.deployment, &names),
                     ]
                 })
                 .collect(),

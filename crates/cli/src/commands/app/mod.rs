@@ -28,6 +28,7 @@ use serde_json::json;
 use url::Url;
 
 use super::{Session, counted, note_cut, table, text, word};
+use crate::args::AccountArgs;
 use crate::args::app::{
     AppCommand, AppsArg, AuthorizeArgs, DeleteArgs, ListAppsArgs, ListAuthorizationsArgs,
     RevokeArgs, UpdateArgs,
@@ -280,12 +281,18 @@ async fn switch(
     Ok(Outcome::Done)
 }
 
-async fn authorize(args: AuthorizeArgs, session: &Session) -> Result<Outcome, CommandError> {
-    let users = args.accounts.accounts();
-    if users.is_empty() && !args.all_users {
+/// The accounts that are named; nobody is a usage error, unless everyone is meant.
+fn named(accounts: &AccountArgs, all_users: bool) -> Result<Vec<AccountInfo>, CommandError> {
+    let users = accounts.accounts();
+    if users.is_empty() && !all_users {
         return Err(CommandError::usage("nobody is named")
             .hint("give --user NAME, --group NAME or --all-users"));
     }
+    Ok(users)
+}
+
+async fn authorize(args: AuthorizeArgs, session: &Session) -> Result<Outcome, CommandError> {
+    let users = named(&args.accounts, args.all_users)?;
     let changed = assign(
         &args.apps,
         args.all_users.then_some(AssignType::AllUser),
@@ -298,11 +305,7 @@ async fn authorize(args: AuthorizeArgs, session: &Session) -> Result<Outcome, Co
 }
 
 async fn revoke(args: RevokeArgs, session: &Session) -> Result<Outcome, CommandError> {
-    let users = args.accounts.accounts();
-    if users.is_empty() && !args.all_users {
-        return Err(CommandError::usage("nobody is named")
-            .hint("give --user NAME, --group NAME or --all-users"));
-    }
+    let users = named(&args.accounts, args.all_users)?;
     let changed = assign(
         &args.apps,
         args.all_users.then_some(AssignType::AssignUser),
