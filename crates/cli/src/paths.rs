@@ -45,6 +45,7 @@ pub(crate) const CALLER: &str = "/v5/caller-identity";
 
 pub(crate) const PACKAGES: &str = "/api/v1/{project_id}/packages";
 pub(crate) const DESKTOPS: &str = "/api/v1/{project_id}/desktops";
+pub(crate) const NETWORK_REACHES: &str = "/api/v1/{project_id}/network-reaches";
 pub(crate) const TOKENS: &str = "/api/v1/{project_id}/enrollment-tokens";
 pub(crate) const DEPLOYMENTS: &str = "/api/v1/{project_id}/deployments";
 pub(crate) const PROJECTS: &str = "/api/v1/projects";

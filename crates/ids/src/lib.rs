@@ -113,6 +113,8 @@ ids! {
     WorkspaceJobId,
     /// One desktop's part of a workspace job.
     WorkspaceSubJobId,
+    /// How the desktops of a network are reached.
+    NetworkReachId,
     /// An application control rule.
     RuleId,
 }

@@ -15,6 +15,7 @@ use http::header::CONTENT_TYPE;
 use outfitter_artifacts::{PackageStore, PackageStoreError};
 use outfitter_domain::{Clock, SystemClock};
 use outfitter_ids::{IdSource, SystemIds};
+use outfitter_push::AgentBinaries;
 use outfitter_store::{Store, StoreError, StoreOptions};
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
@@ -149,6 +150,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         registry: Registry::default(),
         presence: Presence::default(),
         background,
+        agent_binaries: Arc::new(AgentBinaries::new(config.agent_binaries.clone())),
         endpoints: endpoints.clone(),
         region: config.region.clone(),
         heartbeat_secs: config.agent_heartbeat_secs,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use outfitter_artifacts::PackageStore;
 use outfitter_domain::Clock;
 use outfitter_ids::IdSource;
+use outfitter_push::AgentBinaries;
 use outfitter_store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,8 @@ pub struct Services {
     pub presence: Presence,
     /// What requests and channels share with the background tasks.
     pub background: Background,
+    /// The agent's programs that pushes hand out.
+    pub agent_binaries: Arc<AgentBinaries>,
     /// How others reach this server.
     pub endpoints: Endpoints,
     /// Name of the region and of the first project.

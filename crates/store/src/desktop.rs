@@ -576,7 +576,12 @@ impl Tx {
                 [keys.clone()],
             )
             .await?;
-        for table in ["desktop_user", "desktop_tag"] {
+        for table in [
+            "desktop_user",
+            "desktop_tag",
+            "desktop_reach",
+            "desktop_host_key",
+        ] {
             self.run(
                 "empty deleted desktops",
                 &format!("DELETE FROM {table} WHERE {of_desktops}"),

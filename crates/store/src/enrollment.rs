@@ -34,6 +34,8 @@ pub struct NewEnrollmentToken {
     pub may_attach: bool,
     /// Whether it may replace a live agent.
     pub may_reenroll: bool,
+    /// The one desktop it is for; `None`: any.
+    pub desktop: Option<DesktopKey>,
 }
 
 /// A stored token, without its secret.
@@ -105,6 +107,7 @@ struct TokenRow {
     revoked_at: Option<i64>,
     may_attach: i64,
     may_reenroll: i64,
+    desktop_id: Option<i64>,
     created_at: i64,
     project_id: i64,
     project_public_id: Uuid,
@@ -126,7 +129,7 @@ struct Admitted {
 }
 
 const TOKEN_COLUMNS: &str = "t.id, t.public_id, t.name, t.secret_digest, t.max_uses, t.uses, t.expires_at, \
-     t.revoked_at, t.may_attach, t.may_reenroll, t.created_at, t.project_id, p.public_id AS project_public_id";
+     t.revoked_at, t.may_attach, t.may_reenroll, t.desktop_id, t.created_at, t.project_id, p.public_id AS project_public_id";
 
 impl TokenRow {
     fn facts(&self) -> TokenFacts {
@@ -151,7 +154,7 @@ impl TokenRow {
 }
 
 impl Db<'_> {
-    /// Tokens of the project, newest first.
+    /// Tokens of the project, newest first; without those made for one desktop alone, which come and go by themselves.
     ///
     /// # Errors
     /// The database's.
@@ -162,6 +165,7 @@ impl Db<'_> {
     ) -> Result<Listed<EnrollmentTokenRecord>, StoreError> {
         let mut conditions = Conditions::new(self.dialect());
         conditions.equals("t.project_id", project);
+        conditions.and("t.desktop_id IS NULL");
         let paged = conditions.page("t.id DESC", page);
         let total = self
             .scalar(
@@ -232,6 +236,10 @@ impl Db<'_> {
                 [token.project_id.into(), claim.name.folded().into()],
             )
             .await?;
+        let found = desktop.as_ref().map(|desktop| desktop.id);
+        if token.desktop_id.is_some() && token.desktop_id != found {
+            return Ok(Err(EnrollmentRefusal::OtherDesktop));
+        }
         let has_live_agent = desktop
             .as_ref()
             .is_some_and(|desktop| desktop.live_agent.is_some());
@@ -262,7 +270,7 @@ impl Tx {
             .insert(
                 "store an enrollment token",
                 "INSERT INTO enrollment_token (public_id, project_id, name, secret_digest, max_uses, expires_at, \
-                 may_attach, may_reenroll, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
+                 may_attach, may_reenroll, desktop_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
                 [
                     token.id.uuid().into(),
                     project.into(),
@@ -272,6 +280,7 @@ impl Tx {
                     token.expires_at.map(Millis::get).into(),
                     i64::from(token.may_attach).into(),
                     i64::from(token.may_reenroll).into(),
+                    token.desktop.map(DesktopKey::get).into(),
                     now.get().into(),
                 ],
             )

@@ -33,6 +33,7 @@ mod migration;
 mod open;
 mod package;
 mod profile;
+mod push;
 mod query;
 mod revision;
 mod rule;
@@ -76,6 +77,7 @@ pub use keys::{
 };
 pub use open::{Store, StoreOptions};
 pub use package::{NewObject, ObjectPut, Package, PackageState};
+pub use push::{AgentFacts, ClaimedPush, HostKeyOf, NetworkReach, PinnedHostKey, StoredReach};
 pub use query::{Listed, Page};
 pub use revision::{LinkPin, NewRevision, PackageBinding, PinningDesktop, Revision};
 pub use rule::{AppRule, Control, RuleContent, RuleScopeFilter};

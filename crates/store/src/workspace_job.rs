@@ -21,11 +21,18 @@ pub struct SubJobOutcome {
     pub status: SubJobStatus,
     /// Code of a failure.
     pub error_code: Option<String>,
-    /// What a person reads about a failure.
+    /// What a person reads about a failure; of a success: a note.
     pub fail_reason: Option<String>,
 }
 
 impl SubJobOutcome {
+    /// Not begun: somebody will take it up.
+    pub const WAITING: Self = Self {
+        status: SubJobStatus::Waiting,
+        error_code: None,
+        fail_reason: None,
+    };
+
     /// Done.
     pub const SUCCESS: Self = Self {
         status: SubJobStatus::Success,
@@ -87,6 +94,8 @@ pub struct SubJob {
     pub attach_user: Option<String>,
     /// How it stands.
     pub outcome: SubJobOutcome,
+    /// How far it is, in percent, while it is an agent push that has not ended.
+    pub percent: Option<i64>,
     /// When it began.
     pub begun_at: Millis,
     /// When it ended.
@@ -135,16 +144,17 @@ struct SubJobRow {
     attach_user: Option<String>,
     error_code: Option<String>,
     fail_reason: Option<String>,
+    percent: Option<i64>,
     begun_at: i64,
     ended_at: Option<i64>,
 }
 
 const SUB_JOB_COLUMNS: &str = "s.id, s.public_id, j.public_id AS job_public_id, j.job_type, s.desktop_id, \
      d.public_id AS desktop_public_id, d.name AS desktop_name, d.ip_address, s.status, s.attach_user, \
-     s.error_code, s.fail_reason, s.begun_at, s.ended_at";
+     s.error_code, s.fail_reason, p.percent, s.begun_at, s.ended_at";
 
 const SUB_JOB_TABLES: &str = "workspace_sub_job s JOIN workspace_job j ON j.id = s.workspace_job_id \
-     JOIN desktop d ON d.id = s.desktop_id";
+     JOIN desktop d ON d.id = s.desktop_id LEFT JOIN agent_push p ON p.sub_job_id = s.id";
 
 fn status(row: i64, text: &str) -> Result<SubJobStatus, StoreError> {
     word(
@@ -173,6 +183,7 @@ impl SubJobRow {
                 error_code: self.error_code,
                 fail_reason: self.fail_reason,
             },
+            percent: self.percent,
             begun_at: Millis::new(self.begun_at),
             ended_at: self.ended_at.map(Millis::new),
         })

@@ -15,5 +15,6 @@ pub mod freeze;
 pub mod iam;
 pub mod packages;
 pub mod projects;
+pub mod reach;
 pub mod revisions;
 pub mod session;

@@ -2,6 +2,7 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 
+use super::reach::ReachCommand;
 use super::app::OsArg;
 use super::{ImportArgs, ListArgs};
 
@@ -27,6 +28,11 @@ pub(crate) enum DesktopCommand {
     Tag(TagCommand),
     /// Delete desktops; their open jobs fail
     Delete(DeleteDesktopsArgs),
+    /// How desktops are reached over SSH, so that agents can be pushed onto them
+    #[command(subcommand)]
+    Reach(ReachCommand),
+    /// Log in to a desktop and tell what a push of the agent would do, without doing it
+    Probe(DesktopArg),
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ pub(crate) mod iam;
 pub(crate) mod job;
 pub(crate) mod profile;
 pub(crate) mod project;
+pub(crate) mod reach;
 pub(crate) mod rule;
 pub(crate) mod serve;
 pub(crate) mod token;

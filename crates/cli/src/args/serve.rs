@@ -58,6 +58,10 @@ pub(crate) struct ServerOptions {
     /// Seconds between heartbeats of an agent, 1 to 3600 [default: 60]
     #[arg(long, value_name = "SECONDS", env = env::AGENT_HEARTBEAT_SECS)]
     pub(crate) agent_heartbeat_secs: Option<u32>,
+    /// Folder of the agents that are pushed onto desktops: outfitter-agent-linux-ARCH, or outfitter-agent
+    /// [default: where this program lies]
+    #[arg(long, value_name = "DIR", env = env::AGENT_BINARIES)]
+    pub(crate) agent_binaries: Option<PathBuf>,
 }
 
 /// What is worth a line: not each migration that has run already.

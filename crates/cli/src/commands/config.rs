@@ -58,6 +58,7 @@ fn members(config: &Config) -> Vec<(&'static str, Value)> {
         ("server_key_file", path(&config.server_key_file)),
         ("region", json!(config.region)),
         ("agent_heartbeat_secs", json!(config.agent_heartbeat_secs)),
+        ("agent_binaries", path(&config.agent_binaries)),
     ]
 }
 

@@ -61,6 +61,8 @@ pub(super) async fn run(
         DesktopCommand::Attach(args) => attach(args, session).await?,
         DesktopCommand::Detach(args) => return detach(args, session).await,
         DesktopCommand::Tag(command) => tag(command, session).await?,
+        DesktopCommand::Reach(command) => return super::reach::run(command, session).await,
+        DesktopCommand::Probe(args) => return super::reach::probe(&args.desktop, session).await,
         DesktopCommand::Delete(args) => {
             let body = DeleteDesktopsReq {
                 desktop_ids: listing::desktop_ids(client, &args.desktops).await?,

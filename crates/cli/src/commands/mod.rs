@@ -12,6 +12,7 @@ mod import;
 mod job;
 mod profile;
 mod project;
+mod reach;
 mod rule;
 mod serve;
 mod token;

@@ -77,6 +77,7 @@ impl ServerOptions {
             server_key_file: self.server_key_file,
             region: self.region,
             agent_heartbeat_secs: self.agent_heartbeat_secs,
+            agent_binaries: self.agent_binaries,
         };
         Ok(flags.over(file))
     }

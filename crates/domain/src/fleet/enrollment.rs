@@ -25,6 +25,11 @@ pub enum EnrollmentRefusal {
         "a desktop of this name has a live agent: choose another --name, or use a token that may re-enroll"
     )]
     NameTaken,
+    /// The token is for another desktop.
+    #[error(
+        "this enrollment token is for another desktop: ask an administrator for one of your own"
+    )]
+    OtherDesktop,
     /// The token may not attach a user.
     #[error("this enrollment token may not attach a user: leave --user out, or use one that may")]
     MayNotAttach,
@@ -40,6 +45,7 @@ impl EnrollmentRefusal {
             Self::TokenUsedUp => "token_used_up",
             Self::NameInvalid => "name_invalid",
             Self::NameTaken => "name_taken",
+            Self::OtherDesktop => "other_desktop",
             Self::MayNotAttach => "may_not_attach",
         }
     }

@@ -217,6 +217,7 @@ impl Draft {
                 expires_at: None,
                 may_attach: true,
                 may_reenroll: false,
+                desktop: None,
             },
             file: Bootstrap {
                 endpoints: services.endpoints.clone(),

@@ -6,7 +6,9 @@ use outfitter_agent_protocol::EnrollmentToken;
 use outfitter_domain::Millis;
 use outfitter_domain::fleet::TokenFacts;
 use outfitter_ids::{EnrollmentTokenId, IdSource};
-use outfitter_store::{EnrollmentTokenRecord, NewEnrollmentToken, ProjectKey, StoreError, Tx};
+use outfitter_store::{
+    DesktopKey, EnrollmentTokenRecord, NewEnrollmentToken, ProjectKey, StoreError, Tx,
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::secrets::Randomness;
@@ -27,6 +29,8 @@ pub struct TokenOrder {
     pub may_attach: bool,
     /// Whether it may replace a live agent.
     pub may_reenroll: bool,
+    /// The one desktop it is for; `None`: any.
+    pub desktop: Option<DesktopKey>,
 }
 
 /// Makes a token. `root_pins` are the pins of the roots that the agent is to trust.
@@ -58,6 +62,7 @@ pub async fn create(
         expires_at,
         may_attach: order.may_attach,
         may_reenroll: order.may_reenroll,
+        desktop: order.desktop,
     };
     tx.enrollment_token_insert(project, &new, now).await?;
     let record = EnrollmentTokenRecord {

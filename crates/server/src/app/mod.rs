@@ -14,5 +14,7 @@ pub mod icons;
 pub mod install;
 pub mod job_events;
 pub mod packages;
+pub mod push;
+pub mod reach;
 pub mod users;
 pub mod workspace_jobs;

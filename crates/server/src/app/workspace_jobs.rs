@@ -1,17 +1,19 @@
 //! Batch work on desktops: jobs with one sub-job a desktop.
 //!
-//! What is done at once (attaching, deleting) is stored as ended. An agent push ends at once too where no way to
-//! the desktop is configured, with the command that a person can run there instead.
+//! What is done at once (attaching, deleting) is stored as ended. An agent push waits for the background task
+//! `agent_push`; it ends at once where no way to the desktop is configured, with the command that a person can run
+//! there instead.
 
 use outfitter_domain::fleet::SubJobStatus;
 use outfitter_domain::{Millis, OsType};
 use outfitter_ids::{DesktopId, WorkspaceJobId, WorkspaceSubJobId};
 use outfitter_store::{
-    Desktop, DesktopFilter, DesktopKey, DesktopOrder, NewSubJob, Page, ProjectKey, StoreError,
+    Db, Desktop, DesktopFilter, DesktopKey, DesktopOrder, NewSubJob, Page, ProjectKey, StoreError,
     SubJobFilter, SubJobOutcome, Tx,
 };
 use thiserror::Error;
 
+use super::reach::{self, ReachError};
 use crate::Services;
 
 /// Type of the job that installs agents.
@@ -39,6 +41,9 @@ pub enum JobError {
     /// A job of another type, or one that has not failed.
     #[error("only a failed {INSTALL_AGENTS} job can be retried")]
     NotRetried,
+    /// How desktops are reached cannot be read.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -101,11 +106,13 @@ pub async fn install_agents(
         if sub_jobs.iter().any(|other| other.desktop == desktop.key) {
             continue;
         }
-        let outcome = push(services, &desktop);
+        let outcome = push(services, tx.db(), project, &desktop).await?;
         sub_jobs.push(sub_job(services, desktop.key, None, outcome));
     }
     let job = start(services, &tx, project, INSTALL_AGENTS, &sub_jobs, now).await?;
+    tx.push_enqueue(job).await?;
     tx.commit().await?;
+    services.background.pushes.nudge();
     Ok(job)
 }
 
@@ -147,27 +154,43 @@ pub async fn retry(
         .desktop_list(project, &of_failed, DesktopOrder::default(), Page::ALL)
         .await?
         .items;
-    let outcomes: Vec<_> = failed
-        .iter()
-        .map(|sub_job| {
-            let desktop = desktops
-                .iter()
-                .find(|desktop| desktop.key == sub_job.desktop);
-            let outcome = desktop.map_or_else(
-                || failed_with("desktop_deleted", "The desktop was deleted.".to_owned()),
-                |desktop| push(services, desktop),
-            );
-            (sub_job.key, outcome)
-        })
-        .collect();
+    let mut outcomes = Vec::new();
+    for sub_job in &failed {
+        let desktop = desktops
+            .iter()
+            .find(|desktop| desktop.key == sub_job.desktop);
+        let outcome = match desktop {
+            None => failed_with("desktop_deleted", "The desktop was deleted.".to_owned()),
+            Some(desktop) => push(services, tx.db(), project, desktop).await?,
+        };
+        outcomes.push((sub_job.key, outcome));
+    }
     tx.sub_jobs_retry(&outcomes, services.clock.now()).await?;
+    tx.push_enqueue(id).await?;
     tx.commit().await?;
+    services.background.pushes.nudge();
     Ok(id)
 }
 
-/// What becomes of pushing the agent onto a desktop: there is no way in that could be configured, so the answer
-/// is the command for a person at the desktop (contract, section 9).
-fn push(services: &Services, desktop: &Desktop) -> SubJobOutcome {
+/// How pushing the agent onto a desktop begins: it waits for the background task where a way in is configured.
+async fn push(
+    services: &Services,
+    db: Db<'_>,
+    project: ProjectKey,
+    desktop: &Desktop,
+) -> Result<SubJobOutcome, ReachError> {
+    let target = reach::effective(services, db, project, desktop).await?;
+    Ok(
+        if target.is_some() && super::push::is_pushed_to(desktop.os_type) {
+            SubJobOutcome::WAITING
+        } else {
+            no_way_in(services, desktop)
+        },
+    )
+}
+
+/// A desktop without a way in: the answer is the command for a person at the desktop (contract, section 9).
+pub(super) fn no_way_in(services: &Services, desktop: &Desktop) -> SubJobOutcome {
     let (program, state_dir) = match desktop.os_type {
         OsType::Windows => ("outfitter-agent.exe", "\"%ProgramData%\\Outfitter\""),
         OsType::Linux | OsType::Other => ("outfitter-agent", "/var/lib/outfitter-agent"),
@@ -185,7 +208,8 @@ fn push(services: &Services, desktop: &Desktop) -> SubJobOutcome {
     )
 }
 
-fn failed_with(code: &str, reason: String) -> SubJobOutcome {
+/// A failure with its code.
+pub(super) fn failed_with(code: &str, reason: String) -> SubJobOutcome {
     SubJobOutcome {
         status: SubJobStatus::Failed,
         error_code: Some(code.to_owned()),

@@ -5,6 +5,7 @@
 
 pub mod driver;
 pub mod grouped;
+pub mod pushes;
 mod tasks;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ pub(crate) use tasks::deployment_expand::expand_page;
 
 use driver::{Statuses, Task, drive};
 use grouped::{Grouped, Groups, grouped};
+use pushes::Pushes;
 use tasks::deployment_expand::PageSize;
 
 /// What requests and channels share with the background tasks.
@@ -30,6 +32,8 @@ pub struct Background {
     pub goes: Grouped<GoRequest, GoOutcome>,
     /// Results that wait to be recorded.
     pub results: Grouped<ResultReport, FinishOutcome>,
+    /// Pushes of the agent that this process works on.
+    pub pushes: Pushes,
     /// How the tasks fare.
     pub statuses: Statuses,
     /// Who listens to what happens.
@@ -56,6 +60,7 @@ impl Background {
             Self {
                 goes,
                 results,
+                pushes: Pushes::default(),
                 statuses: Statuses::default(),
                 events: Events::default(),
                 desktops: Mutex::default(),
@@ -149,6 +154,15 @@ pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) 
         every("job_expiry", 10),
         Arc::new(Notify::new()),
         tasks::job_expiry::run,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("agent_push", 1),
+        background.pushes.nudged(),
+        {
+            let tracker = tracker.clone();
+            move |services| tasks::agent_push::run(services, tracker.clone())
+        },
     ));
     tracker.spawn(drive(
         Arc::clone(services),

@@ -42,6 +42,8 @@ pub struct ServeOptions {
     pub region: Option<String>,
     /// Seconds between heartbeats of an agent.
     pub agent_heartbeat_secs: Option<u32>,
+    /// Folder of the agent's programs that are pushed onto desktops; default: where this program lies.
+    pub agent_binaries: Option<PathBuf>,
 }
 
 /// What the server works with.
@@ -71,6 +73,8 @@ pub struct Config {
     pub region: String,
     /// Seconds between heartbeats of an agent.
     pub agent_heartbeat_secs: u32,
+    /// Folder of the agent's programs that are pushed onto desktops.
+    pub agent_binaries: PathBuf,
 }
 
 /// Where the data is.
@@ -161,6 +165,7 @@ impl ServeOptions {
             server_key_file: self.server_key_file.or(below.server_key_file),
             region: self.region.or(below.region),
             agent_heartbeat_secs: self.agent_heartbeat_secs.or(below.agent_heartbeat_secs),
+            agent_binaries: self.agent_binaries.or(below.agent_binaries),
         }
     }
 
@@ -239,9 +244,18 @@ impl Config {
                 .unwrap_or_else(|| data_dir.join("server.key")),
             region,
             agent_heartbeat_secs,
+            agent_binaries: options.agent_binaries.unwrap_or_else(beside_this_program),
             data_dir,
         })
     }
+}
+
+/// Packages put both programs into one folder.
+fn beside_this_program() -> PathBuf {
+    std::env::current_exe()
+        .ok()
+        .and_then(|program| program.parent().map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from("/usr/bin"))
 }
 
 #[cfg(test)]

@@ -28,6 +28,10 @@ impl MigratorTrait for Migrator {
                 name: "0005_truth",
                 sql: include_str!("../../migrations/0005_truth.sql"),
             }),
+            Box::new(Script {
+                name: "0006_push",
+                sql: include_str!("../../migrations/0006_push.sql"),
+            }),
         ]
     }
 }

@@ -20,6 +20,7 @@ fn token() -> NewEnrollmentToken {
         expires_at: None,
         may_attach: false,
         may_reenroll: false,
+        desktop: None,
     }
 }
 

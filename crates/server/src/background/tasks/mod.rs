@@ -1,5 +1,6 @@
 //! The tasks, a file each.
 
+pub(super) mod agent_push;
 pub(super) mod deployment_expand;
 pub(super) mod job_dispatch;
 pub(super) mod job_expiry;

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use outfitter_api_types::agents::{
@@ -9,6 +10,7 @@ use outfitter_store::{Desktop, DesktopFilter, DesktopOrder};
 use super::list::{desktop_ids, page};
 use super::wire::ACTIVE;
 use crate::Services;
+use crate::app::reach::ReachError;
 use crate::app::workspace_jobs::{self, JobError};
 use crate::http::{ApiError, Call, Reply};
 
@@ -44,20 +46,33 @@ pub(super) async fn list(
         .db()
         .desktop_list(project, &filter, DesktopOrder::NewestFirst, page)
         .await?;
+    let keys: Vec<_> = listed.items.iter().map(|desktop| desktop.key).collect();
+    let percents: HashMap<_, _> = services
+        .store
+        .db()
+        .push_percents(&keys)
+        .await?
+        .into_iter()
+        .collect();
+    let wire = |desktop: Desktop| {
+        let percent = percents.get(&desktop.key).copied();
+        wire(desktop, percent)
+    };
     Ok(Reply::new(ListAgentsInstallConditionResponse {
         agents_condition: Some(listed.items.into_iter().map(wire).collect()),
         total_count: Some(listed.total),
     }))
 }
 
-fn wire(desktop: Desktop) -> AgentsCondition {
+/// `percent`: how far a push onto the desktop is, where there is one.
+fn wire(desktop: Desktop, percent: Option<i64>) -> AgentsCondition {
     AgentsCondition {
         desktop_id: Some(desktop.id.to_string()),
         desktop_name: Some(desktop.name),
         status: Some(ACTIVE.to_owned()),
-        task_status: Some(String::new()),
+        task_status: Some(percent.map_or_else(String::new, |_| "updating".to_owned())),
         ip_address: desktop.ip_address,
-        process: None,
+        process: percent,
         agent_info: Some(vec![AgentInfo {
             agent_name: Some(AGENT_NAME.to_owned()),
             is_installed: Some(desktop.agent.is_some()),
@@ -90,6 +105,7 @@ pub(in crate::http) fn refused(error: JobError) -> ApiError {
         }
         JobError::JobUnknown => ApiError::NotFound { noun: "job" },
         JobError::NotRetried => ApiError::invalid("op_type", text),
-        JobError::Store(source) => source.into(),
+        JobError::Reach(ReachError::Store(source)) | JobError::Store(source) => source.into(),
+        JobError::Reach(source) => ApiError::internal("read how a desktop is reached", source),
     }
 }

@@ -5,6 +5,7 @@ mod attach;
 mod delete;
 mod detach;
 mod list;
+mod reach;
 mod register;
 mod registered;
 mod wire;
@@ -17,6 +18,7 @@ use super::{Operation, Routes};
 /// Adds the operations.
 pub(super) fn register(routes: &mut Routes) {
     native(routes);
+    reaches(routes);
     contract(routes);
 }
 
@@ -46,6 +48,71 @@ fn native(routes: &mut Routes) {
             .codes(&[404])
             .summary("Delete a desktop; its agent is revoked, its pending jobs fail."),
             registered::delete,
+        );
+}
+
+fn reaches(routes: &mut Routes) {
+    const OF_DESKTOP: &str = "/api/v1/{project_id}/desktops/{desktop_id}/reach";
+    const OF_NETWORKS: &str = "/api/v1/{project_id}/network-reaches";
+    routes
+        .add(
+            Operation::put(OF_DESKTOP, "SetDesktopReach")
+                .action("outfitter:desktopReaches:set")
+                .codes(&[404])
+                .summary("Set how a desktop is reached over SSH; what was set before is replaced."),
+            reach::set,
+        )
+        .add(
+            Operation::get(OF_DESKTOP, "ShowDesktopReach")
+                .action("outfitter:desktopReaches:get")
+                .codes(&[404])
+                .summary("Show how a desktop is reached over SSH, without secrets."),
+            reach::show,
+        )
+        .add(
+            Operation::delete(OF_DESKTOP, "DeleteDesktopReach")
+                .action("outfitter:desktopReaches:delete")
+                .status(204)
+                .codes(&[404])
+                .summary("Forget how a desktop is reached, its pinned host keys too."),
+            reach::forget,
+        )
+        .add(
+            Operation::post(
+                "/api/v1/{project_id}/desktops/{desktop_id}/probe",
+                "ProbeDesktop",
+            )
+            .action("outfitter:desktopReaches:probe")
+            .codes(&[404])
+            .summary(
+                "Log in to a desktop and tell what a push of the agent would do, without doing it.",
+            ),
+            reach::probe,
+        )
+        .add(
+            Operation::put(OF_NETWORKS, "SetNetworkReach")
+                .action("outfitter:networkReaches:set")
+                .summary(
+                    "Set how the desktops of a network are reached that say nothing of their own.",
+                ),
+            reach::set_network,
+        )
+        .add(
+            Operation::get(OF_NETWORKS, "ListNetworkReaches")
+                .action("outfitter:networkReaches:list")
+                .summary("List how networks are reached, without secrets."),
+            reach::list_networks,
+        )
+        .add(
+            Operation::delete(
+                "/api/v1/{project_id}/network-reaches/{network_reach_id}",
+                "DeleteNetworkReach",
+            )
+            .action("outfitter:networkReaches:delete")
+            .status(204)
+            .codes(&[404])
+            .summary("Forget how a network is reached."),
+            reach::forget_network,
         );
 }
 

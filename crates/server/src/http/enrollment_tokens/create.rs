@@ -29,6 +29,7 @@ pub(super) async fn create(
         lifetime: Some(Duration::from_secs(lifetime_secs)),
         may_attach: body.may_attach.unwrap_or(false),
         may_reenroll: body.may_reenroll.unwrap_or(false),
+        desktop: None,
     };
     let root_pins = services
         .authority

@@ -8,6 +8,7 @@ mod show;
 use outfitter_api_types::time::JobTime;
 use outfitter_api_types::workspace_jobs::{JobDetailInfo, JobEntities};
 use outfitter_domain::Millis;
+use outfitter_domain::fleet::SubJobStatus;
 use outfitter_ids::ProjectId;
 use outfitter_store::SubJob;
 
@@ -55,6 +56,12 @@ fn time(at: Millis) -> JobTime {
 }
 
 fn wire(project: ProjectId, sub_job: SubJob) -> JobDetailInfo {
+    // What is said of a success is a note, not the reason of a failure.
+    let said = sub_job.outcome.fail_reason;
+    let (fail_reason, message) = match sub_job.outcome.status {
+        SubJobStatus::Success => (None, said),
+        SubJobStatus::Waiting | SubJobStatus::Running | SubJobStatus::Failed => (said, None),
+    };
     JobDetailInfo {
         id: Some(sub_job.id.to_string()),
         job_type: Some(sub_job.job_type),
@@ -71,10 +78,11 @@ fn wire(project: ProjectId, sub_job: SubJob) -> JobDetailInfo {
         process: Some(if sub_job.outcome.status.is_ended() {
             100
         } else {
-            0
+            sub_job.percent.unwrap_or(0)
         }),
         error_code: sub_job.outcome.error_code,
-        fail_reason: sub_job.outcome.fail_reason,
+        fail_reason,
+        message,
         project_id: Some(project.to_string()),
         job_id: Some(sub_job.job_id.to_string()),
         attach_user: sub_job.attach_user,

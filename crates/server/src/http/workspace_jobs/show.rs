@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use outfitter_api_types::workspace_jobs::ShowJobResponse;
+use outfitter_domain::fleet::SubJobStatus;
 use outfitter_ids::WorkspaceJobId;
 use outfitter_store::{Page, SubJobFilter};
 
@@ -29,7 +30,7 @@ pub(super) async fn show(
     let failure = sub_jobs
         .items
         .iter()
-        .find(|sub_job| sub_job.outcome.fail_reason.is_some())
+        .find(|sub_job| sub_job.outcome.status == SubJobStatus::Failed)
         .map(|sub_job| sub_job.outcome.clone());
     Ok(Reply::new(ShowJobResponse {
         id: Some(job.id.to_string()),
