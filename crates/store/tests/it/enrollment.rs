@@ -66,6 +66,21 @@ async fn enroll(test: &TestStore, claim: &EnrollmentClaim) -> Result<Enrolled, E
 }
 
 on_both! {
+    async fn a_token_for_one_desktop_lets_in_no_other_and_is_not_listed(test: TestStore) {
+        let tx = test.store.write().await.unwrap();
+        let mine = tx.desktop_insert(test.project, &desktop("Desk-1"), NOW).await.unwrap();
+        tx.desktop_insert(test.project, &desktop("Desk-2"), NOW).await.unwrap();
+        tx.commit().await.unwrap();
+        let token = NewEnrollmentToken { desktop: Some(mine), ..token() };
+        store_token(&test, &token).await;
+        for name in ["Desk-2", "Desk-3"] {
+            assert_eq!(enroll(&test, &claim(&token, name, 1)).await, Err(EnrollmentRefusal::OtherDesktop));
+        }
+        assert_eq!(enroll(&test, &claim(&token, "desk-1", 1)).await.unwrap().desktop, mine);
+        let listed = test.store.db().enrollment_token_list(test.project, outfitter_store::Page::ALL).await.unwrap();
+        assert_eq!(listed.total, 0);
+    }
+
     async fn an_agent_binds_to_the_registered_desktop_or_registers_one(test: TestStore) {
         let token = token();
         store_token(&test, &token).await;

@@ -19,6 +19,7 @@ mod job;
 mod job_list;
 mod job_scene;
 mod package;
+mod push;
 mod truth;
 mod user;
 mod workspace_job;
