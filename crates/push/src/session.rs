@@ -229,7 +229,7 @@ async fn log_in(handle: &mut Handle<Visitor>, hop: &Hop) -> Result<(), Failure> 
     let left = |methods: &russh::MethodSet| {
         methods
             .iter()
-            .map(|method| <&str>::from(method))
+            .map(<&str>::from)
             .collect::<Vec<_>>()
             .join(", ")
     };

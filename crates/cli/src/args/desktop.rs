@@ -2,8 +2,8 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 
-use super::reach::ReachCommand;
 use super::app::OsArg;
+use super::reach::ReachCommand;
 use super::{ImportArgs, ListArgs};
 
 #[derive(Debug, Subcommand)]

@@ -397,21 +397,18 @@ fn target(address: String, reach: Reach, pins: &[PinnedHostKey]) -> Option<Targe
         (_, Some(password)) => Sudo::Password(password.into()),
         (_, None) => Sudo::Silent,
     };
-    let jump = match settings.jump_address {
-        None => None,
-        Some(jump_address) => Some(Hop {
-            address: jump_address,
-            port: settings.jump_port.unwrap_or(SSH_PORT),
-            user: settings.jump_user.unwrap_or_else(|| user.clone()),
-            credential: self::credential(
-                secrets.jump_key,
-                secrets.jump_key_passphrase,
-                &secrets.jump_password,
-            )
-            .unwrap_or_else(|| credential.clone()),
-            host_key: rule(settings.jump_host_key, HostKeyOf::Jump),
-        }),
-    };
+    let jump = settings.jump_address.map(|jump_address| Hop {
+        address: jump_address,
+        port: settings.jump_port.unwrap_or(SSH_PORT),
+        user: settings.jump_user.unwrap_or_else(|| user.clone()),
+        credential: self::credential(
+            secrets.jump_key,
+            secrets.jump_key_passphrase,
+            &secrets.jump_password,
+        )
+        .unwrap_or_else(|| credential.clone()),
+        host_key: rule(settings.jump_host_key, HostKeyOf::Jump),
+    });
     Some(Target {
         desktop: Hop {
             address,
