@@ -1,4 +1,4 @@
-import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
 import { createContext, use, useEffect, useMemo, type ReactNode } from 'react';
 import { useNavigate, useParams } from 'react-router';
 import { api, ok, onSessionEnd, ApiProblem, type Shape } from './api/client';
@@ -67,11 +67,16 @@ export function useSession(): Shape<'Session'> {
   return session;
 }
 
+/** Forgets what was read for another user. The session's own entry stays, because it is being watched. */
+function forgetAllElse(queries: QueryClient): void {
+  queries.removeQueries({ predicate: (query) => query.queryKey[0] !== KEY[0] });
+}
+
 export function useLogIn() {
   const queries = useQueryClient();
   return async (body: Shape<'CreateSessionReq'>) => {
     const session = await ok(api.POST('/api/v1/session', { body }), 'unwatched');
-    queries.clear();
+    forgetAllElse(queries);
     queries.setQueryData(KEY, session);
   };
 }
@@ -83,7 +88,7 @@ export function useLogOut() {
     try {
       await ok(api.DELETE('/api/v1/session'), 'unwatched');
     } finally {
-      queries.clear();
+      forgetAllElse(queries);
       queries.setQueryData(KEY, null);
       void navigate('/');
     }

@@ -82,6 +82,7 @@ export class Scene {
   /** A desktop played by a folder, with a real agent; its user is made when it does not exist. */
   async desktop(name, user) {
     const root = join(this.#folder, name, 'root');
+    if (existsSync(root)) return root;
     const state = join(this.#folder, name, 'state');
     mkdirSync(root, { recursive: true });
     const enroll = this.#run('outfitter-agent', [
