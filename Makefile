@@ -40,4 +40,4 @@ soak: ## SEEDS=n rounds of the fault proofs
 	@OUTFITTER_PROOF_SIZE=full OUTFITTER_PROOF_SEEDS=$(SEEDS) scripts/test
 
 bench: ## the budgets, release build
-	cargo bench --locked --workspace
+	@scripts/with-postgres cargo bench --locked --package outfitter-server --bench lists

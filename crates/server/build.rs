@@ -1,4 +1,5 @@
-//! The console is embedded: when its files change, so does the server.
+//! The console and the API's reference page are embedded: when their files change, so does the server.
 fn main() {
     println!("cargo::rerun-if-changed=../../console/dist");
+    println!("cargo::rerun-if-changed=../../reference/dist");
 }

@@ -6,6 +6,7 @@ use sea_orm::{
 };
 
 use crate::changes::{ChangeFeed, Changes, PendingChanges};
+use crate::job_position::JobPositions;
 use crate::{Dialect, StoreError};
 
 /// Reads, on the pool or inside a transaction. Cheap to copy.
@@ -13,6 +14,8 @@ use crate::{Dialect, StoreError};
 pub struct Db<'c> {
     executor: Executor<'c>,
     dialect: Dialect,
+    /// Where readers of long lists are; none inside a transaction, which may see what others do not.
+    job_positions: Option<&'c JobPositions>,
 }
 
 #[derive(Clone, Copy)]
@@ -29,11 +32,20 @@ pub struct Tx {
 }
 
 impl<'c> Db<'c> {
-    pub(crate) fn on_pool(pool: &'c DatabaseConnection, dialect: Dialect) -> Self {
+    pub(crate) fn on_pool(
+        pool: &'c DatabaseConnection,
+        dialect: Dialect,
+        job_positions: &'c JobPositions,
+    ) -> Self {
         Self {
             executor: Executor::Pool(pool),
             dialect,
+            job_positions: Some(job_positions),
         }
+    }
+
+    pub(crate) fn job_positions(&self) -> Option<&'c JobPositions> {
+        self.job_positions
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
@@ -116,6 +128,7 @@ impl Tx {
         Db {
             executor: Executor::Transaction(&self.inner),
             dialect: self.dialect,
+            job_positions: None,
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{AppKey, Db, DeploymentKey, DesktopKey, Dialect, JobKey, ProjectKey, 
 const COUNTER_SLOTS: i64 = 8;
 
 /// Which jobs a list shows; conditions combine with AND.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct JobFilter {
     /// On this desktop.
     pub desktop: Option<DesktopKey>,
@@ -359,11 +359,15 @@ struct PageQuery {
     values: Vec<Value>,
 }
 
-/// Which end of the index a page is read from.
+/// Where the reading of a page begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    Newest,
-    Oldest,
+enum Start {
+    /// So many jobs after the newest.
+    Newest(i64),
+    /// So many jobs before the oldest.
+    Oldest(i64),
+    /// Right after this job.
+    After(JobKey),
 }
 
 impl JobFilter {
@@ -401,21 +405,19 @@ impl JobFilter {
         (sql, values)
     }
 
-    /// The page's keys from one end of the index, then their rows: only these are read.
-    fn page(
-        &self,
-        dialect: Dialect,
-        project: ProjectKey,
-        end: End,
-        offset: i64,
-        limit: i64,
-    ) -> PageQuery {
-        let (conditions, mut values) = self.conditions(project);
-        values.extend([limit.into(), offset.into()]);
-        let order = match end {
-            End::Newest => "DESC",
-            End::Oldest => "ASC",
+    /// The page's keys from one end of the index, or from a job on, then their rows: only these are read.
+    fn page(&self, dialect: Dialect, project: ProjectKey, start: Start, limit: i64) -> PageQuery {
+        let (mut conditions, mut values) = self.conditions(project);
+        let (order, offset) = match start {
+            Start::Newest(offset) => ("DESC", offset),
+            Start::Oldest(offset) => ("ASC", offset),
+            Start::After(job) => {
+                values.push(job.into());
+                conditions.push_str(&format!(" AND job.id < ${}", values.len()));
+                ("DESC", 0)
+            }
         };
+        values.extend([limit.into(), offset.into()]);
         let sql = format!(
             "SELECT {VIEW_COLUMNS} FROM (SELECT job.id FROM job{} WHERE {conditions} ORDER BY job.id {order} \
                LIMIT ${} OFFSET ${}) AS page \
@@ -443,7 +445,8 @@ impl Db<'_> {
     /// A page of a project's jobs, newest first by insertion, and how many the filter finds.
     ///
     /// Counts come from counters; those of filters by desktop, and by app and target together, are counted
-    /// live (a desktop's or a user's jobs are few). A page past the middle is read from the other end.
+    /// live (a desktop's or a user's jobs are few). A page past the middle is read from the other end, a page
+    /// that follows one which was read before from where that ended (`job_position.rs`).
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -459,17 +462,23 @@ impl Db<'_> {
             return Ok((count, Vec::new()));
         }
         let rows = limit.min(count - offset);
-        let from_oldest = count - offset - rows;
-        let query = if offset > count / 2 {
-            filter.page(self.dialect(), project, End::Oldest, from_oldest, rows)
-        } else {
-            filter.page(self.dialect(), project, End::Newest, offset, rows)
+        let positions = self.job_positions();
+        let known = positions.and_then(|kept| kept.before(project, filter, count, offset));
+        let start = match known {
+            Some(job) => Start::After(job),
+            None if offset > count / 2 => Start::Oldest(count - offset - rows),
+            None => Start::Newest(offset),
         };
+        let query = filter.page(self.dialect(), project, start, rows);
         let rows: Vec<ViewRow> = self.all(LIST, &query.sql, query.values).await?;
         let jobs = rows
             .into_iter()
             .map(ViewRow::read)
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        if let (Some(kept), Some(last)) = (positions, jobs.last()) {
+            let next = offset + i64::try_from(jobs.len()).unwrap_or(0);
+            kept.remember(project, filter, count, next, last.key);
+        }
         Ok((count, jobs))
     }
 
@@ -564,7 +573,21 @@ impl Db<'_> {
         project: ProjectKey,
         filter: &JobFilter,
     ) -> Result<String, StoreError> {
-        let query = filter.page(self.dialect(), project, End::Newest, 0, 10);
+        let query = filter.page(self.dialect(), project, Start::Newest(0), 10);
+        self.explain(&query.sql, query.values).await
+    }
+
+    /// The same for a page that is read from a known position.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn job_list_explain_after(
+        &self,
+        project: ProjectKey,
+        filter: &JobFilter,
+        last: JobKey,
+    ) -> Result<String, StoreError> {
+        let query = filter.page(self.dialect(), project, Start::After(last), 10);
         self.explain(&query.sql, query.values).await
     }
 

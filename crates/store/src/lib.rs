@@ -27,6 +27,7 @@ mod freeze;
 mod group;
 mod iam;
 mod job;
+mod job_position;
 mod keys;
 mod lookup;
 mod migration;

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{
@@ -12,6 +13,7 @@ use sqlx::sqlite::{
 };
 
 use crate::changes::{ChangeFeed, Changes};
+use crate::job_position::JobPositions;
 use crate::{Db, Dialect, StoreError, Tx, migration};
 
 /// Where the data is.
@@ -45,6 +47,7 @@ pub struct Store {
     writers: DatabaseConnection,
     dialect: Dialect,
     feed: ChangeFeed,
+    job_positions: Arc<JobPositions>,
 }
 
 impl Store {
@@ -88,6 +91,7 @@ impl Store {
                     writers: SqlxSqliteConnector::from_sqlx_sqlite_pool(writers),
                     dialect: Dialect::Sqlite,
                     feed: ChangeFeed::default(),
+                    job_positions: Arc::default(),
                 }
             }
             StoreOptions::Postgres { url } => {
@@ -112,6 +116,7 @@ impl Store {
                     ),
                     dialect: Dialect::Postgres,
                     feed: ChangeFeed::default(),
+                    job_positions: Arc::default(),
                 }
             }
         };
@@ -123,7 +128,7 @@ impl Store {
 
     /// Reads on the pool: what is committed.
     pub fn db(&self) -> Db<'_> {
-        Db::on_pool(&self.readers, self.dialect)
+        Db::on_pool(&self.readers, self.dialect, &self.job_positions)
     }
 
     /// Begins a write transaction. It begins as a writer, so that it cannot fail later for having read first
@@ -194,5 +199,5 @@ impl StoreOptions {
 }
 
 fn driver(error: sqlx::Error) -> DbErr {
-    DbErr::Conn(RuntimeErr::SqlxError(std::sync::Arc::new(error)))
+    DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))
 }

@@ -9,7 +9,7 @@ use outfitter_ids::{DesktopId, WorkspaceJobId, WorkspaceSubJobId};
 use sea_orm::{FromQueryResult, Value};
 use uuid::Uuid;
 
-use crate::query::{Conditions, id_array, in_ids, word};
+use crate::query::{Conditions, id_array, in_ids, in_keys, key_array, word};
 use crate::{
     Db, DesktopKey, Listed, Page, ProjectKey, StoreError, Tx, WorkspaceJobKey, WorkspaceSubJobKey,
 };
@@ -292,6 +292,33 @@ impl Db<'_> {
                 .map(SubJobRow::read)
                 .collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl Db<'_> {
+    /// The first of these desktops on which a sub-job has not ended, by name.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn desktop_busy(
+        &self,
+        project: ProjectKey,
+        desktops: &[DesktopKey],
+    ) -> Result<Option<String>, StoreError> {
+        let listed = in_keys(self.dialect(), "s.desktop_id", "$2");
+        self.scalar(
+            "look for open sub-jobs",
+            &format!(
+                "SELECT d.name FROM workspace_sub_job s JOIN desktop d ON d.id = s.desktop_id \
+                 WHERE s.project_id = $1 AND s.status IN ('WAITING', 'RUNNING') AND {listed} \
+                 ORDER BY s.id LIMIT 1"
+            ),
+            [
+                project.into(),
+                key_array(desktops.iter().map(|key| key.get())).into(),
+            ],
+        )
+        .await
     }
 }
 

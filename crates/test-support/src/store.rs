@@ -50,13 +50,7 @@ impl TestStore {
 
     /// A fresh PostgreSQL database, cloned from a template that stands for the migrations as they are now.
     pub async fn postgres() -> Self {
-        let database = TestDatabase::create(&template(), |url| async move {
-            let store = Store::open(&StoreOptions::Postgres { url }).await?;
-            store.close().await;
-            Ok::<_, anyhow::Error>(())
-        })
-        .await
-        .unwrap();
+        let database = empty_postgres().await;
         let address = database.url().to_owned();
         let store = Store::open(&StoreOptions::Postgres {
             url: address.clone(),
@@ -100,9 +94,7 @@ impl TestStore {
 
     /// Runs a statement beside the store: for tables that belong to other aggregates.
     pub async fn sql(&self, sql: &str) {
-        let connection = Database::connect(&self.address).await.unwrap();
-        connection.execute_unprepared(sql).await.unwrap();
-        connection.close().await.unwrap();
+        execute(&self.address, sql).await;
     }
 
     /// Reads one number beside the store.
@@ -168,6 +160,25 @@ impl TestStore {
         ))
         .await;
     }
+}
+
+/// A fresh PostgreSQL database with the schema and no rows.
+pub async fn empty_postgres() -> TestDatabase {
+    TestDatabase::create(&template(), |url| async move {
+        let store = Store::open(&StoreOptions::Postgres { url }).await?;
+        store.close().await;
+        Ok::<_, anyhow::Error>(())
+    })
+    .await
+    .unwrap()
+}
+
+/// Runs a statement on a database, beside whoever has it open. `address` is `sqlite://FILE?mode=rw` or
+/// `postgres://...`.
+pub async fn execute(address: &str, sql: &str) {
+    let connection = Database::connect(address).await.unwrap();
+    connection.execute_unprepared(sql).await.unwrap();
+    connection.close().await.unwrap();
 }
 
 /// A fresh id.

@@ -3,11 +3,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use outfitter_api_types::apps::ListAppCatalogsResponse;
+use outfitter_api_types::rules::ShowRuleRestrictionResponse;
+use outfitter_client::Client;
 use outfitter_server::config::{Config, Database, ServeOptions};
 use serde::Serialize;
 use tokio::net::TcpStream;
 
 use super::config::address;
+use super::rule::NOT_ENFORCED;
 use crate::args::ConnectionArgs;
 use crate::args::serve::DoctorArgs;
 use crate::outcome::{CommandError, Outcome};
@@ -34,6 +37,7 @@ struct Finding {
 enum State {
     Well,
     NotChecked,
+    Note,
     Wrong,
 }
 
@@ -54,7 +58,7 @@ pub(super) async fn run(
             detail: "name its folder with --data-dir".to_owned(),
         });
     }
-    findings.push(reach(connection).await);
+    reach(connection, &mut findings).await;
     printer.show(&findings, || view(&findings));
     Ok(
         if findings.iter().any(|finding| finding.state == State::Wrong) {
@@ -185,26 +189,45 @@ async fn connect(address: &str) -> Result<(), String> {
     }
 }
 
-/// Whether client commands get through, key and all.
-async fn reach(connection: &ConnectionArgs) -> Finding {
+/// Whether client commands get through, key and all; then what the project is told and does not do yet.
+async fn reach(connection: &ConnectionArgs, findings: &mut Vec<Finding>) {
     let what = "connection";
     let client = match profile::client(connection) {
         Ok(client) => client,
         Err(error) => {
-            return Finding {
+            findings.push(Finding {
                 what,
                 state: State::NotChecked,
                 detail: error.to_string(),
-            };
+            });
+            return;
         }
     };
     let address = client.endpoint().url.origin().ascii_serialization();
     let call = client.get::<ListAppCatalogsResponse>(paths::APP_CATALOGS, &[]);
-    match tokio::time::timeout(PATIENCE, call).await {
+    findings.push(match tokio::time::timeout(PATIENCE, call).await {
         Ok(Ok(_)) => well(what, format!("{address} answers and knows the key")),
         Ok(Err(error)) => wrong(what, error.to_string()),
         Err(_) => wrong(what, format!("{address} gives no answer")),
+    });
+    if findings.iter().all(|finding| finding.state != State::Wrong) {
+        findings.extend(application_control(&client).await);
     }
+}
+
+/// What the switches of application control say. Nothing where the caller may not ask.
+async fn application_control(client: &Client) -> Option<Finding> {
+    let call = client.get::<ShowRuleRestrictionResponse>(paths::RESTRICTION_SHOW, &[]);
+    let switches = tokio::time::timeout(PATIENCE, call).await.ok()?.ok()?;
+    Some(if switches.app_restrict_rule_switch == Some(true) {
+        Finding {
+            what: "app control",
+            state: State::Note,
+            detail: NOT_ENFORCED.to_owned(),
+        }
+    } else {
+        well("app control", "is off".to_owned())
+    })
 }
 
 fn well(what: &'static str, detail: String) -> Finding {
@@ -234,6 +257,7 @@ fn view(findings: &[Finding]) -> View {
                     match finding.state {
                         State::Well => Shade::Good("well".to_owned()),
                         State::NotChecked => Shade::Doubtful("not checked".to_owned()),
+                        State::Note => Shade::Doubtful("note".to_owned()),
                         State::Wrong => Shade::Bad("wrong".to_owned()),
                     },
                     finding.detail.clone().into(),

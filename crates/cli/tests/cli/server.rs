@@ -109,7 +109,7 @@ fn steady(text: &str) -> String {
                         _ if bare.starts_with("iam::") => "[URN]".to_owned(),
                         (true, _) => format!("[ID]{rest}"),
                         (_, true) => format!("[TIME]{rest}"),
-                        _ if bare.starts_with("127.0.0.1:") => format!("[ADDRESS]{rest}"),
+                        _ if bare.contains("127.0.0.1:") => format!("[ADDRESS]{rest}"),
                         _ => word.to_owned(),
                     }
                 })

@@ -205,6 +205,12 @@ pub enum AttachError {
         /// Its place in the list, from 0.
         index: usize,
     },
+    /// Other work goes on there.
+    #[error("other work goes on on the desktop {name}; try again when it has ended")]
+    Busy {
+        /// Its name.
+        name: String,
+    },
     /// More users than the desktop takes.
     #[error("the desktop {name} takes one user, or at most {USERS_MAX} when it is a shared one")]
     Occupied {
@@ -349,8 +355,17 @@ fn account(name: String, domain: Option<String>) -> Account {
 
 async fn locked(tx: &Tx, project: ProjectKey, id: &str) -> Result<Desktop, AttachError> {
     let id = DesktopId::lookup(id).ok_or(AttachError::DesktopUnknown)?;
-    if tx.desktops_lock(project, &[id]).await?.is_empty() {
+    let keys: Vec<DesktopKey> = tx
+        .desktops_lock(project, &[id])
+        .await?
+        .into_iter()
+        .map(|(_, key)| key)
+        .collect();
+    if keys.is_empty() {
         return Err(AttachError::DesktopUnknown);
+    }
+    if let Some(name) = tx.db().desktop_busy(project, &keys).await? {
+        return Err(AttachError::Busy { name });
     }
     tx.db()
         .desktop_find(project, id)

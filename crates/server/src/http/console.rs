@@ -51,7 +51,7 @@ pub(super) fn router() -> Router {
 
 fn answer(path: &str, headers: &HeaderMap) -> Response {
     match Files::get(path) {
-        Some(file) => respond(path, &file, headers),
+        Some(file) => respond::<Files>(path, &file, headers),
         // A file of another build, not a page: the start page would be taken for a script.
         None if path.starts_with(DIGEST_NAMED) => {
             (StatusCode::NOT_FOUND, "no such file\n").into_response()
@@ -63,11 +63,16 @@ fn answer(path: &str, headers: &HeaderMap) -> Response {
 fn start_page(headers: &HeaderMap) -> Response {
     ["index.html", "placeholder.html"]
         .into_iter()
-        .find_map(|path| Files::get(path).map(|file| respond(path, &file, headers)))
+        .find_map(|path| Files::get(path).map(|file| respond::<Files>(path, &file, headers)))
         .unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
 }
 
-fn respond(path: &str, file: &EmbeddedFile, headers: &HeaderMap) -> Response {
+/// A file of a bundle of pages; the zipped one beside it for those who take it.
+pub(super) fn respond<Bundle: RustEmbed>(
+    path: &str,
+    file: &EmbeddedFile,
+    headers: &HeaderMap,
+) -> Response {
     let tag = format!("\"{}\"", hex::encode(file.metadata.sha256_hash()));
     let caching = if path.starts_with(DIGEST_NAMED) {
         "public, max-age=31536000, immutable"
@@ -87,7 +92,7 @@ fn respond(path: &str, file: &EmbeddedFile, headers: &HeaderMap) -> Response {
         .get(IF_NONE_MATCH)
         .is_some_and(|value| value.as_bytes() == tag.as_bytes());
     let zipped = accepts_gzip(headers)
-        .then(|| Files::get(&format!("{path}.gz")))
+        .then(|| Bundle::get(&format!("{path}.gz")))
         .flatten();
     let mut response = match (&zipped, known) {
         (_, true) => StatusCode::NOT_MODIFIED.into_response(),
@@ -126,6 +131,7 @@ fn media_type(path: &str) -> &'static str {
         Some("html") => "text/html; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
+        Some("txt") => "text/plain; charset=utf-8",
         Some("svg") => "image/svg+xml",
         Some("png") => "image/png",
         Some("json" | "webmanifest") => "application/json",

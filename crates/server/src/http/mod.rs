@@ -26,6 +26,7 @@ pub mod operation;
 mod packages;
 mod plain;
 mod profiles;
+mod reference;
 pub mod request_id;
 pub mod routes;
 pub mod schema;
@@ -84,6 +85,7 @@ pub fn router(services: &Arc<Services>) -> Router {
         .into_router(Arc::clone(services))
         .merge(plain::router(services))
         .merge(console::router())
+        .merge(reference::router())
         .merge(document)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(limits::check))

@@ -9,6 +9,7 @@ mod apps;
 mod authorizations;
 mod bounds;
 mod cases;
+mod concurrency;
 mod conformance;
 mod coverage;
 mod desktops;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use outfitter_server::config::{Config, ServeOptions};
 use outfitter_server::serve;
+use outfitter_test_support::postgres::TestDatabase;
+use outfitter_test_support::store::{empty_postgres, execute};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -25,7 +27,8 @@ pub(crate) struct TestServer {
     pub(crate) bootstrap: Value,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
-    _folder: TempDir,
+    database: Option<TestDatabase>,
+    folder: TempDir,
 }
 
 /// An answer.
@@ -54,7 +57,17 @@ impl Answer {
 }
 
 impl TestServer {
+    /// A server on SQLite.
     pub(crate) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// A server on PostgreSQL.
+    pub(crate) async fn start_on_postgres() -> Self {
+        Self::start_with(Some(empty_postgres().await)).await
+    }
+
+    async fn start_with(database: Option<TestDatabase>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let config = Config::resolve(ServeOptions {
@@ -62,6 +75,7 @@ impl TestServer {
             listen: Some(free),
             agent_listen: Some(free),
             bucket_listen: Some(free),
+            database_url: database.as_ref().map(|database| database.url().to_owned()),
             ..ServeOptions::default()
         })
         .unwrap();
@@ -96,7 +110,8 @@ impl TestServer {
             bootstrap: bootstrap.clone(),
             shutdown,
             task,
-            _folder: folder,
+            database,
+            folder,
         };
         let project = json!({"project": {"id": server.project}});
         server.token = server.token_for(project).await;
@@ -121,6 +136,18 @@ impl TestServer {
     pub(crate) fn browser_login(&self) -> Value {
         let user = &self.identity["password"]["user"];
         json!({"user_name": user["name"], "password": user["password"]})
+    }
+
+    /// Runs a statement on the server's database: for states that no call brings about.
+    pub(crate) async fn sql(&self, statement: &str) {
+        let address = match &self.database {
+            Some(database) => database.url().to_owned(),
+            None => {
+                let file = self.folder.path().join("outfitter.db");
+                format!("sqlite://{}?mode=rw", file.display())
+            }
+        };
+        execute(&address, statement).await;
     }
 
     /// Ends the server; what it said until then must have been no error.

@@ -1,6 +1,6 @@
 use outfitter_domain::AssignType::AllUser;
 use outfitter_domain::job::WireState;
-use outfitter_store::{Dialect, JobFilter, JobView};
+use outfitter_store::{Dialect, JobFilter, JobKey, JobView};
 
 use crate::database::{NOW, on_both};
 use crate::job_scene::{ORDINARY, Scene};
@@ -78,6 +78,58 @@ on_both! {
         assert_eq!(list(&scene, &JobFilter { target: Some("LI".to_owned()), ..Default::default() }, 0, 10).await.0, 0);
     }
 
+    async fn a_reader_page_after_page_sees_what_one_who_jumps_there_sees(test: TestStore) {
+        let scene = Scene::new(test);
+        scene.desktop("d1", &[]).await;
+        let app = scene.app("a", ORDINARY).await;
+        scene.deploy(&[app], AllUser, &[]).await;
+        // A deployment over so many desktops that positions are worth keeping.
+        const DESKTOPS: i64 = 4_999;
+        let public_id = match scene.test.store.dialect() {
+            Dialect::Sqlite => "randomblob(16)",
+            Dialect::Postgres => "gen_random_uuid()",
+        };
+        let numbers = format!("WITH RECURSIVE n(v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM n WHERE v < {DESKTOPS})");
+        for sql in [
+            format!(
+                "INSERT INTO desktop (public_id, project_id, name, name_folded, os_type, desktop_type, created_at) \
+                 {numbers} SELECT {public_id}, 1, 'x' || v, 'x' || v, 'Linux', 'DEDICATED', 0 FROM n"
+            ),
+            format!(
+                "INSERT INTO job (public_id, project_id, deployment_id, app_id, desktop_id, kind, wire, state, due_at, \
+                 created_at, updated_at) SELECT {public_id}, 1, j.deployment_id, j.app_id, d.id, 0, j.wire, j.state, 0, \
+                 0, 0 FROM desktop d CROSS JOIN job j WHERE d.name_folded LIKE 'x%'"
+            ),
+            format!("UPDATE job_count SET jobs = jobs + {DESKTOPS}"),
+        ] {
+            scene.test.sql(&sql).await;
+        }
+        let jumped = async |offset: i64| {
+            // Inside a transaction no positions are kept.
+            let tx = scene.test.store.write().await.unwrap();
+            tx.db().job_list(scene.test.project, &JobFilter::default(), offset, 100).await.unwrap()
+        };
+        let mut offset = 0;
+        while offset < DESKTOPS + 1 {
+            let page = list(&scene, &JobFilter::default(), offset, 100).await;
+            assert_eq!(page, jumped(offset).await, "at {offset}");
+            assert_eq!((page.0, page.1.len()), (DESKTOPS + 1, 100), "at {offset}");
+            offset += 100;
+        }
+        // A list that grew is counted off anew.
+        list(&scene, &JobFilter::default(), 3_900, 100).await;
+        scene.desktop("d2", &[]).await;
+        scene.test.sql(&format!(
+            "INSERT INTO job (public_id, project_id, deployment_id, app_id, desktop_id, kind, wire, state, due_at, \
+             created_at, updated_at) SELECT {public_id}, 1, MIN(j.deployment_id), MIN(j.app_id), \
+             (SELECT MAX(id) FROM desktop), 0, 0, 0, 0, 0, 0 FROM job j"
+        )).await;
+        scene.test.sql("UPDATE job_count SET jobs = jobs + 1").await;
+        let page = list(&scene, &JobFilter::default(), 4_000, 100).await;
+        assert_eq!(page, jumped(4_000).await);
+        assert_eq!(page.0, DESKTOPS + 2);
+    }
+
     async fn another_project_sees_nothing(test: TestStore) {
         let scene = Scene::new(test);
         let desktop = scene.desktop("d1", &[]).await;
@@ -127,6 +179,9 @@ on_both! {
         };
         for filter in filters(&full) {
             let plan = scene.test.store.db().job_list_explain(scene.test.project, &filter).await.unwrap();
+            let last = JobKey::new(40_000);
+            let onward = scene.test.store.db().job_list_explain_after(scene.test.project, &filter, last).await.unwrap();
+            assert!(!onward.contains("Seq Scan on job") && !onward.contains("SCAN job\n"), "{filter:?}:\n{onward}");
             let expected: &[&str] = match (&filter.desktop, &filter.target, &filter.app, &filter.wire) {
                 (Some(_), Some(_), _, _) => &["job_desktop_wire", "job_target_wire"],
                 (Some(_), None, Some(_), _) => &["job_desktop_wire", "job_app_wire"],

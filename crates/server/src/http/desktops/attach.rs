@@ -134,7 +134,9 @@ pub(super) fn refused(error: AttachError, state: StatusCode) -> ApiError {
             format!("desktops[{index}].user_name"),
             "name a user, or list users in attach_user_infos",
         ),
-        AttachError::Occupied { .. } => ApiError::coded(state, "WKS.00010032", text),
+        AttachError::Occupied { .. } | AttachError::Busy { .. } => {
+            ApiError::coded(state, "WKS.00010032", text)
+        }
         AttachError::NameTaken { .. } => ApiError::coded(state, "WKS.0409", text),
         AttachError::Store(source) => source.into(),
     }

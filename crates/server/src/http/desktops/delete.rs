@@ -1,13 +1,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use http::StatusCode;
 use outfitter_api_types::desktops::{
     BatchDeleteDesktopsResponse, DeleteDesktopQuery, DeleteDesktopsReq,
 };
 use outfitter_ids::{DesktopId, WorkspaceJobId};
 use outfitter_store::{LeftUsers, ProjectKey, SubJobOutcome};
 
+use super::attach::refused;
 use crate::Services;
+use crate::app::desktops::AttachError;
 use crate::app::{desktops, workspace_jobs};
 use crate::http::{ApiError, Call, Reply};
 
@@ -21,6 +24,7 @@ pub(super) async fn delete(
         call.project().project,
         &ids,
         left_users(call.query.delete_users),
+        work_there(call.query.is_force_delete),
     )
     .await?;
     Ok(Reply::new(()))
@@ -35,11 +39,28 @@ pub(super) async fn batch_delete(
         call.project().project,
         &call.body.desktop_ids,
         left_users(call.body.delete_users.unwrap_or(false)),
+        work_there(call.body.is_force_delete.unwrap_or(false)),
     )
     .await?;
     Ok(Reply::new(BatchDeleteDesktopsResponse {
         job_id: Some(job.to_string()),
     }))
+}
+
+/// What becomes of a desktop on which a workspace job has not ended.
+enum WorkThere {
+    /// The call is refused: 409.
+    Refuses,
+    /// It is deleted all the same.
+    IsIgnored,
+}
+
+fn work_there(is_force_delete: bool) -> WorkThere {
+    if is_force_delete {
+        WorkThere::IsIgnored
+    } else {
+        WorkThere::Refuses
+    }
 }
 
 fn left_users(delete: bool) -> LeftUsers {
@@ -55,6 +76,7 @@ async fn delete_all(
     project: ProjectKey,
     texts: &[String],
     left_users: LeftUsers,
+    work_there: WorkThere,
 ) -> Result<WorkspaceJobId, ApiError> {
     let unknown = || ApiError::NotFound { noun: "desktop" };
     let ids = texts
@@ -68,6 +90,11 @@ async fn delete_all(
         return Err(unknown());
     }
     let keys: Vec<_> = found.into_iter().map(|(_, key)| key).collect();
+    if matches!(work_there, WorkThere::Refuses)
+        && let Some(name) = tx.db().desktop_busy(project, &keys).await?
+    {
+        return Err(refused(AttachError::Busy { name }, StatusCode::CONFLICT));
+    }
     desktops::delete(services, &tx, project, &keys, left_users).await?;
     let sub_jobs: Vec<_> = keys
         .iter()

@@ -144,7 +144,7 @@ fn contract(routes: &mut Routes) {
             Operation::delete("/v2/{project_id}/desktops/{desktop_id}", "DeleteDesktop")
                 .action("workspace:desktops:delete")
                 .status(204)
-                .codes(&[404])
+                .codes(&[404, 409])
                 .summary("Delete a desktop; its agent is revoked, its pending jobs fail."),
             delete::delete,
         )
@@ -155,7 +155,7 @@ fn contract(routes: &mut Routes) {
             )
             .action("workspace:desktops:batchDelete")
             .status(202)
-            .codes(&[404])
+            .codes(&[404, 409])
             .summary("Delete up to 100 desktops, all or none."),
             delete::batch_delete,
         )
@@ -179,7 +179,7 @@ fn contract(routes: &mut Routes) {
         .add(
             Operation::post("/v2/{project_id}/desktops/detach", "DetachInstances")
                 .action("workspace:desktops:detach")
-                .codes(&[404])
+                .codes(&[404, 409])
                 .summary("Take every user off desktops."),
             detach::detach,
         )
@@ -189,7 +189,7 @@ fn contract(routes: &mut Routes) {
                 "BatchDetachInstances",
             )
             .action("workspace:desktops:batchDetach")
-            .codes(&[404])
+            .codes(&[404, 409])
             .summary("Take all or some users off desktops."),
             detach::batch_detach,
         )
