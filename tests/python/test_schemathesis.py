@@ -22,6 +22,10 @@ CONFIGURATION = ROOT / "tests/python/schemathesis.toml"
 SIZES = {"small": (2_000, "fuzzing,stateful", 22), "full": (20_000, "examples,coverage,fuzzing,stateful", 120)}
 
 
+# With a way in, later calls would dial addresses that chance made up; tests/python/test_push.py has this one.
+EXCLUDED = ["SetDesktopReach"]
+
+
 def answered(server: Server, method: str, path: str, token: str, body: dict | None = None) -> dict:
     answer = requests.request(
         method, server.endpoints["endpoint"] + path, headers={"X-Auth-Token": token}, json=body, timeout=60
@@ -161,6 +165,7 @@ def test_every_generated_request_is_answered_as_the_document_says(tmp_path, caps
         (tmp_path / "schemathesis.toml").write_text(configuration(document, project, credential, objects))
         run = subprocess.run(
             [str(COMMAND), "run", f"{server.endpoints['endpoint']}/openapi.json", "--no-color"]
+            + [f"--exclude-operation-id={operation}" for operation in EXCLUDED]
             + ["--phases", phases, "--max-examples", str(examples)]
             + ["--seed", os.environ.get("OUTFITTER_PROOF_FIRST_SEED", "1"), "--generation-database", "none"],
             cwd=tmp_path,
@@ -194,5 +199,6 @@ def test_every_generated_request_is_answered_as_the_document_says(tmp_path, caps
                 },
             )
         )
-    assert tested == sum(len(methods) for methods in document["paths"].values()), summary
+    documented = sum(len(methods) for methods in document["paths"].values())
+    assert tested == documented - len(EXCLUDED), summary
     assert [line for line in log.splitlines() if " ERROR " in line] == []

@@ -210,6 +210,17 @@ fn read(body: SetReachReq) -> Result<Reach, ApiError> {
             return Err(ApiError::invalid(member, "is no name or address"));
         }
     }
+    for (member, text) in [
+        ("host_key", &body.host_key),
+        ("jump_host_key", &body.jump_host_key),
+    ] {
+        if text.as_deref().is_some_and(|text| !is_fingerprint(text)) {
+            return Err(ApiError::invalid(
+                member,
+                "is no fingerprint: SHA256: and 43 characters, as `ssh-keygen -lf` prints it",
+            ));
+        }
+    }
     let secret = |text: Option<SecretText>| text.map(|text| text.expose().to_owned());
     Ok(Reach {
         settings: ReachSettings {
@@ -233,6 +244,13 @@ fn read(body: SetReachReq) -> Result<Reach, ApiError> {
             jump_password: secret(body.jump_password),
         },
     })
+}
+
+/// Source: OpenSSH prints the digest in base64 without padding.
+fn is_fingerprint(text: &str) -> bool {
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || c == '+' || c == '/';
+    text.strip_prefix("SHA256:")
+        .is_some_and(|digest| digest.len() == 43 && digest.chars().all(is_base64))
 }
 
 fn wire(reach: &Reach) -> WireReach {
