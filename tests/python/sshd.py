@@ -105,9 +105,9 @@ class Hosts:
         (folder / "machine-id").write_text(f"{number:032x}\n")
         (folder / "mend").write_text(mend)
         (folder / "sshd_config").write_text(
-            f"ListenAddress {address}\nPort {port}\nHostKey /etc/ssh_host_key\nPidFile none\nUsePAM no\n"
+            # Of two lines about one thing the first counts.
+            f"{settings}\nListenAddress {address}\nPort {port}\nHostKey /etc/ssh_host_key\nPidFile none\nUsePAM no\n"
             "PermitRootLogin yes\nPasswordAuthentication no\nStrictModes no\nMaxStartups 100\nUseDNS no\n"
-            f"{settings}\n"
         )
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
