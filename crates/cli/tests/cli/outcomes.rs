@@ -452,7 +452,7 @@ fn a_package_is_streamed_and_becomes_an_app_with_a_proposed_command() {
             "",
             json!({
                 "bucket_store": {"bucket_name": "wks-appcenter-P1", "bucket_file_path": "packages/x/editor-1.2.sh"},
-                "sha256": "00", "size_bytes": 29, "kind": "script",
+                "sha256": "00", "size_bytes": 29, "kind": "script", "proposal": {"name": "tool"},
             })
             .to_string(),
         ),

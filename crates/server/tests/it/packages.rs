@@ -78,6 +78,9 @@ async fn an_upload_answers_what_upload_app_takes() {
             "bucket_store": {"bucket_name": format!("wks-appcenter-{}", server.project),
                 "bucket_file_path": "app-file/hello 1+2.deb"},
             "sha256": hex_digest(&bytes), "size_bytes": bytes.len(), "kind": "deb",
+            "proposal": {"name": "hello", "version": "1.2-3", "install_type": "QUIET_INSTALL",
+                "install_command": "sh -c 'DEBIAN_FRONTEND=noninteractive dpkg -i \"$FILE_PATH\"'",
+                "uninstall_command": "dpkg -r hello", "support_os": "Linux"},
         })
     );
     let id = upload(&server, stored(&answer)).await;
