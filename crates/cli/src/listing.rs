@@ -5,6 +5,7 @@ use outfitter_api_types::groups::UserGroupInfo;
 use outfitter_api_types::native::desktops::RegisteredDesktop;
 use outfitter_api_types::native::iam::IamUser;
 use outfitter_api_types::rules::AppRule;
+use outfitter_api_types::native::iam_policies::{IamGroup, IamPolicy};
 use outfitter_api_types::users::User;
 use outfitter_client::{Client, ClientError};
 use serde::Serialize;
@@ -63,6 +64,9 @@ pub(crate) const TAGS: List = List {
     count: "totalCount",
     items: "tags",
 };
+pub(crate) const IAM_POLICIES: List = List::ours(paths::IAM_POLICIES);
+pub(crate) const IAM_ATTACHMENTS: List = List::ours(paths::IAM_ATTACHMENTS);
+pub(crate) const IAM_GROUPS: List = List::ours(paths::IAM_GROUPS);
 pub(crate) const USERS: List = List {
     path: paths::USERS,
     count: "total_count",
@@ -356,6 +360,8 @@ named!(
     &desktop.name
 );
 named!(AppRule, "rule", |rule| &rule.id, &rule.name);
+named!(IamPolicy, "IAM policy", |policy| &policy.id, &policy.name);
+named!(IamGroup, "IAM group", |group| &group.id, &group.name);
 named!(IamUser, "IAM user", |user| &user.id, &user.name);
 named!(
     User,

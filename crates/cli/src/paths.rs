@@ -49,6 +49,12 @@ pub(crate) const NETWORK_REACHES: &str = "/api/v1/{project_id}/network-reaches";
 pub(crate) const TOKENS: &str = "/api/v1/{project_id}/enrollment-tokens";
 pub(crate) const DEPLOYMENTS: &str = "/api/v1/{project_id}/deployments";
 pub(crate) const PROJECTS: &str = "/api/v1/projects";
+pub(crate) const DECODE_REFUSAL: &str = "/v5/decode-authorization-message";
+pub(crate) const IAM_POLICIES: &str = "/api/v1/iam/policies";
+pub(crate) const IAM_ATTACHMENTS: &str = "/api/v1/iam/attachments";
+pub(crate) const IAM_DETACH: &str = "/api/v1/iam/attachments/actions/detach";
+pub(crate) const IAM_GROUPS: &str = "/api/v1/iam/groups";
+pub(crate) const IAM_EXPLAIN: &str = "/api/v1/{project_id}/iam/explain";
 pub(crate) const IAM_USERS: &str = "/api/v1/{project_id}/iam/users";
 
 /// One thing of a collection.

@@ -89,6 +89,10 @@ ids! {
     ProjectId,
     /// An administrator or automation user (not a desktop user).
     IamUserId,
+    /// A policy that the account wrote.
+    IamPolicyId,
+    /// A group of IAM users (not of desktop users).
+    IamGroupId,
     /// A desktop user of the directory.
     UserId,
     /// A user group of the directory.

@@ -75,7 +75,9 @@ fn compatibility() -> String {
                 }
             };
             let action = match ours.get(id).map(|operation| operation.access) {
-                Some(Access::Action(action)) => format!("`{action}`"),
+                Some(Access::Action(action) | Access::ActionSomewhere(action)) => {
+                    format!("`{action}`")
+                }
                 Some(Access::Credential) => "any credential".to_owned(),
                 Some(Access::Open) => "open".to_owned(),
                 None => described["x-iam-action"]

@@ -136,6 +136,10 @@ pub(crate) enum As<'a> {
     Key(&'a str, &'a str),
     /// The bearer of a token.
     Token(&'a str),
+    /// The owner of any key, made by the test.
+    Signer(Signer),
+    /// The same, with a date (milliseconds since 1970) that is not now.
+    SignedAt(Signer, i64),
 }
 
 impl TestServer {
@@ -161,10 +165,15 @@ impl TestServer {
             .uri(target)
             .header("host", "127.0.0.1:8080")
             .header("content-type", "application/json");
-        match caller {
+        match &caller {
             As::Nobody => {}
-            As::Token(token) => request = request.header("x-auth-token", token),
-            As::Key(access, secret) => {
+            As::Token(token) => request = request.header("x-auth-token", *token),
+            As::Key(..) | As::Signer(_) | As::SignedAt(..) => {
+                let signer = match &caller {
+                    As::Key(access, secret) => Signer::new(*access, *secret),
+                    As::Signer(signer) | As::SignedAt(signer, _) => signer.clone(),
+                    As::Nobody | As::Token(_) => unreachable!("these do not sign"),
+                };
                 let to_sign = RequestToSign {
                     method,
                     target,
@@ -172,8 +181,11 @@ impl TestServer {
                     headers: &[("content-type", b"application/json")],
                     payload: Payload::Bytes(&body),
                 };
-                let now = self.clock.now().get();
-                for (name, value) in Signer::new(access, secret).sign(&to_sign, now).unwrap() {
+                let now = match &caller {
+                    As::SignedAt(_, at) => *at,
+                    _ => self.clock.now().get(),
+                };
+                for (name, value) in signer.sign(&to_sign, now).unwrap() {
                     request = request.header(name, value);
                 }
             }
@@ -183,7 +195,15 @@ impl TestServer {
             .await
             .unwrap();
         let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
+        let endless = parts
+            .headers
+            .get("content-type")
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        let bytes = if endless {
+            bytes::Bytes::new()
+        } else {
+            body.collect().await.unwrap().to_bytes()
+        };
         Answer {
             status: parts.status,
             headers: parts.headers,

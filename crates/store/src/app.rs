@@ -420,9 +420,10 @@ impl Tx {
             now,
         )
         .await
+        .map(drop)
     }
 
-    /// Sets who apps are for; stored accounts stay.
+    /// Sets who apps are for; stored accounts stay. Answers for how many that is a change.
     ///
     /// # Errors
     /// When the database cannot.
@@ -431,7 +432,7 @@ impl Tx {
         apps: &[AppKey],
         authorization_type: AssignType,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         self.app_set_word(
             "set the authorization type of applications",
             "authorization_type",
@@ -449,7 +450,7 @@ impl Tx {
         apps: &[AppKey],
         word: &str,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         self.run(
             doing,
             &format!(
@@ -459,7 +460,6 @@ impl Tx {
             [app_key_array(apps).into(), word.into(), now.get().into()],
         )
         .await
-        .map(drop)
     }
 
     /// Deletes apps that are locked: their rows are marked, authorizations and icons go, and their package

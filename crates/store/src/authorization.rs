@@ -123,7 +123,7 @@ impl Db<'_> {
 
 impl Tx {
     /// Applies a change to the stored list of each app; all must be locked. Granting what is there and
-    /// revoking what is not there do nothing.
+    /// revoking what is not there do nothing. Answers how many accounts were granted anew.
     ///
     /// # Errors
     /// When the database cannot.
@@ -132,7 +132,7 @@ impl Tx {
         apps: &[AppKey],
         change: &AuthorizationChange,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         let dialect = self.dialect();
         let each = dialect.each("$2");
         let revoke = format!(
@@ -151,6 +151,7 @@ impl Tx {
         );
         let revoked = account_array(&change.revoke);
         let granted = account_array(&change.grant);
+        let mut anew = 0;
         for app in apps {
             if !change.revoke.is_empty() {
                 self.run(
@@ -161,14 +162,15 @@ impl Tx {
                 .await?;
             }
             if !change.grant.is_empty() {
-                self.run(
-                    "grant authorizations",
-                    &grant,
-                    [(*app).into(), granted.as_str().into(), now.get().into()],
-                )
-                .await?;
+                anew += self
+                    .run(
+                        "grant authorizations",
+                        &grant,
+                        [(*app).into(), granted.as_str().into(), now.get().into()],
+                    )
+                    .await?;
             }
         }
-        Ok(())
+        Ok(anew)
     }
 }

@@ -1043,7 +1043,7 @@ impl Tx {
 
     /// Widens the authorizations of a deployment's apps as BatchInstallApps says, and records what was added:
     /// for ALL_USER every app becomes ALL_USER; for ASSIGN_USER the accounts in scope that an ASSIGN_USER app
-    /// lacks, directly and through a group, are added to its list.
+    /// lacks, directly and through a group, are added to its list. Answers how many apps or accounts that were.
     ///
     /// # Errors
     /// When the database cannot.
@@ -1052,17 +1052,18 @@ impl Tx {
         deployment: DeploymentKey,
         scope: AssignType,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         const DOING: &str = "widen authorizations";
         match scope {
             AssignType::AllUser => {
-                self.run(
-                    DOING,
-                    "UPDATE deployment_app SET widened_to_all = 1 WHERE deployment_id = $1 \
+                let widened = self
+                    .run(
+                        DOING,
+                        "UPDATE deployment_app SET widened_to_all = 1 WHERE deployment_id = $1 \
                      AND app_id IN (SELECT id FROM app WHERE authorization_type = 'ASSIGN_USER')",
-                    [deployment.into()],
-                )
-                .await?;
+                        [deployment.into()],
+                    )
+                    .await?;
                 self.run(
                     DOING,
                     "UPDATE app SET authorization_type = 'ALL_USER', updated_at = $2 WHERE id IN ( \
@@ -1070,9 +1071,11 @@ impl Tx {
                     [deployment.into(), now.get().into()],
                 )
                 .await?;
+                Ok(widened)
             }
             AssignType::AssignUser => {
-                self.run(
+                let widened = self
+                    .run(
                     DOING,
                     &format!(
                         "INSERT INTO deployment_widening (deployment_id, app_id, account_type, account, domain) \
@@ -1103,9 +1106,9 @@ impl Tx {
                     [deployment.into(), now.get().into()],
                 )
                 .await?;
+                Ok(widened)
             }
         }
-        Ok(())
     }
 
     /// Expands one page of a deployment: about `pairs` pairs of desktop and app, at least one desktop. Jobs,

@@ -338,7 +338,7 @@ impl Db<'_> {
         Ok(row.map(Project::from))
     }
 
-    /// The projects a user has a grant in, oldest first.
+    /// The projects a user holds a policy in, oldest first.
     pub async fn project_list_of_user(
         &self,
         domain: DomainKey,
@@ -349,7 +349,7 @@ impl Db<'_> {
                 "list the projects of a user",
                 &format!(
                     "SELECT {PROJECT_COLUMNS} FROM project p WHERE p.domain_id = $1 AND EXISTS \
-                     (SELECT 1 FROM iam_grant g WHERE g.iam_user_id = $2 \
+                     (SELECT 1 FROM iam_held g WHERE g.iam_user_id = $2 \
                       AND (g.project_id IS NULL OR g.project_id = p.id)) ORDER BY p.id"
                 ),
                 [domain.into(), user.into()],
@@ -404,7 +404,7 @@ impl Db<'_> {
         conditions.equals("u.domain_id", domain);
         let placeholder = conditions.bind(project);
         conditions.and(&format!(
-            "EXISTS (SELECT 1 FROM iam_grant g WHERE g.iam_user_id = u.id \
+            "EXISTS (SELECT 1 FROM iam_held g WHERE g.iam_user_id = u.id \
              AND (g.project_id IS NULL OR g.project_id = {placeholder}))"
         ));
         let paged = conditions.page("u.id DESC", page);
@@ -455,7 +455,7 @@ impl Db<'_> {
         Ok(Listed { total, items })
     }
 
-    /// Everything a user was granted, anywhere.
+    /// The roles a user was given, anywhere. What else counts is in [`Db::iam_held`].
     pub async fn iam_grants_of_user(&self, user: IamUserKey) -> Result<Vec<IamGrant>, StoreError> {
         let rows: Vec<GrantRow> = self
             .all(

@@ -39,6 +39,10 @@ keys! {
     ProjectKey,
     /// Row of `iam_user`.
     IamUserKey,
+    /// Row of `iam_policy`.
+    IamPolicyKey,
+    /// Row of `iam_group`.
+    IamGroupKey,
     /// Row of `access_key`.
     AccessKeyKey,
     /// Row of `directory_user`.

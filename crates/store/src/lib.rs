@@ -26,6 +26,7 @@ mod error;
 mod freeze;
 mod group;
 mod iam;
+mod iam_policy;
 mod job;
 mod job_position;
 mod keys;
@@ -68,13 +69,16 @@ pub use group::{Group, GroupFilter, NewGroup};
 pub use iam::{
     AccessKey, Domain, IamGrant, IamUser, NewIamUser, PasswordHash, Project, SigningKey,
 };
+pub use iam_policy::{
+    AttachedPolicy, HeldDocument, HeldPolicy, IamAttachment, IamGroup, IamPolicy, PolicyHolder,
+};
 pub use job::{
     CancelOutcome, DeleteRefusal, JobCounts, JobFilter, JobLive, JobView, RetryRefusal, SweepCursor,
 };
 pub use keys::{
     AccessKeyKey, AgentKey, AppKey, AttemptKey, DeploymentKey, DesktopKey, DomainKey,
-    EnrollmentTokenKey, GroupKey, IamUserKey, JobKey, PackageKey, ProjectKey, RevisionKey, RuleKey,
-    UserKey, WorkspaceJobKey, WorkspaceSubJobKey,
+    EnrollmentTokenKey, GroupKey, IamGroupKey, IamPolicyKey, IamUserKey, JobKey, PackageKey,
+    ProjectKey, RevisionKey, RuleKey, UserKey, WorkspaceJobKey, WorkspaceSubJobKey,
 };
 pub use open::{Store, StoreOptions};
 pub use package::{NewObject, ObjectPut, Package, PackageState};

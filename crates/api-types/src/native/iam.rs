@@ -13,6 +13,10 @@ use crate::time::WireTime;
 pub enum IamRole {
     /// Everything.
     Administrator,
+    /// The catalogue, authorizations and installations.
+    AppOperator,
+    /// Installs what a user may have already, and tries again.
+    HelpDesk,
     /// Read only.
     ReadOnly,
 }

@@ -13,6 +13,7 @@ pub mod enrollment_tokens;
 pub mod events;
 pub mod freeze;
 pub mod iam;
+pub mod iam_policies;
 pub mod packages;
 pub mod projects;
 pub mod reach;

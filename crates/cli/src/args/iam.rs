@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use outfitter_api_types::native::iam::IamRole;
 
@@ -13,6 +15,135 @@ pub(crate) enum IamCommand {
     /// Access keys that sign calls
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Policies: who may do what
+    #[command(subcommand)]
+    Policy(IamPolicyCommand),
+    /// Groups of IAM users
+    #[command(subcommand)]
+    Group(IamGroupCommand),
+    /// Say whether an IAM user may do something, and which statement decides
+    Explain(ExplainArgs),
+    /// Open the sealed reason of a refusal (encoded_authorization_message)
+    Decode(DecodeArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IamPolicyCommand {
+    /// Write a policy from a JSON document
+    Add(AddIamPolicyArgs),
+    /// List the policies of the domain and the ready-made ones
+    List(ListArgs),
+    /// Show a policy's document
+    Show(IamPolicyArg),
+    /// Replace what a policy says; it counts from the next call on
+    Update(UpdateIamPolicyArgs),
+    /// Delete a policy that is attached to nobody
+    Delete(IamPolicyArg),
+    /// Attach a policy to an IAM user or group
+    Attach(AttachArgs),
+    /// Take a policy back from an IAM user or group
+    Detach(AttachArgs),
+    /// List which policies are attached to whom
+    Attachments(ListArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddIamPolicyArgs {
+    /// Name, unique in the domain
+    pub(crate) name: String,
+    /// File with the policy document (JSON)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) document: PathBuf,
+    /// What it is for
+    #[arg(long)]
+    pub(crate) description: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpdateIamPolicyArgs {
+    #[command(flatten)]
+    pub(crate) policy: IamPolicyArg,
+    /// File with the policy document (JSON)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) document: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IamPolicyArg {
+    /// Name or id of the policy
+    pub(crate) policy: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AttachArgs {
+    #[command(flatten)]
+    pub(crate) policy: IamPolicyArg,
+    /// IAM user (name or id)
+    #[arg(long, required_unless_present = "group", conflicts_with = "group")]
+    pub(crate) user: Option<String>,
+    /// IAM group (name or id)
+    #[arg(long)]
+    pub(crate) group: Option<String>,
+    /// It counts in every project and for what belongs to none, not only in this one
+    #[arg(long)]
+    pub(crate) everywhere: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IamGroupCommand {
+    /// Make a group
+    Add(IamGroupArg),
+    /// List the groups with their members
+    List(ListArgs),
+    /// Put IAM users into a group
+    AddMember(IamMembersArgs),
+    /// Take IAM users out of a group
+    RemoveMember(IamMembersArgs),
+    /// Delete a group with what is attached to it
+    Delete(IamGroupArg),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IamGroupArg {
+    /// Name (or id) of the group
+    pub(crate) group: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IamMembersArgs {
+    /// Name or id of the group
+    pub(crate) group: String,
+    /// Names or ids of the IAM users
+    #[arg(required = true, num_args = 1..=100, value_name = "USER")]
+    pub(crate) users: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// IAM user (name or id)
+    #[arg(long)]
+    pub(crate) user: String,
+    /// Action, such as workspace:appcenter:batchInstallApps
+    #[arg(long)]
+    pub(crate) action: String,
+    /// Resource, such as app:ID or desktop:ID; without it everything in the project
+    #[arg(long)]
+    pub(crate) resource: Option<String>,
+    /// Address the call would come from
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) source: Option<String>,
+    /// Whom the call would name: ALL_USER or ASSIGN_USER
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) assign_scope: Option<String>,
+    /// Whether the call would widen authorizations: true or false
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) widens: Option<bool>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecodeArgs {
+    /// The sealed reason as the refusal had it
+    pub(crate) message: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -46,6 +177,10 @@ pub(crate) struct IamUserArg {
 pub(crate) enum RoleArg {
     /// Everything
     Administrator,
+    /// The catalogue, authorizations and installations
+    AppOperator,
+    /// Installs what a user may have already, and tries again
+    HelpDesk,
     /// Read only
     ReadOnly,
 }
@@ -54,6 +189,8 @@ impl From<RoleArg> for IamRole {
     fn from(given: RoleArg) -> Self {
         match given {
             RoleArg::Administrator => Self::Administrator,
+            RoleArg::AppOperator => Self::AppOperator,
+            RoleArg::HelpDesk => Self::HelpDesk,
             RoleArg::ReadOnly => Self::ReadOnly,
         }
     }
@@ -69,6 +206,8 @@ pub(crate) enum KeyCommand {
     Enable(KeyArgs),
     /// Refuse an access key's signatures
     Disable(KeyArgs),
+    /// Make a new access key and refuse the old one's signatures from then on
+    Rotate(KeyArgs),
     /// Delete an access key
     Delete(KeyArgs),
 }

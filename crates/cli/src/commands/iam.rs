@@ -1,13 +1,13 @@
-use outfitter_api_types::iam::CallerIdentity;
+use outfitter_api_types::iam::{CallerIdentity, DecodeAuthorizationMessageResponse};
 use outfitter_api_types::native::iam::{
     AccessKey, CreateAccessKeyResponse, CreateIamUserReq, CreateIamUserResponse, IamUser,
     UpdateAccessKeyReq, UpdateIamUserReq,
 };
-use outfitter_client::Method;
+use outfitter_client::{Client, Method};
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::{Session, note_cut, text, word};
+use super::{Session, iam_policy, note_cut, text, word};
 use crate::args::iam::{IamCommand, IamUserCommand, KeyArgs, KeyCommand};
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
@@ -19,6 +19,10 @@ pub(super) async fn run(command: IamCommand, session: &Session) -> Result<Outcom
         IamCommand::Whoami => whoami(session).await,
         IamCommand::User(command) => user(command, session).await,
         IamCommand::Key(command) => key(command, session).await,
+        IamCommand::Policy(command) => iam_policy::policy(command, session).await,
+        IamCommand::Group(command) => iam_policy::group(command, session).await,
+        IamCommand::Explain(args) => iam_policy::explain(args, session).await,
+        IamCommand::Decode(args) => decode(&args.message, session).await,
     }
 }
 
@@ -33,6 +37,43 @@ async fn whoami(session: &Session) -> Result<Outcome, CommandError> {
         ])
     });
     Ok(Outcome::Done)
+}
+
+async fn decode(message: &str, session: &Session) -> Result<Outcome, CommandError> {
+    let refusal = open_refusal(&session.client, message).await?;
+    session.printer.show(&refusal, || {
+        let text = |name: &str| refusal[name].as_str().unwrap_or("-").to_owned();
+        View::Card(vec![
+            ("reason", text("reason")),
+            ("user", text("user_name")),
+            ("action", text("action")),
+            ("resource", text("resource")),
+            ("project", text("project_id")),
+            ("policy", text("policy")),
+            (
+                "statement",
+                refusal
+                    .get("statement")
+                    .map_or_else(|| "-".to_owned(), ToString::to_string),
+            ),
+        ])
+    });
+    Ok(Outcome::Done)
+}
+
+/// Has the server open the sealed reason of a refusal.
+///
+/// # Errors
+/// When the caller may not read it, or it is none.
+pub(crate) async fn open_refusal(
+    client: &Client,
+    message: &str,
+) -> Result<serde_json::Value, CommandError> {
+    let body = json!({"encoded_message": message});
+    let answer: DecodeAuthorizationMessageResponse =
+        client.post(paths::DECODE_REFUSAL, &body).await?;
+    serde_json::from_str(&answer.decoded_message.unwrap_or_default())
+        .map_err(|error| CommandError::because("cannot read the opened reason", error))
 }
 
 async fn user(command: IamUserCommand, session: &Session) -> Result<Outcome, CommandError> {
@@ -143,6 +184,26 @@ async fn key(command: KeyCommand, session: &Session) -> Result<Outcome, CommandE
         }
         KeyCommand::Disable(args) => {
             set_enabled(&args, UpdateAccessKeyReq { enabled: false }, session).await?
+        }
+        KeyCommand::Rotate(args) => {
+            let user_id = listing::iam_user_id(client, &args.owner.user).await?;
+            let keys = paths::access_keys(&user_id);
+            let created: CreateAccessKeyResponse =
+                client.call(Method::POST, &keys, &[], None).await?;
+            // The new one is there before the old one goes, so that a failure in between locks nobody out.
+            let body = json!(UpdateAccessKeyReq { enabled: false });
+            let old = paths::one(&keys, &args.access_key);
+            let _: IgnoredAny = client.call(Method::PATCH, &old, &[], Some(&body)).await?;
+            session.printer.show(&created, || {
+                View::Card(vec![
+                    ("access_key", created.access_key.clone()),
+                    ("secret_key", created.secret_key.expose().to_owned()),
+                ])
+            });
+            session.printer.note(format!(
+                "keep the secret key: it is not shown again; {} is refused from now on",
+                args.access_key
+            ));
         }
         KeyCommand::Delete(args) => {
             let path = key_path(&args, session).await?;

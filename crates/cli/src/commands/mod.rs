@@ -9,6 +9,7 @@ mod doctor;
 mod group;
 mod iam;
 mod import;
+mod iam_policy;
 mod job;
 mod profile;
 mod project;

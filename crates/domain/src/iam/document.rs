@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::condition::{self, Conditions};
+
 /// Versions of the policy language that are read. Source: the vendor's IAM, 1.1 for custom policies and
 /// 5.0 for identity policies; what is read here means the same in both.
 const VERSIONS: [&str; 2] = ["1.1", "5.0"];
@@ -35,11 +37,14 @@ pub struct Statement {
     /// Patterns of resources with `*` and `?`; absent means every resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<Vec<String>>,
+    /// What must be true of the call; absent means nothing further.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Conditions>,
 }
 
 /// A policy document that kept its bounds when it was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked", rename_all = "PascalCase")]
 pub struct PolicyDocument {
     version: String,
     statement: Vec<Statement>,
@@ -66,6 +71,14 @@ pub enum InvalidPolicy {
 struct Unchecked {
     version: String,
     statement: Vec<Statement>,
+}
+
+impl TryFrom<Unchecked> for PolicyDocument {
+    type Error = InvalidPolicy;
+
+    fn try_from(given: Unchecked) -> Result<Self, InvalidPolicy> {
+        Self::new(given.version, given.statement)
+    }
 }
 
 impl PolicyDocument {
@@ -109,8 +122,27 @@ impl PolicyDocument {
             {
                 return broken("Resource", "must have 1 to 100 entries of 1 to 512 bytes");
             }
+            for (operator, keys) in rule.condition.iter().flatten() {
+                for (key, values) in keys {
+                    if key.len() > MAX_PATTERN_BYTES || !fits(values) {
+                        return broken("Condition", "must have 1 to 100 values of 1 to 512 bytes");
+                    }
+                    if let Some(rule) = condition::problem(*operator, key, values) {
+                        return broken("Condition", rule);
+                    }
+                }
+            }
         }
         Ok(Self { version, statement })
+    }
+
+    /// Whether some statement looks at the tags of a resource.
+    pub fn asks_for_tags(&self) -> bool {
+        self.statement
+            .iter()
+            .flat_map(|rule| rule.condition.iter().flatten())
+            .flat_map(|(_, keys)| keys.keys())
+            .any(|key| key.starts_with(condition::RESOURCE_TAG))
     }
 
     /// The rules, in the order written; order has no meaning.
@@ -146,6 +178,12 @@ mod tests {
             statement(r#"{"Effect":"Allow","NotAction":["*"]}"#),
             statement(
                 r#"{"Effect":"Allow","Action":["*"],"Condition":{"StringEquals":{"a":["b"]}}}"#,
+            ),
+            statement(
+                r#"{"Effect":"Allow","Action":["*"],"Condition":{"Equals":{"g:UserName":["b"]}}}"#,
+            ),
+            statement(
+                r#"{"Effect":"Allow","Action":["*"],"Condition":{"IpAddress":{"g:SourceIp":[]}}}"#,
             ),
             statement(&format!(
                 r#"{{"Effect":"Allow","Action":["{}"]}}"#,

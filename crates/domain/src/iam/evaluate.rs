@@ -1,3 +1,4 @@
+use super::condition::{Circumstances, Truth, holds};
 use super::document::{Effect, PolicyDocument, Statement};
 use super::pattern::{covers_action, covers_resource};
 
@@ -6,9 +7,20 @@ use super::pattern::{covers_action, covers_resource};
 pub struct AccessRequest<'a> {
     /// Full name of the action, such as `workspace:appcenter:listApps`.
     pub action: &'a str,
-    /// What it is done to; `None` stands for everything in the scope. Only an Allow without a narrower
-    /// resource gives that, and any Deny of the action takes it.
+    /// What it is done to, such as `app:ID`; `None` where that is not one thing: everything in the scope, or
+    /// what is not known yet. A statement with narrower resources is then open.
     pub resource: Option<&'a str>,
+    /// What else is known of the call.
+    pub circumstances: &'a Circumstances,
+}
+
+/// How a statement counts that is open, because resource or circumstances are not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// An open Deny denies, an open Allow does not allow: the last word.
+    Refuses,
+    /// An open Allow allows, an open Deny does not deny: whether it is worth going on.
+    Passes,
 }
 
 /// What the policies say.
@@ -29,50 +41,109 @@ impl Decision {
     }
 }
 
+/// A decision with what decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// The decision.
+    pub decision: Decision,
+    /// The first statement that decided so: place of its policy, and its place there, both from 0. `None` when
+    /// no statement speaks of it.
+    pub by: Option<(usize, usize)>,
+}
+
 /// Decides over all policies of a caller together: an explicit Deny wins, then an Allow; else nothing is given.
 pub fn evaluate<'p>(
     policies: impl IntoIterator<Item = &'p PolicyDocument>,
     request: AccessRequest<'_>,
-) -> Decision {
-    let mut decision = Decision::NotMentioned;
-    for statement in policies
-        .into_iter()
-        .flat_map(|policy| policy.statements())
-        .filter(|statement| applies(statement, request))
-    {
-        match statement.effect {
-            Effect::Deny => return Decision::Denied,
-            Effect::Allow => decision = Decision::Allowed,
+    doubt: Doubt,
+) -> Verdict {
+    let mut verdict = Verdict {
+        decision: Decision::NotMentioned,
+        by: None,
+    };
+    for (place, policy) in policies.into_iter().enumerate() {
+        for (number, statement) in policy.statements().iter().enumerate() {
+            if !counts(statement, request, doubt) {
+                continue;
+            }
+            match statement.effect {
+                Effect::Deny => {
+                    return Verdict {
+                        decision: Decision::Denied,
+                        by: Some((place, number)),
+                    };
+                }
+                Effect::Allow if verdict.by.is_none() => {
+                    verdict = Verdict {
+                        decision: Decision::Allowed,
+                        by: Some((place, number)),
+                    };
+                }
+                Effect::Allow => {}
+            }
         }
     }
-    decision
+    verdict
 }
 
-fn applies(statement: &Statement, request: AccessRequest<'_>) -> bool {
+fn counts(statement: &Statement, request: AccessRequest<'_>, doubt: Doubt) -> bool {
     let action = statement
         .action
         .iter()
         .any(|pattern| covers_action(pattern, request.action));
-    action
-        && match (&statement.resource, request.resource) {
-            (None, _) => true,
-            (Some(patterns), Some(resource)) => patterns
-                .iter()
-                .any(|pattern| covers_resource(pattern, resource)),
-            (Some(patterns), None) => match statement.effect {
-                Effect::Deny => true,
-                Effect::Allow => patterns
-                    .iter()
-                    .any(|pattern| pattern.chars().all(|character| character == '*')),
-            },
+    if !action {
+        return false;
+    }
+    let resource = match (&statement.resource, request.resource) {
+        (None, _) => Truth::True,
+        (Some(patterns), Some(resource)) => patterns
+            .iter()
+            .any(|pattern| covers_resource(pattern, resource))
+            .into(),
+        (Some(patterns), None) => {
+            let all = |pattern: &String| pattern.chars().all(|character| character == '*');
+            if patterns.iter().any(all) {
+                Truth::True
+            } else {
+                Truth::Open
+            }
         }
+    };
+    let condition = statement
+        .condition
+        .as_ref()
+        .map_or(Truth::True, |conditions| {
+            holds(conditions, request.circumstances)
+        });
+    match (resource.and(condition), statement.effect, doubt) {
+        (Truth::True, _, _) => true,
+        (Truth::False, _, _) => false,
+        (Truth::Open, Effect::Allow, doubt) => doubt == Doubt::Passes,
+        (Truth::Open, Effect::Deny, doubt) => doubt == Doubt::Refuses,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
+    use super::super::condition::{ASSIGN_SCOPE, Operator, Pending};
     use super::*;
+    use crate::Millis;
+
+    fn circumstances(scope: Option<&str>, pending: Pending) -> Circumstances {
+        Circumstances {
+            source: "192.0.2.1".parse().unwrap(),
+            now: Millis::new(0),
+            facts: scope
+                .map(|scope| (ASSIGN_SCOPE.to_owned(), scope.to_owned()))
+                .into_iter()
+                .collect(),
+            pending,
+        }
+    }
 
     fn document(statements: &[(Effect, &str, Option<&str>)]) -> PolicyDocument {
         let statements = statements
@@ -81,9 +152,20 @@ mod tests {
                 effect: *effect,
                 action: vec![(*action).to_owned()],
                 resource: resource.map(|pattern| vec![pattern.to_owned()]),
+                condition: None,
             })
             .collect();
         PolicyDocument::new("1.1".to_owned(), statements).unwrap()
+    }
+
+    fn verdict(policies: &[&PolicyDocument], action: &str, resource: Option<&str>) -> Verdict {
+        let circumstances = circumstances(None, Pending::Nothing);
+        let request = AccessRequest {
+            action,
+            resource,
+            circumstances: &circumstances,
+        };
+        evaluate(policies.iter().copied(), request, Doubt::Refuses)
     }
 
     fn decide(
@@ -91,7 +173,7 @@ mod tests {
         action: &str,
         resource: Option<&str>,
     ) -> Decision {
-        evaluate([&document(statements)], AccessRequest { action, resource })
+        verdict(&[&document(statements)], action, resource).decision
     }
 
     #[test]
@@ -105,16 +187,24 @@ mod tests {
             assert_eq!(decide(&statements, "A:B:C", None), Decision::Denied);
             assert_eq!(decide(&statements, "a:b:d", None), Decision::Allowed);
         }
-        let (allow, deny) = (
-            document(&[(Allow, "*", None)]),
-            document(&[(Deny, "a:*", None)]),
+    }
+
+    #[test]
+    fn the_deciding_statement_is_named() {
+        use Effect::{Allow, Deny};
+        let allow = document(&[(Allow, "b", None), (Allow, "*", None)]);
+        let deny = document(&[(Deny, "a:*", None)]);
+        let of = |policies: &[&PolicyDocument], action| verdict(policies, action, None);
+        assert_eq!(of(&[&allow, &deny], "a:b").by, Some((1, 0)));
+        assert_eq!(of(&[&allow, &deny], "c").by, Some((0, 1)));
+        assert_eq!(of(&[&allow], "b").by, Some((0, 0)));
+        assert_eq!(
+            of(&[], "a"),
+            Verdict {
+                decision: Decision::NotMentioned,
+                by: None
+            }
         );
-        let request = AccessRequest {
-            action: "a:b:c",
-            resource: None,
-        };
-        assert_eq!(evaluate([&allow, &deny], request), Decision::Denied);
-        assert_eq!(evaluate([], request), Decision::NotMentioned);
     }
 
     #[test]
@@ -129,8 +219,58 @@ mod tests {
         assert_eq!(decide(&wide, "a", Some("desktop:2")), Decision::Allowed);
     }
 
-    /// The rule once more, as a sentence rather than a loop, with a matcher of its own.
-    fn naive(policies: &[PolicyDocument], action: &str, resource: Option<&str>) -> Decision {
+    #[test]
+    fn what_is_open_may_go_on_and_is_refused_at_the_end() {
+        let statement = |effect| Statement {
+            effect,
+            action: vec!["a".to_owned()],
+            resource: None,
+            condition: Some(BTreeMap::from([(
+                Operator::StringEquals,
+                BTreeMap::from([(ASSIGN_SCOPE.to_owned(), vec!["ASSIGN_USER".to_owned()])]),
+            )])),
+        };
+        let document =
+            |statements| PolicyDocument::new("1.1".to_owned(), statements).expect("it is one");
+        let allow = document(vec![statement(Effect::Allow)]);
+        let deny = document(vec![
+            Statement {
+                condition: None,
+                ..statement(Effect::Allow)
+            },
+            statement(Effect::Deny),
+        ]);
+        let decide = |policy, scope, pending, doubt| {
+            let circumstances = circumstances(scope, pending);
+            let request = AccessRequest {
+                action: "a",
+                resource: None,
+                circumstances: &circumstances,
+            };
+            evaluate([policy], request, doubt).decision.is_allowed()
+        };
+        for policy in [&allow, &deny] {
+            assert!(decide(policy, None, Pending::Call, Doubt::Passes));
+            assert!(!decide(policy, None, Pending::Call, Doubt::Refuses));
+        }
+        let (assign, all) = (Some("ASSIGN_USER"), Some("ALL_USER"));
+        for doubt in [Doubt::Passes, Doubt::Refuses] {
+            assert!(decide(&allow, assign, Pending::Nothing, doubt));
+            assert!(!decide(&allow, all, Pending::Nothing, doubt));
+            assert!(!decide(&deny, assign, Pending::Nothing, doubt));
+            assert!(decide(&deny, all, Pending::Nothing, doubt));
+        }
+    }
+
+    /// The rule once more, as a sentence rather than a loop, with a matcher of its own. What is open is tried
+    /// both ways by asking with every value the generated policies can speak of.
+    fn naive(
+        policies: &[PolicyDocument],
+        action: &str,
+        resource: Option<&str>,
+        known: &Circumstances,
+        doubt: Doubt,
+    ) -> Decision {
         fn matches(pattern: &str, text: &str) -> bool {
             // Dynamic programme over prefixes: reached[i] says the pattern so far covers text[..i].
             let text: Vec<char> = text.chars().collect();
@@ -148,6 +288,49 @@ mod tests {
             }
             reached[text.len()]
         }
+        // The ways a statement can turn out, of those that are possible.
+        let ways = |statement: &Statement| -> Vec<bool> {
+            let resources: Vec<bool> = match (&statement.resource, resource) {
+                (None, _) => vec![true],
+                (Some(patterns), Some(text)) => {
+                    vec![patterns.iter().any(|pattern| matches(pattern, text))]
+                }
+                // U+0001 is in no pattern: only a `*` alone covers texts of both lengths.
+                (Some(patterns), None) => {
+                    let every = patterns
+                        .iter()
+                        .any(|pattern| matches(pattern, "") && matches(pattern, "\u{1}\u{1}"));
+                    if every { vec![true] } else { vec![true, false] }
+                }
+            };
+            let conditions: Vec<bool> = match &statement.condition {
+                None => vec![true],
+                Some(conditions) => {
+                    let scopes: Vec<Option<&str>> =
+                        match (known.facts.get(ASSIGN_SCOPE), known.pending) {
+                            (Some(scope), _) => vec![Some(scope)],
+                            (None, Pending::Call) => vec![Some("a"), Some("b"), Some("c")],
+                            (None, _) => vec![None],
+                        };
+                    scopes
+                        .into_iter()
+                        .map(|scope| {
+                            conditions.iter().all(|(operator, keys)| {
+                                keys.values().all(|values| {
+                                    let one =
+                                        scope.is_some_and(|it| values.iter().any(|v| v == it));
+                                    one != (*operator == Operator::StringNotEquals)
+                                })
+                            })
+                        })
+                        .collect()
+                }
+            };
+            resources
+                .iter()
+                .flat_map(|&first| conditions.iter().map(move |&second| first && second))
+                .collect()
+        };
         let speaks = |effect: Effect| {
             policies
                 .iter()
@@ -159,15 +342,14 @@ mod tests {
                         .iter()
                         .any(|pattern| matches(pattern, action))
                 })
-                .any(|statement| match (&statement.resource, resource, effect) {
-                    (Some(patterns), Some(text), _) => {
-                        patterns.iter().any(|pattern| matches(pattern, text))
+                .any(|statement| {
+                    let ways = ways(statement);
+                    match (effect, doubt) {
+                        (Effect::Allow, Doubt::Passes) | (Effect::Deny, Doubt::Refuses) => {
+                            ways.contains(&true)
+                        }
+                        _ => !ways.contains(&false),
                     }
-                    // U+0001 is in no pattern: only a `*` alone covers texts of both lengths.
-                    (Some(patterns), None, Effect::Allow) => patterns
-                        .iter()
-                        .any(|pattern| matches(pattern, "") && matches(pattern, "\u{1}\u{1}")),
-                    _ => true,
                 })
         };
         match (speaks(Effect::Deny), speaks(Effect::Allow)) {
@@ -179,15 +361,28 @@ mod tests {
 
     fn statements() -> impl Strategy<Value = Statement> {
         let patterns = || proptest::collection::vec("[ab:*?]{1,5}", 1..3);
+        let condition = (
+            prop_oneof![
+                Just(Operator::StringEquals),
+                Just(Operator::StringNotEquals)
+            ],
+            prop_oneof![Just("a"), Just("b")],
+        )
+            .prop_map(|(operator, value)| {
+                let keys = BTreeMap::from([(ASSIGN_SCOPE.to_owned(), vec![value.to_owned()])]);
+                BTreeMap::from([(operator, keys)])
+            });
         (
             prop_oneof![Just(Effect::Allow), Just(Effect::Deny)],
             patterns(),
             proptest::option::of(patterns()),
+            proptest::option::of(condition),
         )
-            .prop_map(|(effect, action, resource)| Statement {
+            .prop_map(|(effect, action, resource, condition)| Statement {
                 effect,
                 action,
                 resource,
+                condition,
             })
     }
 
@@ -197,14 +392,23 @@ mod tests {
             policies in proptest::collection::vec(proptest::collection::vec(statements(), 1..4), 0..3),
             action in "[ab:]{0,5}",
             resource in proptest::option::of("[ab:]{0,5}"),
+            scope in proptest::option::of(prop_oneof![Just("a"), Just("b")]),
+            pending in prop_oneof![Just(Pending::Nothing), Just(Pending::Call)],
+            doubt in prop_oneof![Just(Doubt::Refuses), Just(Doubt::Passes)],
         ) {
             let policies: Vec<_> = policies
                 .into_iter()
                 .map(|statements| PolicyDocument::new("5.0".to_owned(), statements).unwrap())
                 .collect();
+            let known = circumstances(scope, pending);
+            let request = AccessRequest {
+                action: &action,
+                resource: resource.as_deref(),
+                circumstances: &known,
+            };
             prop_assert_eq!(
-                evaluate(&policies, AccessRequest { action: &action, resource: resource.as_deref() }),
-                naive(&policies, &action, resource.as_deref())
+                evaluate(&policies, request, doubt).decision,
+                naive(&policies, &action, resource.as_deref(), &known, doubt)
             );
         }
     }

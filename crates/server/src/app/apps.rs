@@ -7,13 +7,14 @@ use outfitter_domain::app::{
     AppMembers, AppPatch, FieldProblem, Icon, IconChange, PatchRefusal, SUCCESS_EXIT_CODES,
     rule_of_new_revision,
 };
-use outfitter_domain::{AppSource, AppStatus};
+use outfitter_domain::{AppSource, AppStatus, AssignType};
 use outfitter_ids::{AppId, ProjectId, RevisionId};
 use outfitter_store::{App, AppKey, NewApp, NewRevision, ObjectFate, ProjectKey, StoreError, Tx};
 use thiserror::Error;
 
 use super::icons;
 use crate::Services;
+use crate::auth::{PolicyRefusal, Widening, WideningCheck};
 
 /// Longest run of an installer where nobody says otherwise, in seconds. Source: contract, section 5, states.
 const RUN_LIMIT_SECS: i64 = 60 * 60;
@@ -52,6 +53,9 @@ pub enum AppError {
         /// The newest revision.
         current: RevisionId,
     },
+    /// The caller may not, now that it is known what the call would do.
+    #[error("{}", .0.reason)]
+    Refused(Box<PolicyRefusal>),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -77,10 +81,16 @@ pub async fn upload(
     project: InProject,
     mut members: AppMembers,
     icon: Option<&str>,
+    widening: &WideningCheck,
 ) -> Result<App, AppError> {
     if let Some(problem) = members.problem(project.id) {
         return Err(problem.into());
     }
+    widening
+        .settle(Widening::when(
+            members.authorization_type == AssignType::AllUser,
+        ))
+        .map_err(AppError::Refused)?;
     let icon = match icon {
         Some(text) => icons::read(text).await?,
         None => IconChange::Clear,
@@ -127,6 +137,7 @@ pub async fn update(
     id: Option<AppId>,
     mut patch: AppPatch,
     icon: Option<&str>,
+    widening: &WideningCheck,
 ) -> Result<App, AppError> {
     if let Some(problem) = patch.problem(project.id) {
         return Err(problem.into());
@@ -150,6 +161,12 @@ pub async fn update(
         patch.icon = None;
     }
     let after = patch.merge(&app.members, app.source)?;
+    widening
+        .settle(Widening::when(
+            after.authorization_type == AssignType::AllUser
+                && app.members.authorization_type != AssignType::AllUser,
+        ))
+        .map_err(AppError::Refused)?;
     if after == app.members {
         return Ok(app);
     }

@@ -3,6 +3,8 @@
 //! Rules that the route table cannot state: who has rights beyond a project is changed by somebody who has
 //! them too, and nobody disables themselves.
 
+use std::net::IpAddr;
+
 use http::StatusCode;
 use outfitter_domain::iam::ReadyMadePolicy;
 use outfitter_domain::text::fold;
@@ -15,14 +17,17 @@ use secrecy::SecretString;
 use thiserror::Error;
 
 use crate::auth::{
-    Caller, Credential, IssuedToken, NewAccessKey, PasswordsBusy, ProjectAccess, Scope, TokenScope,
-    allows_in_domain, policies_of_user,
+    Caller, Credential, HeldPolicy, IssuedToken, NewAccessKey, PasswordsBusy, ProjectAccess, Scope,
+    TokenScope, held_by, rights_in_domain,
 };
 use crate::http::{ApiError, GatewayError};
 use crate::services::Services;
 
 /// Most access keys of one user. Ours; the vendor allows two, and rotation needs no more.
 pub const MAX_ACCESS_KEYS: usize = 20;
+
+/// The action that is needed to give rights to anybody: whoever may do it may give everything.
+pub const ATTACH: &str = "outfitter:iamPolicies:attach";
 
 /// Who logs in.
 pub enum WhoLogsIn {
@@ -69,7 +74,7 @@ pub struct Login {
     /// The project it is for.
     pub project: Option<Project>,
     /// What the user may do there, or in the domain.
-    pub policies: Vec<ReadyMadePolicy>,
+    pub policies: Vec<HeldPolicy>,
 }
 
 /// Why a login failed.
@@ -156,7 +161,7 @@ pub async fn login(
             Some(project.ok_or(LoginError::Wrong)?)
         }
     };
-    let policies = policies_of_user(
+    let policies = held_by(
         services,
         user.key,
         project.as_ref().map(|project| project.key),
@@ -210,10 +215,11 @@ pub async fn login_in_browser(
     services: &Services,
     who: &WhoLogsIn,
     password: SecretString,
+    source: IpAddr,
 ) -> Result<Caller, LoginError> {
     let user = user_by_password(services, who, password).await?;
     let claims = services.auth.begin_session(&user, services.clock.now());
-    Ok(Caller::in_domain(user, Credential::Session(claims)))
+    Ok(Caller::in_domain(user, Credential::Session(claims), source))
 }
 
 /// The projects a caller may enter, oldest first.
@@ -372,6 +378,7 @@ pub async fn user_add(
     policy: ReadyMadePolicy,
     password: Option<SecretString>,
 ) -> Result<MadeUser, ApiError> {
+    project.rights.check_action(ATTACH)?;
     let draft = UserDraft::new(services, name, policy, password).await?;
     let tx = services.store.write().await?;
     draft
@@ -419,6 +426,9 @@ pub async fn user_change(
             "role",
             "the user holds its role in the whole domain, not in this project",
         ));
+    }
+    if amendment.policy.is_some() {
+        project.rights.check_action(ATTACH)?;
     }
     let password_hash = match amendment.password {
         Some(password) => Some(services.auth.passwords().hash(password).await?),
@@ -542,15 +552,16 @@ pub async fn access_key_delete(
 
 /// What a user may do in a project: the widest of its policies there.
 pub fn role_in(project: ProjectKey, grants: &[IamGrant]) -> ReadyMadePolicy {
-    let widest = grants.iter().any(|grant| {
-        grant.policy == ReadyMadePolicy::Administrator
-            && grant.project.is_none_or(|other| other == project)
-    });
-    if widest {
-        ReadyMadePolicy::Administrator
-    } else {
-        ReadyMadePolicy::ReadOnly
-    }
+    // From the widest to the narrowest.
+    ReadyMadePolicy::ALL
+        .iter()
+        .copied()
+        .find(|policy| {
+            grants.iter().any(|grant| {
+                grant.policy == *policy && grant.project.is_none_or(|other| other == project)
+            })
+        })
+        .unwrap_or(ReadyMadePolicy::ReadOnly)
 }
 
 /// A user with rights in the project, and all its grants.
@@ -568,10 +579,11 @@ async fn find_user(
         .await?
         .filter(|user| user.domain.key == caller.domain)
         .ok_or_else(not_found)?;
+    let held = db.iam_held(user.key).await?;
     let grants = db.iam_grants_of_user(user.key).await?;
-    let here = grants
+    let here = held
         .iter()
-        .any(|grant| grant.project.is_none_or(|other| other == project.project));
+        .any(|held| held.project.is_none_or(|other| other == project.project));
     if here {
         Ok((user, grants))
     } else {
@@ -589,18 +601,19 @@ async fn user_in_reach(
     action: &str,
 ) -> Result<(IamUser, Vec<IamGrant>), ApiError> {
     let (user, grants) = find_user(services, caller, project, user_id).await?;
-    let beyond = grants
+    let held = services.store.db().iam_held(user.key).await?;
+    let beyond = held
         .iter()
-        .any(|grant| grant.project != Some(project.project));
-    if beyond && !allows_in_domain(services, caller, action).await? {
-        return Err(ApiError::Forbidden {
-            reason: format!("{} has rights beyond the project", user.name),
-        });
+        .any(|held| held.project != Some(project.project));
+    if beyond {
+        rights_in_domain(services, caller)
+            .await?
+            .check_action(action)?;
     }
     Ok((user, grants))
 }
 
-fn taken(error: StoreError, noun: &str, name: &str) -> ApiError {
+pub(super) fn taken(error: StoreError, noun: &str, name: &str) -> ApiError {
     if error.is_conflict() {
         ApiError::conflict(
             "WKS.0409",

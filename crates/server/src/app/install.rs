@@ -19,6 +19,7 @@ use outfitter_store::{
 use thiserror::Error;
 
 use crate::Services;
+use crate::auth::{PolicyRefusal, Widening, WideningCheck};
 use crate::background::expand_page;
 
 /// Planned jobs up to which the request itself drives the expansion to its end, so that a client that lists right
@@ -49,6 +50,9 @@ pub enum InstallError {
         /// The app's name.
         name: String,
     },
+    /// The caller may not, now that it is known what the call would do.
+    #[error("{}", .0.reason)]
+    Refused(Box<PolicyRefusal>),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -75,6 +79,8 @@ pub struct Install<'a> {
     pub audience: Audience,
     /// Who asked.
     pub operator: &'a str,
+    /// Whether the caller may widen authorizations.
+    pub widening: &'a WideningCheck,
     /// Command for this run only.
     pub install_command: Option<&'a str>,
     /// Uninstall command for this run only.
@@ -158,12 +164,15 @@ async fn store_deployment(services: &Services, call: &Install<'_>) -> Result<Sto
             now,
         )
         .await?;
-    match &call.audience {
+    let widened = match &call.audience {
         Audience::Everyone | Audience::Listed(_) => {
-            tx.deployment_widen(deployment, scope, now).await?;
+            tx.deployment_widen(deployment, scope, now).await?
         }
-        Audience::Authorized => {}
-    }
+        Audience::Authorized => 0,
+    };
+    call.widening
+        .settle(Widening::when(widened > 0))
+        .map_err(InstallError::Refused)?;
     Ok(Stored {
         tx,
         id,

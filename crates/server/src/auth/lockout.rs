@@ -9,7 +9,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use outfitter_domain::Millis;
-use outfitter_store::AccessKeyKey;
 
 /// Wrong signatures in a row that are forgiven. Source: the contract.
 const FORGIVEN: u32 = 5;
@@ -17,12 +16,13 @@ const FORGIVEN: u32 = 5;
 /// How long a lock holds. Source: the contract.
 const LOCKED_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// Most pairs remembered; the one longest without a wrong signature makes room. About 1 MiB.
+/// Most pairs remembered; the one longest without a wrong signature makes room. About 1 MiB. Only keys that exist
+/// get here, so a stranger cannot fill it with names.
 const MAX_ENTRIES: usize = 10_000;
 
 #[derive(Default)]
 pub(super) struct Lockout {
-    entries: Mutex<HashMap<(AccessKeyKey, IpAddr), Entry>>,
+    entries: Mutex<HashMap<(String, IpAddr), Entry>>,
 }
 
 #[derive(Clone, Copy)]
@@ -33,8 +33,8 @@ struct Entry {
 
 impl Lockout {
     /// Whether the key is locked for this address.
-    pub(super) fn is_locked(&self, key: AccessKeyKey, source: IpAddr, now: Millis) -> bool {
-        let pair = (key, network(source));
+    pub(super) fn is_locked(&self, access: &str, source: IpAddr, now: Millis) -> bool {
+        let pair = (access.to_owned(), network(source));
         let mut entries = self.entries();
         let Some(entry) = entries.get(&pair) else {
             return false;
@@ -50,14 +50,14 @@ impl Lockout {
     }
 
     /// Counts a wrong signature.
-    pub(super) fn wrong(&self, key: AccessKeyKey, source: IpAddr, now: Millis) {
-        let pair = (key, network(source));
+    pub(super) fn wrong(&self, access: &str, source: IpAddr, now: Millis) {
+        let pair = (access.to_owned(), network(source));
         let mut entries = self.entries();
         if entries.len() >= MAX_ENTRIES && !entries.contains_key(&pair) {
             let oldest = entries
                 .iter()
                 .min_by_key(|(_, entry)| entry.last_wrong_at)
-                .map(|(pair, _)| *pair);
+                .map(|(pair, _)| pair.clone());
             if let Some(oldest) = oldest {
                 entries.remove(&oldest);
             }
@@ -71,11 +71,11 @@ impl Lockout {
     }
 
     /// A right signature ends the row.
-    pub(super) fn right(&self, key: AccessKeyKey, source: IpAddr) {
-        self.entries().remove(&(key, network(source)));
+    pub(super) fn right(&self, access: &str, source: IpAddr) {
+        self.entries().remove(&(access.to_owned(), network(source)));
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<(AccessKeyKey, IpAddr), Entry>> {
+    fn entries(&self) -> MutexGuard<'_, HashMap<(String, IpAddr), Entry>> {
         // Nothing panics while the lock is held, and a count is valid at every point.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,7 +93,7 @@ fn network(source: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    const KEY: AccessKeyKey = AccessKeyKey::new(1);
+    const KEY: &str = "EXAMPLEAK00000000001";
     const NOW: Millis = Millis::new(1_768_033_815_000);
 
     fn address(text: &str) -> IpAddr {
@@ -117,7 +117,7 @@ mod tests {
         assert!(lockout.is_locked(KEY, source, NOW));
         assert!(lockout.is_locked(KEY, address("::ffff:192.0.2.1"), NOW));
         assert!(!lockout.is_locked(KEY, address("192.0.2.2"), NOW));
-        assert!(!lockout.is_locked(AccessKeyKey::new(2), source, NOW));
+        assert!(!lockout.is_locked("EXAMPLEAK00000000002", source, NOW));
         let end = NOW.plus(LOCKED_FOR);
         assert!(lockout.is_locked(KEY, source, end.minus(Duration::from_millis(1))));
         assert!(!lockout.is_locked(KEY, source, end));
@@ -141,13 +141,13 @@ mod tests {
         let source = address("192.0.2.1");
         for number in 0..=MAX_ENTRIES as i64 {
             lockout.wrong(
-                AccessKeyKey::new(number),
+                &number.to_string(),
                 source,
                 NOW.plus(Duration::from_millis(number as u64)),
             );
         }
         let entries = lockout.entries();
         assert_eq!(entries.len(), MAX_ENTRIES);
-        assert!(!entries.contains_key(&(AccessKeyKey::new(0), source)));
+        assert!(!entries.contains_key(&("0".to_owned(), source)));
     }
 }

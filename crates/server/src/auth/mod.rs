@@ -8,21 +8,26 @@
 mod lockout;
 mod password;
 mod refusal;
+mod rights;
 mod session;
 mod signature;
 mod state;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod token;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, Method, StatusCode};
-use outfitter_domain::iam::{AccessRequest, PolicyDocument, ReadyMadePolicy, evaluate};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use outfitter_domain::Millis;
+use outfitter_domain::iam::PolicyDocument;
 use outfitter_ids::{DomainId, IamUserId, ProjectId};
-use outfitter_store::{DomainKey, IamUserKey, ProjectKey, StoreError};
+use outfitter_store::{DomainKey, HeldDocument, IamUserKey, ProjectKey, StoreError};
 use outfitter_store::{IamUser, Project};
 
 use crate::http::{ApiError, GatewayError};
@@ -30,8 +35,13 @@ use crate::services::Services;
 
 pub use password::{Passwords, PasswordsBusy};
 pub use refusal::AuthRefusal;
+pub use rights::{
+    DecidingStatement, HeldPolicy, PolicyRefusal, Principal, Question, Rights, Ruling, Widening,
+    WideningCheck,
+};
 pub use session::{CookieTransport, GUARD, check_origin};
 pub use state::{Auth, IssuedToken, NewAccessKey};
+pub use temporary::TemporaryKey;
 pub use token::{TokenClaims, TokenMethod, TokenScope};
 
 /// What a credential is judged by.
@@ -75,6 +85,22 @@ pub struct Caller {
     pub scope: Scope,
     /// What was shown.
     pub credential: Credential,
+    /// Narrows what the user may do, with temporary credentials.
+    pub session: Option<Arc<PolicyDocument>>,
+    /// Tokens issued before are refused.
+    pub tokens_valid_from: Millis,
+    /// Where the call came from.
+    pub source: IpAddr,
+}
+
+impl Caller {
+    /// Whether the credential is good for a project of the account.
+    pub fn reaches(&self, project: ProjectKey) -> bool {
+        match self.scope {
+            Scope::Project(own, _) => own == project,
+            Scope::Domain => true,
+        }
+    }
 }
 
 /// What a credential is good for.
@@ -91,7 +117,7 @@ pub enum Scope {
 pub enum Credential {
     /// A token.
     Token,
-    /// An access key, by its id.
+    /// An access key, permanent or temporary, by its id.
     AccessKey(String),
     /// The session of a browser.
     Session(TokenClaims),
@@ -99,8 +125,8 @@ pub enum Credential {
 
 impl Caller {
     /// A user whose credential is good for the whole domain.
-    pub(crate) fn in_domain(user: IamUser, credential: Credential) -> Self {
-        caller(user, Scope::Domain, credential)
+    pub(crate) fn in_domain(user: IamUser, credential: Credential, source: IpAddr) -> Self {
+        caller(user, Scope::Domain, credential, source)
     }
 }
 
@@ -111,14 +137,8 @@ pub struct ProjectAccess {
     pub project: ProjectKey,
     /// Public id.
     pub id: ProjectId,
-    policies: Vec<&'static PolicyDocument>,
-}
-
-impl ProjectAccess {
-    /// Whether an action is allowed on everything in the project.
-    pub fn allows(&self, action: &str) -> bool {
-        allows(&self.policies, action)
-    }
+    /// What the caller may do there.
+    pub rights: Rights,
 }
 
 /// Judges the credential of a request.
@@ -131,21 +151,37 @@ pub async fn authenticate(
 ) -> Result<Caller, AuthRefusal> {
     let header = |name| request.headers.get(name).filter(|value| !value.is_empty());
     if let Some(token) = header("x-auth-token") {
-        let claims = token_claims(services, token.as_bytes(), TokenMethod::Password)?;
-        return token_caller(services, claims, Credential::Token).await;
+        return authenticate_token(services, token, request.source).await;
     }
     let Some(authorization) = header(AUTHORIZATION.as_str()) else {
         let text = session::of_request(request.headers).ok_or(AuthRefusal::NoCredential)?;
         check_origin(request.method, request.headers)?;
         let claims = token_claims(services, text.as_bytes(), TokenMethod::Session)?;
-        return token_caller(services, claims, Credential::Session(claims)).await;
+        let credential = Credential::Session(claims);
+        return token_caller(services, claims, credential, request.source).await;
     };
     let key = signature::authenticate(services, request, authorization).await?;
-    Ok(caller(
+    let session = key.session.clone();
+    let caller = caller(
         key.user,
-        Scope::Domain,
-        Credential::AccessKey(key.access_key.access),
-    ))
+        key.scope,
+        Credential::AccessKey(key.access),
+        request.source,
+    );
+    Ok(Caller { session, ..caller })
+}
+
+/// Judges a token that was got with a password.
+///
+/// # Errors
+/// The gateway's refusals, or a failing database.
+pub async fn authenticate_token(
+    services: &Services,
+    token: &HeaderValue,
+    source: IpAddr,
+) -> Result<Caller, AuthRefusal> {
+    let claims = token_claims(services, token.as_bytes(), TokenMethod::Password)?;
+    token_caller(services, claims, Credential::Token, source).await
 }
 
 fn token_claims(
@@ -168,6 +204,7 @@ async fn token_caller(
     services: &Services,
     claims: TokenClaims,
     credential: Credential,
+    source: IpAddr,
 ) -> Result<Caller, AuthRefusal> {
     let db = services.store.db();
     let user = db
@@ -191,10 +228,10 @@ async fn token_caller(
             Scope::Project(project.key, project.id)
         }
     };
-    Ok(caller(user, scope, credential))
+    Ok(caller(user, scope, credential, source))
 }
 
-fn caller(user: IamUser, scope: Scope, credential: Credential) -> Caller {
+fn caller(user: IamUser, scope: Scope, credential: Credential, source: IpAddr) -> Caller {
     Caller {
         domain: user.domain.key,
         domain_id: user.domain.id,
@@ -204,6 +241,9 @@ fn caller(user: IamUser, scope: Scope, credential: Credential) -> Caller {
         user_name: user.name,
         scope,
         credential,
+        session: None,
+        tokens_valid_from: user.tokens_valid_from,
+        source,
     }
 }
 
@@ -245,58 +285,99 @@ async fn project_access(
     caller: &Caller,
     project: &Project,
 ) -> Result<ProjectAccess, StoreError> {
-    let policies = policies_of_user(services, caller.user, Some(project.key)).await?;
     Ok(ProjectAccess {
         project: project.key,
         id: project.id,
-        policies: policies
-            .into_iter()
-            .map(ReadyMadePolicy::document)
-            .collect(),
+        rights: rights_of(services, caller, Some((project.key, project.id))).await?,
     })
 }
 
-/// The policies a user holds in a project (those of the whole domain included), or with `None` in the domain.
-pub(crate) async fn policies_of_user(
-    services: &Services,
-    user: IamUserKey,
-    project: Option<ProjectKey>,
-) -> Result<Vec<ReadyMadePolicy>, StoreError> {
-    let grants = services.store.db().iam_grants_of_user(user).await?;
-    Ok(grants
-        .into_iter()
-        .filter(|grant| grant.project.is_none() || grant.project == project)
-        .map(|grant| grant.policy)
-        .collect())
-}
-
-/// Whether the caller may do something that belongs to no project. A token for one project does not reach
-/// beyond it, whoever its user is.
+/// What a caller may do in a project (with what counts in the whole domain) or, with `None`, in the domain.
 ///
 /// # Errors
 /// When rights cannot be read.
-pub async fn allows_in_domain(
+pub(crate) async fn rights_of(
     services: &Services,
     caller: &Caller,
-    action: &str,
-) -> Result<bool, ApiError> {
-    match caller.scope {
-        Scope::Project(..) => Ok(false),
-        Scope::Domain => {
-            let policies: Vec<_> = policies_of_user(services, caller.user, None)
-                .await?
-                .into_iter()
-                .map(ReadyMadePolicy::document)
-                .collect();
-            Ok(allows(&policies, action))
-        }
-    }
+    project: Option<(ProjectKey, ProjectId)>,
+) -> Result<Rights, StoreError> {
+    let principal = Principal {
+        domain: caller.domain_id,
+        user: caller.user_id,
+        user_name: caller.user_name.clone(),
+    };
+    let held = held_by(services, caller.user, project.map(|(key, _)| key)).await?;
+    Ok(Rights {
+        principal,
+        project: project.map(|(_, id)| id),
+        held,
+        session: caller.session.clone(),
+        source: caller.source,
+        now: services.clock.now(),
+    })
 }
 
-fn allows(policies: &[&PolicyDocument], action: &str) -> bool {
-    let request = AccessRequest {
-        action,
-        resource: None,
+/// The policies that count for a user in a project (those of the whole domain included), or with `None` in the
+/// domain: its role, what is attached to it and to its groups.
+pub(crate) async fn held_by(
+    services: &Services,
+    user: IamUserKey,
+    project: Option<ProjectKey>,
+) -> Result<Vec<HeldPolicy>, StoreError> {
+    let held = services.store.db().iam_held(user).await?;
+    Ok(held
+        .into_iter()
+        .filter(|held| held.project.is_none() || held.project == project)
+        .map(|held| {
+            let (name, document) = match held.policy {
+                HeldDocument::ReadyMade(policy) => {
+                    (policy.as_str().to_owned(), Cow::Borrowed(policy.document()))
+                }
+                HeldDocument::Written { name, document } => (name, Cow::Owned(document)),
+            };
+            HeldPolicy {
+                name,
+                through: held.through,
+                document,
+            }
+        })
+        .collect())
+}
+
+/// What the caller may do that belongs to no project. A credential for one project does not reach beyond it,
+/// whoever its user is: nothing is held then.
+///
+/// # Errors
+/// When rights cannot be read.
+pub async fn rights_in_domain(services: &Services, caller: &Caller) -> Result<Rights, StoreError> {
+    let mut rights = rights_of(services, caller, None).await?;
+    if matches!(caller.scope, Scope::Project(..)) {
+        rights.held.clear();
+    }
+    Ok(rights)
+}
+
+/// What the caller may do in the domain and in every project that the credential reaches, taken together: for
+/// operations that are about no project and that whoever may do them anywhere may do.
+///
+/// # Errors
+/// When rights cannot be read.
+pub async fn rights_somewhere(services: &Services, caller: &Caller) -> Result<Rights, StoreError> {
+    let projects: Vec<_> = match caller.scope {
+        Scope::Project(key, id) => vec![(key, id)],
+        Scope::Domain => services
+            .store
+            .db()
+            .project_list_of_user(caller.domain, caller.user)
+            .await?
+            .into_iter()
+            .map(|project| (project.key, project.id))
+            .collect(),
     };
-    evaluate(policies.iter().copied(), request).is_allowed()
+    let mut all = rights_in_domain(services, caller).await?;
+    for project in projects {
+        all.held
+            .extend(rights_of(services, caller, Some(project)).await?.held);
+    }
+    Ok(all)
 }

@@ -20,8 +20,9 @@ const TOKEN_KEY: &str = "token_mac_key";
 /// Purpose under which access keys' secrets are sealed; the access half is the identity.
 pub(super) const ACCESS_KEY_PURPOSE: &str = "access_key.secret_sealed";
 
-const CAPITALS_AND_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-const LETTERS_AND_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+pub(super) const CAPITALS_AND_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+pub(super) const LETTERS_AND_DIGITS: &[u8] =
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// What judging credentials needs beside the database. One per process.
 ///

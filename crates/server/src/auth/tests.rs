@@ -502,7 +502,12 @@ async fn a_project_is_entered_with_rights_in_it_only() {
             .await
             .unwrap();
         assert_eq!(access.id.to_string(), project);
-        assert!(access.allows("workspace:appcenter:createApp"));
+        assert!(
+            access
+                .rights
+                .check_action("workspace:appcenter:createApp")
+                .is_ok()
+        );
     }
     let forbidden = async |caller: &Caller, project: &str| {
         matches!(
@@ -517,14 +522,18 @@ async fn a_project_is_entered_with_rights_in_it_only() {
     let narrow = bare(&server, &[("x-auth-token", &text)]).await.unwrap();
     assert!(forbidden(&narrow, second).await);
     assert!(
-        !allows_in_domain(services, &narrow, "outfitter:projects:create")
+        rights_in_domain(services, &narrow)
             .await
             .unwrap()
+            .check_action("outfitter:projects:create")
+            .is_err()
     );
     assert!(
-        allows_in_domain(services, &administrator, "outfitter:projects:create")
+        rights_in_domain(services, &administrator)
             .await
             .unwrap()
+            .check_action("outfitter:projects:create")
+            .is_ok()
     );
 
     // Rights in one project give none in another.
@@ -537,23 +546,29 @@ async fn a_project_is_entered_with_rights_in_it_only() {
         .unwrap()
         .unwrap()
         .user;
-    let other = caller(other, Scope::Domain, Credential::Token);
+    let other = caller(other, Scope::Domain, Credential::Token, HERE);
     assert!(
         authorize_project(services, &other, second)
             .await
             .unwrap()
-            .allows("workspace:appcenter:createApp")
+            .rights
+            .check_action("workspace:appcenter:createApp")
+            .is_ok()
     );
     assert!(
-        !authorize_project(services, &other, first)
+        authorize_project(services, &other, first)
             .await
             .unwrap()
-            .allows("workspace:appcenter:listApps")
+            .rights
+            .check_action("workspace:appcenter:listApps")
+            .is_err()
     );
     assert!(
-        !allows_in_domain(services, &other, "outfitter:projects:create")
+        rights_in_domain(services, &other)
             .await
             .unwrap()
+            .check_action("outfitter:projects:create")
+            .is_err()
     );
 
     let access = authorize_project(services, &administrator, second)

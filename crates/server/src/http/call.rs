@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
 use super::error::ApiError;
-use crate::auth::{Caller, ProjectAccess};
+use crate::auth::{Caller, ProjectAccess, WideningCheck};
 
 /// One call that passed every check before the field rules of the object itself: limits, route, credential,
 /// project, action, body.
@@ -32,6 +32,7 @@ pub struct CallContext {
     pub headers: HeaderMap,
     pub(super) caller: Option<Caller>,
     pub(super) project: Option<ProjectAccess>,
+    pub(super) widening: Option<WideningCheck>,
     pub(super) path: BTreeMap<String, String>,
 }
 
@@ -56,6 +57,17 @@ impl<B, Q> Call<B, Q> {
             .project
             .as_ref()
             .expect("an operation whose path names a project has one")
+    }
+
+    /// The check that waits until it is known whether the call widens authorizations.
+    ///
+    /// # Panics
+    /// In an operation that is not registered with `may_widen`.
+    pub fn widening(&self) -> &WideningCheck {
+        self.context
+            .widening
+            .as_ref()
+            .expect("an operation that may widen authorizations has the check")
     }
 
     /// A path parameter, percent-decoded.

@@ -14,6 +14,12 @@ use outfitter_store::StoreError;
 use serde_json::json;
 
 use super::operation::Family;
+use crate::app::refusals;
+use crate::auth::PolicyRefusal;
+use crate::secrets::Sealer;
+
+/// What every 403 says on the wire; the reason is for the log and for those who may open it.
+const FORBIDDEN: &str = "User does not have permission to access this resource.";
 
 /// Why an operation was refused or failed.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ pub enum ApiError {
         /// Why, in words.
         reason: String,
     },
+    /// A policy says no: 403, with the reason sealed for those who may read it where the family has a place for it.
+    Refused(Box<PolicyRefusal>),
     /// The object does not exist: 404.
     NotFound {
         /// The noun: `application`, `rule`, `job`, `desktop`.
@@ -139,6 +147,23 @@ impl ApiError {
         }
     }
 
+    /// Seals the reason of a policy's refusal into the answer, where the family has a place for it (contract,
+    /// `errors.md`, section 1: v2 only).
+    pub(super) fn seal_refusal(self, family: Family, sealer: &Sealer, request_id: &str) -> Self {
+        match self {
+            Self::Refused(refusal) if family == Family::Workspace => {
+                tracing::info!(request.id = request_id, reason = refusal.reason, "refused");
+                Self::Coded(Coded {
+                    status: StatusCode::FORBIDDEN,
+                    code: family.forbidden_code(),
+                    message: FORBIDDEN.to_owned(),
+                    authorization_message: Some(refusals::seal(sealer, &refusal)),
+                })
+            }
+            other => other,
+        }
+    }
+
     /// The answer for an operation of a family.
     pub fn into_response(self, family: Family, request_id: &str) -> Response {
         let (status, code, message) = match self {
@@ -157,7 +182,15 @@ impl ApiError {
                 (
                     StatusCode::FORBIDDEN,
                     family.forbidden_code(),
-                    "User does not have permission to access this resource.".to_owned(),
+                    FORBIDDEN.to_owned(),
+                )
+            }
+            Self::Refused(refusal) => {
+                tracing::info!(request.id = request_id, reason = refusal.reason, "refused");
+                (
+                    StatusCode::FORBIDDEN,
+                    family.forbidden_code(),
+                    FORBIDDEN.to_owned(),
                 )
             }
             Self::NotFound { noun } => (
@@ -221,6 +254,12 @@ impl From<StoreError> for ApiError {
                 source: Box::new(error),
             },
         }
+    }
+}
+
+impl From<Box<PolicyRefusal>> for ApiError {
+    fn from(refusal: Box<PolicyRefusal>) -> Self {
+        Self::Refused(refusal)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The HTTP interface: a folder per resource, a file per verb; one mechanism for all of them (`routes.rs`).
 
+#[cfg(test)]
+mod access_tests;
 pub mod answers;
 mod app_rules;
 mod apps;
@@ -28,9 +30,11 @@ mod plain;
 mod profiles;
 mod reference;
 pub mod request_id;
+pub(crate) mod resources;
 pub mod routes;
 pub mod schema;
 mod session;
+mod smuggling;
 mod tags;
 mod users;
 mod workspace_jobs;
@@ -88,6 +92,7 @@ pub fn router(services: &Arc<Services>) -> Router {
         .merge(reference::router())
         .merge(document)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(smuggling::one_request))
         .layer(from_fn(limits::check))
         .layer(from_fn_with_state(Arc::clone(services), request_id::assign))
 }

@@ -159,11 +159,11 @@ fn describe(entry: &RouteEntry) -> utoipa::openapi::path::Operation {
     }
     built = match operation.access {
         Access::Open => built.security(SecurityRequirement::default()),
-        Access::Credential | Access::Action(_) => built
+        Access::Credential | Access::Action(_) | Access::ActionSomewhere(_) => built
             .security(SecurityRequirement::new("token", [] as [&str; 0]))
             .security(SecurityRequirement::new("aksk", [] as [&str; 0])),
     };
-    if let Access::Action(action) = operation.access {
+    if let Some(action) = operation.access.action() {
         let extensions = ExtensionsBuilder::new().add("x-iam-action", action).build();
         built = built.extensions(Some(extensions));
     }

@@ -47,6 +47,36 @@ pub enum Access {
     Credential,
     /// Who is allowed the action (in the project, where the path names one).
     Action(&'static str),
+    /// Who is allowed the action in the domain or in any project: for what belongs to no project.
+    ActionSomewhere(&'static str),
+}
+
+impl Access {
+    /// The action that is checked.
+    pub const fn action(self) -> Option<&'static str> {
+        match self {
+            Self::Open | Self::Credential => None,
+            Self::Action(action) | Self::ActionSomewhere(action) => Some(action),
+        }
+    }
+}
+
+/// What a body names, on which permission is needed before anybody learns whether it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// Ids: kind of resource, and where in the body. `a[].b` is member `b` of each element of `a`.
+    Ids(&'static str, &'static str),
+    /// Users and user groups by name.
+    Accounts(&'static str),
+}
+
+/// Whether an operation may let somebody have an app who might not have had it before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authorizes {
+    /// It never does.
+    Nobody,
+    /// It may: the use case has the last word with `WideningCheck`.
+    MayWiden,
 }
 
 /// Whether a body is wanted.
@@ -87,6 +117,10 @@ pub struct Operation {
     pub headers: &'static [&'static str],
     /// Media type of a success that is not JSON.
     pub media: Option<&'static str>,
+    /// What the body names.
+    pub named: &'static [Named],
+    /// Whether authorizations may be widened.
+    pub authorizes: Authorizes,
 }
 
 impl Operation {
@@ -108,6 +142,8 @@ impl Operation {
             codes: &[],
             headers: &[],
             media: None,
+            named: &[],
+            authorizes: Authorizes::Nobody,
         }
     }
 
@@ -140,6 +176,27 @@ impl Operation {
     #[must_use]
     pub fn action(mut self, action: &'static str) -> Self {
         self.access = Access::Action(action);
+        self
+    }
+
+    /// The action that is checked in the domain and in every project the credential reaches.
+    #[must_use]
+    pub fn action_somewhere(mut self, action: &'static str) -> Self {
+        self.access = Access::ActionSomewhere(action);
+        self
+    }
+
+    /// What the body names.
+    #[must_use]
+    pub fn names(mut self, named: &'static [Named]) -> Self {
+        self.named = named;
+        self
+    }
+
+    /// Authorizations may be widened.
+    #[must_use]
+    pub fn may_widen(mut self) -> Self {
+        self.authorizes = Authorizes::MayWiden;
         self
     }
 

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use outfitter_domain::iam::{Doubt, Pending};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -26,10 +27,11 @@ use utoipa::ToSchema;
 use super::body;
 use super::call::{Call, CallContext, Reply};
 use super::error::{ApiError, GatewayError, method_not_allowed};
-use super::operation::{Access, BodyRule, Family, Operation};
+use super::operation::{Access, Authorizes, BodyRule, Family, Operation};
 use super::request_id::RequestId;
+use super::resources;
 use super::schema::{self, RequestSchema};
-use crate::auth::{self, AuthBody, AuthRequest};
+use crate::auth::{self, AuthBody, AuthRequest, Question, Rights};
 use crate::services::Services;
 
 /// Longest pause in a body that is taken as it arrives.
@@ -279,11 +281,16 @@ fn endpoint(row: Arc<Row>, handler: ErasedHandler) -> MethodRouter<Arc<Services>
             async move {
                 let Operation { id, family, .. } = row.operation;
                 let request_id = RequestId::of(&request);
+                let sealer = services.auth.sealer();
                 let response = match row.admit(&services, request).await {
                     Ok(admitted) => handler(Arc::clone(&services), admitted).await,
                     Err(error) => Err(error),
                 }
-                .unwrap_or_else(|error| error.into_response(family, &request_id));
+                .unwrap_or_else(|error| {
+                    error
+                        .seal_refusal(family, sealer, &request_id)
+                        .into_response(family, &request_id)
+                });
                 services.answers.count(id, response.status());
                 response
             }
@@ -352,7 +359,7 @@ impl Row {
 
         let caller = match self.operation.access {
             Access::Open => None,
-            Access::Credential | Access::Action(_) => Some(
+            Access::Credential | Access::Action(_) | Access::ActionSomewhere(_) => Some(
                 auth::authenticate(
                     services,
                     &AuthRequest {
@@ -381,16 +388,28 @@ impl Row {
             }
             _ => None,
         };
-        if let (Access::Action(action), Some(caller)) = (self.operation.access, &caller) {
-            let allowed = match &project {
-                Some(project) => project.allows(action),
-                None => auth::allows_in_domain(services, caller, action).await?,
-            };
-            if !allowed {
-                return Err(ApiError::Forbidden {
-                    reason: format!("{} may not {action}", caller.user_name),
-                });
+        let rights: Option<(&'static str, Rights)> = match (self.operation.access, &caller) {
+            (Access::Action(action), Some(caller)) => {
+                let rights = match &project {
+                    Some(project) => project.rights.clone(),
+                    None => auth::rights_in_domain(services, caller).await?,
+                };
+                Some((action, rights))
             }
+            (Access::ActionSomewhere(action), Some(caller)) => {
+                Some((action, auth::rights_somewhere(services, caller).await?))
+            }
+            _ => None,
+        };
+        if let Some((action, rights)) = &rights {
+            // Whether it is worth reading on: what body and resources say is judged below.
+            rights.check(&Question {
+                action,
+                resource: None,
+                facts: &BTreeMap::new(),
+                pending: Pending::Call,
+                doubt: Doubt::Passes,
+            })?;
         }
         for (name, value) in &path {
             let most = self.operation.path_parameter_max(name);
@@ -406,6 +425,22 @@ impl Row {
             None => Value::Null,
             Some(schema) => schema.query(&query_pairs(parts.uri.query().unwrap_or_default())?)?,
         };
+        let widening = match rights {
+            None => None,
+            Some((action, rights)) => {
+                let check = resources::check(
+                    services,
+                    &self.operation,
+                    action,
+                    rights,
+                    project.as_ref().map(|project| project.project),
+                    &path,
+                    &body,
+                )
+                .await?;
+                (self.operation.authorizes == Authorizes::MayWiden).then_some(check)
+            }
+        };
         Ok(Admitted {
             body,
             query,
@@ -415,6 +450,7 @@ impl Row {
                 headers: parts.headers,
                 caller,
                 project,
+                widening,
                 path,
             },
             stream,

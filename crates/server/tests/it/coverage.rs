@@ -29,6 +29,10 @@ const OPEN: &[(&str, &str)] = &[
     ),
     ("CreateSession", "it is how a browser's session is got"),
     (
+        "CreateTemporaryAccessKeyByToken",
+        "it takes its token in the body too, and checks it itself",
+    ),
+    (
         "ShowAppIcon",
         "app_icon_url is an ordinary address, fetched by browsers and desktops",
     ),

@@ -6,6 +6,7 @@
 )]
 
 mod apps;
+mod attacks;
 mod authorizations;
 mod bounds;
 mod cases;

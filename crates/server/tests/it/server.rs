@@ -150,6 +150,11 @@ impl TestServer {
         execute(&address, statement).await;
     }
 
+    /// Host and port of the API.
+    pub(crate) fn address(&self) -> &str {
+        self.endpoint.trim_start_matches("http://")
+    }
+
     /// Ends the server; what it said until then must have been no error.
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();

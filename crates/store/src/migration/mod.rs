@@ -25,6 +25,10 @@ impl MigratorTrait for Migrator {
                 sql: include_str!("../../migrations/0002_fleet.sql"),
             }),
             Box::new(Script {
+                name: "0004_security",
+                sql: include_str!("../../migrations/0004_security.sql"),
+            }),
+            Box::new(Script {
                 name: "0005_truth",
                 sql: include_str!("../../migrations/0005_truth.sql"),
             }),

@@ -15,6 +15,7 @@ mod desktop;
 mod enrollment;
 mod group;
 mod iam;
+mod iam_policy;
 mod job;
 mod job_list;
 mod job_scene;

@@ -6,6 +6,7 @@ mod list;
 mod restriction;
 mod wire;
 
+use super::operation::Named;
 use super::{Operation, Routes};
 
 /// Adds the operations.
@@ -50,6 +51,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "BatchDeleteAppRules",
             )
             .action("workspace:appcenter:batchDeleteAppRules")
+            .names(&[Named::Ids("rule", "items[]")])
             .summary("Delete app rules; unknown ones are ignored."),
             change::batch_delete,
         )
@@ -68,6 +70,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "AddRestrictedRule",
             )
             .action("workspace:appcenter:addRestrictedRule")
+            .names(&[Named::Ids("rule", "items[]")])
             .codes(&[404])
             .summary("Put app rules under control."),
             control::add,
@@ -78,6 +81,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "DeleteRestrictedRule",
             )
             .action("workspace:appcenter:deleteRestrictedRule")
+            .names(&[Named::Ids("rule", "items[]")])
             .summary("Take app rules off control without deleting them."),
             control::remove,
         )

@@ -9,6 +9,7 @@ mod upload;
 mod visibility;
 pub(in crate::http) mod wire;
 
+use super::operation::Named;
 use super::{ApiError, Family, Operation, Routes};
 use crate::app::apps::{AppError, InProject};
 use crate::auth::ProjectAccess;
@@ -19,6 +20,7 @@ pub(super) fn register(routes: &mut Routes) {
         .add(
             Operation::post("/v1/{project_id}/app-center/apps", "UploadApp")
                 .action("workspace:appcenter:createApp")
+                .may_widen()
                 .family(Family::AppCenter)
                 .summary("Add an application."),
             upload::upload_app,
@@ -36,6 +38,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "UpdateUploadedApp",
             )
             .action("workspace:appcenter:updateApp")
+            .may_widen()
             .family(Family::AppCenter)
             .codes(&[404])
             .summary("Change an application; changed content makes a new revision."),
@@ -54,6 +57,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "BatchDeleteApps",
             )
             .action("workspace:appcenter:batchDeleteApps")
+            .names(&[Named::Ids("app", "items[]")])
             .family(Family::AppCenter)
             .summary("Delete applications."),
             delete::batch_delete_apps,
@@ -64,6 +68,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "BatchDisableApps",
             )
             .action("workspace:appcenter:batchDisableApps")
+            .names(&[Named::Ids("app", "items[]")])
             .family(Family::AppCenter)
             .codes(&[404])
             .summary("Hide applications from users."),
@@ -75,6 +80,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "BatchEnableApps",
             )
             .action("workspace:appcenter:batchEnableApps")
+            .names(&[Named::Ids("app", "items[]")])
             .family(Family::AppCenter)
             .codes(&[404])
             .summary("Show applications to users again."),
@@ -137,6 +143,7 @@ impl From<AppError> for ApiError {
                 "WKS.00000412",
                 format!("The application is at revision {current} now: read it again."),
             ),
+            AppError::Refused(refusal) => refusal.into(),
             AppError::Store(source) => source.into(),
         }
     }

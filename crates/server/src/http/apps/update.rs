@@ -16,6 +16,7 @@ pub(super) async fn update_uploaded_app(
     let owner = call.caller().domain_id;
     let project = call.project().into();
     let id = AppId::lookup(call.path("app_id"));
+    let widening = call.widening().clone();
     let body = call.body;
     let patch = AppPatch {
         name: body.name,
@@ -33,6 +34,7 @@ pub(super) async fn update_uploaded_app(
         install_info: body.install_info,
         status: body.status.map(Word::word),
     };
-    let app = apps::update(&services, project, id, patch, body.app_icon_url.as_deref()).await?;
+    let icon = body.app_icon_url.as_deref();
+    let app = apps::update(&services, project, id, patch, icon, &widening).await?;
     Ok(Reply::new(application(&services, owner, app)))
 }

@@ -16,6 +16,7 @@ pub(super) async fn upload_app(
 ) -> Result<Reply<Application>, ApiError> {
     let owner = call.caller().domain_id;
     let project = call.project().into();
+    let widening = call.widening().clone();
     let body = call.body;
     let install_type = body.install_type.word();
     let members = AppMembers {
@@ -36,6 +37,7 @@ pub(super) async fn upload_app(
             uninstall_command: body.uninstall_command.filter(|text| !is_blank(text)),
         },
     };
-    let app = apps::upload(&services, project, members, body.app_icon_url.as_deref()).await?;
+    let icon = body.app_icon_url.as_deref();
+    let app = apps::upload(&services, project, members, icon, &widening).await?;
     Ok(Reply::new(application(&services, owner, app)))
 }

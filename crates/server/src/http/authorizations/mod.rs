@@ -3,6 +3,7 @@
 mod list;
 mod update;
 
+use super::operation::Named;
 use super::{Family, Operation, Routes};
 
 /// Adds the operations.
@@ -14,6 +15,8 @@ pub(super) fn register(routes: &mut Routes) {
                 "UpdateAppAuthorizations",
             )
             .action("workspace:appcenter:batchUpdateAppAuthorizations")
+            .names(&[Named::Accounts("users[]"), Named::Accounts("del_users[]")])
+            .may_widen()
             .family(Family::AppCenter)
             .codes(&[404])
             .summary("Set who an application is for; add and remove accounts."),
@@ -25,6 +28,12 @@ pub(super) fn register(routes: &mut Routes) {
                 "BatchUpdateAppAuthorizations",
             )
             .action("workspace:appcenter:batchUpdateAppAuthorizations")
+            .names(&[
+                Named::Ids("app", "app_ids[]"),
+                Named::Accounts("users[]"),
+                Named::Accounts("del_users[]"),
+            ])
+            .may_widen()
             .family(Family::AppCenter)
             .codes(&[404])
             .summary("Set who applications are for; add and remove accounts."),

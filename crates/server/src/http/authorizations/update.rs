@@ -17,10 +17,11 @@ pub(super) async fn update_app_authorizations(
     call: Call<AssignAppAuthorizationsReq>,
 ) -> Result<Reply, ApiError> {
     let project = call.project().into();
+    let widening = call.widening().clone();
     let ids = [AppId::lookup(call.path("app_id"))];
     let kind = call.body.authorization_type.word();
     let change = change(call.body.users, call.body.del_users)?;
-    authorizations::update(&services, project, &ids, kind, &change).await?;
+    authorizations::update(&services, project, &ids, kind, &change, &widening).await?;
     Ok(Reply::empty())
 }
 
@@ -29,6 +30,7 @@ pub(super) async fn batch_update_app_authorizations(
     call: Call<BatchAssignAppAuthorizationsReq>,
 ) -> Result<Reply, ApiError> {
     let project = call.project().into();
+    let widening = call.widening().clone();
     let body = call.body;
     let ids: Vec<_> = body
         .app_ids
@@ -37,7 +39,7 @@ pub(super) async fn batch_update_app_authorizations(
         .collect();
     let kind = body.authorization_type.word();
     let change = change(body.users, body.del_users)?;
-    authorizations::update(&services, project, &ids, kind, &change).await?;
+    authorizations::update(&services, project, &ids, kind, &change, &widening).await?;
     Ok(Reply::empty())
 }
 

@@ -13,6 +13,7 @@ use outfitter_api_types::native::deployments::{
 use outfitter_api_types::time::WireTime;
 use outfitter_store::{Approach, DeploymentView, Expansion};
 
+use super::operation::Named;
 use super::{Family, Operation, Routes};
 
 /// Adds the operations.
@@ -78,6 +79,8 @@ pub(super) fn register(routes: &mut Routes) {
                 "PreviewDeployment",
             )
             .action("workspace:appcenter:batchInstallApps")
+            .names(&[Named::Ids("app", "app_ids[]"), Named::Accounts("users[]")])
+            .may_widen()
             .family(Family::Native)
             .codes(&[404, 409])
             .summary("Show what BatchInstallApps would do; nothing of it happens."),

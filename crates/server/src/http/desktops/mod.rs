@@ -13,6 +13,7 @@ mod wire;
 pub(super) use agents::refused as job_refused;
 pub(super) use wire::tags as tags_wire;
 
+use super::operation::Named;
 use super::{Operation, Routes};
 
 /// Adds the operations.
@@ -154,6 +155,7 @@ fn contract(routes: &mut Routes) {
                 "BatchDeleteDesktops",
             )
             .action("workspace:desktops:batchDelete")
+            .names(&[Named::Ids("desktop", "desktop_ids[]")])
             .status(202)
             .codes(&[404, 409])
             .summary("Delete up to 100 desktops, all or none."),
@@ -162,6 +164,7 @@ fn contract(routes: &mut Routes) {
         .add(
             Operation::post("/v2/{project_id}/desktops/attach", "AttachInstances")
                 .action("workspace:desktops:attach")
+                .names(&[Named::Ids("desktop", "desktops[].desktop_id")])
                 .codes(&[404, 409])
                 .summary("Attach users to desktops, all or none."),
             attach::attach,
@@ -172,6 +175,7 @@ fn contract(routes: &mut Routes) {
                 "BatchAttachInstances",
             )
             .action("workspace:desktops:batchAttachUsers")
+            .names(&[Named::Ids("desktop", "desktops[].desktop_id")])
             .codes(&[404])
             .summary("Attach users to up to 100 desktops, all or none."),
             attach::batch_attach,
@@ -179,6 +183,7 @@ fn contract(routes: &mut Routes) {
         .add(
             Operation::post("/v2/{project_id}/desktops/detach", "DetachInstances")
                 .action("workspace:desktops:detach")
+                .names(&[Named::Ids("desktop", "desktop_ids[]")])
                 .codes(&[404, 409])
                 .summary("Take every user off desktops."),
             detach::detach,
@@ -189,6 +194,7 @@ fn contract(routes: &mut Routes) {
                 "BatchDetachInstances",
             )
             .action("workspace:desktops:batchDetach")
+            .names(&[Named::Ids("desktop", "desktops[].desktop_id")])
             .codes(&[404, 409])
             .summary("Take all or some users off desktops."),
             detach::batch_detach,
@@ -205,6 +211,7 @@ fn contract(routes: &mut Routes) {
         .add(
             Operation::post("/v2/{project_id}/desktops/agents", "BatchInstallAgent")
                 .action("workspace:desktops:batchInstallAgents")
+                .names(&[Named::Ids("desktop", "desktop_ids[]")])
                 .summary("Install the agent on up to 100 desktops."),
             agents::install,
         );

@@ -7,6 +7,7 @@ mod list_users;
 mod operate;
 mod update;
 
+use super::operation::Named;
 use super::users::{bad_request, refused as user_refused};
 use super::{ApiError, Operation, Routes};
 use crate::app::groups::GroupError;
@@ -33,6 +34,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "BatchDeleteUserGroups",
             )
             .action("workspace:userGroups:batchDelete")
+            .names(&[Named::Ids("userGroup", "group_ids[]")])
             .status(204)
             .summary("Delete up to 100 user groups, all or none."),
             delete::batch_delete,
@@ -56,6 +58,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "RunActionsOnGroup",
             )
             .action("workspace:userGroups:operate")
+            .names(&[Named::Ids("user", "user_ids[]")])
             .summary("Put users into a group or take them out."),
             operate::operate,
         )

@@ -1,6 +1,8 @@
 //! Projects, IAM users and access keys: what the contract lacks and an administrator needs.
 
 mod access_keys;
+mod groups;
+mod policies;
 pub(in crate::http) mod projects;
 #[cfg(test)]
 mod tests;
@@ -13,6 +15,7 @@ use outfitter_domain::iam::ReadyMadePolicy;
 use outfitter_store as store;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::operation::Named;
 use super::{Operation, Routes};
 use crate::app::iam::MadeUser;
 
@@ -86,11 +89,118 @@ pub(super) fn register(routes: &mut Routes) {
                 .summary("Delete an access key"),
             access_keys::delete,
         );
+    register_policies(routes);
+}
+
+/// Policies and groups belong to the domain: rights in one project are not enough.
+fn register_policies(routes: &mut Routes) {
+    const POLICIES: &str = "/api/v1/iam/policies";
+    const POLICY: &str = "/api/v1/iam/policies/{policy_id}";
+    const ATTACHMENTS: &str = "/api/v1/iam/attachments";
+    const GROUPS: &str = "/api/v1/iam/groups";
+    const GROUP: &str = "/api/v1/iam/groups/{group_id}";
+    routes
+        .add::<_, (), _, _, _>(
+            Operation::post(POLICIES, "CreateIamPolicy")
+                .action("outfitter:iamPolicies:create")
+                .status(201)
+                .codes(&[409])
+                .summary("Write an IAM policy"),
+            policies::create,
+        )
+        .add(
+            Operation::get(POLICIES, "ListIamPolicies")
+                .action("outfitter:iamPolicies:list")
+                .summary("List the IAM policies of the domain and the ready-made ones"),
+            policies::list,
+        )
+        .add::<(), (), _, _, _>(
+            Operation::get(POLICY, "ShowIamPolicy")
+                .action("outfitter:iamPolicies:show")
+                .codes(&[404])
+                .summary("Show an IAM policy"),
+            policies::show,
+        )
+        .add::<_, (), _, _, _>(
+            Operation::patch(POLICY, "UpdateIamPolicy")
+                .action("outfitter:iamPolicies:update")
+                .codes(&[404])
+                .summary("Change an IAM policy; it counts from the next call on"),
+            policies::update,
+        )
+        .add::<(), (), _, _, _>(
+            Operation::delete(POLICY, "DeleteIamPolicy")
+                .action("outfitter:iamPolicies:delete")
+                .codes(&[404, 409])
+                .summary("Delete an IAM policy that is attached to nobody"),
+            policies::delete,
+        )
+        .add::<_, (), _, _, _>(
+            Operation::post(ATTACHMENTS, "AttachIamPolicy")
+                .action(crate::app::iam::ATTACH)
+                .codes(&[404])
+                .summary("Attach an IAM policy to a user or a group"),
+            policies::attach,
+        )
+        .add(
+            Operation::get(ATTACHMENTS, "ListIamAttachments")
+                .action("outfitter:iamPolicies:listAttachments")
+                .summary("List which IAM policies are attached to whom"),
+            policies::list_attachments,
+        )
+        .add::<_, (), _, _, _>(
+            Operation::post("/api/v1/iam/attachments/actions/detach", "DetachIamPolicy")
+                .action("outfitter:iamPolicies:detach")
+                .codes(&[404])
+                .summary("Take an IAM policy back from a user or a group"),
+            policies::detach,
+        )
+        .add::<_, (), _, _, _>(
+            Operation::post(GROUPS, "CreateIamGroup")
+                .action("outfitter:iamGroups:create")
+                .status(201)
+                .codes(&[409])
+                .summary("Make a group of IAM users"),
+            groups::create,
+        )
+        .add(
+            Operation::get(GROUPS, "ListIamGroups")
+                .action("outfitter:iamGroups:list")
+                .summary("List the groups of IAM users"),
+            groups::list,
+        )
+        .add::<_, (), _, _, _>(
+            Operation::patch(GROUP, "UpdateIamGroup")
+                .action("outfitter:iamGroups:update")
+                .names(&[
+                    Named::Ids("iamUser", "add_user_ids[]"),
+                    Named::Ids("iamUser", "remove_user_ids[]"),
+                ])
+                .codes(&[404])
+                .summary("Change who is in a group of IAM users"),
+            groups::update,
+        )
+        .add::<(), (), _, _, _>(
+            Operation::delete(GROUP, "DeleteIamGroup")
+                .action("outfitter:iamGroups:delete")
+                .codes(&[404])
+                .summary("Delete a group of IAM users with what is attached to it"),
+            groups::delete,
+        )
+        .add(
+            Operation::get("/api/v1/{project_id}/iam/explain", "ExplainIamAccess")
+                .action("outfitter:iamPolicies:explain")
+                .codes(&[404])
+                .summary("Say whether an IAM user may do something, and which statement decides"),
+            policies::explain,
+        );
 }
 
 fn role(policy: ReadyMadePolicy) -> IamRole {
     match policy {
         ReadyMadePolicy::Administrator => IamRole::Administrator,
+        ReadyMadePolicy::AppOperator => IamRole::AppOperator,
+        ReadyMadePolicy::HelpDesk => IamRole::HelpDesk,
         ReadyMadePolicy::ReadOnly => IamRole::ReadOnly,
     }
 }
@@ -98,6 +208,8 @@ fn role(policy: ReadyMadePolicy) -> IamRole {
 fn policy(role: IamRole) -> ReadyMadePolicy {
     match role {
         IamRole::Administrator => ReadyMadePolicy::Administrator,
+        IamRole::AppOperator => ReadyMadePolicy::AppOperator,
+        IamRole::HelpDesk => ReadyMadePolicy::HelpDesk,
         IamRole::ReadOnly => ReadyMadePolicy::ReadOnly,
     }
 }

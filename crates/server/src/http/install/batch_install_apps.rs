@@ -41,6 +41,7 @@ pub(in crate::http) fn batch(call: &Call<BatchAutoInstallAppsReq>) -> Install<'_
             ),
         },
         operator: &call.caller().user_name,
+        widening: call.widening(),
         install_command: None,
         uninstall_command: None,
     }

@@ -21,6 +21,7 @@ pub(super) async fn install_app(
             Some(users) => Audience::Listed(users.iter().cloned().map(account).collect()),
         },
         operator: &call.caller().user_name,
+        widening: call.widening(),
         install_command: call.body.install_command.as_deref(),
         uninstall_command: call.body.uninstall_command.as_deref(),
     };

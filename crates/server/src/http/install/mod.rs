@@ -9,6 +9,7 @@ pub(super) use batch_install_apps::batch;
 use http::{HeaderName, HeaderValue};
 use outfitter_ids::DeploymentId;
 
+use super::operation::Named;
 use super::profiles::require_app_center;
 use super::{ApiError, Family, Operation, Reply, Routes};
 use crate::Services;
@@ -23,6 +24,8 @@ pub(super) fn register(routes: &mut Routes) {
                 "BatchInstallApps",
             )
             .action("workspace:appcenter:batchInstallApps")
+            .names(&[Named::Ids("app", "app_ids[]"), Named::Accounts("users[]")])
+            .may_widen()
             .family(Family::AppCenter)
             .codes(&[404, 409])
             .headers(&["X-Deployment-Id"])
@@ -35,6 +38,8 @@ pub(super) fn register(routes: &mut Routes) {
                 "InstallApp",
             )
             .action("workspace:appcenter:installApp")
+            .names(&[Named::Accounts("users[]")])
+            .may_widen()
             .family(Family::AppCenter)
             .codes(&[404, 409])
             .headers(&["X-Deployment-Id"])
@@ -65,6 +70,7 @@ impl From<InstallError> for ApiError {
                 "WKS.00211106",
                 format!("Invalid application download link: '{name}'"),
             ),
+            InstallError::Refused(refusal) => refusal.into(),
             InstallError::Store(source) => source.into(),
         }
     }

@@ -10,6 +10,7 @@ pub(super) use attempts::{phase as wire_phase, proof as wire_proof};
 pub(super) use cancel::answer as cancel_answer;
 pub(super) use list::{install_job, wire_state};
 
+use super::operation::Named;
 use super::{Family, Operation, Routes};
 
 /// Adds the operations.
@@ -28,6 +29,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "RetryJobs",
             )
             .action("workspace:appcenter:retryJobs")
+            .names(&[Named::Ids("job", "items[]")])
             .family(Family::AppCenter)
             .codes(&[404, 409])
             .summary("Queue failed install jobs again, all or none."),
@@ -39,6 +41,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "BatchDeleteJobs",
             )
             .action("workspace:appcenter:batchDeleteJobs")
+            .names(&[Named::Ids("job", "items[]")])
             .family(Family::AppCenter)
             .codes(&[409])
             .summary("Delete the records of install jobs."),
@@ -47,6 +50,7 @@ pub(super) fn register(routes: &mut Routes) {
         .add(
             Operation::post("/api/v1/{project_id}/jobs/actions/cancel", "CancelJobs")
                 .action("outfitter:jobs:cancel")
+                .names(&[Named::Ids("job", "items[]")])
                 .codes(&[404])
                 .summary(
                     "Cancel jobs, all or none: what waits ends at once, what runs is asked to stop safely.",

@@ -95,7 +95,7 @@ fn describe(login: &Login) -> Token {
     let mut roles: Vec<_> = login
         .policies
         .iter()
-        .map(|policy| policy.as_str().to_owned())
+        .map(|policy| policy.name.clone())
         .collect();
     roles.sort();
     roles.dedup();

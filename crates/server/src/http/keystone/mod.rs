@@ -2,7 +2,9 @@
 //! accounts, the service catalogue, discovery, and who is calling. Source: the contract, `auth.md` section 3 and
 //! `clients.md` sections 1 to 5.
 
+mod create_temporary_key;
 mod create_token;
+mod decode_refusal;
 mod discovery;
 mod list_domains;
 mod list_projects;
@@ -70,5 +72,25 @@ pub(super) fn register(routes: &mut Routes) {
         .add::<(), (), _, _, _>(
             Operation::get("/v5/caller-identity", "GetCallerIdentity").summary("Who is calling"),
             show_caller::show_caller,
+        )
+        .add::<_, (), _, _, _>(
+            Operation::post(
+                "/v3.0/OS-CREDENTIAL/securitytokens",
+                "CreateTemporaryAccessKeyByToken",
+            )
+            .open()
+            .status(201)
+            .codes(&[403])
+            .summary("Get a temporary key pair for a token"),
+            create_temporary_key::create_temporary_key,
+        )
+        .add::<_, (), _, _, _>(
+            Operation::post(
+                "/v5/decode-authorization-message",
+                "DecodeAuthorizationMessage",
+            )
+            .action_somewhere(decode_refusal::DECODE)
+            .summary("Open the sealed reason of a refusal"),
+            decode_refusal::decode_refusal,
         );
 }

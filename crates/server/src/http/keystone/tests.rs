@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use outfitter_signing::Signer;
 use serde_json::{Value, json};
 
 use crate::testing::{Answer, As, TestServer};
@@ -333,4 +336,275 @@ async fn browsers_are_led_to_the_console() {
         .unwrap();
     assert_eq!(response.status(), 303);
     assert_eq!(response.headers()["location"], "/console/");
+}
+
+const TEMPORARY_KEYS: &str = "/v3.0/OS-CREDENTIAL/securitytokens";
+
+async fn project_token(server: &TestServer) -> String {
+    let bootstrap = &server.bootstrap;
+    let answer = server
+        .call(
+            As::Nobody,
+            "POST",
+            "/v3/auth/tokens",
+            Some(json!({"auth": {
+                "identity": {"methods": ["password"], "password": {"user": {
+                    "name": bootstrap.user_name, "password": bootstrap.password.expose(),
+                    "domain": {"name": bootstrap.domain_name}}}},
+                "scope": {"project": {"id": bootstrap.project_id}}}})),
+        )
+        .await;
+    answer.headers["x-subject-token"]
+        .to_str()
+        .unwrap()
+        .to_owned()
+}
+
+async fn temporary_key(server: &TestServer, identity: serde_json::Value) -> serde_json::Value {
+    let answer = server
+        .call(
+            As::Nobody,
+            "POST",
+            TEMPORARY_KEYS,
+            Some(json!({"auth": {"identity": identity}})),
+        )
+        .await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    answer.body["credential"].clone()
+}
+
+fn signer(credential: &serde_json::Value) -> Signer {
+    let text = |member: &str| credential[member].as_str().unwrap().to_owned();
+    Signer::new(text("access"), text("secret")).with_security_token(text("securitytoken"))
+}
+
+#[tokio::test]
+async fn a_temporary_key_signs_with_its_security_token_only_and_ends() {
+    let server = TestServer::start().await;
+    let token = project_token(&server).await;
+    let apps = format!("/v1/{}/app-center/apps", server.bootstrap.project_id);
+    let made = temporary_key(
+        &server,
+        json!({"methods": ["token"], "token": {"id": token, "duration_seconds": 3600}}),
+    )
+    .await;
+    assert_eq!(made["expires_at"], "2026-01-10T09:30:15.000000Z");
+    let call = async |signer: Signer| server.call(As::Signer(signer), "GET", &apps, None).await;
+    assert_eq!(call(signer(&made)).await.status, 200);
+
+    let text = |member: &str| made[member].as_str().unwrap().to_owned();
+    let without = call(Signer::new(text("access"), text("secret"))).await;
+    let other = temporary_key(
+        &server,
+        json!({"methods": ["token"], "token": {"id": token}}),
+    )
+    .await;
+    let swapped = call(
+        Signer::new(text("access"), text("secret"))
+            .with_security_token(other["securitytoken"].as_str().unwrap()),
+    )
+    .await;
+    let permanent = call(
+        Signer::new(
+            server.bootstrap.access_key.as_str(),
+            server.bootstrap.secret_key.expose(),
+        )
+        .with_security_token(text("securitytoken")),
+    )
+    .await;
+    let forged =
+        call(Signer::new(text("access"), "guessed").with_security_token(text("securitytoken")))
+            .await;
+    for answer in [&without, &swapped, &permanent, &forged] {
+        assert_eq!(answer.status, 401);
+        let message = answer.body["error_msg"].as_str().unwrap();
+        assert!(message.ends_with("verify aksk signature fail"), "{message}");
+    }
+
+    // What belongs to no project is out of reach of a credential for one.
+    let projects = server
+        .call(
+            As::Signer(signer(&made)),
+            "POST",
+            "/api/v1/projects",
+            Some(json!({"name": "another"})),
+        )
+        .await;
+    assert_eq!(projects.status, 403);
+
+    server.clock.advance(Duration::from_secs(15 * 60));
+    let ended = call(signer(&other)).await;
+    assert_eq!(ended.status, 401);
+    let message = ended.body["error_msg"].as_str().unwrap();
+    assert!(message.contains("token expires"), "{message}");
+    assert_eq!(call(signer(&made)).await.status, 200);
+
+    let user = server
+        .services
+        .store
+        .db()
+        .iam_user_by_name(&server.bootstrap.domain_name, &server.bootstrap.user_name)
+        .await
+        .unwrap()
+        .unwrap();
+    let tx = server.services.store.write().await.unwrap();
+    tx.iam_user_set_password(user.key, &user.password_hash, server.services.clock.now())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let revoked = call(signer(&made)).await;
+    assert_eq!(
+        (revoked.status.as_u16(), &revoked.body["error_code"]),
+        (401, &json!("APIGW.0307"))
+    );
+}
+
+#[tokio::test]
+async fn a_temporary_key_wants_a_token_and_may_be_narrowed() {
+    let server = TestServer::start().await;
+    let token = project_token(&server).await;
+    let ask = async |caller: As<'_>, identity: serde_json::Value| {
+        server
+            .call(
+                caller,
+                "POST",
+                TEMPORARY_KEYS,
+                Some(json!({"auth": {"identity": identity}})),
+            )
+            .await
+    };
+    let plain = json!({"methods": ["token"]});
+    assert_eq!(ask(As::Nobody, plain.clone()).await.status, 401);
+    assert_eq!(ask(As::Token("guessed"), plain.clone()).await.status, 401);
+    assert_eq!(ask(As::Token(&token), plain).await.status, 201);
+    for (identity, part) in [
+        (json!({"methods": []}), "methods"),
+        (
+            json!({"methods": ["token"], "token": {"duration_seconds": 899}}),
+            "duration_seconds",
+        ),
+        (
+            json!({"methods": ["token"], "policy": {"Version": "1.1", "Statement": [
+                {"Effect": "Allow", "Action": ["*"], "Condition": {"Never": {"g:UserName": ["a"]}}}]}}),
+            "policy",
+        ),
+    ] {
+        let answer = ask(As::Token(&token), identity).await;
+        assert_eq!(answer.status, 400);
+        let message = answer.body["error"]["message"].as_str().unwrap();
+        assert!(message.contains(part), "{message}");
+    }
+    let narrowed = temporary_key(
+        &server,
+        json!({"methods": ["token"], "token": {"id": token}, "policy": {"Version": "1.1",
+            "Statement": [{"Effect": "Allow", "Action": ["workspace:*:list*"]}]}}),
+    )
+    .await;
+    let project = &server.bootstrap.project_id;
+    let listed = server
+        .call(
+            As::Signer(signer(&narrowed)),
+            "GET",
+            &format!("/v1/{project}/app-center/apps"),
+            None,
+        )
+        .await;
+    assert_eq!(listed.status, 200);
+    let group = server
+        .call(
+            As::Signer(signer(&narrowed)),
+            "POST",
+            &format!("/v2/{project}/groups"),
+            Some(json!({"group_name": "sales", "platform_type": "LOCAL"})),
+        )
+        .await;
+    assert_eq!(group.status, 403);
+}
+
+#[tokio::test]
+async fn a_refusal_of_v2_is_sealed_and_opened_by_its_own_account() {
+    const DECODE: &str = "/v5/decode-authorization-message";
+    let server = TestServer::start().await;
+    let project = &server.bootstrap.project_id;
+    let made = server
+        .call(
+            server.administrator(),
+            "POST",
+            &format!("/api/v1/{project}/iam/users"),
+            Some(json!({"name": "reader", "role": "read-only"})),
+        )
+        .await;
+    let key = &made.body["access_key"];
+    let reader = || {
+        As::Key(
+            key["access_key"].as_str().unwrap(),
+            key["secret_key"].as_str().unwrap(),
+        )
+    };
+    let refused = server
+        .call(
+            reader(),
+            "POST",
+            &format!("/v2/{project}/desktops/agents"),
+            Some(json!({"desktop_ids": ["5f0c7b43-8ea7-4a8f-9dd0-1d6a8a2b9a10"]})),
+        )
+        .await;
+    assert_eq!(refused.status, 403);
+    assert_eq!(refused.body["error_code"], "WKS.0403");
+    let sealed = refused.body["encoded_authorization_message"]
+        .as_str()
+        .unwrap();
+    let opened = server
+        .call(
+            reader(),
+            "POST",
+            DECODE,
+            Some(json!({"encoded_message": sealed})),
+        )
+        .await;
+    assert_eq!(opened.status, 200, "{}", opened.body);
+    let refusal: serde_json::Value =
+        serde_json::from_str(opened.body["decoded_message"].as_str().unwrap()).unwrap();
+    assert_eq!(refusal["action"], "workspace:desktops:batchInstallAgents");
+    assert_eq!(refusal["user_name"], "reader");
+    assert_eq!(refusal["explicit_deny"], false);
+    assert_eq!(&refusal["project_id"], project.as_str());
+
+    for text in ["x", "", &sealed[..sealed.len() - 2]] {
+        let answer = server
+            .call(
+                reader(),
+                "POST",
+                DECODE,
+                Some(json!({"encoded_message": text})),
+            )
+            .await;
+        assert_eq!(answer.status, 400, "{text}");
+    }
+    let other_account = crate::auth::PolicyRefusal {
+        domain_id: "01890a5d-ac96-774b-bcce-b302099a8057".to_owned(),
+        ..serde_json::from_value(refusal).unwrap()
+    };
+    let foreign = crate::app::refusals::seal(server.services.auth.sealer(), &other_account);
+    let answer = server
+        .call(
+            reader(),
+            "POST",
+            DECODE,
+            Some(json!({"encoded_message": foreign})),
+        )
+        .await;
+    assert_eq!(answer.status, 403);
+
+    // Another project is refused without a reason.
+    let answer = server
+        .call(
+            reader(),
+            "GET",
+            "/v2/01890a5d-ac96-774b-bcce-b302099a8057/desktops",
+            None,
+        )
+        .await;
+    assert_eq!(answer.status, 403);
+    assert_eq!(answer.body.get("encoded_authorization_message"), None);
 }

@@ -57,7 +57,7 @@ async fn create(
         user: user_name,
     };
     let password = SecretString::from(password.expose());
-    let caller = login_in_browser(&services, &who, password).await?;
+    let caller = login_in_browser(&services, &who, password, call.context.source).await?;
     answer(&services, &caller).await
 }
 

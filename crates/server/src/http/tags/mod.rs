@@ -8,6 +8,7 @@ use outfitter_api_types::tags::Tag;
 use outfitter_domain::fleet::{TAGS_PER_DESKTOP_MAX, check_tag_key, check_tag_value};
 use outfitter_store::DesktopTag;
 
+use super::operation::Named;
 use super::{ApiError, Operation, Routes};
 
 /// Adds the operations.
@@ -65,6 +66,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "BatchAddDesktopsTags",
             )
             .action("workspace:desktops:tag")
+            .names(&[Named::Ids("desktop", "desktops[].desktop_id")])
             .status(204)
             .summary("Tag up to 100 desktops; unknown ones are skipped."),
             change::batch_add,
@@ -75,6 +77,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "BatchDeleteDesktopsTags",
             )
             .action("workspace:desktops:untag")
+            .names(&[Named::Ids("desktop", "desktops[].desktop_id")])
             .status(204)
             .with_body()
             .summary("Untag up to 100 desktops; unknown ones are skipped."),

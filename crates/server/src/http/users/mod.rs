@@ -14,6 +14,7 @@ use outfitter_domain::fleet::ActiveType;
 
 pub(super) use list::number;
 
+use super::operation::Named;
 use super::{ApiError, Operation, Routes};
 use crate::app::users::UserError;
 
@@ -23,6 +24,7 @@ pub(super) fn register(routes: &mut Routes) {
         .add(
             Operation::post("/v2/{project_id}/users", "CreateDesktopUser")
                 .action("workspace:users:create")
+                .names(&[Named::Ids("userGroup", "group_ids[]")])
                 .status(201)
                 .summary("Create a user."),
             create::create,
@@ -42,6 +44,7 @@ pub(super) fn register(routes: &mut Routes) {
         .add(
             Operation::post("/v2/{project_id}/users/batch-delete", "BatchDeleteUser")
                 .action("workspace:users:batchDelete")
+                .names(&[Named::Ids("user", "user_ids[]")])
                 .status(204)
                 .summary("Delete up to 100 users, all or none."),
             delete::batch_delete,

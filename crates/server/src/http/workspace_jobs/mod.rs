@@ -12,6 +12,7 @@ use outfitter_domain::fleet::SubJobStatus;
 use outfitter_ids::ProjectId;
 use outfitter_store::SubJob;
 
+use super::operation::Named;
 use super::{Operation, Routes};
 
 /// Adds the operations.
@@ -46,6 +47,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "BatchDeleteSubJobs",
             )
             .action("workspace:jobs:deleteSubJobRecords")
+            .names(&[Named::Ids("subJob", "job_ids[]")])
             .summary("Delete records of ended sub-jobs; unknown ones are ignored."),
             delete::delete,
         );
