@@ -179,8 +179,11 @@ pub fn safe_file_name(name: &str) -> String {
 
 /// Whether output and exit code tell that another installer held the package system's lock.
 pub fn says_busy(output: &str) -> bool {
-    // dpkg: "dpkg frontend lock was locked by another process"; apt: "Could not get lock /var/lib/...".
-    output.contains("frontend lock") || output.contains("Could not get lock")
+    // dpkg: "dpkg frontend lock was locked by another process"; apt: "Could not get lock /var/lib/...";
+    // rpm: "can't create transaction lock on /var/lib/rpm/.rpm.lock".
+    ["frontend lock", "Could not get lock", "transaction lock"]
+        .iter()
+        .any(|words| output.contains(words))
 }
 
 /// Resolves a path of the desktop below the folder that plays it, where one does.

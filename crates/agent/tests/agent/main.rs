@@ -7,5 +7,6 @@
 mod crashes;
 mod identity;
 mod installs;
+mod lies;
 mod process;
 mod server;

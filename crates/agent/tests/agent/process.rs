@@ -81,6 +81,20 @@ impl TestDesktop {
         self.agent = Some(agent);
     }
 
+    /// Starts the agent unless it runs, and writes its process id where installers find it.
+    pub(crate) fn revive(&mut self) {
+        if let Some(agent) = &mut self.agent {
+            if agent.try_wait().unwrap().is_none() {
+                return;
+            }
+            self.agent = None;
+        }
+        self.start();
+        let pid = self.agent.as_ref().map_or(0, Child::id);
+        std::fs::create_dir_all(self.root()).unwrap();
+        self.write("agent.pid", &pid.to_string());
+    }
+
     /// `kill -9` of the agent, and of nothing else.
     pub(crate) fn kill_agent(&mut self) {
         let mut agent = self.agent.take().expect("the agent runs");

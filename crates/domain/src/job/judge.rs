@@ -85,6 +85,10 @@ pub fn judge(task: &Task, evidence: &Evidence) -> Verdict {
     }
 }
 
+/// Windows Installer: another installation is in progress (ERROR_INSTALL_ALREADY_RUNNING). No Linux program can end
+/// with a code above 255. Source: the vendor's list of error codes for Windows Installer.
+const WINDOWS_INSTALLER_BUSY: i32 = 1618;
+
 /// A rule and whether it can only be true of one content.
 enum RuleInForce<'a> {
     Rule(&'a DetectionRule),
@@ -138,7 +142,12 @@ fn weigh(task: &Task, evidence: &Evidence) -> Result<Proof, Failure> {
             detail.push_str(": ");
             detail.push_str(last.trim());
         }
-        return Err(Failure::seen(Reason::ExitCode, detail));
+        let reason = if exit_code == WINDOWS_INSTALLER_BUSY {
+            Reason::InstallerBusy
+        } else {
+            Reason::ExitCode
+        };
+        return Err(Failure::seen(reason, detail));
     }
     let Some(rule) = rule else {
         return Ok(Proof::ExitCodeOnly);
@@ -409,6 +418,14 @@ mod tests {
         let mut other_job = good(&task);
         other_job.job = id(9);
         assert_eq!(reason(&task, &other_job), Reason::EvidenceRefused);
+    }
+
+    #[test]
+    fn another_installation_in_progress_is_a_passing_failure() {
+        let task = task(Some(pinning()));
+        let mut busy = good(&task);
+        busy.exit_code = Some(WINDOWS_INSTALLER_BUSY);
+        assert_eq!(reason(&task, &busy), Reason::InstallerBusy);
     }
 
     #[test]

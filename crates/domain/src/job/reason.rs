@@ -2,9 +2,6 @@ use std::time::Duration;
 
 use outfitter_agent_protocol::FailureCode;
 
-/// Automatic retries of one job before its failure stands.
-pub const MAX_AUTOMATIC_RETRIES: i64 = 3;
-
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $sentence:literal, $hint:literal;)+) => {
         /// Why a job is FAIL: a stable code, a sentence for the administrator, and what to do.
@@ -147,11 +144,6 @@ reasons! {
 }
 
 impl Reason {
-    /// Whether the next try may go better without anybody doing anything.
-    pub const fn is_passing(self) -> bool {
-        matches!(self, Self::InstallerBusy | Self::DownloadFailed)
-    }
-
     /// Whether it says something about the app, so that it counts towards a deployment's limit of failures. A
     /// desktop that never came, and what people withdrew, do not.
     pub const fn counts_against_deployment(self) -> bool {
@@ -260,17 +252,59 @@ impl Failure {
     }
 }
 
-/// How long to wait before the automatic retry number `retry` (from 1): 30 seconds, 2 minutes, 8 minutes,
-/// each spread by up to a quarter over `spread` (any number, such as the job's key), so that desktops that
-/// failed together do not come back together. `None`: no further retry.
+/// How a passing failure is tried again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct RetryPolicy {
+    /// Longest wait before the first retry.
+    first: Duration,
+    /// How much longer it may be before each further one.
+    factor: u32,
+    /// Retries before the failure stands.
+    limit: u32,
+}
+
+impl Reason {
+    /// How it is tried again; `None`: not by itself.
+    const fn retry_policy(self) -> Option<RetryPolicy> {
+        match self {
+            // The other installer is a matter of minutes.
+            Self::InstallerBusy => Some(RetryPolicy {
+                first: Duration::from_secs(120),
+                factor: 2,
+                limit: 3,
+            }),
+            // A network that is away may be so for longer.
+            Self::DownloadFailed => Some(RetryPolicy {
+                first: Duration::from_secs(60),
+                factor: 4,
+                limit: 4,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// How long to wait before the automatic retry number `retry` (from 1): anything from a second up to the policy's
+/// ceiling for that retry (full jitter), drawn from `spread` (any number, such as the job's key), so that desktops
+/// that failed together do not come back together. `None`: no further retry.
 pub fn automatic_retry(reason: Reason, retry: i64, spread: i64) -> Option<Duration> {
-    if !reason.is_passing() || !(1..=MAX_AUTOMATIC_RETRIES).contains(&retry) {
+    let policy = reason.retry_policy()?;
+    let retry = u32::try_from(retry).ok().filter(|retry| *retry >= 1)?;
+    if retry > policy.limit {
         return None;
     }
-    let step = u32::try_from(retry - 1).ok()?;
-    let base = Duration::from_secs(30 * 4_u64.pow(step));
-    let share = u32::try_from(spread.rem_euclid(64)).ok()?;
-    Some(base + base * share / 256)
+    let ceiling = policy.first * policy.factor.pow(retry - 1);
+    let millis = u64::try_from(ceiling.as_millis()).ok()?;
+    let drawn = mixed(spread.cast_unsigned() ^ (u64::from(retry) << 56)) % millis;
+    Some(Duration::from_millis(drawn.max(1000)))
+}
+
+/// SplitMix64's finisher: neighbouring numbers come out far apart. Source: Steele, Lea, Flood 2014.
+fn mixed(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ (number >> 31)
 }
 
 #[cfg(test)]
@@ -300,16 +334,53 @@ mod tests {
     }
 
     #[test]
-    fn only_passing_reasons_are_retried_and_only_three_times() {
+    fn passing_reasons_are_retried_with_full_jitter_up_to_their_limit() {
         assert_eq!(automatic_retry(Reason::ExitCode, 1, 0), None);
-        let waits: Vec<_> = (1..=4)
-            .map(|retry| {
-                automatic_retry(Reason::InstallerBusy, retry, 0).map(|wait| wait.as_secs())
+        for (reason, ceilings) in [
+            (Reason::InstallerBusy, vec![120, 240, 480]),
+            (Reason::DownloadFailed, vec![60, 240, 960, 3840]),
+        ] {
+            for (retry, ceiling) in (1..).zip(&ceilings) {
+                let waits: Vec<u64> = (-500..500)
+                    .filter_map(|job| automatic_retry(reason, retry, job))
+                    .map(|wait| wait.as_secs())
+                    .collect();
+                assert_eq!(waits.len(), 1000);
+                assert!(waits.iter().all(|wait| (1..*ceiling).contains(wait)), "{waits:?}");
+                // Over the whole range, evenly enough: every tenth of it has its share.
+                for tenth in 0..10 {
+                    let range = ceiling * tenth / 10..ceiling * (tenth + 1) / 10;
+                    let share = waits.iter().filter(|wait| range.contains(wait)).count();
+                    assert!((50..200).contains(&share), "{reason:?} {retry} {tenth}: {share}");
+                }
+            }
+            let beyond = i64::try_from(ceilings.len()).expect("few") + 1;
+            assert_eq!(automatic_retry(reason, beyond, 0), None);
+            assert_eq!(automatic_retry(reason, 0, 0), None);
+        }
+    }
+
+    /// Every code is documented for administrators, with the words they see, and nothing else is.
+    #[test]
+    fn every_reason_is_documented() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reasons.md");
+        let text = std::fs::read_to_string(path).expect("docs/reasons.md");
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
+        let expected: Vec<String> = Reason::ALL
+            .iter()
+            .map(|reason| {
+                let retried = match reason.retry_policy() {
+                    Some(policy) => format!("{} times", policy.limit),
+                    None => "no".to_owned(),
+                };
+                format!(
+                    "| `{}` | {} | {} | {retried} |",
+                    reason.code(),
+                    reason.sentence(),
+                    reason.hint()
+                )
             })
             .collect();
-        assert_eq!(waits, [Some(30), Some(120), Some(480), None]);
-        let spread = automatic_retry(Reason::DownloadFailed, 1, 63).expect("a retry");
-        assert!(spread > Duration::from_secs(30) && spread < Duration::from_secs(38));
-        assert_eq!(automatic_retry(Reason::DownloadFailed, 1, -1), Some(spread));
+        assert_eq!(rows, expected, "docs/reasons.md, in this order:\n{}", expected.join("\n"));
     }
 }
