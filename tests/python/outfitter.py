@@ -140,13 +140,14 @@ class Server:
     _token: tuple[str, str] | None = None
 
     @classmethod
-    def start(cls, folder: Path, database_url: str | None = None) -> Server:
+    def start(cls, folder: Path, database_url: str | None = None, options: list[str] | None = None) -> Server:
         data = folder / "data"
         arguments = [str(SERVER_BINARY), "serve", "--data-dir", str(data)]
         for listener in ("--listen", "--agent-listen", "--bucket-listen"):
             arguments += [listener, "127.0.0.1:0"]
         if database_url:
             arguments += ["--database-url", database_url]
+        arguments += options or []
         process = Process.start("server", arguments, folder / "server.log")
         try:
             bootstrap = _json_when_there(process, data / "bootstrap.json")

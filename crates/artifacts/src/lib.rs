@@ -16,13 +16,17 @@ use std::error::Error;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::Stream;
 pub use outfitter_packages::Sha256Digest;
 use thiserror::Error;
 
+use uuid::Uuid;
+
 use crate::local::LocalFolder;
+pub use crate::local::StagedPackage;
 pub use crate::reader::PackageReader;
 
 /// Where the server keeps package files; cheap to clone.
@@ -46,6 +50,28 @@ pub struct StoredPackage {
     pub size_bytes: u64,
     /// A file with its bytes, to look into and not to change; it lives as long as the package.
     pub path: PathBuf,
+}
+
+/// A package as it lies in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackageFile {
+    /// Its name: the digest its bytes had when they came.
+    pub sha256: Sha256Digest,
+    /// Number of its bytes now.
+    pub size_bytes: u64,
+    /// When it came, by the clock of the disk.
+    pub modified: SystemTime,
+}
+
+/// A part of an unfinished upload, as it lies in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StrayPart {
+    /// Its name.
+    pub name: Uuid,
+    /// Number of its bytes.
+    pub size_bytes: u64,
+    /// When it came, by the clock of the disk.
+    pub modified: SystemTime,
 }
 
 /// Why bytes did not become a package; nothing of them is left.
@@ -128,8 +154,62 @@ impl PackageStore {
         S: Stream<Item = Result<Bytes, E>>,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
+        let staged = self.stage(bytes, limit_bytes).await?;
+        Ok(staged.place().await?)
+    }
+
+    /// Takes a stream of bytes of at most `limit_bytes`, inclusive, and returns once they are durable. They are no
+    /// package yet: [`StagedPackage::place`] makes them one.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub async fn stage<S, E>(&self, bytes: S, limit_bytes: u64) -> Result<StagedPackage, PutError>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
         match &self.backend {
-            Backend::Local(folder) => folder.put(bytes, limit_bytes).await,
+            Backend::Local(folder) => folder.stage(bytes, limit_bytes).await,
+        }
+    }
+
+    /// Opens a part that [`StagedPackage::keep_as_part`] kept.
+    ///
+    /// # Errors
+    /// There is none of that name, or the system refuses.
+    pub async fn open_part(&self, name: Uuid) -> Result<PackageReader, PackageStoreError> {
+        match &self.backend {
+            Backend::Local(folder) => folder.open_part(name).await,
+        }
+    }
+
+    /// Removes a part and tells whether it was there.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub async fn remove_part(&self, name: Uuid) -> Result<bool, PackageStoreError> {
+        match &self.backend {
+            Backend::Local(folder) => folder.remove_part(name).await,
+        }
+    }
+
+    /// Lists every part that is kept.
+    ///
+    /// # Errors
+    /// The system refuses to look.
+    pub async fn parts(&self) -> Result<Vec<StrayPart>, PackageStoreError> {
+        match &self.backend {
+            Backend::Local(folder) => folder.parts().await,
+        }
+    }
+
+    /// Lists every package that is stored, in no order.
+    ///
+    /// # Errors
+    /// The system refuses to look.
+    pub async fn packages(&self) -> Result<Vec<PackageFile>, PackageStoreError> {
+        match &self.backend {
+            Backend::Local(folder) => folder.packages().await,
         }
     }
 

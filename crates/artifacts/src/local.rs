@@ -8,16 +8,23 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use outfitter_packages::{Digester, Sha256Digest};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+use uuid::Uuid;
 
-use crate::{PackageReader, PackageStoreError, PutError, StoredPackage, failed};
+use crate::{
+    PackageFile, PackageReader, PackageStoreError, PutError, StoredPackage, StrayPart, failed,
+};
 
 const INCOMING_PREFIX: &str = ".incoming-";
+
+/// Folder of the parts of unfinished uploads.
+const PARTS_FOLDER: &str = "parts";
 
 /// Bytes hashed at a stretch before other work gets its turn: about 0.1 ms.
 const SLICE_BYTES: usize = 64 * 1024;
@@ -38,11 +45,11 @@ impl LocalFolder {
         })
     }
 
-    pub(crate) async fn put<S, E>(
+    pub(crate) async fn stage<S, E>(
         &self,
         bytes: S,
         limit_bytes: u64,
-    ) -> Result<StoredPackage, PutError>
+    ) -> Result<StagedPackage, PutError>
     where
         S: Stream<Item = Result<Bytes, E>>,
         E: Into<Box<dyn Error + Send + Sync>>,
@@ -70,15 +77,92 @@ impl LocalFolder {
             .map_err(failed("write", &incoming.path))?;
         let file = file.into_std().await;
 
+        let incoming = in_background(&self.folder, move || {
+            file.sync_all().map_err(failed("flush", &incoming.path))?;
+            Ok(incoming)
+        })
+        .await?;
         let digest = digester.finish();
-        let path = self.path_of(&digest.sha256);
-        let place = path.clone();
-        in_background(&self.folder, move || incoming.place(&file, &place)).await?;
-        Ok(StoredPackage {
+        Ok(StagedPackage {
             sha256: digest.sha256,
             size_bytes: digest.size_bytes,
-            path,
+            incoming,
+            folder: self.clone(),
         })
+    }
+
+    async fn move_in(&self, incoming: Incoming, place: PathBuf) -> Result<(), PackageStoreError> {
+        in_background(&self.folder, move || incoming.place(&place)).await
+    }
+
+    pub(crate) async fn open_part(&self, name: Uuid) -> Result<PackageReader, PackageStoreError> {
+        let path = self.part_path(name);
+        let mut file = File::open(&path).await.map_err(failed("open", &path))?;
+        let metadata = file.metadata().await.map_err(failed("look at", &path))?;
+        file.set_max_buf_size(SLICE_BYTES);
+        Ok(PackageReader::new(file, metadata.len(), metadata.len()))
+    }
+
+    pub(crate) async fn remove_part(&self, name: Uuid) -> Result<bool, PackageStoreError> {
+        remove(&self.folder, self.part_path(name)).await
+    }
+
+    pub(crate) async fn parts(&self) -> Result<Vec<StrayPart>, PackageStoreError> {
+        let folder = self.folder.join(PARTS_FOLDER);
+        in_background(&self.folder, move || {
+            entries(&folder)?
+                .into_iter()
+                .filter_map(|path| {
+                    let name = path.file_name()?.to_str()?.parse().ok()?;
+                    Some((path, name))
+                })
+                .map(|(path, name)| {
+                    let (size_bytes, modified) = size_and_time(&path)?;
+                    Ok(StrayPart {
+                        name,
+                        size_bytes,
+                        modified,
+                    })
+                })
+                .collect()
+        })
+        .await
+    }
+
+    pub(crate) async fn packages(&self) -> Result<Vec<PackageFile>, PackageStoreError> {
+        let root = Arc::clone(&self.folder);
+        in_background(&self.folder, move || {
+            let mut found = Vec::new();
+            for shelf in entries(&root)? {
+                let Some(start) = shelf.file_name().and_then(|name| name.to_str()) else {
+                    continue;
+                };
+                if start.len() != 2 || !shelf.is_dir() {
+                    continue;
+                }
+                for path in entries(&shelf)? {
+                    let rest = path.file_name().and_then(|name| name.to_str());
+                    let Some(sha256) = rest.and_then(|rest| format!("{start}{rest}").parse().ok())
+                    else {
+                        continue;
+                    };
+                    let (size_bytes, modified) = size_and_time(&path)?;
+                    found.push(PackageFile {
+                        sha256,
+                        size_bytes,
+                        modified,
+                    });
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    fn part_path(&self, name: Uuid) -> PathBuf {
+        self.folder
+            .join(PARTS_FOLDER)
+            .join(name.simple().to_string())
     }
 
     pub(crate) async fn open_range(
@@ -127,15 +211,7 @@ impl LocalFolder {
     }
 
     pub(crate) async fn remove(&self, sha256: &Sha256Digest) -> Result<bool, PackageStoreError> {
-        let path = self.path_of(sha256);
-        match tokio::fs::remove_file(&path).await {
-            Ok(()) => {
-                in_background(&self.folder, move || sync_folder(parent(&path))).await?;
-                Ok(true)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(failed("remove", &path)(error)),
-        }
+        remove(&self.folder, self.path_of(sha256)).await
     }
 
     /// Shelves of 256 keep folders small on every file system.
@@ -161,6 +237,17 @@ fn sweep(folder: &Path) -> Result<(), PackageStoreError> {
     Ok(())
 }
 
+/// Bytes that are durable and not a package yet; they go when this is dropped, or with the next start.
+#[derive(Debug)]
+pub struct StagedPackage {
+    /// Digest of the bytes.
+    pub sha256: Sha256Digest,
+    /// Number of the bytes.
+    pub size_bytes: u64,
+    incoming: Incoming,
+    folder: LocalFolder,
+}
+
 /// An unfinished package; its file goes when this is dropped before it was placed.
 #[derive(Debug)]
 struct Incoming {
@@ -173,9 +260,8 @@ impl Incoming {
         Ok((Self { path }, file))
     }
 
-    /// Makes the bytes durable, then visible, then their name durable.
-    fn place(self, file: &fs::File, place: &Path) -> Result<(), PackageStoreError> {
-        file.sync_all().map_err(failed("flush", &self.path))?;
+    /// Makes the bytes, which are durable, visible, then their name durable.
+    fn place(self, place: &Path) -> Result<(), PackageStoreError> {
         let shelf = parent(place);
         fs::create_dir_all(shelf).map_err(failed("create folder", shelf))?;
         fs::rename(&self.path, place).map_err(failed("put in place", place))?;
@@ -189,6 +275,64 @@ impl Drop for Incoming {
         // Once placed there is nothing under this name; what cannot be removed goes when the store is next opened.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+impl StagedPackage {
+    /// Where the bytes lie meanwhile, to look into.
+    pub fn path(&self) -> &Path {
+        &self.incoming.path
+    }
+
+    /// Makes the bytes a package; equal bytes that are one already are replaced.
+    ///
+    /// # Errors
+    /// The system refuses; nothing is left of the bytes then.
+    pub async fn place(self) -> Result<StoredPackage, PackageStoreError> {
+        let path = self.folder.path_of(&self.sha256);
+        self.folder.move_in(self.incoming, path.clone()).await?;
+        Ok(StoredPackage {
+            sha256: self.sha256,
+            size_bytes: self.size_bytes,
+            path,
+        })
+    }
+
+    /// Keeps the bytes durably as a part of something larger, under a name that is new.
+    ///
+    /// # Errors
+    /// The system refuses; nothing is left of the bytes then.
+    pub async fn keep_as_part(self, name: Uuid) -> Result<(), PackageStoreError> {
+        let path = self.folder.part_path(name);
+        self.folder.move_in(self.incoming, path).await
+    }
+}
+
+async fn remove(folder: &Path, path: PathBuf) -> Result<bool, PackageStoreError> {
+    match tokio::fs::remove_file(&path).await {
+        Ok(()) => {
+            in_background(folder, move || sync_folder(parent(&path))).await?;
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed("remove", &path)(error)),
+    }
+}
+
+/// What lies in a folder; nothing when there is no such folder.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, PackageStoreError> {
+    let listing = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listing => listing.map_err(failed("read folder", folder))?,
+    };
+    listing
+        .map(|entry| Ok(entry.map_err(failed("read folder", folder))?.path()))
+        .collect()
+}
+
+fn size_and_time(path: &Path) -> Result<(u64, SystemTime), PackageStoreError> {
+    let metadata = fs::metadata(path).map_err(failed("look at", path))?;
+    let modified = metadata.modified().map_err(failed("look at", path))?;
+    Ok((metadata.len(), modified))
 }
 
 fn parent(path: &Path) -> &Path {

@@ -297,3 +297,52 @@ async fn errors_name_what_was_attempted_on_what() {
         format!("cannot create folder {}", path.display())
     );
 }
+
+#[tokio::test]
+async fn staged_bytes_become_a_package_a_part_or_nothing() {
+    let (folder, store) = store().await;
+    let content = content(100_000);
+    let staged = store
+        .stage(chunks(&content, 70_001), NO_LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(staged.sha256, Sha256Digest::of(&content));
+    assert_eq!(std::fs::read(staged.path()).unwrap(), content);
+    assert!(!store.exists(&staged.sha256).await.unwrap());
+    drop(staged);
+    assert_eq!(files(folder.path()), Vec::<String>::new());
+
+    let name = uuid::Uuid::from_u128(7);
+    let staged = store
+        .stage(chunks(&content, 70_001), NO_LIMIT)
+        .await
+        .unwrap();
+    staged.keep_as_part(name).await.unwrap();
+    let reopened = PackageStore::open_local(folder.path().join("packages"))
+        .await
+        .unwrap();
+    let mut bytes = Vec::new();
+    let mut part = reopened.open_part(name).await.unwrap();
+    part.read_to_end(&mut bytes).await.unwrap();
+    assert_eq!(bytes, content);
+    let parts = reopened.parts().await.unwrap();
+    assert_eq!(
+        (parts.len(), parts[0].name, parts[0].size_bytes),
+        (1, name, 100_000)
+    );
+    assert_eq!(reopened.packages().await.unwrap(), []);
+
+    let staged = store
+        .stage(chunks(&content, 70_001), NO_LIMIT)
+        .await
+        .unwrap();
+    let stored = staged.place().await.unwrap();
+    let packages = store.packages().await.unwrap();
+    assert_eq!(packages.len(), 1);
+    assert_eq!(
+        (packages[0].sha256, packages[0].size_bytes),
+        (stored.sha256, 100_000)
+    );
+    assert!(store.remove_part(name).await.unwrap());
+    assert!(!store.remove_part(name).await.unwrap());
+}

@@ -9,10 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::response::IntoResponse as _;
-use http::StatusCode;
-use http::header::CONTENT_TYPE;
 use outfitter_artifacts::{PackageStore, PackageStoreError};
+use outfitter_bucket::{Bucket, BucketParts, Keys as BucketKeys, Objects};
 use outfitter_domain::{Clock, SystemClock};
 use outfitter_ids::{IdSource, SystemIds};
 use outfitter_push::AgentBinaries;
@@ -35,13 +33,17 @@ use crate::http as api;
 use crate::http::answers::AnswerCounters;
 use crate::listen::{Endpoint, Transport, serve};
 use crate::secrets::{
-    KeyFileError, Sealer, SecretBytes, SecretError, ServerKey, SystemRandomness, shared_secret,
+    KeyFileError, Randomness as _, Sealer, SecretBytes, SecretError, ServerKey, SystemRandomness,
+    shared_secret,
 };
 use crate::services::Services;
 use crate::tls::{self, TlsError};
 
 /// Name of the authority among the secrets all servers share.
 const AUTHORITY: &str = "agent-authority";
+
+/// Name of the secret that upload credentials follow from, among the secrets all servers share.
+const BUCKET_CREDENTIALS: &str = "bucket-credentials";
 
 /// Connections at once on the API and bucket listeners.
 const API_CONNECTIONS: usize = 4096;
@@ -123,6 +125,12 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
     let key = ServerKey::load_or_make(&store, &config.server_key_file, randomness.as_ref()).await?;
     let sealer = Sealer::new(&key, randomness.clone());
     let authority = authority(&store, &sealer, clock.as_ref()).await?;
+    let bucket_keys = shared_secret(&store, &sealer, clock.as_ref(), BUCKET_CREDENTIALS, || {
+        let mut key = vec![0; 32];
+        randomness.fill(&mut key);
+        key.into()
+    })
+    .await?;
     let auth = Auth::open(&store, clock.as_ref(), sealer, randomness).await?;
     let packages = PackageStore::open_local(config.data_dir.join("packages")).await?;
     let listener_tls = Arc::new(authority.listener_config(clock.now())?);
@@ -140,8 +148,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
     )?;
 
     let (background, writers) = Background::new();
+    let objects = Objects::new(store.clone(), packages.clone(), Arc::clone(&clock));
     let services = Arc::new(Services {
         store,
+        objects: Arc::new(objects),
+        bucket_keys: Arc::new(BucketKeys::new(bucket_keys)),
         packages,
         clock,
         ids,
@@ -190,7 +201,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
             "bucket",
             bucket_socket,
             transport,
-            Router::new().fallback(no_bucket_yet),
+            bucket_router(&services),
             API_CONNECTIONS,
         ),
         shutdown.clone(),
@@ -327,13 +338,16 @@ fn raise_descriptor_limit() -> usize {
         .min(tokio::sync::Semaphore::MAX_PERMITS)
 }
 
-/// The bucket's S3 protocol is not built yet: said in the protocol's own words.
-async fn no_bucket_yet() -> axum::response::Response {
-    (
-        StatusCode::NOT_IMPLEMENTED,
-        [(CONTENT_TYPE, "application/xml")],
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NotImplemented</Code>\
-         <Message>This bucket does not speak S3 yet: upload with `outfitter app add FILE`.</Message></Error>\n",
-    )
-        .into_response()
+/// The bucket listener's service.
+fn bucket_router(services: &Arc<Services>) -> Router {
+    let bucket = Bucket::new(BucketParts {
+        objects: Arc::clone(&services.objects),
+        keys: Arc::clone(&services.bucket_keys),
+        ids: Arc::clone(&services.ids),
+        domain: api::buckets::host_name(&services.endpoints.bucket_endpoint).map(str::to_owned),
+    });
+    Router::new().fallback(move |request: axum::extract::Request| {
+        let bucket = bucket.clone();
+        async move { bucket.handle(request).await.map(axum::body::Body::new) }
+    })
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use outfitter_artifacts::PackageStore;
+use outfitter_bucket::{Keys as BucketKeys, Objects};
 use outfitter_domain::Clock;
 use outfitter_ids::IdSource;
 use outfitter_push::AgentBinaries;
@@ -23,6 +24,10 @@ pub struct Services {
     pub store: Store,
     /// Package bytes.
     pub packages: PackageStore,
+    /// Objects of the project buckets.
+    pub objects: Arc<Objects>,
+    /// What upload credentials follow from.
+    pub bucket_keys: Arc<BucketKeys>,
     /// The present. A seam.
     pub clock: Arc<dyn Clock>,
     /// New ids. A seam.

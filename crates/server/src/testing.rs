@@ -9,6 +9,7 @@ use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use outfitter_artifacts::PackageStore;
+use outfitter_bucket::{Keys as BucketKeys, Objects};
 use outfitter_domain::{Clock, Millis};
 use outfitter_ids::SystemIds;
 use outfitter_signing::{Payload, RequestToSign, Signer};
@@ -92,11 +93,14 @@ pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Servic
     let auth = Auth::open(&store, clock.as_ref(), sealer, randomness)
         .await
         .unwrap();
+    let packages = PackageStore::open_local(folder.join("packages"))
+        .await
+        .unwrap();
     Arc::new(Services {
+        objects: Arc::new(Objects::new(store.clone(), packages.clone(), clock.clone())),
+        bucket_keys: Arc::new(BucketKeys::new(vec![7; 32].into())),
         store,
-        packages: PackageStore::open_local(folder.join("packages"))
-            .await
-            .unwrap(),
+        packages,
         authority: Authority::generate(clock.now()).unwrap(),
         clock,
         ids: Arc::new(SystemIds),

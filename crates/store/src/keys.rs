@@ -71,6 +71,8 @@ keys! {
     RuleKey,
     /// Row of `workspace_job`.
     WorkspaceJobKey,
+    /// Row of `bucket_upload`.
+    BucketUploadKey,
     /// Row of `workspace_sub_job`.
     WorkspaceSubJobKey,
 }

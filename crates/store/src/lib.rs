@@ -14,6 +14,7 @@ mod agent;
 mod app;
 mod attempt;
 mod authorization;
+mod bucket;
 mod changes;
 mod db;
 mod deployment;
@@ -50,6 +51,7 @@ pub use attempt::{
     GoRequest, LeasePage, LeasedTask, Receipt, ReconcileAction, ResultReport, SourceFacts,
 };
 pub use authorization::AccountFilter;
+pub use bucket::{Bucket, BucketObject, BucketUpload, BucketUploadPart, NewBucketUpload};
 pub use changes::Changes;
 pub use db::{Db, Tx};
 pub use deployment::{
@@ -76,9 +78,9 @@ pub use job::{
     CancelOutcome, DeleteRefusal, JobCounts, JobFilter, JobLive, JobView, RetryRefusal, SweepCursor,
 };
 pub use keys::{
-    AccessKeyKey, AgentKey, AppKey, AttemptKey, DeploymentKey, DesktopKey, DomainKey,
-    EnrollmentTokenKey, GroupKey, IamGroupKey, IamPolicyKey, IamUserKey, JobKey, PackageKey,
-    ProjectKey, RevisionKey, RuleKey, UserKey, WorkspaceJobKey, WorkspaceSubJobKey,
+    AccessKeyKey, AgentKey, AppKey, AttemptKey, BucketUploadKey, DeploymentKey, DesktopKey,
+    DomainKey, EnrollmentTokenKey, GroupKey, IamGroupKey, IamPolicyKey, IamUserKey, JobKey,
+    PackageKey, ProjectKey, RevisionKey, RuleKey, UserKey, WorkspaceJobKey, WorkspaceSubJobKey,
 };
 pub use open::{Store, StoreOptions};
 pub use package::{NewObject, ObjectPut, Package, PackageState};

@@ -74,6 +74,8 @@ pub struct NewObject<'a> {
     pub facts: &'a str,
     /// Rule that the content gives.
     pub derived_rule: Option<&'a DetectionRule>,
+    /// S3's entity tag, as the uploader was told it.
+    pub etag: Option<&'a str>,
 }
 
 /// What writing an object did.
@@ -163,7 +165,8 @@ impl Db<'_> {
 
 impl Tx {
     /// Records an object: what was there under its key is replaced, revisions that waited for it are bound,
-    /// and the project has its bucket from now on.
+    /// and the project has its bucket from now on. The package's row is locked from here to the end of the
+    /// transaction, so that nobody collects its bytes meanwhile.
     ///
     /// # Errors
     /// When the database cannot.
@@ -179,7 +182,8 @@ impl Tx {
                 "record a package",
                 "INSERT INTO package (sha256, size_bytes, state, facts, derived_rule, created_at) \
                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (sha256) DO UPDATE \
-                 SET facts = excluded.facts, derived_rule = excluded.derived_rule RETURNING id",
+                 SET facts = excluded.facts, derived_rule = excluded.derived_rule, state = excluded.state \
+                 RETURNING id",
                 [
                     object.sha256.into(),
                     object.size_bytes.into(),
@@ -193,23 +197,19 @@ impl Tx {
             .map(PackageKey::new)?;
         self.run(
             DOING,
-            "INSERT INTO bucket_object (project_id, object_key, package_id, created_at) \
-             VALUES ($1, $2, $3, $4) ON CONFLICT (project_id, object_key) DO UPDATE \
-             SET package_id = excluded.package_id, created_at = excluded.created_at",
+            "INSERT INTO bucket_object (project_id, object_key, package_id, created_at, etag) \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (project_id, object_key) DO UPDATE \
+             SET package_id = excluded.package_id, created_at = excluded.created_at, etag = excluded.etag",
             [
                 object.project.into(),
                 object.object_key.into(),
                 package.into(),
                 now.get().into(),
+                object.etag.map(str::to_owned).into(),
             ],
         )
         .await?;
-        self.run(
-            "mark the bucket as authorized",
-            "UPDATE project SET bucket_authorized = 1 WHERE id = $1 AND bucket_authorized = 0",
-            [object.project.into()],
-        )
-        .await?;
+        self.bucket_authorize(object.project).await?;
         let revisions_bound = self
             .revision_bind_object(object.project, object.object_key)
             .await?;

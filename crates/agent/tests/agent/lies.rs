@@ -18,14 +18,23 @@ const RIGHT: &str = "the app, version 2";
 const LEAVES: [(&str, &str); 10] = [
     ("nothing", ":"),
     ("the app", "printf '%s' \"$RIGHT\" >\"$D/app\""),
-    ("another version", "printf '%s' 'the app, version 1' >\"$D/app\""),
+    (
+        "another version",
+        "printf '%s' 'the app, version 1' >\"$D/app\"",
+    ),
     ("an empty file", ": >\"$D/app\""),
     ("half of the file", "printf '%s' 'the app,' >\"$D/app\""),
     ("a folder of that name", "mkdir \"$D/app\""),
     ("a link to nowhere", "ln -s \"$D/gone\" \"$D/app\""),
-    ("a link to another file", "echo x >\"$D/x\"; ln -s x \"$D/app\""),
+    (
+        "a link to another file",
+        "echo x >\"$D/x\"; ln -s x \"$D/app\"",
+    ),
     ("the app elsewhere", "printf '%s' \"$RIGHT\" >\"$D/app2\""),
-    ("the app, removed again", "printf '%s' \"$RIGHT\" >\"$D/app\"; rm \"$D/app\""),
+    (
+        "the app, removed again",
+        "printf '%s' \"$RIGHT\" >\"$D/app\"; rm \"$D/app\"",
+    ),
 ];
 
 /// What the server makes of it.
@@ -45,9 +54,21 @@ const DOES: [(&str, &str, End); 20] = [
         "LEAVE\necho 'Installation completed successfully.'",
         End::Claims,
     ),
-    ("exits with 1", "LEAVE\nexit 1", End::Fails(Reason::ExitCode)),
-    ("exits with 255", "LEAVE\nexit 255", End::Fails(Reason::ExitCode)),
-    ("is killed", "LEAVE\nkill -9 $$", End::Fails(Reason::ExitCode)),
+    (
+        "exits with 1",
+        "LEAVE\nexit 1",
+        End::Fails(Reason::ExitCode),
+    ),
+    (
+        "exits with 255",
+        "LEAVE\nexit 255",
+        End::Fails(Reason::ExitCode),
+    ),
+    (
+        "is killed",
+        "LEAVE\nkill -9 $$",
+        End::Fails(Reason::ExitCode),
+    ),
     ("hangs", "LEAVE\nsleep 600", End::Fails(Reason::RunLimit)),
     (
         "hangs with a child",
@@ -64,7 +85,11 @@ const DOES: [(&str, &str, End); 20] = [
         "(while ! [ -e \"$D/judged\" ] && [ -e \"$D\" ]; do sleep 0.2; done; LEAVE) >/dev/null 2>&1 &\nexit 0",
         End::Fails(Reason::NotDetectedAfterInstall),
     ),
-    ("deletes itself", "LEAVE\nrm -f \"$FILE_PATH\"\nexit 0", End::Claims),
+    (
+        "deletes itself",
+        "LEAVE\nrm -f \"$FILE_PATH\"\nexit 0",
+        End::Claims,
+    ),
     (
         "deletes the folder it is in",
         "LEAVE\nrm -rf \"$(dirname \"$FILE_PATH\")\"\nexit 0",
@@ -118,19 +143,26 @@ const DESKTOPS: usize = 4;
 
 #[tokio::test]
 async fn two_hundred_lying_installers_and_no_false_success() {
-    let desktops: Vec<_> = (0..DESKTOPS).map(|first| tokio::spawn(run_on_one(first))).collect();
+    let desktops: Vec<_> = (0..DESKTOPS)
+        .map(|first| tokio::spawn(run_on_one(first)))
+        .collect();
     let mut rows = Vec::new();
     for desktop in desktops {
         rows.extend(desktop.await.unwrap());
     }
     rows.sort();
     assert_eq!(rows.len(), 200);
-    let mut table = String::from("| # | it | it leaves | with a rule | without |\n| --- | --- | --- | --- | --- |\n");
+    let mut table = String::from(
+        "| # | it | it leaves | with a rule | without |\n| --- | --- | --- | --- | --- |\n",
+    );
     for (number, row) in rows {
         writeln!(table, "| {} | {row} |", number + 1).unwrap();
     }
     eprintln!("{table}");
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/lying-installers.md");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/lying-installers.md"
+    );
     let committed = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         committed.contains(&table),
@@ -175,12 +207,19 @@ async fn run_on_one(first: usize) -> Vec<(usize, String)> {
             let (task, evidence) = without_rule(&task, &evidence);
             let unruled = judge(&task, &evidence);
             assert!(
-                matches!(unruled, Verdict::Failed(_) | Verdict::Succeeded(Proof::ExitCodeOnly)),
+                matches!(
+                    unruled,
+                    Verdict::Failed(_) | Verdict::Succeeded(Proof::ExitCodeOnly)
+                ),
                 "verified without a rule: {does}, {leaves}"
             );
             rows.push((
                 number,
-                format!("{does} | {leaves} | {} | {}", words(&verdict), words(&unruled)),
+                format!(
+                    "{does} | {leaves} | {} | {}",
+                    words(&verdict),
+                    words(&unruled)
+                ),
             ));
             desktop.write(&format!("opt/lie{number}/judged"), "");
         }
@@ -198,8 +237,9 @@ async fn run_on_one(first: usize) -> Vec<(usize, String)> {
 
 /// A task whose rule pins the right content.
 fn lie(server: &TestServer, number: usize, script: &str) -> Task {
-    let script =
-        format!("D=\"$OUTFITTER_ROOT/opt/lie{number}\"\nRIGHT='{RIGHT}'\nmkdir -p \"$D\"\n{script}\n");
+    let script = format!(
+        "D=\"$OUTFITTER_ROOT/opt/lie{number}\"\nRIGHT='{RIGHT}'\nmkdir -p \"$D\"\n{script}\n"
+    );
     let package = server.add_package(&format!("lie{number}.sh"), script);
     let mut task = quiet(package, "sh ${FILE_PATH}");
     task.run_limit_secs = if number < 1000 { 2 } else { 60 };

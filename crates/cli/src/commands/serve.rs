@@ -12,7 +12,9 @@ use crate::outcome::{CommandError, Outcome};
 pub(super) async fn run(args: ServeArgs) -> Result<Outcome, CommandError> {
     let config = args.options.resolve()?;
     let filter = EnvFilter::try_new(&args.log)
-        .map_err(|error| CommandError::usage(format!("--log {}: {error}", args.log)))?;
+        .map_err(|error| CommandError::usage(format!("--log {}: {error}", args.log)))?
+        // It logs every refusal as an error of its own, and signatures at the lower levels.
+        .add_directive("s3s=off".parse().expect("a directive"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -346,12 +346,18 @@ mod tests {
                     .map(|wait| wait.as_secs())
                     .collect();
                 assert_eq!(waits.len(), 1000);
-                assert!(waits.iter().all(|wait| (1..*ceiling).contains(wait)), "{waits:?}");
+                assert!(
+                    waits.iter().all(|wait| (1..*ceiling).contains(wait)),
+                    "{waits:?}"
+                );
                 // Over the whole range, evenly enough: every tenth of it has its share.
                 for tenth in 0..10 {
                     let range = ceiling * tenth / 10..ceiling * (tenth + 1) / 10;
                     let share = waits.iter().filter(|wait| range.contains(wait)).count();
-                    assert!((50..200).contains(&share), "{reason:?} {retry} {tenth}: {share}");
+                    assert!(
+                        (50..200).contains(&share),
+                        "{reason:?} {retry} {tenth}: {share}"
+                    );
                 }
             }
             let beyond = i64::try_from(ceilings.len()).expect("few") + 1;
@@ -365,7 +371,10 @@ mod tests {
     fn every_reason_is_documented() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reasons.md");
         let text = std::fs::read_to_string(path).expect("docs/reasons.md");
-        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
+        let rows: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .collect();
         let expected: Vec<String> = Reason::ALL
             .iter()
             .map(|reason| {
@@ -381,6 +390,11 @@ mod tests {
                 )
             })
             .collect();
-        assert_eq!(rows, expected, "docs/reasons.md, in this order:\n{}", expected.join("\n"));
+        assert_eq!(
+            rows,
+            expected,
+            "docs/reasons.md, in this order:\n{}",
+            expected.join("\n")
+        );
     }
 }

@@ -3,32 +3,22 @@
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
-use outfitter_agent_protocol::DetectionRule;
-use outfitter_artifacts::{PackageStoreError, PutError, StoredPackage};
+use outfitter_artifacts::{PackageStoreError, PutError, StagedPackage};
+use outfitter_bucket::{MAX_OBJECT_BYTES, Object, ObjectError, package_facts};
 use outfitter_domain::app::{FieldProblem, app_file_key, file_name_problem};
-use outfitter_packages::{
-    Digester, InspectError, PackageFacts, PackageKind, Proposal, Sha256Digest, inspect, propose,
-};
-use outfitter_store::{NewObject, StoreError};
+use outfitter_packages::{Digester, InspectError, Proposal, Sha256Digest, propose};
 use thiserror::Error;
 
 use super::apps::InProject;
 use crate::Services;
-
-/// Largest package, in bytes. Source: the vendor's limit for uploads (contract, section 3).
-pub const MAX_PACKAGE_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
 /// A package that is in the project's bucket now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadedPackage {
     /// Key of the object.
     pub object_key: String,
-    /// Digest of its bytes.
-    pub sha256: Sha256Digest,
-    /// Number of its bytes.
-    pub size_bytes: u64,
-    /// What it is.
-    pub facts: PackageFacts,
+    /// What lies there.
+    pub object: Object,
     /// What to make of it.
     pub proposal: Proposal,
 }
@@ -39,7 +29,7 @@ pub enum UploadError {
     /// A parameter breaks a rule, or the digest is another.
     #[error(transparent)]
     Field(#[from] FieldProblem),
-    /// More than [`MAX_PACKAGE_BYTES`].
+    /// More than [`MAX_OBJECT_BYTES`].
     #[error("the package is too large")]
     TooLarge,
     /// The bytes did not come to their end.
@@ -51,15 +41,12 @@ pub enum UploadError {
     /// The package cannot be read again.
     #[error("cannot inspect the package")]
     Inspect(#[source] InspectError),
-    /// The facts cannot be written down.
-    #[error("cannot record the facts of the package")]
-    Facts(#[source] serde_json::Error),
     /// Inspecting ended early.
     #[error("the inspection of the package ended early")]
     Interrupted(#[source] tokio::task::JoinError),
-    /// The database.
+    /// The object cannot be recorded.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Object(#[from] ObjectError),
 }
 
 #[derive(Debug, Error)]
@@ -83,53 +70,38 @@ pub async fn upload(
     if let Some(problem) = file_name_problem(file_name) {
         return Err(problem.into());
     }
-    let stored = receive(services, expected, body).await?;
-    let path = stored.path.clone();
+    let staged = receive(services, expected, body).await?;
+    let path = staged.path().to_owned();
     let name = file_name.to_owned();
-    let (facts, proposal) = tokio::task::spawn_blocking(move || {
-        let facts = facts_of(inspect(&path))?;
-        let proposal = propose(&path, &name, &facts).map_err(InspectError::Read)?;
-        Ok((facts, proposal))
+    let proposal = tokio::task::spawn_blocking(move || {
+        let facts = package_facts(&path)?;
+        propose(&path, &name, &facts).map_err(InspectError::Read)
     })
     .await
     .map_err(UploadError::Interrupted)?
     .map_err(UploadError::Inspect)?;
-    let facts_json = serde_json::to_string(&facts).map_err(UploadError::Facts)?;
     let object_key = app_file_key(file_name);
-    let tx = services.store.write().await?;
-    tx.object_put(
-        &NewObject {
-            project: project.key,
-            object_key: &object_key,
-            sha256: &stored.sha256.to_string(),
-            size_bytes: i64::try_from(stored.size_bytes)
-                .expect("a package has at most MAX_PACKAGE_BYTES"),
-            facts: &facts_json,
-            derived_rule: derived_rule(&facts).as_ref(),
-        },
-        services.clock.now(),
-    )
-    .await?;
-    tx.commit().await?;
+    let object = services
+        .objects
+        .record(project.key, &object_key, staged)
+        .await?;
     Ok(UploadedPackage {
         object_key,
-        sha256: stored.sha256,
-        size_bytes: stored.size_bytes,
-        facts,
+        object,
         proposal,
     })
 }
 
-/// Stores the bytes; where a digest is expected, bytes with another never become a package.
+/// Stages the bytes; where a digest is expected, bytes with another never become a package.
 async fn receive(
     services: &Services,
     expected: Option<&str>,
     body: Body,
-) -> Result<StoredPackage, UploadError> {
+) -> Result<StagedPackage, UploadError> {
     type Cause = Box<dyn std::error::Error + Send + Sync>;
     let bytes = body.into_data_stream().map_err(Cause::from);
     let put = match expected {
-        None => services.packages.put(bytes, MAX_PACKAGE_BYTES).await,
+        None => services.packages.stage(bytes, MAX_OBJECT_BYTES).await,
         Some(expected) => {
             let expected = expected.to_owned();
             // The last item of the stream is the verdict: no bytes, or an error that undoes the rest.
@@ -154,7 +126,7 @@ async fn receive(
                     };
                     future::ready(Some(answer))
                 });
-            services.packages.put(checked, MAX_PACKAGE_BYTES).await
+            services.packages.stage(checked, MAX_OBJECT_BYTES).await
         }
     };
     put.map_err(|error| match error {
@@ -165,28 +137,4 @@ async fn receive(
         },
         PutError::Store(cause) => UploadError::Packages(cause),
     })
-}
-
-/// A file that begins like a Debian package and is none is still a file: the desktop's `dpkg` will refuse it.
-fn facts_of(inspected: Result<PackageFacts, InspectError>) -> Result<PackageFacts, InspectError> {
-    match inspected {
-        Err(InspectError::Debian(error)) => {
-            tracing::info!(%error, "an uploaded Debian package is damaged");
-            Ok(PackageFacts {
-                kind: PackageKind::Deb,
-                debian: None,
-            })
-        }
-        other => other,
-    }
-}
-
-/// The rule that a package gives: a Debian package is installed in exactly its version.
-fn derived_rule(facts: &PackageFacts) -> Option<DetectionRule> {
-    let debian = facts.debian.as_ref()?;
-    let rule = DetectionRule::DebianPackage {
-        name: debian.name.clone(),
-        version: Some(debian.version.clone()),
-    };
-    rule.problem().is_none().then_some(rule)
 }

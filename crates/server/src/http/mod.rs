@@ -7,6 +7,7 @@ mod app_rules;
 mod apps;
 mod authorizations;
 mod body;
+pub(crate) mod buckets;
 pub mod call;
 mod catalogs;
 mod console;
@@ -59,6 +60,7 @@ pub fn routes() -> Routes {
     let mut routes = Routes::default();
     apps::register(&mut routes);
     authorizations::register(&mut routes);
+    buckets::register(&mut routes);
     catalogs::register(&mut routes);
     icons::register(&mut routes);
     packages::register(&mut routes);

@@ -25,6 +25,10 @@ impl MigratorTrait for Migrator {
                 sql: include_str!("../../migrations/0002_fleet.sql"),
             }),
             Box::new(Script {
+                name: "0003_packages",
+                sql: include_str!("../../migrations/0003_packages.sql"),
+            }),
+            Box::new(Script {
                 name: "0004_security",
                 sql: include_str!("../../migrations/0004_security.sql"),
             }),

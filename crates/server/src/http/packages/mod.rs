@@ -9,6 +9,7 @@ use outfitter_api_types::native::packages::{
     PackageAdvice, PackageKind as WirePackageKind, PackageProposal, PackageUploadResponse,
     UploadPackageQuery,
 };
+use outfitter_bucket::ObjectError;
 use outfitter_domain::app::bucket_name;
 use outfitter_packages::{Advice, PackageKind, Proposal, ProposedMethod, ProposedSystem};
 
@@ -48,9 +49,9 @@ async fn upload_package(
             bucket_name,
             bucket_file_path: package.object_key,
         },
-        sha256: package.sha256.to_string(),
-        size_bytes: i64::try_from(package.size_bytes).unwrap_or(i64::MAX),
-        kind: package_kind(package.facts.kind),
+        sha256: package.object.sha256.to_string(),
+        size_bytes: i64::try_from(package.object.size_bytes).unwrap_or(i64::MAX),
+        kind: package_kind(package.object.facts.kind),
         proposal: proposal(package.proposal),
     }))
 }
@@ -90,12 +91,20 @@ fn refused(error: UploadError) -> ApiError {
         UploadError::BrokenOff => {
             GatewayError::new(StatusCode::BAD_REQUEST, "APIGW.0201", "API request error.").into()
         }
-        UploadError::Packages(source) => ApiError::Unavailable {
-            doing: "store a package",
-            source: Box::new(source),
-        },
-        UploadError::Store(source) => source.into(),
-        UploadError::Inspect(_) | UploadError::Facts(_) | UploadError::Interrupted(_) => {
+        UploadError::Packages(source) | UploadError::Object(ObjectError::Packages(source)) => {
+            ApiError::Unavailable {
+                doing: "store a package",
+                source: Box::new(source),
+            }
+        }
+        UploadError::Object(ObjectError::Store(source)) => source.into(),
+        UploadError::Object(
+            source @ (ObjectError::NoUpload
+            | ObjectError::Inspect(_)
+            | ObjectError::Facts(_)
+            | ObjectError::Interrupted(_)),
+        ) => ApiError::internal("record an uploaded package", source),
+        UploadError::Inspect(_) | UploadError::Interrupted(_) => {
             ApiError::internal("inspect an uploaded package", error)
         }
     }

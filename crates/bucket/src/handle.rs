@@ -1,0 +1,200 @@
+//! One request from first byte to last.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, EXPECT};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::{Body as _, Frame, SizeHint};
+use outfitter_ids::IdSource;
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::service::{S3Service, S3ServiceBuilder};
+
+use crate::access::{Domain, Gate};
+use crate::adapt::{Refused, adapt, asks_for_dialect};
+use crate::backend::Backend;
+use crate::credential::Keys;
+use crate::objects::Objects;
+
+/// Largest XML body, in bytes: a list of 10,000 parts with their checksums.
+const MAX_XML_BYTES: usize = 4 * 1024 * 1024;
+
+/// What is read of a body after a refusal, in bytes: some clients read no answer before they have sent all.
+const DRAIN_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How long that may take.
+const DRAIN_LIMIT: Duration = Duration::from_secs(20);
+
+/// What the bucket works with.
+pub struct BucketParts {
+    /// Where objects go.
+    pub objects: Arc<Objects>,
+    /// What credentials follow from.
+    pub keys: Arc<Keys>,
+    /// Names of uploads and parts. A seam.
+    pub ids: Arc<dyn IdSource>,
+    /// Host name whose subdomains are buckets; `None` where only path style is spoken.
+    pub domain: Option<String>,
+}
+
+/// The bucket's service. Cheap to clone.
+#[derive(Clone)]
+pub struct Bucket {
+    service: S3Service,
+    keys: Arc<Keys>,
+    domain: Domain,
+    objects: Arc<Objects>,
+    ids: Arc<dyn IdSource>,
+}
+
+impl Bucket {
+    /// A bucket service over its parts.
+    pub fn new(parts: BucketParts) -> Self {
+        let BucketParts {
+            objects,
+            keys,
+            ids,
+            domain,
+        } = parts;
+        let domain = Domain(domain);
+        let gate = || Gate {
+            keys: Arc::clone(&keys),
+            clock: Arc::clone(&objects.clock),
+        };
+        let mut builder = S3ServiceBuilder::new(Backend {
+            objects: Arc::clone(&objects),
+            ids: Arc::clone(&ids),
+        });
+        builder.set_auth(gate());
+        builder.set_access(gate());
+        builder.set_host(domain.clone());
+        let mut config = S3Config::default();
+        config.xml_max_body_size = MAX_XML_BYTES;
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+        Self {
+            service: builder.build(),
+            keys,
+            domain,
+            objects,
+            ids,
+        }
+    }
+
+    /// Answers a request.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<s3s::Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        s3s::StdError: From<B::Error>,
+    {
+        let now = self.objects.clock.now();
+        let request_id = self.ids.uuid(now.get()).simple().to_string();
+        let (mut parts, body) = request.into_parts();
+        let body = SharedBody(Arc::new(Mutex::new(body)));
+        let waits = parts.headers.contains_key(EXPECT);
+        let mut response = if asks_for_dialect(&parts) {
+            let mut response = Response::new(s3s::Body::empty());
+            response
+                .headers_mut()
+                .insert("x-obs-api", HeaderValue::from_static("3.0"));
+            response
+        } else {
+            match adapt(&mut parts, &self.keys, &self.domain, now) {
+                Err(refused) => refusal(refused, &request_id),
+                Ok(()) => {
+                    let body = s3s::Body::http_body(SharedBody(Arc::clone(&body.0)));
+                    let answer = self.service.call(Request::from_parts(parts, body)).await;
+                    answer.unwrap_or_else(|error| {
+                        tracing::error!(?error, "a request to the bucket failed");
+                        let mut response = refusal(INTERNAL, &request_id);
+                        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                        response
+                    })
+                }
+            }
+        };
+        let refused = response.status().is_client_error() || response.status().is_server_error();
+        if refused && !waits {
+            drain(body).await;
+        }
+        if let Ok(value) = HeaderValue::from_str(&request_id) {
+            response.headers_mut().insert("x-amz-request-id", value);
+        }
+        response
+    }
+}
+
+const INTERNAL: Refused = Refused {
+    code: "InternalError",
+    message: "We encountered an internal error. Please try again.",
+};
+
+/// A refusal in the protocol's form; every code of ours is a 403.
+fn refusal(refused: Refused, request_id: &str) -> Response<s3s::Body> {
+    let text = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message>\
+         <RequestId>{request_id}</RequestId></Error>",
+        refused.code, refused.message
+    );
+    let mut response = Response::new(s3s::Body::from(text));
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
+}
+
+/// Reads on after a refusal, so that a client that sends everything first gets to read it.
+async fn drain<B>(body: SharedBody<B>)
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let mut body = body;
+    let rest = async {
+        let mut read = 0;
+        while read < DRAIN_BYTES {
+            match poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+                Some(Ok(frame)) => read += frame.data_ref().map_or(0, |data| data.len() as u64),
+                Some(Err(_)) | None => return,
+            }
+        }
+    };
+    // Whoever sends longer than that reads a broken connection instead of the refusal.
+    let _ = tokio::time::timeout(DRAIN_LIMIT, rest).await;
+}
+
+/// A body of which something is left when its reader is gone.
+struct SharedBody<B>(Arc<Mutex<B>>);
+
+impl<B> http_body::Body for SharedBody<B>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Pin::new(&mut *body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .size_hint()
+    }
+}

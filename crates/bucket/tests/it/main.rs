@@ -1,0 +1,172 @@
+//! The bucket as a client meets it, where real clients cannot go: over time. What real clients do is in tests/python.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use outfitter_artifacts::PackageStore;
+use outfitter_bucket::{Bucket, BucketParts, Grant, IssuedCredential, Keys, Objects};
+use outfitter_domain::app::bucket_name;
+use outfitter_domain::{Clock, Millis};
+use outfitter_ids::{IdSource as _, ProjectId, SystemIds};
+use outfitter_test_support::store::TestStore;
+use secrecy::ExposeSecret as _;
+use sha1::Sha1;
+
+const KEY: &str = "app-file/a.zip";
+const LIFE: i64 = 15 * 60 * 1000;
+
+struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Millis {
+        Millis::new(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A bucket of a project whose clock stands at 0.
+struct Scene {
+    bucket: Bucket,
+    keys: Arc<Keys>,
+    clock: Arc<TestClock>,
+    store: TestStore,
+    project: ProjectId,
+    _folder: tempfile::TempDir,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let store = TestStore::sqlite().await;
+        let folder = tempfile::tempdir().unwrap();
+        let packages = PackageStore::open_local(folder.path().join("packages"))
+            .await
+            .unwrap();
+        let clock = Arc::new(TestClock(AtomicI64::new(0)));
+        let keys = Arc::new(Keys::new(vec![3; 32].into()));
+        let project = ProjectId::new(SystemIds.uuid(1));
+        store
+            .sql(&format!(
+                "UPDATE project SET public_id = x'{}' WHERE id = 1",
+                project.uuid().simple()
+            ))
+            .await;
+        let tx = store.store.write().await.unwrap();
+        tx.bucket_authorize(store.project).await.unwrap();
+        tx.commit().await.unwrap();
+        let objects = Objects::new(store.store.clone(), packages, clock.clone());
+        let bucket = Bucket::new(BucketParts {
+            objects: Arc::new(objects),
+            keys: Arc::clone(&keys),
+            ids: Arc::new(SystemIds),
+            domain: Some("s3.example.com".to_owned()),
+        });
+        Self {
+            bucket,
+            keys,
+            clock,
+            store,
+            project,
+            _folder: folder,
+        }
+    }
+
+    fn credential(&self) -> IssuedCredential {
+        let grant = Grant {
+            project: self.project,
+            object_key: KEY.to_owned(),
+            expires_at: Millis::new(self.clock.now().get() + LIFE),
+        };
+        self.keys.issue(&grant, [5; 16])
+    }
+
+    /// Puts the object with an OBS signature; `path` is what is sent, `host` to whom.
+    async fn put(&self, given: &IssuedCredential, host: &str, path: &str) -> (StatusCode, String) {
+        let token = given.security_token.expose_secret();
+        let date = "Thu, 01 Jan 1970 00:00:00 GMT";
+        let signed = format!(
+            "PUT\n\n\n{date}\nx-obs-security-token:{token}\n/{}/{KEY}",
+            bucket_name(self.project)
+        );
+        let mut mac =
+            Hmac::<Sha1>::new_from_slice(given.secret.expose_secret().as_bytes()).unwrap();
+        mac.update(signed.as_bytes());
+        let signature = STANDARD.encode(mac.finalize().into_bytes());
+        let request = Request::put(path)
+            .header("host", host)
+            .header("date", date)
+            .header("x-obs-security-token", token)
+            .header("content-length", 3)
+            .header("authorization", format!("OBS {}:{signature}", given.access))
+            .body(Full::new(Bytes::from_static(b"abc")))
+            .unwrap();
+        let answer = self.bucket.handle(request).await;
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn path(&self) -> String {
+        format!("/{}/{KEY}", bucket_name(self.project))
+    }
+}
+
+#[tokio::test]
+async fn a_credential_puts_its_object_for_fifteen_minutes_and_then_no_more() {
+    let scene = Scene::new().await;
+    let given = scene.credential();
+    let path = scene.path();
+    scene.clock.0.store(LIFE - 1, Ordering::SeqCst);
+    let (status, body) = scene.put(&given, "127.0.0.1:1", &path).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let object = scene
+        .store
+        .store
+        .db()
+        .bucket_object_find(scene.store.project, KEY)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(object.size_bytes, 3);
+    assert_eq!(
+        object.etag.as_deref(),
+        Some("900150983cd24fb0d6963f7d28e17f72")
+    );
+    scene.clock.0.store(LIFE, Ordering::SeqCst);
+    let (status, body) = scene.put(&given, "127.0.0.1:1", &path).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(body.contains("<Code>ExpiredToken</Code>"), "{body}");
+}
+
+#[tokio::test]
+async fn a_bucket_may_be_named_by_the_host() {
+    let scene = Scene::new().await;
+    let given = scene.credential();
+    let host = format!("{}.s3.example.com:8081", bucket_name(scene.project));
+    let (status, body) = scene.put(&given, &host, &format!("/{KEY}")).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let (status, body) = scene
+        .put(&given, "other.s3.example.com", &format!("/{KEY}"))
+        .await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert!(body.contains("SignatureDoesNotMatch"), "{body}");
+}
+
+#[tokio::test]
+async fn a_suspended_project_takes_nothing() {
+    let scene = Scene::new().await;
+    let given = scene.credential();
+    scene
+        .store
+        .sql("UPDATE project SET enabled = 0 WHERE id = 1")
+        .await;
+    let (status, body) = scene.put(&given, "127.0.0.1:1", &scene.path()).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(body.contains("NoSuchBucket"), "{body}");
+}

@@ -1,0 +1,152 @@
+//! The package bucket of a project: opening it, and credentials to upload into it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outfitter_api_types::buckets::{
+    CreateAndAuthorizeBucketResponse, CreateBucketCredentialReq, CreateBucketCredentialResponse,
+    ObsCredential, ObsEffect, ObsPolicy, ObsPolicyStatement,
+};
+use outfitter_api_types::secret::SecretText;
+use outfitter_bucket::Grant;
+use outfitter_domain::Millis;
+use outfitter_domain::app::{app_file_key, bucket_name, file_name_problem};
+use secrecy::ExposeSecret as _;
+
+use super::{ApiError, Call, Family, Operation, Reply, Routes};
+use crate::Services;
+
+/// How long an upload credential is good. Source: contract, section 6.
+const CREDENTIAL_LIFE: Duration = Duration::from_secs(15 * 60);
+
+/// Adds the operations.
+pub(super) fn register(routes: &mut Routes) {
+    routes
+        .add(
+            Operation::post(
+                "/v1/{project_id}/app-center/buckets",
+                "CreateAndAuthorizeBucket",
+            )
+            .action("workspace:appcenter:createAndAuthorizeBucket")
+            .family(Family::AppCenter)
+            .summary("Create and authorize the project bucket"),
+            create_and_authorize_bucket,
+        )
+        .add(
+            Operation::post(
+                "/v1/{project_id}/app-center/buckets/actions/create-credential",
+                "CreateBucketCredential",
+            )
+            .action("workspace:appcenter:createBucketCredential")
+            .family(Family::AppCenter)
+            .codes(&[409])
+            .summary("Get an upload credential"),
+            create_bucket_credential,
+        );
+}
+
+async fn create_and_authorize_bucket(
+    services: Arc<Services>,
+    call: Call,
+) -> Result<Reply<CreateAndAuthorizeBucketResponse>, ApiError> {
+    let project = call.project();
+    let tx = services.store.write().await?;
+    tx.bucket_authorize(project.project).await?;
+    tx.commit().await?;
+    Ok(Reply::new(CreateAndAuthorizeBucketResponse {
+        bucket_name: bucket_name(project.id),
+    }))
+}
+
+async fn create_bucket_credential(
+    services: Arc<Services>,
+    call: Call<CreateBucketCredentialReq>,
+) -> Result<Reply<CreateBucketCredentialResponse>, ApiError> {
+    let project = call.project();
+    let file_name = &call.body.file_name;
+    if let Some(problem) = file_name_problem(file_name) {
+        return Err(ApiError::invalid(problem.field, problem.reason));
+    }
+    let authorized = services
+        .store
+        .db()
+        .bucket_find(project.id)
+        .await?
+        .is_some_and(|bucket| bucket.authorized);
+    if !authorized {
+        return Err(ApiError::conflict(
+            "WKS.00211108",
+            "Bucket is not authorized",
+        ));
+    }
+    let object_key = app_file_key(file_name);
+    let bucket = bucket_name(project.id);
+    let life = i64::try_from(CREDENTIAL_LIFE.as_millis()).expect("minutes are few milliseconds");
+    let mut seed = [0; 16];
+    services.auth.randomness().fill(&mut seed);
+    let issued = services.bucket_keys.issue(
+        &Grant {
+            project: project.id,
+            object_key: object_key.clone(),
+            expires_at: Millis::new(services.clock.now().get() + life),
+        },
+        seed,
+    );
+    Ok(Reply::new(CreateBucketCredentialResponse {
+        server_end_point: Some(server_end_point(&services.endpoints.bucket_endpoint)),
+        policy: Some(ObsPolicy {
+            version: Some("1.1".to_owned()),
+            statement: Some(ObsPolicyStatement {
+                effect: Some(ObsEffect::Allow),
+                action: Some(vec!["obs:object:PutObject".to_owned()]),
+                resource: Some(vec![format!("obs:*:*:object:{bucket}/{object_key}")]),
+            }),
+        }),
+        bucket_name: Some(bucket),
+        object_path: Some(object_key),
+        credential: Some(ObsCredential {
+            access: issued.access,
+            secret: SecretText::new(issued.secret.expose_secret()),
+            security_token: SecretText::new(issued.security_token.expose_secret()),
+        }),
+    }))
+}
+
+/// What object clients are told: they pick path style or virtual hosts from it (contract, `clients.md`, section 6).
+fn server_end_point(endpoint: &str) -> String {
+    match endpoint.strip_prefix("https://") {
+        Some(host) if host_name(endpoint).is_some() => host.to_owned(),
+        _ => endpoint.to_owned(),
+    }
+}
+
+/// The name in an endpoint `scheme://host[:port]` that has a name and no address.
+pub(crate) fn host_name(endpoint: &str) -> Option<&str> {
+    let authority = endpoint.split_once("://")?.1;
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
+    (!is_address && !host.is_empty()).then_some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_is_left_out_where_clients_would_guess_it() {
+        for (endpoint, expected) in [
+            ("https://obs.example.com", "obs.example.com"),
+            ("https://obs.example.com:8081", "obs.example.com:8081"),
+            ("https://127.0.0.1:8081", "https://127.0.0.1:8081"),
+            ("https://[::1]:8081", "https://[::1]:8081"),
+            ("http://obs.example.com:8081", "http://obs.example.com:8081"),
+            ("http://127.0.0.1:8081", "http://127.0.0.1:8081"),
+        ] {
+            assert_eq!(server_end_point(endpoint), expected);
+        }
+    }
+}
