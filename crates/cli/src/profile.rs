@@ -58,7 +58,7 @@ pub(crate) fn client(args: &ConnectionArgs) -> Result<Client, CommandError> {
         )));
     }
     let ca = args.ca.clone().or(connection.ca);
-    let pem = ca.as_deref().map(|path| read(path)).transpose()?;
+    let pem = ca.as_deref().map(read).transpose()?;
     let project_id = args.project.clone().unwrap_or(connection.project_id);
     Client::new(
         Endpoint { url, project_id },

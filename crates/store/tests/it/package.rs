@@ -33,6 +33,7 @@ async fn put(
                 size_bytes: i64::from(content),
                 facts: r#"{"kind":"deb"}"#,
                 derived_rule: rule,
+                etag: None,
             },
             NOW,
         )
