@@ -289,6 +289,7 @@ fn installs(ends: [(&str, Option<&str>); 3]) -> Canned {
             "id": DEPLOYMENT, "kind": "install", "state": state, "assign_scope": "ASSIGN_USER",
             "app_ids": [APP], "operator": "admin", "created_at": "2026-11-21T10:00:00.500Z",
             "expires_at": "2026-12-21T10:00:00.500Z",
+            "repair": false,
             "counts": {
                 "jobs_init": counts[0], "jobs_waiting": counts[1], "jobs_success": counts[2],
                 "jobs_fail": counts[3], "desktops_reached": 3, "desktops_skipped": 1,
