@@ -142,13 +142,11 @@ fn capitals(bytes: &[u8], length: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use outfitter_ids::{IdSource as _, SystemIds};
-
     use super::*;
 
     fn grant() -> Grant {
         Grant {
-            project: ProjectId::new(SystemIds.uuid(1)),
+            project: ProjectId::lookup("01890a5d-ac96-774b-bcce-b302099a8057").unwrap(),
             object_key: "app-file/a b+名.exe".to_owned(),
             expires_at: Millis::new(1_000),
         }
