@@ -128,10 +128,10 @@ impl AgentBinaries {
             })
             .and_then(|entry| entry.binary.upgrade());
         if let Some(binary) = held {
-            return Ok(Some(binary));
+            return Ok((machine_of(&binary.bytes) == machine).then_some(binary));
         }
         let bytes = std::fs::read(path)?;
-        if machine.is_none() || machine_of(&bytes) != machine {
+        if machine_of(&bytes) != machine {
             return Ok(None);
         }
         let binary = Arc::new(AgentBinary {

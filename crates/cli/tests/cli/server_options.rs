@@ -8,7 +8,8 @@ fn file_environment_and_flags_are_laid_over_each_other() {
     let file = folder.path().join("outfitter.toml");
     fs::write(
         &file,
-        "data_dir = '/srv/outfitter'\nregion = 'file-1'\nagent_heartbeat_secs = 10\ntls_self_signed = true\n",
+        "data_dir = '/srv/outfitter'\nregion = 'file-1'\nagent_heartbeat_secs = 10\ntls_self_signed = true\n\
+         agent_binaries = '/usr/lib/outfitter'\n",
     )
     .unwrap();
     let run = |last: &[&str]| {
