@@ -155,15 +155,16 @@ mod tests {
     #[test]
     fn a_credential_says_what_it_was_issued_for() {
         let keys = Keys::new(vec![1; 32].into());
-        let issued = keys.issue(&grant(), [9; 16]);
+        let grant = grant();
+        let issued = keys.issue(&grant, [9; 16]);
         assert_eq!(issued.access.len(), 20);
         assert_eq!(issued.secret.expose_secret().len(), 40);
         let secret = keys.secret_of(&issued.access).unwrap();
         assert_eq!(secret.expose_secret(), issued.secret.expose_secret());
         let token = issued.security_token.expose_secret();
-        assert_eq!(keys.grant_of(token), Some((issued.access, grant())));
+        assert_eq!(keys.grant_of(token), Some((issued.access, grant.clone())));
         assert_ne!(
-            keys.issue(&grant(), [8; 16]).secret.expose_secret(),
+            keys.issue(&grant, [8; 16]).secret.expose_secret(),
             issued.secret.expose_secret()
         );
     }

@@ -59,6 +59,7 @@ const MACHINES: &[(&str, u16)] = &[
 
 struct Loaded {
     path: PathBuf,
+    machine: Option<u16>,
     length: u64,
     changed: Option<SystemTime>,
     binary: Weak<AgentBinary>,
@@ -124,7 +125,10 @@ impl AgentBinaries {
         let held = loaded
             .iter()
             .find(|entry| {
-                entry.path == path && entry.length == facts.len() && entry.changed == changed
+                entry.path == path
+                    && entry.machine == machine
+                    && entry.length == facts.len()
+                    && entry.changed == changed
             })
             .and_then(|entry| entry.binary.upgrade());
         if let Some(binary) = held {
@@ -143,6 +147,7 @@ impl AgentBinaries {
         });
         loaded.push(Loaded {
             path: path.to_owned(),
+            machine,
             length: facts.len(),
             changed,
             binary: Arc::downgrade(&binary),

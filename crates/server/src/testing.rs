@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -59,6 +60,8 @@ pub(crate) struct TestServer {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) bootstrap: Bootstrap,
     pub(crate) folder: TempDir,
+    /// Made once: it compiles the schema of every operation.
+    router: Router,
 }
 
 impl TestServer {
@@ -70,6 +73,7 @@ impl TestServer {
         bootstrap::run(&services, folder.path()).await.unwrap();
         let text = std::fs::read(folder.path().join("bootstrap.json")).unwrap();
         Self {
+            router: crate::http::router(&services),
             services,
             clock,
             bootstrap: serde_json::from_slice(&text).unwrap(),
@@ -194,7 +198,9 @@ impl TestServer {
                 }
             }
         }
-        let response = crate::http::router(&self.services)
+        let response = self
+            .router
+            .clone()
             .oneshot(request.body(Body::from(body)).unwrap())
             .await
             .unwrap();
