@@ -59,7 +59,6 @@ const MACHINES: &[(&str, u16)] = &[
 
 struct Loaded {
     path: PathBuf,
-    machine: Option<u16>,
     length: u64,
     changed: Option<SystemTime>,
     binary: Weak<AgentBinary>,
@@ -125,10 +124,7 @@ impl AgentBinaries {
         let held = loaded
             .iter()
             .find(|entry| {
-                entry.path == path
-                    && entry.machine == machine
-                    && entry.length == facts.len()
-                    && entry.changed == changed
+                entry.path == path && entry.length == facts.len() && entry.changed == changed
             })
             .and_then(|entry| entry.binary.upgrade());
         if let Some(binary) = held {
@@ -147,7 +143,6 @@ impl AgentBinaries {
         });
         loaded.push(Loaded {
             path: path.to_owned(),
-            machine,
             length: facts.len(),
             changed,
             binary: Arc::downgrade(&binary),

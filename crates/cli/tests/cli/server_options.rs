@@ -1,14 +1,6 @@
 use std::fs;
-use std::path::Path;
 
 use crate::Run;
-
-/// Where the tested programs lie: agents to push are looked for beside the server.
-fn programs() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_outfitter"))
-        .parent()
-        .expect("a program lies in a folder")
-}
 
 #[test]
 fn file_environment_and_flags_are_laid_over_each_other() {
@@ -26,7 +18,6 @@ fn file_environment_and_flags_are_laid_over_each_other() {
         Run::new(&arguments)
             .env("OUTFITTER_CONFIG", file.to_str().unwrap())
             .env("OUTFITTER_REGION", "environment-1")
-            .filter(programs(), "[PROGRAMS]")
             .env("OUTFITTER_AGENT_HEARTBEAT_SECS", "20")
             .env(
                 "OUTFITTER_DATABASE_URL",

@@ -159,6 +159,9 @@ fn describe(entry: &RouteEntry) -> utoipa::openapi::path::Operation {
     }
     built = match operation.access {
         Access::Open => built.security(SecurityRequirement::default()),
+        Access::TokenInBody => built
+            .security(SecurityRequirement::new("token", [] as [&str; 0]))
+            .security(SecurityRequirement::default()),
         Access::Credential | Access::Action(_) | Access::ActionSomewhere(_) => built
             .security(SecurityRequirement::new("token", [] as [&str; 0]))
             .security(SecurityRequirement::new("aksk", [] as [&str; 0])),

@@ -43,6 +43,8 @@ impl Family {
 pub enum Access {
     /// Anyone.
     Open,
+    /// Anyone with a token, which the handler finds in the body, else in the header.
+    TokenInBody,
     /// Anyone with a valid credential.
     Credential,
     /// Who is allowed the action (in the project, where the path names one).
@@ -55,7 +57,7 @@ impl Access {
     /// The action that is checked.
     pub const fn action(self) -> Option<&'static str> {
         match self {
-            Self::Open | Self::Credential => None,
+            Self::Open | Self::TokenInBody | Self::Credential => None,
             Self::Action(action) | Self::ActionSomewhere(action) => Some(action),
         }
     }
@@ -204,6 +206,13 @@ impl Operation {
     #[must_use]
     pub fn open(mut self) -> Self {
         self.access = Access::Open;
+        self
+    }
+
+    /// The handler checks a token of the body, else of the header.
+    #[must_use]
+    pub fn token_in_body(mut self) -> Self {
+        self.access = Access::TokenInBody;
         self
     }
 

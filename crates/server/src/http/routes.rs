@@ -358,7 +358,7 @@ impl Row {
             .collect::<Result<BTreeMap<_, _>, ApiError>>();
 
         let caller = match self.operation.access {
-            Access::Open => None,
+            Access::Open | Access::TokenInBody => None,
             Access::Credential | Access::Action(_) | Access::ActionSomewhere(_) => Some(
                 auth::authenticate(
                     services,

@@ -78,7 +78,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "/v3.0/OS-CREDENTIAL/securitytokens",
                 "CreateTemporaryAccessKeyByToken",
             )
-            .open()
+            .token_in_body()
             .status(201)
             .codes(&[403])
             .summary("Get a temporary key pair for a token"),
