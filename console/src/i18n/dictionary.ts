@@ -377,6 +377,8 @@ export const dictionary = {
 
   'role.administrator': ['Administrator', '管理员'],
   'role.read-only': ['Read only', '只读'],
+  'role.app-operator': ['App operator', '应用操作员'],
+  'role.help-desk': ['Help desk', '服务台'],
 
   'rule.all': ['All of these:', '全部满足：'],
   'rule.any': ['Any of these:', '任一满足：'],

@@ -140,6 +140,8 @@ function AddUser({ opened, onClose }: { opened: boolean; onClose: () => void }) 
               onChange={(value) => setRole(value as Shape<'IamRole'>)}
               data={[
                 { value: 'read-only', label: t('role.read-only') },
+                { value: 'help-desk', label: t('role.help-desk') },
+                { value: 'app-operator', label: t('role.app-operator') },
                 { value: 'administrator', label: t('role.administrator') },
               ]}
             />
