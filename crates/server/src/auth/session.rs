@@ -4,7 +4,7 @@
 //! in its header only. A password that was changed or a user that was disabled ends the sessions with the next
 //! call. A call that changes something counts only with the header [`GUARD`], which a page of another origin
 //! cannot send without asking us first; and browsers that say from where a call comes are believed.
-//! **Does not** remember sessions: logging out takes the cookie away, nothing else. See ADR 0020.
+//! **Does not** remember sessions: logging out takes the cookie away, nothing else. See ADR 7.
 
 use std::time::Duration;
 
