@@ -21,9 +21,19 @@ try {
   });
   await page.goto(`${endpoint}/docs/api/`);
   const state = page.locator("#state");
-  const operation = (id) => page.locator(`.opblock[id$="-${id}"]`);
-  await operation("ListAppCatalogs").waitFor();
-  seen.operations = await page.locator(".opblock").count();
+  await page.locator(".opblock").first().waitFor();
+  seen.operations = await page.evaluate(() => window.ui.specSelectors.operations().size);
+  // Of a long list only what is in sight is drawn; the page's own filter brings a tag there.
+  const operation = async (tag, id) => {
+    await page.locator("input.operation-filter-input").fill(tag);
+    await page.waitForFunction((id) => {
+      const tags = document.querySelectorAll(".opblock-tag");
+      return tags.length === 1 && tags[0].id === id;
+    }, `operations-tag-${tag}`);
+    const found = page.locator(`.opblock[id="operations-${tag}-${id}"]`);
+    await found.waitFor();
+    return found;
+  };
 
   const login = page.locator("#login");
   await login.locator("[name=domain]").fill(account.domain_name);
@@ -39,7 +49,7 @@ try {
   await page.waitForFunction(() => document.getElementById("state").textContent.startsWith("Logged in"));
   seen.state = await state.textContent();
 
-  const reading = operation("ListAppCatalogs");
+  const reading = await operation("AppCenter", "ListAppCatalogs");
   await reading.locator(".opblock-summary").click();
   await reading.locator(".sample-curl").waitFor();
   seen.curl = await reading.locator(".sample-curl").textContent();
@@ -48,7 +58,7 @@ try {
   await answer.waitFor();
   seen.reading = { status: (await answer.textContent()).trim(), body: await reading.locator(".live-responses-table .microlight").first().textContent() };
 
-  const writing = operation("CreateAppRule");
+  const writing = await operation("AppRestriction", "CreateAppRule");
   await writing.locator(".opblock-summary").click();
   await writing.locator("textarea").fill('{"name": "From the page", "rule": {"scope": "PATH", "path_rule": {"path": "C:\\\\Games"}}}');
   await page.waitForFunction(() => document.querySelector('[id$="-CreateAppRule"] .sample-python')?.textContent.includes("From the page"));
