@@ -71,6 +71,11 @@ impl TestServer {
         let clock = TestClock::new();
         let services = services(folder.path(), Arc::clone(&clock)).await;
         bootstrap::run(&services, folder.path()).await.unwrap();
+        Self::of(services, clock, folder)
+    }
+
+    /// The server whose `bootstrap.json` lies in `folder`.
+    pub(crate) fn of(services: Arc<Services>, clock: Arc<TestClock>, folder: TempDir) -> Self {
         let text = std::fs::read(folder.path().join("bootstrap.json")).unwrap();
         Self {
             router: crate::http::router(&services),

@@ -374,17 +374,12 @@ mod tests {
             folder.path().join("bootstrap.json.pending"),
         )
         .unwrap();
-        let services = services(folder.path(), TestClock::new()).await;
+        let clock = TestClock::new();
+        let services = services(folder.path(), Arc::clone(&clock)).await;
         run(&services, folder.path()).await.unwrap();
-        let file = read(folder.path(), "bootstrap.json").unwrap();
-        assert_ne!(file["access_key"], old.bootstrap.access_key);
         assert_eq!(read(folder.path(), "bootstrap.json.pending"), None);
-        let server = TestServer {
-            clock: TestClock::new(),
-            bootstrap: serde_json::from_value(file).unwrap(),
-            services,
-            folder,
-        };
+        let server = TestServer::of(services, clock, folder);
+        assert_ne!(server.bootstrap.access_key, old.bootstrap.access_key);
         let answer = server
             .call(server.administrator(), "GET", "/v3/auth/domains", None)
             .await;
