@@ -79,6 +79,7 @@ fn compatibility() -> String {
                     format!("`{action}`")
                 }
                 Some(Access::Credential) => "any credential".to_owned(),
+                Some(Access::TokenInBody) => "any token".to_owned(),
                 Some(Access::Open) => "open".to_owned(),
                 None => described["x-iam-action"]
                     .as_str()
