@@ -1,11 +1,11 @@
 import { Alert, Anchor, Button, Code, Drawer, Group, Stack, Text, Timeline, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { IconRefresh } from '@tabler/icons-react';
+import { IconPlayerStop, IconRefresh } from '@tabler/icons-react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { MOVING_MS } from '../data';
 import { useTexts } from '../i18n';
-import { useRetry, type JobRow } from '../pages/Jobs';
+import { useCancel, useRetry, type JobRow } from '../pages/Jobs';
 import { usePath, useProject } from '../session';
 import { JobPill, Pill, When } from './parts';
 import { Problem } from './states';
@@ -36,6 +36,7 @@ export function JobDetail({ job }: { job: JobRow }) {
   const path = usePath();
   const { id: project_id } = useProject();
   const retry = useRetry();
+  const cancel = useCancel();
   const attempts = useQuery({
     queryKey: ['attempts', project_id, job.id],
     refetchInterval: MOVING_MS,
@@ -61,6 +62,11 @@ export function JobDetail({ job }: { job: JobRow }) {
         {job.job_status === 'FAIL' && (
           <Button size="xs" leftSection={<IconRefresh size={16} />} loading={retry.isPending} onClick={() => retry.mutate([job.id])}>
             {t('job.retry')}
+          </Button>
+        )}
+        {(job.job_status === 'INIT' || job.job_status === 'WAITING') && (
+          <Button size="xs" variant="default" leftSection={<IconPlayerStop size={16} />} loading={cancel.isPending} onClick={() => cancel.mutate([job.id])}>
+            {t('job.cancel')}
           </Button>
         )}
       </Group>

@@ -17,6 +17,7 @@ import {
 } from '@tabler/icons-react';
 import { useEffect, type ReactNode } from 'react';
 import { Link, useLocation, useNavigate } from 'react-router';
+import { FreezeBanner } from '../components/Freeze';
 import { useTexts, type TextKey } from '../i18n';
 import { useLive } from '../live';
 import { useLogOut, usePath, useProject, useSession } from '../session';
@@ -134,7 +135,10 @@ export function Shell({ children }: { children: ReactNode }) {
         </AppShell.Section>
       </AppShell.Navbar>
       <AppShell.Main id="main" tabIndex={-1}>
-        <div style={{ maxWidth: 1240, margin: '0 auto' }}>{children}</div>
+        <div style={{ maxWidth: 1240, margin: '0 auto' }}>
+          <FreezeBanner />
+          {children}
+        </div>
       </AppShell.Main>
     </AppShell>
   );

@@ -1,14 +1,14 @@
 import { Alert, Anchor, Button, Group, SegmentedControl, SimpleGrid, Stack, Text, Title } from '@mantine/core';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
-import { IconRefresh } from '@tabler/icons-react';
-import { memo, useCallback, useMemo } from 'react';
+import { IconPlayerStop, IconRefresh } from '@tabler/icons-react';
+import { memo, useCallback, useMemo, useState } from 'react';
 import { Link, useParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress } from '../address';
 import { JobDrawer } from '../components/JobDrawer';
-import { JOB_TONE, Legend, PageHead, Panel, ShareBar, When, type Tone } from '../components/parts';
+import { ConfirmByName, JOB_TONE, Legend, PageHead, Panel, say, ShareBar, When, type Tone } from '../components/parts';
 import { Problem } from '../components/states';
-import { MOVING_MS, QUIET_MS, reasonOf, useAllApps } from '../data';
+import { MOVING_MS, QUIET_MS, reasonOf, useAllApps, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { DeploymentState, sharesOf, titleOf } from './Deployments';
@@ -57,6 +57,8 @@ export default function Deployment() {
     },
   });
   const retry = useRetry();
+  const refresh = useRefresh();
+  const [cancelling, setCancelling] = useState(false);
   const failed = useMemo(() => jobs.data?.filter((job) => job.job_status === 'FAIL') ?? [], [jobs.data]);
   const reasons = useMemo(() => {
     const groups = new Map<string, Shape<'AppInstallJob'>[]>();
@@ -74,11 +76,12 @@ export default function Deployment() {
   if (deployment.error !== null && deployment.data === undefined) return <Problem error={deployment.error} onRetry={() => void deployment.refetch()} />;
   if (deployment.data === undefined) return null;
   const { counts } = deployment.data;
+  const title = titleOf(deployment.data, apps.data, t);
   const shares = sharesOf(counts, t);
   return (
     <>
       <PageHead
-        title={titleOf(deployment.data, apps.data, t)}
+        title={title}
         trail={[{ label: t('nav.deployments'), to: path('deployments') }]}
         sub={
           <>
@@ -89,6 +92,11 @@ export default function Deployment() {
         actions={
           <Group gap="sm">
             <DeploymentState deployment={deployment.data} />
+            {moving && (
+              <Button variant="default" leftSection={<IconPlayerStop size={16} />} onClick={() => setCancelling(true)}>
+                {t('deployment.cancel')}
+              </Button>
+            )}
             {failed.length > 0 && (
               <Button leftSection={<IconRefresh size={16} />} loading={retry.isPending} onClick={() => retry.mutate(failed.map((job) => job.id))}>
                 {t('deployment.retry-all', { n: failed.length })}
@@ -182,6 +190,23 @@ export default function Deployment() {
           {t('deployment.id')} <code>{id}</code>
         </Title>
       </Stack>
+      <ConfirmByName
+        name={title}
+        title={t('deployment.cancel-title', { name: title })}
+        effect={t('deployment.cancel-effect', { n: counts.jobs_init + counts.jobs_waiting })}
+        action={t('deployment.cancel')}
+        opened={cancelling}
+        onClose={() => setCancelling(false)}
+        onConfirm={async () => {
+          const done = await ok(
+            api.POST('/api/v1/{project_id}/deployments/{deployment_id}/actions/cancel', {
+              params: { path: { project_id, deployment_id: id } },
+            }),
+          );
+          say(t('job.cancelled', { cancelled: done.cancelled, stopping: done.stopping }));
+          await refresh('jobs', 'deployments', 'deployment', 'attempts');
+        }}
+      />
       <JobDrawer job={jobs.data?.find((job) => job.id === opened)} onClose={() => open('')} />
     </>
   );

@@ -38,6 +38,20 @@ export function useRetry() {
   });
 }
 
+/** Cancels jobs: those that wait end at once, those that run are asked to stop. */
+export function useCancel() {
+  const { id: project_id } = useProject();
+  const { t } = useTexts();
+  const refresh = useRefresh();
+  return useMutation({
+    mutationFn: (ids: string[]) =>
+      ok(api.POST('/api/v1/{project_id}/jobs/actions/cancel', { params: { path: { project_id } }, body: { items: ids } })),
+    onSuccess: ({ cancelled, stopping }) => say(t('job.cancelled', { cancelled, stopping })),
+    onError: (error) => sayProblem(error, t('job.cancel-failed')),
+    onSettled: () => refresh('jobs', 'deployments', 'deployment', 'attempts'),
+  });
+}
+
 export default function Jobs() {
   const { t } = useTexts();
   const path = usePath();

@@ -2,6 +2,7 @@ import { Anchor, Button, Code, SegmentedControl, SimpleGrid, Stack, Switch, Tabl
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, ok, type Shape } from '../api/client';
+import { FreezeSwitch } from '../components/Freeze';
 import { ConfirmByName, Copy, ListTable, PageHead, Panel, Pill, sayProblem, When } from '../components/parts';
 import { Problem } from '../components/states';
 import { useRefresh } from '../data';
@@ -78,6 +79,7 @@ export default function Settings() {
             </Stack>
           </Panel>
         </SimpleGrid>
+        <FreezeSwitch />
         <Tokens />
         <Panel title={t('settings.about')}>
           <SimpleGrid cols={{ base: 1, sm: 2 }}>

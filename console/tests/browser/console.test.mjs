@@ -87,6 +87,36 @@ test('a failing app is retried and succeeds', async () => {
   await page.context().close();
 });
 
+test('a frozen project says so everywhere, and what waits is cancelled', async () => {
+  const page = await scene.loggedIn();
+  await page.getByRole('link', { name: 'Settings' }).click();
+  await page.getByLabel('Reason, shown to everyone').fill('change freeze');
+  await page.getByRole('button', { name: 'Stop all hand-outs' }).click();
+  const banner = page.getByRole('status').filter({ hasText: 'This project is frozen' });
+  await banner.getByText('change freeze').waitFor();
+
+  const path = scene.script('late-1.run', 'exit 0');
+  const card = await addApp(page, path, 'Late');
+  await installFor(page, card, 'ana');
+  await banner.waitFor();
+  await page.getByRole('button', { name: 'ANA-DESK · Late: Waiting' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel job' }).click();
+  await page.getByRole('dialog').getByText('The installation was cancelled.').waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Retry 1 failed' }).click();
+  await page.getByRole('button', { name: 'ANA-DESK · Late: Waiting' }).waitFor();
+  await page.getByRole('button', { name: 'Cancel the rest' }).click();
+  await page.getByLabel('Type Install Late to confirm').fill('Install Late');
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel the rest' }).click();
+  await page.getByRole('button', { name: 'ANA-DESK · Late: Failed' }).waitFor();
+
+  await page.getByRole('link', { name: 'Settings' }).click();
+  await page.getByRole('button', { name: 'Let it go on' }).click();
+  await banner.waitFor({ state: 'detached' });
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
 test('the keyboard alone is enough', async () => {
   const page = await scene.page();
   await page.goto('/console/');
