@@ -27,6 +27,10 @@ const GENERATED: &[Generated] = &[
         path: "docs/compatibility.md",
         subject: "compatibility",
     },
+    Generated {
+        path: "docs/security/operations.md",
+        subject: "operations",
+    },
 ];
 
 /// Writes every generated file below `root`. Errors when a generator fails or a file cannot be written.

@@ -67,6 +67,16 @@ const FORBIDDEN: &[Forbidden] = &[
         reason: "a test that does not run: make it run, or delete it",
     },
     Forbidden {
+        halves: ("expose() =", "="),
+        applies_to: Files::Rust,
+        reason: "a secret is compared in constant time: by its type's own equality, or `subtle`",
+    },
+    Forbidden {
+        halves: ("expose_secret() =", "="),
+        applies_to: Files::Rust,
+        reason: "a secret is compared in constant time: by its type's own equality, or `subtle`",
+    },
+    Forbidden {
         halves: ("to", "do!("),
         applies_to: Files::Rust,
         reason: "unfinished code",

@@ -51,7 +51,7 @@ export function usePush() {
 function csvCell(text: string): string {
   // A cell that begins like a formula is made text, so that a spreadsheet does not run it.
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
 /** Rows of desktops as CSV text. */

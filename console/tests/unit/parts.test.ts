@@ -42,6 +42,17 @@ it('makes no formula of a desktop’s name in CSV', () => {
   expect(csv.split('\r\n')[1]).toContain("'=cmd");
 });
 
+it('lets no name begin a row or a cell of CSV', () => {
+  const row = { id: '1', os_type: 'Linux', persistent: true, users: [], created_at: 't' };
+  for (const name of ['a\r\nb,c', 'a\rb', 'a\nb', 'a,b', 'a"b', '"', '\r=cmd']) {
+    const csv = csvOf([{ ...row, name }, { ...row, name: 'next' }]);
+    // A cell with anything special in it is quoted whole, its own quotes doubled.
+    const quoted = `"${(name.startsWith('\r') ? `'${name}` : name).replaceAll('"', '""')}"`;
+    expect(csv.split(quoted), JSON.stringify(name)).toHaveLength(2);
+    expect(csv.replace(quoted, '').split(/[\r\n]+/), JSON.stringify(name)).toHaveLength(3);
+  }
+});
+
 it('fills the form with what the package proposes', () => {
   const draft = draftOf(
     {

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use outfitter_ids::{AgentId, DesktopId, EnrollmentTokenId};
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
 
 /// Path of enrollment on the agent listener (TLS 1.3, no client certificate).
 pub const ENROLL_PATH: &str = "/enroll";
@@ -73,7 +74,7 @@ pub struct EnrollRefusal {
 }
 
 /// What an administrator hands to a desktop: a token with the pins of our roots, as one text without spaces.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Eq)]
 pub struct EnrollmentToken {
     /// Names the token's row.
     pub id: EnrollmentTokenId,
@@ -81,6 +82,14 @@ pub struct EnrollmentToken {
     pub secret: String,
     /// Lower-case hex SHA-256 of the SubjectPublicKeyInfo of each root the agent may trust.
     pub root_pins: Vec<String>,
+}
+
+/// In constant time, as far as the secret goes.
+impl PartialEq for EnrollmentToken {
+    fn eq(&self, other: &Self) -> bool {
+        let same_secret: bool = self.secret.as_bytes().ct_eq(other.secret.as_bytes()).into();
+        same_secret && self.id == other.id && self.root_pins == other.root_pins
+    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! Prints a generated file: `generate openapi` or `generate compatibility`. `cargo xtask gen` commits what it prints.
+//! Prints a generated file: `generate openapi`, `generate compatibility` or `generate operations`. `cargo xtask gen` commits what it prints.
 
 #![expect(clippy::print_stdout, reason = "the answer of a command-line tool")]
 
@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use facts::{Deviations, api_folder, contract, follow};
 use outfitter_server::http::operation::{Access, Operation};
-use outfitter_server::http::{openapi, routes};
+use outfitter_server::http::{openapi, refusals, routes};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -35,7 +35,8 @@ fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("openapi") => print!("{}", openapi::document_text(&routes())),
         Some("compatibility") => print!("{}", compatibility()),
-        _ => panic!("usage: generate openapi | compatibility"),
+        Some("operations") => print!("{}", refusals::document(&routes())),
+        _ => panic!("usage: generate openapi | compatibility | operations"),
     }
 }
 

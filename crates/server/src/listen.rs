@@ -2,10 +2,11 @@
 //!
 //! **Guarantees.** A handshake that takes longer than ten seconds is cut, and so is a connection on which no request
 //! is open for a minute, whatever it says meanwhile; a peer that takes nothing of what was sent is dropped by the
-//! kernel. A full house leaves new connections waiting instead of starving old ones; an upgraded connection (a
-//! channel) keeps its place through [`Place`]. An error of `accept` (no descriptors left) pauses instead of
-//! spinning. On shutdown no connection is taken any more, open requests get ten seconds to finish, upgraded ones
-//! end by the same token.
+//! kernel. In a full house the silent give way to the new (`edge::connections`), and where everybody is busy the new
+//! wait; an upgraded connection (a channel) keeps its place through [`Place`]. Whose address a connection and a
+//! request come from is settled here, for everybody behind (`edge::proxies`). An error of `accept` (no descriptors
+//! left) pauses instead of spinning. On shutdown no connection is taken any more, open requests get ten seconds to
+//! finish, upgraded ones end by the same token.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -23,11 +24,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
+
+use crate::edge::connections::{Admission, Connections, Seat};
+use crate::edge::proxies::read_proxy_header;
+use crate::edge::{Cut, CutReason, Edge};
 
 /// Longest TLS handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -58,6 +63,9 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 /// Pause after a failed `accept`: usually no descriptors are left, and trying at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often a new connection that found everybody busy looks for one that fell silent.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
+
 /// The certificate the peer showed (DER), as a request extension. `None` when it showed none.
 #[derive(Clone)]
 pub struct PeerCertificate(pub Option<Arc<[u8]>>);
@@ -65,7 +73,7 @@ pub struct PeerCertificate(pub Option<Arc<[u8]>>);
 /// A connection's place among `max_connections`, as a request extension. What outlives the connection's requests
 /// (a channel) holds on to it.
 #[derive(Clone)]
-pub struct Place(#[expect(dead_code, reason = "held, never read")] Arc<OwnedSemaphorePermit>);
+pub struct Place(#[expect(dead_code, reason = "held, never read")] Arc<Seat>);
 
 /// How a listener speaks.
 #[derive(Clone)]
@@ -86,8 +94,14 @@ pub struct Endpoint {
     pub transport: Transport,
     /// What answers.
     pub router: Router,
-    /// Connections at once; further ones wait in the kernel's queue.
+    /// Connections at once; where all are busy, further ones wait in the kernel's queue.
     pub max_connections: usize,
+    /// Connections of one address at once; `None`: as many as there are.
+    pub max_of_one_address: Option<usize>,
+    /// Whether a proxy before this listener reads requests, and so can say in a header who is behind it.
+    pub reads_forwarded: bool,
+    /// Whose word counts, and what is counted.
+    pub edge: Arc<Edge>,
     /// Longest time without an open request.
     pub idle_limit: Duration,
 }
@@ -100,6 +114,7 @@ impl Endpoint {
         transport: Transport,
         router: Router,
         max_connections: usize,
+        edge: Arc<Edge>,
     ) -> Self {
         Self {
             name,
@@ -107,6 +122,9 @@ impl Endpoint {
             transport,
             router,
             max_connections,
+            max_of_one_address: edge.connections_per_address,
+            reads_forwarded: true,
+            edge,
             idle_limit: IDLE_LIMIT,
         }
     }
@@ -120,17 +138,21 @@ pub async fn serve(endpoint: Endpoint, shutdown: CancellationToken) {
         transport,
         router,
         max_connections,
+        max_of_one_address,
+        reads_forwarded,
+        edge,
         idle_limit,
     } = endpoint;
-    let room = Arc::new(Semaphore::new(max_connections));
+    let house = Arc::new(House {
+        name,
+        connections: Connections::new(max_connections),
+        max_of_one_address,
+        reads_forwarded,
+        edge,
+        idle_limit,
+    });
     let tasks = TaskTracker::new();
     loop {
-        let place = tokio::select! {
-            () = shutdown.cancelled() => break,
-            place = Arc::clone(&room).acquire_owned() => {
-                place.expect("the semaphore is never closed")
-            }
-        };
         let (stream, peer) = tokio::select! {
             () = shutdown.cancelled() => break,
             accepted = socket.accept() => match accepted {
@@ -142,18 +164,19 @@ pub async fn serve(endpoint: Endpoint, shutdown: CancellationToken) {
                 }
             },
         };
-        let transport = transport.clone();
-        let router = router.clone();
-        let shutdown = shutdown.clone();
+        let seat = tokio::select! {
+            () = shutdown.cancelled() => break,
+            seat = house.seat(peer) => seat,
+        };
+        let Some(seat) = seat else { continue };
         let connection = Connection {
             peer,
             certificate: PeerCertificate(None),
-            place: Place(Arc::new(place)),
-            router,
-            idle_limit,
-            shutdown,
+            house: Arc::clone(&house),
+            router: router.clone(),
+            shutdown: shutdown.clone(),
         };
-        tasks.spawn(connection.run(stream, transport));
+        tasks.spawn(connection.run(stream, seat, transport.clone()));
     }
     tasks.close();
     if tokio::time::timeout(DRAIN_LIMIT, tasks.wait())
@@ -164,18 +187,90 @@ pub async fn serve(endpoint: Endpoint, shutdown: CancellationToken) {
     }
 }
 
+/// What the connections of a listener share.
+struct House {
+    name: &'static str,
+    connections: Arc<Connections>,
+    max_of_one_address: Option<usize>,
+    reads_forwarded: bool,
+    edge: Arc<Edge>,
+    idle_limit: Duration,
+}
+
+impl House {
+    /// A place for a connection of `peer`, once there is one; `None` where its address has too many.
+    async fn seat(&self, peer: SocketAddr) -> Option<Seat> {
+        // Whoever is behind a proxy of ours is not known yet; the proxy itself may hold every place.
+        let most = self
+            .max_of_one_address
+            .filter(|_| !self.edge.proxies.is_trusted(peer.ip()));
+        loop {
+            match self.connections.admit(peer.ip(), most) {
+                Admission::Seat(seat) => return Some(seat),
+                Admission::TooMany => {
+                    self.cut(peer, CutReason::TooMany);
+                    return None;
+                }
+                Admission::Full => {
+                    let left = self.connections.somebody_left();
+                    // Too late is as good as in time: it looks again.
+                    drop(tokio::time::timeout(FULL_PAUSE, left).await);
+                }
+            }
+        }
+    }
+
+    fn cut(&self, peer: SocketAddr, why: CutReason) {
+        let listener = self.name;
+        tracing::debug!(listener, %peer, ?why, "connection cut");
+        self.edge.cut.get_or_create(&Cut { listener, why }).inc();
+    }
+}
+
 /// One accepted connection.
 struct Connection {
     peer: SocketAddr,
     certificate: PeerCertificate,
-    place: Place,
+    house: Arc<House>,
     router: Router,
-    idle_limit: Duration,
     shutdown: CancellationToken,
 }
 
 impl Connection {
-    async fn run(mut self, stream: TcpStream, transport: Transport) {
+    async fn run(mut self, mut stream: TcpStream, mut seat: Seat, transport: Transport) {
+        let house = Arc::clone(&self.house);
+        if house.edge.proxies.must_introduce(self.peer.ip()) {
+            match read_proxy_header(&mut stream).await {
+                Ok(None) => {}
+                Ok(Some(client)) => {
+                    drop(seat);
+                    self.peer = client;
+                    match house
+                        .connections
+                        .admit(client.ip(), house.max_of_one_address)
+                    {
+                        Admission::Seat(its) => seat = its,
+                        Admission::TooMany | Admission::Full => {
+                            return house.cut(client, CutReason::TooMany);
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(peer = %self.peer, %error, "no PROXY header");
+                    return house.cut(self.peer, CutReason::NoProxyHeader);
+                }
+            }
+        }
+        let peer = self.peer;
+        let seat = Arc::new(seat);
+        tokio::select! {
+            () = self.speak(stream, Arc::clone(&seat), transport) => {}
+            () = seat.gives_way() => house.cut(peer, CutReason::GaveWay),
+        }
+        seat.over();
+    }
+
+    async fn speak(mut self, stream: TcpStream, seat: Arc<Seat>, transport: Transport) {
         let peer = self.peer;
         // Nagle's delay would cost every small answer up to 40 ms.
         if let Err(error) = stream.set_nodelay(true) {
@@ -188,7 +283,7 @@ impl Connection {
             tracing::debug!(%peer, %error, "cannot set TCP_USER_TIMEOUT");
         }
         match transport {
-            Transport::Plain => self.requests(stream).await,
+            Transport::Plain => self.requests(stream, seat).await,
             Transport::Tls(config) => {
                 let acceptor = TlsAcceptor::from(Arc::clone(&config.borrow()));
                 let accepted = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await;
@@ -211,30 +306,36 @@ impl Connection {
                         .and_then(|chain| chain.first())
                         .map(|leaf| Arc::from(leaf.as_ref())),
                 );
-                self.requests(stream).await;
+                self.requests(stream, seat).await;
             }
         }
     }
 
-    async fn requests<S>(self, stream: S)
+    async fn requests<S>(self, stream: S, seat: Arc<Seat>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self {
             peer,
             certificate,
-            place,
+            house,
             router,
-            idle_limit,
             shutdown,
         } = self;
+        let idle_limit = house.idle_limit;
         let (open, open_now) = watch::channel(0_usize);
         let service = service_fn(move |request: Request<Incoming>| {
-            let guard = OpenRequest::new(&open);
+            let guard = OpenRequest::new(&open, &seat);
             let mut request = request.map(Body::new);
-            request.extensions_mut().insert(ConnectInfo(peer));
+            let client = if house.reads_forwarded {
+                house.edge.proxies.client_of(peer.ip(), request.headers())
+            } else {
+                peer.ip().to_canonical()
+            };
+            let client = SocketAddr::new(client, peer.port());
+            request.extensions_mut().insert(ConnectInfo(client));
             request.extensions_mut().insert(certificate.clone());
-            request.extensions_mut().insert(place.clone());
+            request.extensions_mut().insert(Place(Arc::clone(&seat)));
             let answer = router.clone().oneshot(request);
             async move {
                 let answer = answer.await?;
@@ -298,18 +399,32 @@ async fn idle(mut open: watch::Receiver<usize>, limit: Duration) {
 }
 
 /// Counts a request from its head until the last byte of its answer.
-struct OpenRequest(watch::Sender<usize>);
+struct OpenRequest {
+    open: watch::Sender<usize>,
+    seat: Arc<Seat>,
+}
 
 impl OpenRequest {
-    fn new(open: &watch::Sender<usize>) -> Self {
-        open.send_modify(|count| *count += 1);
-        Self(open.clone())
+    fn new(open: &watch::Sender<usize>, seat: &Arc<Seat>) -> Self {
+        open.send_modify(|count| {
+            *count += 1;
+            seat.busy();
+        });
+        Self {
+            open: open.clone(),
+            seat: Arc::clone(seat),
+        }
     }
 }
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
+        self.open.send_modify(|count| {
+            *count -= 1;
+            if *count == 0 {
+                self.seat.silent();
+            }
+        });
     }
 }
 
@@ -342,18 +457,31 @@ impl HttpBody for AnswerBody {
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
+    use proxy_header::{ProxiedAddress, ProxyHeader};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::sync::Notify;
 
     use super::*;
+    use crate::edge::rate::monotonic;
+    use crate::edge::{EdgeLimits, Proxies};
 
     async fn listening(router: Router) -> (SocketAddr, CancellationToken) {
+        let limit = Duration::from_millis(200);
+        listening_with(router, 16, limit, Edge::ordinary()).await
+    }
+
+    async fn listening_with(
+        router: Router,
+        places: usize,
+        idle_limit: Duration,
+        edge: Arc<Edge>,
+    ) -> (SocketAddr, CancellationToken) {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let endpoint = Endpoint {
-            idle_limit: Duration::from_millis(200),
-            ..Endpoint::new("test", socket, Transport::Plain, router, 16)
+            idle_limit,
+            ..Endpoint::new("test", socket, Transport::Plain, router, places, edge)
         };
         tokio::spawn(serve(endpoint, shutdown.clone()));
         (address, shutdown)
@@ -399,6 +527,173 @@ mod tests {
         let answer = until_closed(&mut waiting).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert!(answer.contains("content-length: 4"), "{answer}");
+        shutdown.cancel();
+    }
+
+    /// Answers the caller's address.
+    fn who_am_i() -> Router {
+        Router::new().route(
+            "/",
+            get(|ConnectInfo(client): ConnectInfo<SocketAddr>| async move {
+                client.ip().to_string()
+            }),
+        )
+    }
+
+    /// What `address` is answered after these bytes, with a header of its own.
+    async fn answered(address: SocketAddr, before: &[u8], header: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET / HTTP/1.1\r\nhost: a\r\n{header}connection: close\r\n\r\n");
+        stream.write_all(before).await.unwrap();
+        // The server may have hung up by now.
+        drop(stream.write_all(request.as_bytes()).await);
+        until_closed(&mut stream).await
+    }
+
+    fn edge_behind(proxy: &str, proxy_protocol: bool) -> Arc<Edge> {
+        let proxies = Proxies {
+            trusted: vec![proxy.parse().unwrap()],
+            proxy_protocol,
+            ..Proxies::default()
+        };
+        let limits = EdgeLimits {
+            connections_per_address: Some(2),
+            ..EdgeLimits::default()
+        };
+        Arc::new(Edge::new(proxies, &limits, &monotonic()))
+    }
+
+    fn introduction(client: &str) -> Vec<u8> {
+        let mut bytes = vec![0; 64];
+        let client =
+            ProxiedAddress::stream(client.parse().unwrap(), "10.0.0.1:443".parse().unwrap());
+        let length = ProxyHeader::with_address(client)
+            .encode_to_slice_v2(&mut bytes)
+            .unwrap();
+        bytes.truncate(length);
+        bytes
+    }
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[tokio::test]
+    async fn those_who_hold_places_in_silence_give_way_to_those_who_ask() {
+        let (address, shutdown) = listening_with(who_am_i(), 8, LONG, Edge::ordinary()).await;
+        // More than there are places, as slow callers have them: nothing said, half a head, a request done.
+        let mut held = Vec::new();
+        for number in 0..16 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let said: &[u8] = match number % 3 {
+                0 => b"",
+                1 => b"GET / HTTP/1.1\r\nhost: a\r\nx-",
+                _ => b"GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+            };
+            // Those that had to give way by now are as good.
+            drop(stream.write_all(said).await);
+            held.push(stream);
+        }
+        let answer = answered(address, b"", "").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let mut gone = 0;
+        for stream in &mut held {
+            let mut byte = [0; 512];
+            while let Ok(Ok(read)) =
+                tokio::time::timeout(Duration::from_millis(50), stream.read(&mut byte)).await
+            {
+                if read == 0 {
+                    gone += 1;
+                    break;
+                }
+            }
+        }
+        assert!(gone >= 8, "{gone} of 16 gave way");
+        shutdown.cancel();
+    }
+
+    #[tokio::test]
+    async fn an_address_has_its_share_of_busy_connections_and_no_more() {
+        let release = Arc::new(Notify::new());
+        let released = Arc::clone(&release);
+        let router = Router::new().route(
+            "/",
+            get(move || async move {
+                released.notified().await;
+                "done"
+            }),
+        );
+        let edge = edge_behind("192.0.2.0/24", false);
+        let (address, shutdown) = listening_with(router, 16, LONG, edge).await;
+        let mut busy = Vec::new();
+        for _ in 0..2 {
+            busy.push(tokio::spawn(
+                async move { answered(address, b"", "").await },
+            ));
+        }
+        // The third finds no place, once both are at it.
+        loop {
+            let mut third = TcpStream::connect(address).await.unwrap();
+            drop(third.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await);
+            let mut byte = [0; 1];
+            let patience = Duration::from_millis(200);
+            match tokio::time::timeout(patience, third.read(&mut byte)).await {
+                Ok(Ok(0) | Err(_)) => break,
+                Ok(Ok(_)) => panic!("answered"),
+                Err(_) => release.notify_waiters(),
+            }
+            busy.push(tokio::spawn(
+                async move { answered(address, b"", "").await },
+            ));
+        }
+        shutdown.cancel();
+        for task in busy {
+            task.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_of_ours_says_who_is_behind_it_and_nobody_else_may() {
+        let claim = "x-forwarded-for: 192.0.2.7\r\n";
+        for (edge, before, answer) in [
+            (edge_behind("127.0.0.0/8", false), Vec::new(), "192.0.2.7"),
+            (edge_behind("10.0.0.0/8", false), Vec::new(), "127.0.0.1"),
+            // Behind a PROXY header stands somebody who is no proxy: what he claims is not read.
+            (
+                edge_behind("127.0.0.0/8", true),
+                introduction("203.0.113.5:1"),
+                "203.0.113.5",
+            ),
+        ] {
+            let (address, shutdown) = listening_with(who_am_i(), 16, LONG, edge).await;
+            let heard = answered(address, &before, claim).await;
+            assert!(heard.ends_with(answer), "{answer}: {heard}");
+            shutdown.cancel();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_header_of_a_stranger_is_no_request_and_a_proxy_must_send_one() {
+        // Nobody is to be a proxy, or not by this protocol: the bytes are no HTTP.
+        for edge in [
+            edge_behind("10.0.0.0/8", true),
+            edge_behind("127.0.0.0/8", false),
+        ] {
+            let (address, shutdown) = listening_with(who_am_i(), 16, LONG, edge).await;
+            let heard = answered(address, &introduction("192.0.2.7:1"), "").await;
+            assert!(
+                !heard.contains(" 200 ") && !heard.contains("192.0.2.7"),
+                "{heard}"
+            );
+            let plain = answered(address, b"", "").await;
+            assert!(plain.ends_with("127.0.0.1"), "{plain}");
+            shutdown.cancel();
+        }
+        let edge = edge_behind("127.0.0.0/8", true);
+        let (address, shutdown) = listening_with(who_am_i(), 16, LONG, edge).await;
+        assert_eq!(answered(address, b"", "").await, "");
+        assert_eq!(
+            answered(address, b"PROXY TCP4 192.0.2.7 10.0.0.1 1 443\r\n", "").await,
+            ""
+        );
         shutdown.cancel();
     }
 }

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
+use axum::response::{IntoResponse as _, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
 use outfitter_artifacts::{PackageStore, PackageStoreError};
 use outfitter_bucket::{Bucket, BucketParts, Keys as BucketKeys, Objects};
 use outfitter_domain::{Clock, SystemClock};
@@ -29,6 +32,7 @@ use crate::app::bootstrap::{self, BootstrapError, Endpoints};
 use crate::auth::Auth;
 use crate::background::{self, Background};
 use crate::config::{Config, Database};
+use crate::edge::{Edge, RetryAfter, rate::monotonic};
 use crate::http as api;
 use crate::http::answers::AnswerCounters;
 use crate::listen::{Endpoint, Transport, serve};
@@ -37,7 +41,7 @@ use crate::secrets::{
     shared_secret,
 };
 use crate::services::Services;
-use crate::tls::{self, TlsError};
+use crate::tls::{self, CertificateFiles, TlsError};
 
 /// Name of the authority among the secrets all servers share.
 const AUTHORITY: &str = "agent-authority";
@@ -134,7 +138,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
     let auth = Auth::open(&store, clock.as_ref(), sealer, randomness).await?;
     let packages = PackageStore::open_local(config.data_dir.join("packages")).await?;
     let listener_tls = Arc::new(authority.listener_config(clock.now())?);
-    let api_tls = tls::configuration(&config.tls, &config.data_dir, clock.now())?;
+    let certificate = tls::files(&config.tls, &config.data_dir, clock.now())?;
+    let api_tls = certificate
+        .as_ref()
+        .map(CertificateFiles::load)
+        .transpose()?;
 
     let api_socket = bind("api", config.listen).await?;
     let agent_socket = bind("agents", config.agent_listen).await?;
@@ -161,6 +169,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         registry: Registry::default(),
         presence: Presence::default(),
         background,
+        edge: Arc::new(Edge::new(
+            config.proxies.clone(),
+            &config.limits,
+            &monotonic(),
+        )),
         agent_binaries: Arc::new(AgentBinaries::new(config.agent_binaries.clone())),
         endpoints: endpoints.clone(),
         region: config.region.clone(),
@@ -171,11 +184,24 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
     bootstrap::run(&services, &config.data_dir).await?;
 
     let (listener_tls, listener_tls_now) = watch::channel(listener_tls);
-    let transport = match api_tls {
-        None => Transport::Plain,
-        Some(config) => Transport::Tls(watch::channel(config).1),
-    };
     let tasks = TaskTracker::new();
+    let transport = match certificate.zip(api_tls) {
+        None => Transport::Plain,
+        Some((files, usable)) => {
+            let health = Arc::clone(&services.edge.certificate);
+            health.not_after.set(usable.not_after.get() / 1000);
+            let (current, now) = watch::channel(usable.config);
+            let shutdown = shutdown.clone();
+            tasks.spawn(tls::follow(
+                files,
+                current,
+                health,
+                tls::LOOK_EVERY,
+                shutdown,
+            ));
+            Transport::Tls(now)
+        }
+    };
     tasks.spawn(serve(
         Endpoint::new(
             "api",
@@ -183,17 +209,25 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
             transport.clone(),
             api::router(&services),
             API_CONNECTIONS,
+            Arc::clone(&services.edge),
         ),
         shutdown.clone(),
     ));
     tasks.spawn(serve(
-        Endpoint::new(
-            "agents",
-            agent_socket,
-            Transport::Tls(listener_tls_now),
-            agents::listener::router(Arc::clone(&services)),
-            agent_connections,
-        ),
+        Endpoint {
+            // A whole site of desktops stands behind one address.
+            max_of_one_address: None,
+            // TLS ends here: what stands in an agent's request, the agent wrote.
+            reads_forwarded: false,
+            ..Endpoint::new(
+                "agents",
+                agent_socket,
+                Transport::Tls(listener_tls_now),
+                agents::listener::router(Arc::clone(&services)),
+                agent_connections,
+                Arc::clone(&services.edge),
+            )
+        },
         shutdown.clone(),
     ));
     tasks.spawn(serve(
@@ -203,6 +237,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
             transport,
             bucket_router(&services),
             API_CONNECTIONS,
+            Arc::clone(&services.edge),
         ),
         shutdown.clone(),
     ));
@@ -346,8 +381,29 @@ fn bucket_router(services: &Arc<Services>) -> Router {
         ids: Arc::clone(&services.ids),
         domain: api::buckets::host_name(&services.endpoints.bucket_endpoint).map(str::to_owned),
     });
+    let edge = Arc::clone(&services.edge);
     Router::new().fallback(move |request: axum::extract::Request| {
         let bucket = bucket.clone();
-        async move { bucket.handle(request).await.map(axum::body::Body::new) }
+        let counted = edge.request_from(api::limits::source(&request));
+        async move {
+            match counted {
+                Ok(()) => bucket.handle(request).await.map(axum::body::Body::new),
+                Err(RetryAfter(seconds)) => slow_down(seconds),
+            }
+        }
     })
+}
+
+/// What clients of the bucket's protocol take as a reason to wait and repeat. Source: S3, error responses.
+fn slow_down(retry_after_secs: u32) -> Response {
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        [
+            (RETRY_AFTER, HeaderValue::from(retry_after_secs)),
+            (CONTENT_TYPE, HeaderValue::from_static("application/xml")),
+        ],
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>SlowDown</Code>\
+         <Message>Please reduce your request rate.</Message></Error>",
+    )
+        .into_response()
 }

@@ -16,6 +16,7 @@ use crate::agents::registry::Registry;
 use crate::app::bootstrap::Endpoints;
 use crate::auth::Auth;
 use crate::background::Background;
+use crate::edge::Edge;
 use crate::http::answers::AnswerCounters;
 
 /// The server's parts. One per process, shared by every request.
@@ -52,6 +53,8 @@ pub struct Services {
     pub shutdown: CancellationToken,
     /// Keys, passwords and lock-outs that credentials are judged by.
     pub auth: Auth,
+    /// What one address and one credential may do.
+    pub edge: Arc<Edge>,
     /// Answers by operation and status, for `/metrics`.
     pub answers: AnswerCounters,
 }

@@ -26,6 +26,7 @@ use crate::agents::registry::Registry;
 use crate::app::bootstrap::{self, Bootstrap, Endpoints};
 use crate::auth::Auth;
 use crate::background::Background;
+use crate::edge::Edge;
 use crate::http::answers::AnswerCounters;
 use crate::secrets::{Sealer, ServerKey, SystemRandomness};
 use crate::services::Services;
@@ -129,6 +130,7 @@ pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Servic
         heartbeat_secs: 60,
         shutdown: CancellationToken::new(),
         auth,
+        edge: Edge::ordinary(),
         answers: AnswerCounters::default(),
     })
 }

@@ -10,12 +10,35 @@ use outfitter_domain::fleet::{
 use outfitter_domain::{Millis, OsType};
 use outfitter_ids::{AgentId, DesktopId, EnrollmentTokenId, ProjectId, UserId};
 use sea_orm::FromQueryResult;
+use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use crate::agent::{NewAgent, NewCertificate};
 use crate::desktop::{NewDesktop, Persistence};
 use crate::query::{Conditions, Page};
 use crate::{AgentKey, Db, DesktopKey, EnrollmentTokenKey, Listed, ProjectKey, StoreError, Tx};
+
+/// SHA-256 of a secret. Compared in constant time.
+#[derive(Debug, Clone, Copy, Eq)]
+pub struct SecretDigest([u8; 32]);
+
+impl SecretDigest {
+    /// Wraps a digest.
+    pub const fn new(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
+    /// Whether a stored digest is this one.
+    fn is(&self, stored: &[u8]) -> bool {
+        self.0.ct_eq(stored).into()
+    }
+}
+
+impl PartialEq for SecretDigest {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(&other.0)
+    }
+}
 
 /// A token to store.
 #[derive(Clone)]
@@ -25,7 +48,7 @@ pub struct NewEnrollmentToken {
     /// What it is for.
     pub name: String,
     /// SHA-256 of the secret.
-    pub secret_digest: [u8; 32],
+    pub secret_digest: SecretDigest,
     /// Agents it lets in; `None`: any number.
     pub max_uses: Option<i64>,
     /// First instant at which it is no longer valid; `None`: never.
@@ -61,7 +84,7 @@ pub struct EnrollmentClaim {
     /// The token's id.
     pub token_id: EnrollmentTokenId,
     /// SHA-256 of the token's secret.
-    pub secret_digest: [u8; 32],
+    pub secret_digest: SecretDigest,
     /// Name of the desktop.
     pub name: DesktopName,
     /// Operating system the agent reports.
@@ -215,7 +238,7 @@ impl Db<'_> {
                 [claim.token_id.uuid().into()],
             )
             .await?;
-        let Some(token) = token.filter(|token| token.secret_digest == claim.secret_digest) else {
+        let Some(token) = token.filter(|token| claim.secret_digest.is(&token.secret_digest)) else {
             return Ok(Err(EnrollmentRefusal::TokenUnknown));
         };
         if let Err(refusal) = decide_token(&token.facts(), now) {
@@ -275,7 +298,7 @@ impl Tx {
                     token.id.uuid().into(),
                     project.into(),
                     token.name.as_str().into(),
-                    token.secret_digest.to_vec().into(),
+                    token.secret_digest.0.to_vec().into(),
                     token.max_uses.into(),
                     token.expires_at.map(Millis::get).into(),
                     i64::from(token.may_attach).into(),

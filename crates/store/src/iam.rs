@@ -10,6 +10,7 @@ use outfitter_domain::iam::ReadyMadePolicy;
 use outfitter_domain::text::fold;
 use outfitter_ids::{DomainId, IamUserId, ProjectId};
 use sea_orm::FromQueryResult;
+use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use crate::query::{Conditions, in_keys, key_array};
@@ -43,9 +44,15 @@ pub struct Project {
     pub created_at: Millis,
 }
 
-/// A PHC string. Not shown in `Debug`.
-#[derive(Clone, PartialEq, Eq)]
+/// A PHC string. Not shown in `Debug`, compared in constant time.
+#[derive(Clone, Eq)]
 pub struct PasswordHash(String);
+
+impl PartialEq for PasswordHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
 
 impl PasswordHash {
     /// Wraps a PHC string.

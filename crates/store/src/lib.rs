@@ -64,7 +64,9 @@ pub use desktop::{
     Persistence,
 };
 pub use dialect::Dialect;
-pub use enrollment::{Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken};
+pub use enrollment::{
+    Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken, SecretDigest,
+};
 pub use error::StoreError;
 pub use freeze::{Freeze, FreezeScope};
 pub use group::{Group, GroupFilter, NewGroup};

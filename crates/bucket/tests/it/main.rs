@@ -88,12 +88,21 @@ impl Scene {
 
     /// Puts the object with an OBS signature; `path` is what is sent, `host` to whom.
     async fn put(&self, given: &IssuedCredential, host: &str, path: &str) -> (StatusCode, String) {
+        let object = format!("{}/{KEY}", bucket_name(self.project));
+        self.put_signed_for(given, host, path, &object).await
+    }
+
+    /// The same with a signature that is right for another object.
+    async fn put_signed_for(
+        &self,
+        given: &IssuedCredential,
+        host: &str,
+        path: &str,
+        object: &str,
+    ) -> (StatusCode, String) {
         let token = given.security_token.expose_secret();
         let date = "Thu, 01 Jan 1970 00:00:00 GMT";
-        let signed = format!(
-            "PUT\n\n\n{date}\nx-obs-security-token:{token}\n/{}/{KEY}",
-            bucket_name(self.project)
-        );
+        let signed = format!("PUT\n\n\n{date}\nx-obs-security-token:{token}\n/{object}");
         let mut mac =
             Hmac::<Sha1>::new_from_slice(given.secret.expose_secret().as_bytes()).unwrap();
         mac.update(signed.as_bytes());
@@ -169,4 +178,39 @@ async fn a_suspended_project_takes_nothing() {
     let (status, body) = scene.put(&given, "127.0.0.1:1", &scene.path()).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(body.contains("NoSuchBucket"), "{body}");
+}
+
+#[tokio::test]
+async fn a_key_that_climbs_is_another_key_and_no_credential_is_for_it() {
+    let scene = Scene::new().await;
+    let given = scene.credential();
+    let bucket = bucket_name(scene.project);
+    let host = "127.0.0.1:1";
+    for key in [
+        "../../etc/passwd",
+        "..%2f..%2fetc%2fpasswd",
+        "%2e%2e/%2e%2e/etc/passwd",
+        &format!("x/../{KEY}"),
+        &format!("x/%2e%2e/{KEY}"),
+        &format!("/{KEY}"),
+        &format!("./{KEY}"),
+        &format!("{KEY}/.."),
+        &format!("{KEY}%00"),
+        "a%5c..%5cb",
+    ] {
+        let path = format!("/{bucket}/{key}");
+        // Signed by the credential's owner for exactly what is sent, and for the object that was granted.
+        for object in [format!("{bucket}/{key}"), format!("{bucket}/{KEY}")] {
+            let (status, body) = scene.put_signed_for(&given, host, &path, &object).await;
+            assert!(status.is_client_error(), "{key}: {status} {body}");
+        }
+    }
+    let kept = scene.store.store.db();
+    let kept = kept.bucket_object_find(scene.store.project, KEY).await;
+    assert!(
+        kept.unwrap().is_none(),
+        "nothing was put under the granted key"
+    );
+    let (status, body) = scene.put(&given, host, &scene.path()).await;
+    assert_eq!(status, StatusCode::OK, "the credential was good: {body}");
 }

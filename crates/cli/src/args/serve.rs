@@ -2,6 +2,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use ipnet::IpNet;
+use outfitter_server::edge::ForwardedHeader;
 
 use crate::env;
 
@@ -40,6 +42,27 @@ pub(crate) struct ServerOptions {
     /// Allow plain HTTP off loopback: a proxy in front speaks TLS
     #[arg(long, env = env::BEHIND_PROXY, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) behind_proxy: Option<bool>,
+    /// Networks of proxies whose word about who is behind them counts, such as 10.0.0.0/8
+    #[arg(long, value_name = "CIDR", env = env::TRUSTED_PROXY, value_delimiter = ',')]
+    pub(crate) trusted_proxy: Option<Vec<IpNet>>,
+    /// Header in which those proxies say it [default: x-forwarded-for]
+    #[arg(long, value_name = "HEADER", value_enum, env = env::FORWARDED_HEADER)]
+    pub(crate) forwarded_header: Option<ForwardedHeaderName>,
+    /// Those proxies begin every connection with a PROXY v2 header; one without it is refused
+    #[arg(long, env = env::PROXY_PROTOCOL, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) proxy_protocol: Option<bool>,
+    /// Requests a second of one address, ten seconds' worth at once; 0: no limit [default: 2000]
+    #[arg(long, value_name = "NUMBER", env = env::REQUESTS_PER_ADDRESS)]
+    pub(crate) requests_per_address: Option<u32>,
+    /// Requests a second with one credential, ten seconds' worth at once; 0: no limit [default: 2000]
+    #[arg(long, value_name = "NUMBER", env = env::REQUESTS_PER_CREDENTIAL)]
+    pub(crate) requests_per_credential: Option<u32>,
+    /// Wrong passwords a minute of one address, ten minutes' worth at once; 0: no limit [default: 60]
+    #[arg(long, value_name = "NUMBER", env = env::WRONG_PASSWORDS_PER_MINUTE)]
+    pub(crate) wrong_passwords_per_minute: Option<u32>,
+    /// Connections of one address to API or bucket; 0: no limit [default: 1024]
+    #[arg(long, value_name = "NUMBER", env = env::CONNECTIONS_PER_ADDRESS)]
+    pub(crate) connections_per_address: Option<usize>,
     /// How others reach the API [default: the bound address]
     #[arg(long, value_name = "URL", env = env::PUBLIC_URL)]
     pub(crate) public_url: Option<String>,
@@ -62,6 +85,23 @@ pub(crate) struct ServerOptions {
     /// [default: where this program lies]
     #[arg(long, value_name = "DIR", env = env::AGENT_BINARIES)]
     pub(crate) agent_binaries: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ForwardedHeaderName {
+    /// X-Forwarded-For
+    XForwardedFor,
+    /// Forwarded (RFC 7239)
+    Forwarded,
+}
+
+impl From<ForwardedHeaderName> for ForwardedHeader {
+    fn from(name: ForwardedHeaderName) -> Self {
+        match name {
+            ForwardedHeaderName::XForwardedFor => Self::XForwardedFor,
+            ForwardedHeaderName::Forwarded => Self::Forwarded,
+        }
+    }
 }
 
 /// What is worth a line: not each migration that has run already.

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use outfitter_server::config::{Config, Database, Tls};
+use outfitter_server::edge::ForwardedHeader;
 use serde_json::{Value, json};
 
 use crate::args::serve::ConfigCommand;
@@ -45,6 +46,12 @@ fn members(config: &Config) -> Vec<(&'static str, Value)> {
             format!("{} with {}", certificate.display(), key.display())
         }
     };
+    let trusted = config.proxies.trusted.iter().map(ToString::to_string);
+    let trusted: Vec<_> = trusted.collect();
+    let header = match config.proxies.header {
+        ForwardedHeader::XForwardedFor => "x-forwarded-for",
+        ForwardedHeader::Forwarded => "forwarded",
+    };
     vec![
         ("data_dir", path(&config.data_dir)),
         ("database", json!(database)),
@@ -52,6 +59,25 @@ fn members(config: &Config) -> Vec<(&'static str, Value)> {
         ("agent_listen", json!(config.agent_listen)),
         ("bucket_listen", json!(config.bucket_listen)),
         ("tls", json!(tls)),
+        ("trusted_proxy", json!(trusted)),
+        ("forwarded_header", json!(header)),
+        ("proxy_protocol", json!(config.proxies.proxy_protocol)),
+        (
+            "requests_per_address",
+            json!(config.limits.requests_per_address),
+        ),
+        (
+            "requests_per_credential",
+            json!(config.limits.requests_per_credential),
+        ),
+        (
+            "wrong_passwords_per_minute",
+            json!(config.limits.wrong_passwords_per_minute),
+        ),
+        (
+            "connections_per_address",
+            json!(config.limits.connections_per_address.unwrap_or(0)),
+        ),
         ("public_url", json!(config.public_url)),
         ("agent_public", json!(config.agent_public)),
         ("bucket_public", json!(config.bucket_public)),

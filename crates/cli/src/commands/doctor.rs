@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use outfitter_api_types::apps::ListAppCatalogsResponse;
 use outfitter_api_types::rules::ShowRuleRestrictionResponse;
+use outfitter_api_types::time::IamTime;
 use outfitter_client::Client;
-use outfitter_server::config::{Config, Database, ServeOptions};
+use outfitter_domain::{Clock as _, SystemClock};
+use outfitter_server::config::{Config, Database, ServeOptions, Tls};
+use outfitter_server::tls::CertificateFiles;
 use serde::Serialize;
 use tokio::net::TcpStream;
 
@@ -80,6 +83,7 @@ async fn server(options: ServeOptions, findings: &mut Vec<Finding>) {
     findings.push(well("options", "make sense".to_owned()));
     findings.push(data_dir(&config.data_dir));
     findings.push(sealing_key(&config.server_key_file));
+    findings.extend(certificate(&config));
     findings.push(database(&config).await);
     let bound = bound_addresses(&config.data_dir);
     for (what, member, configured) in [
@@ -130,6 +134,46 @@ fn sealing_key(path: &Path) -> Finding {
         }
         Ok(_) => well(what, format!("{} is there", path.display())),
     }
+}
+
+/// What the certificate files hold now. A server that runs keeps the last one that could be used.
+fn certificate(config: &Config) -> Option<Finding> {
+    let what = "certificate";
+    let files = match &config.tls {
+        Tls::Off => return None,
+        Tls::Files { certificate, key } => CertificateFiles {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        },
+        Tls::SelfSigned => CertificateFiles::self_signed(&config.data_dir),
+    };
+    let shown = files.certificate.display();
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    Some(match files.load() {
+        Err(error) => wrong(
+            what,
+            format!(
+                "{}; a server that runs keeps the certificate from before",
+                with_causes(&error)
+            ),
+        ),
+        Ok(usable) if usable.not_after < SystemClock.now() => {
+            wrong(what, format!("{shown} has lapsed"))
+        }
+        Ok(usable) => well(
+            what,
+            format!(
+                "{shown} can be used until {}",
+                IamTime::from_unix_millis(usable.not_after.get())
+            ),
+        ),
+    })
+}
+
+/// An error with its causes, outermost first.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 async fn database(config: &Config) -> Finding {

@@ -17,6 +17,8 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
 use futures_util::{SinkExt as _, StreamExt as _};
+use http::HeaderMap;
+use http::header::ORIGIN;
 use outfitter_agent_protocol::{
     AgentMessage, Hello, MAX_FRAME_BYTES, PROTOCOL, PROTOCOL_FLOOR, ServerMessage, Welcome,
 };
@@ -47,8 +49,16 @@ pub(super) async fn upgrade(
     Extension(certificate): Extension<PeerCertificate>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     Extension(place): Extension<Place>,
+    headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Refusal> {
+    if headers.contains_key(ORIGIN) {
+        // Agents name none. A browser does, whatever page it shows, and sends certificates of its user unasked.
+        return Err(Refusal::forbidden(
+            "browser",
+            "this is the channel of agents: no page of any origin may open it",
+        ));
+    }
     let (holder, standing) = identify(&services, &certificate).await?;
     Ok(upgrade
         .read_buffer_size(READ_BUFFER_BYTES)

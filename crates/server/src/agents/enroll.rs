@@ -1,19 +1,21 @@
 //! `POST /enroll`: a token becomes a certificate.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use outfitter_agent_protocol::{EnrollRequest, EnrollResponse, PROTOCOL_FLOOR};
 use outfitter_domain::OsType;
 use outfitter_domain::fleet::{DesktopName, EnrollmentRefusal, LocalUserName};
 use outfitter_ids::{AgentId, DesktopId, UserId};
-use outfitter_store::{EnrollmentClaim, NewAgent, NewCertificate};
+use outfitter_store::{EnrollmentClaim, NewAgent, NewCertificate, SecretDigest};
 use sha2::{Digest as _, Sha256};
 
 use super::pki::PkiError;
 use super::refusal::Refusal;
+use crate::edge::RetryAfter;
 use crate::services::Services;
 
 /// Longest free text an agent reports about itself, in characters.
@@ -28,9 +30,23 @@ const MAX_REPORTED_PATH: usize = 4096;
 /// A refusal with words for the desktop's owner.
 pub async fn enroll(
     State(services): State<Arc<Services>>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
     body: Bytes,
 ) -> Result<Json<EnrollResponse>, Refusal> {
-    let request: EnrollRequest = serde_json::from_slice(&body)
+    let source = address.ip();
+    services
+        .edge
+        .may_enroll(source)
+        .map_err(|RetryAfter(seconds)| Refusal::throttled(seconds))?;
+    let enrolled = admit(&services, &body).await;
+    if enrolled.as_ref().is_err_and(Refusal::is_the_callers) {
+        services.edge.vain_enrollment_from(source);
+    }
+    enrolled.map(Json)
+}
+
+async fn admit(services: &Services, body: &Bytes) -> Result<EnrollResponse, Refusal> {
+    let request: EnrollRequest = serde_json::from_slice(body)
         .map_err(|error| Refusal::bad_request("request_invalid", error.to_string()))?;
     if request.protocol < PROTOCOL_FLOOR {
         return Err(Refusal::forbidden(
@@ -55,7 +71,7 @@ pub async fn enroll(
         })?;
     let claim = EnrollmentClaim {
         token_id: request.token_id,
-        secret_digest: Sha256::digest(request.token_secret.as_bytes()).into(),
+        secret_digest: SecretDigest::new(Sha256::digest(request.token_secret.as_bytes()).into()),
         name: DesktopName::parse(&request.name)
             .map_err(|error| Refusal::forbidden("name_invalid", error.to_string()))?,
         os_type: match request.os.as_str() {
@@ -105,13 +121,13 @@ pub async fn enroll(
         desktop.name = claim.name.as_str(),
         "enrolled"
     );
-    Ok(Json(EnrollResponse {
+    Ok(EnrollResponse {
         agent: enrolled.agent_id,
         desktop: enrolled.desktop_id,
         chain_pem: issued.chain_pem,
         roots_pem: services.authority.roots_pem().to_owned(),
         server_time_millis: now.get(),
-    }))
+    })
 }
 
 fn refused(refusal: EnrollmentRefusal) -> Refusal {
@@ -128,4 +144,40 @@ fn reported(member: &str, text: String, most: usize) -> Result<String, Refusal> 
         return Ok(text);
     };
     Err(Refusal::bad_request("request_invalid", problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::{Request, StatusCode};
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::testing::TestServer;
+
+    #[tokio::test]
+    async fn an_address_that_enrolls_in_vain_has_to_wait_and_others_need_not() {
+        let server = TestServer::start().await;
+        let router = crate::agents::listener::router(Arc::clone(&server.services));
+        let enroll = |address: [u8; 4]| {
+            let mut request = Request::post("/enroll").body(Body::from("{}")).unwrap();
+            let peer = SocketAddr::from((address, 4711));
+            request.extensions_mut().insert(ConnectInfo(peer));
+            router.clone().oneshot(request)
+        };
+        let mut tried = 0;
+        let refused = loop {
+            let answer = enroll([192, 0, 2, 1]).await.unwrap();
+            if answer.status() != StatusCode::BAD_REQUEST {
+                break answer;
+            }
+            tried += 1;
+            assert!(tried < 5_000, "never refused");
+        };
+        assert!(tried >= 600, "{tried}");
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert!(refused.headers().contains_key("retry-after"));
+        let other = enroll([192, 0, 2, 2]).await.unwrap();
+        assert_eq!(other.status(), StatusCode::BAD_REQUEST);
+    }
 }

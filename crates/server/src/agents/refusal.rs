@@ -44,6 +44,23 @@ impl Refusal {
         }
     }
 
+    /// The address tried too often in vain.
+    pub fn throttled(retry_after_secs: u32) -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            retry_after_secs: Some(retry_after_secs),
+            ..Self::forbidden(
+                "throttled",
+                "too many enrollments from this address were refused; wait, then try with a good token",
+            )
+        }
+    }
+
+    /// Whether the caller is at fault, and not we.
+    pub fn is_the_callers(&self) -> bool {
+        self.status.is_client_error()
+    }
+
     /// We cannot serve now; the cause goes to the log.
     pub fn busy(doing: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = chain(error), "failed: {doing}");

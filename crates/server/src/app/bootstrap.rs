@@ -14,7 +14,7 @@ use outfitter_agent_protocol::EnrollmentToken;
 use outfitter_api_types::secret::SecretText;
 use outfitter_domain::iam::ReadyMadePolicy;
 use outfitter_ids::{DomainId, EnrollmentTokenId, ProjectId};
-use outfitter_store::{NewEnrollmentToken, StoreError};
+use outfitter_store::{NewEnrollmentToken, SecretDigest, StoreError};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -212,7 +212,7 @@ impl Draft {
             token: NewEnrollmentToken {
                 id: token.id,
                 name: "bootstrap".to_owned(),
-                secret_digest: Sha256::digest(token.secret.as_bytes()).into(),
+                secret_digest: SecretDigest::new(Sha256::digest(token.secret.as_bytes()).into()),
                 max_uses: None,
                 expires_at: None,
                 may_attach: true,

@@ -7,7 +7,7 @@ use outfitter_domain::Millis;
 use outfitter_domain::fleet::TokenFacts;
 use outfitter_ids::{EnrollmentTokenId, IdSource};
 use outfitter_store::{
-    DesktopKey, EnrollmentTokenRecord, NewEnrollmentToken, ProjectKey, StoreError, Tx,
+    DesktopKey, EnrollmentTokenRecord, NewEnrollmentToken, ProjectKey, SecretDigest, StoreError, Tx,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -57,7 +57,7 @@ pub async fn create(
     let new = NewEnrollmentToken {
         id: token.id,
         name: order.name.clone(),
-        secret_digest: Sha256::digest(token.secret.as_bytes()).into(),
+        secret_digest: SecretDigest::new(Sha256::digest(token.secret.as_bytes()).into()),
         max_uses: order.max_uses,
         expires_at,
         may_attach: order.may_attach,

@@ -4,6 +4,7 @@
 //! them too, and nobody disables themselves.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use http::StatusCode;
 use outfitter_domain::iam::ReadyMadePolicy;
@@ -14,12 +15,14 @@ use outfitter_store::{
     ProjectKey, StoreError, Tx,
 };
 use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::auth::{
     Caller, Credential, HeldPolicy, IssuedToken, NewAccessKey, PasswordsBusy, ProjectAccess, Scope,
     TokenScope, held_by, rights_in_domain,
 };
+use crate::edge::{RetryAfter, seconds_of};
 use crate::http::{ApiError, GatewayError};
 use crate::services::Services;
 
@@ -95,6 +98,12 @@ pub enum LoginError {
     /// Too many at once.
     #[error(transparent)]
     Busy(#[from] PasswordsBusy),
+    /// Too many wrong passwords, of the account or of the address.
+    #[error("too many wrong passwords were tried")]
+    Throttled {
+        /// Seconds until the next try.
+        retry_after_secs: u32,
+    },
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -109,6 +118,9 @@ impl From<LoginError> for ApiError {
                 Self::coded(StatusCode::FORBIDDEN, "IAM.0003", message)
             }
             LoginError::Busy(busy) => busy.into(),
+            LoginError::Throttled { retry_after_secs } => {
+                GatewayError::throttled(retry_after_secs).into()
+            }
             LoginError::Store(error) => error.into(),
         }
     }
@@ -116,14 +128,7 @@ impl From<LoginError> for ApiError {
 
 impl From<PasswordsBusy> for ApiError {
     fn from(_: PasswordsBusy) -> Self {
-        Self::Gateway(GatewayError {
-            retry_after_secs: Some(1),
-            ..GatewayError::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "APIGW.0308",
-                "The throttling threshold has been reached",
-            )
-        })
+        GatewayError::throttled(1).into()
     }
 }
 
@@ -136,9 +141,10 @@ pub async fn login(
     who: &WhoLogsIn,
     password: SecretString,
     scope: &WantedScope,
+    source: IpAddr,
 ) -> Result<Login, LoginError> {
     let db = services.store.db();
-    let user = user_by_password(services, who, password).await?;
+    let user = user_by_password(services, who, password, source).await?;
     let own_domain = |domain: &ByIdOrName| match domain {
         ByIdOrName::Id(text) => DomainId::lookup(text) == Some(user.domain.id),
         ByIdOrName::Name(name) => fold(name) == fold(&user.domain.name),
@@ -183,11 +189,21 @@ pub async fn login(
     })
 }
 
-/// The user whose password it is. An unknown user takes as long as a wrong password.
+fn digest_of(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part.as_bytes());
+        digest.update([0]);
+    }
+    hex::encode(digest.finalize())
+}
+
+/// The user whose password it is. An unknown user takes as long as a wrong password, and is locked like one.
 async fn user_by_password(
     services: &Services,
     who: &WhoLogsIn,
     password: SecretString,
+    source: IpAddr,
 ) -> Result<IamUser, LoginError> {
     let db = services.store.db();
     let user = match who {
@@ -197,8 +213,30 @@ async fn user_by_password(
         },
         WhoLogsIn::Name { domain, user } => db.iam_user_by_name(domain, user).await?,
     };
+    // Names of nobody are as long as callers like: their digest is not.
+    let account = match (&user, who) {
+        (Some(user), _) => user.id.to_string(),
+        (None, WhoLogsIn::Id(text)) => digest_of(&[text]),
+        (None, WhoLogsIn::Name { domain, user }) => digest_of(&[&fold(domain), &fold(user)]),
+    };
+    let throttled = |retry_after_secs| LoginError::Throttled { retry_after_secs };
+    services
+        .edge
+        .may_try_password(source)
+        .map_err(|RetryAfter(seconds)| throttled(seconds))?;
+    let now = services.clock.now();
+    if let Some(until) = services.auth.account_locked_until(&account, source, now) {
+        let left = u64::try_from(until.get() - now.get()).unwrap_or_default();
+        return Err(throttled(seconds_of(Duration::from_millis(left))));
+    }
     let hash = user.as_ref().map(|user| &user.password_hash);
     let verified = services.auth.passwords().verify(password, hash).await?;
+    services
+        .auth
+        .password_tried(&account, source, verified, now);
+    if !verified {
+        services.edge.wrong_password_from(source);
+    }
     let user = user.filter(|_| verified).ok_or(LoginError::Wrong)?;
     if user.enabled {
         Ok(user)
@@ -217,7 +255,7 @@ pub async fn login_in_browser(
     password: SecretString,
     source: IpAddr,
 ) -> Result<Caller, LoginError> {
-    let user = user_by_password(services, who, password).await?;
+    let user = user_by_password(services, who, password, source).await?;
     let claims = services.auth.begin_session(&user, services.clock.now());
     Ok(Caller::in_domain(user, Credential::Session(claims), source))
 }

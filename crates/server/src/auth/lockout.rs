@@ -1,14 +1,16 @@
-//! Access keys that are locked after wrong signatures, by key and source address, so that knowing a key's id
-//! is not enough to lock its owner out (contract, `auth.md`, section 2.3).
+//! Access keys that are locked after wrong signatures, and accounts after wrong passwords, by source address too, so
+//! that knowing a name is not enough to lock its owner out (contract, `auth.md`, section 2.3; for passwords ours).
 //!
 //! Kept in this process's memory: several servers count apart, and a restart forgets.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use outfitter_domain::Millis;
+
+use crate::edge::network;
 
 /// Wrong signatures in a row that are forgiven. Source: the contract.
 const FORGIVEN: u32 = 5;
@@ -17,7 +19,8 @@ const FORGIVEN: u32 = 5;
 const LOCKED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// Most pairs remembered; the one longest without a wrong signature makes room. About 1 MiB. Only keys that exist
-/// get here, so a stranger cannot fill it with names.
+/// get here, so a stranger cannot fill it with names; names of accounts that do not exist do, as fast as an address
+/// may try wrong passwords (`edge`).
 const MAX_ENTRIES: usize = 10_000;
 
 #[derive(Default)]
@@ -34,19 +37,23 @@ struct Entry {
 impl Lockout {
     /// Whether the key is locked for this address.
     pub(super) fn is_locked(&self, access: &str, source: IpAddr, now: Millis) -> bool {
-        let pair = (access.to_owned(), network(source));
+        self.locked_until(access, source, now).is_some()
+    }
+
+    /// Until when it is locked for this address; `None` when it is not.
+    pub(super) fn locked_until(&self, name: &str, source: IpAddr, now: Millis) -> Option<Millis> {
+        let pair = (name.to_owned(), network(source));
         let mut entries = self.entries();
-        let Some(entry) = entries.get(&pair) else {
-            return false;
-        };
+        let entry = entries.get(&pair)?;
         if entry.wrong_in_a_row <= FORGIVEN {
-            return false;
+            return None;
         }
-        let locked = now < entry.last_wrong_at.plus(LOCKED_FOR);
-        if !locked {
+        let until = entry.last_wrong_at.plus(LOCKED_FOR);
+        if now >= until {
             entries.remove(&pair);
+            return None;
         }
-        locked
+        Some(until)
     }
 
     /// Counts a wrong signature.
@@ -78,14 +85,6 @@ impl Lockout {
     fn entries(&self) -> MutexGuard<'_, HashMap<(String, IpAddr), Entry>> {
         // Nothing panics while the lock is held, and a count is valid at every point.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What one caller owns: an IPv4 address, or an IPv6 network of 64 bits.
-fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
     }
 }
 

@@ -101,6 +101,15 @@ impl Caller {
             Scope::Domain => true,
         }
     }
+
+    /// What the requests of this credential are counted under: an access key, or a user with all tokens and
+    /// sessions, which cost nothing to get anew.
+    pub(crate) fn counted_as(&self) -> String {
+        match &self.credential {
+            Credential::AccessKey(access) => access.clone(),
+            Credential::Token | Credential::Session(_) => self.user_id.to_string(),
+        }
+    }
 }
 
 /// What a credential is good for.

@@ -60,6 +60,24 @@ pub enum AuthRefusal {
 }
 
 impl AuthRefusal {
+    /// Whether somebody showed a credential that is none: a guess, or something damaged. One that merely does not
+    /// count any more, or here, was good.
+    pub(crate) fn is_wrong_credential(&self) -> bool {
+        match self {
+            Self::DamagedToken
+            | Self::WrongSignature
+            | Self::UnknownAccessKey { .. }
+            | Self::LockedAccessKey => true,
+            Self::NoCredential
+            | Self::ExpiredToken { .. }
+            | Self::RevokedToken
+            | Self::ForeignPage
+            | Self::DisabledUser
+            | Self::Store(_)
+            | Self::Sealed(_) => false,
+        }
+    }
+
     /// An access key that does not exist, masked for the message.
     pub(super) fn unknown_access_key(access: &str) -> Self {
         let head: String = access

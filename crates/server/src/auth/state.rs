@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub(super) const LETTERS_AND_DIGITS: &[u8] =
 pub struct Auth {
     pub(super) token_key: SecretBytes,
     pub(super) lockout: Lockout,
+    accounts: Lockout,
     passwords: Passwords,
     sealer: Sealer,
     randomness: Arc<dyn Randomness>,
@@ -74,6 +76,7 @@ impl Auth {
         Ok(Self {
             token_key: shared_secret(store, &sealer, clock, TOKEN_KEY, make).await?,
             lockout: Lockout::default(),
+            accounts: Lockout::default(),
             passwords: Passwords::new(Arc::clone(&randomness)).await,
             sealer,
             randomness,
@@ -94,6 +97,31 @@ impl Auth {
     /// Hashes and checks passwords.
     pub fn passwords(&self) -> &Passwords {
         &self.passwords
+    }
+
+    /// Until when no password of an account is looked at that comes from this address; `None`: it is.
+    pub(crate) fn account_locked_until(
+        &self,
+        account: &str,
+        source: IpAddr,
+        now: Millis,
+    ) -> Option<Millis> {
+        self.accounts.locked_until(account, source, now)
+    }
+
+    /// Notes how a try of an account's password ended.
+    pub(crate) fn password_tried(
+        &self,
+        account: &str,
+        source: IpAddr,
+        was_right: bool,
+        now: Millis,
+    ) {
+        if was_right {
+            self.accounts.right(account, source);
+        } else {
+            self.accounts.wrong(account, source, now);
+        }
     }
 
     /// Issues a token for 24 hours.

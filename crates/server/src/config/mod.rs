@@ -6,7 +6,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use serde::Deserialize;
+
+use crate::edge::{EdgeLimits, ForwardedHeader, Proxies};
 
 /// Every option as it was given; what is `None` was not.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -30,6 +33,20 @@ pub struct ServeOptions {
     pub tls_self_signed: Option<bool>,
     /// A proxy in front terminates TLS: plain HTTP is allowed off loopback.
     pub behind_proxy: Option<bool>,
+    /// Networks of the proxies whose word about who is behind them counts.
+    pub trusted_proxy: Option<Vec<IpNet>>,
+    /// In which header those proxies say who is behind them.
+    pub forwarded_header: Option<ForwardedHeader>,
+    /// Those proxies begin every connection with a PROXY v2 header.
+    pub proxy_protocol: Option<bool>,
+    /// Requests a second of one address; 0: no limit.
+    pub requests_per_address: Option<u32>,
+    /// Requests a second with one credential; 0: no limit.
+    pub requests_per_credential: Option<u32>,
+    /// Wrong passwords a minute of one address; 0: no limit.
+    pub wrong_passwords_per_minute: Option<u32>,
+    /// Connections of one address on the API or bucket listener; 0: no limit.
+    pub connections_per_address: Option<usize>,
     /// How others reach the API.
     pub public_url: Option<String>,
     /// How agents reach the agent listener, `HOST:PORT`.
@@ -61,6 +78,10 @@ pub struct Config {
     pub database: Database,
     /// How the API and bucket listeners speak.
     pub tls: Tls,
+    /// The proxies before the server.
+    pub proxies: Proxies,
+    /// What one address and one credential may do.
+    pub limits: EdgeLimits,
     /// How others reach the API; default: the bound address.
     pub public_url: Option<String>,
     /// How agents reach the agent listener; default: the bound address.
@@ -159,6 +180,19 @@ impl ServeOptions {
             tls_key: self.tls_key.or(below.tls_key),
             tls_self_signed: self.tls_self_signed.or(below.tls_self_signed),
             behind_proxy: self.behind_proxy.or(below.behind_proxy),
+            trusted_proxy: self.trusted_proxy.or(below.trusted_proxy),
+            forwarded_header: self.forwarded_header.or(below.forwarded_header),
+            proxy_protocol: self.proxy_protocol.or(below.proxy_protocol),
+            requests_per_address: self.requests_per_address.or(below.requests_per_address),
+            requests_per_credential: self
+                .requests_per_credential
+                .or(below.requests_per_credential),
+            wrong_passwords_per_minute: self
+                .wrong_passwords_per_minute
+                .or(below.wrong_passwords_per_minute),
+            connections_per_address: self
+                .connections_per_address
+                .or(below.connections_per_address),
             public_url: self.public_url.or(below.public_url),
             agent_public: self.agent_public.or(below.agent_public),
             bucket_public: self.bucket_public.or(below.bucket_public),
@@ -216,6 +250,33 @@ impl Config {
                 }
             }
         }
+        let proxies = Proxies {
+            trusted: options.trusted_proxy.unwrap_or_default(),
+            header: options.forwarded_header.unwrap_or_default(),
+            proxy_protocol: options.proxy_protocol.unwrap_or(false),
+        };
+        if proxies.proxy_protocol && proxies.trusted.is_empty() {
+            return Err(ConfigError::Conflict {
+                what: "--proxy-protocol needs --trusted-proxy: whose PROXY header is to count?",
+            });
+        }
+        let defaults = EdgeLimits::default();
+        let limits = EdgeLimits {
+            requests_per_address: options
+                .requests_per_address
+                .unwrap_or(defaults.requests_per_address),
+            requests_per_credential: options
+                .requests_per_credential
+                .unwrap_or(defaults.requests_per_credential),
+            wrong_passwords_per_minute: options
+                .wrong_passwords_per_minute
+                .unwrap_or(defaults.wrong_passwords_per_minute),
+            connections_per_address: match options.connections_per_address {
+                None => defaults.connections_per_address,
+                Some(0) => None,
+                Some(most) => Some(most),
+            },
+        };
         let region = options.region.unwrap_or_else(|| "local-1".to_owned());
         if region.is_empty() || region.len() > 64 || region.contains(char::is_whitespace) {
             return Err(ConfigError::Value {
@@ -236,6 +297,8 @@ impl Config {
             bucket_listen,
             database: options.database_url.map_or(Database::File, Database::Url),
             tls,
+            proxies,
+            limits,
             public_url: options.public_url,
             agent_public: options.agent_public,
             bucket_public: options.bucket_public,
@@ -275,6 +338,22 @@ mod tests {
         ));
         assert!(given(&format!("{open}behind_proxy = true")).is_ok());
         assert!(given(&format!("{open}tls_self_signed = true")).is_ok());
+    }
+
+    #[test]
+    fn proxies_and_limits_are_read_and_zero_means_none() {
+        let config = given(
+            "data_dir = '/d'\ntrusted_proxy = ['10.0.0.0/8', '::1/128']\nforwarded_header = 'forwarded'\n\
+             requests_per_address = 5\nconnections_per_address = 0",
+        )
+        .expect("a configuration");
+        assert!(config.proxies.is_trusted([10, 1, 2, 3].into()));
+        assert!(!config.proxies.is_trusted([11, 1, 2, 3].into()));
+        assert_eq!(config.proxies.header, ForwardedHeader::Forwarded);
+        assert_eq!(config.limits.requests_per_address, 5);
+        assert_eq!(config.limits.connections_per_address, None);
+        assert!(given("data_dir = '/d'\nproxy_protocol = true").is_err());
+        assert!(ServeOptions::from_toml("trusted_proxy = ['everybody']").is_err());
     }
 
     #[test]

@@ -1,44 +1,26 @@
 //! The table: every operation, with no credential, a bad signature, a skewed date, an expired token, another
 //! project, a missing action and exactly its action. Made from the route table, so a new operation is in it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use outfitter_domain::iam::PolicyDocument;
+use outfitter_domain::iam::{
+    AccessRequest, Circumstances, Doubt, Pending, PolicyDocument, ReadyMadePolicy, evaluate,
+};
 use outfitter_ids::{DomainId, IamPolicyId, IamUserId};
 use outfitter_signing::Signer;
 use outfitter_store::{AttachedPolicy, IamPolicyKey, IamUser, NewIamUser, PolicyHolder};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use super::operation::{Access, BodyRule, Family, Operation};
+use super::operation::{Access, BodyRule, Operation};
+use super::refusals::{WAYS, Way, expected};
 use super::routes;
 use crate::auth::TokenScope;
 use crate::testing::{Answer, As, TestServer};
 
 /// An id of nothing.
 const UNKNOWN: &str = "5f0c7b43-8ea7-4a8f-9dd0-1d6a8a2b9a10";
-
-/// How an operation is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    NoCredential,
-    BadSignature,
-    SkewedDate,
-    ExpiredToken,
-    OtherProject,
-    MissingAction,
-    ExactAction,
-}
-
-const WAYS: [Way; 7] = [
-    Way::NoCredential,
-    Way::BadSignature,
-    Way::SkewedDate,
-    Way::ExpiredToken,
-    Way::OtherProject,
-    Way::MissingAction,
-    Way::ExactAction,
-];
 
 struct Scene {
     server: TestServer,
@@ -179,10 +161,14 @@ impl Scene {
 
     /// Lets the one user do exactly this.
     async fn allow(&self, action: &str) {
+        self.allow_all_of(&document(action)).await;
+    }
+
+    /// Lets the one user do what a document says.
+    async fn allow_all_of(&self, document: &PolicyDocument) {
         let services = &self.server.services;
         let tx = services.store.write().await.unwrap();
-        let document = document(action);
-        tx.iam_policy_update(self.policy, None, Some(&document), services.clock.now())
+        tx.iam_policy_update(self.policy, None, Some(document), services.clock.now())
             .await
             .unwrap();
         tx.commit().await.unwrap();
@@ -194,31 +180,6 @@ fn code(answer: &Answer) -> String {
     match &answer.body["error_code"] {
         Value::String(code) => code.clone(),
         _ => answer.body["error"]["code"].to_string(),
-    }
-}
-
-/// What the contract says; `None`: anything but a refusal of credential or permission.
-fn expected(way: Way, operation: &Operation) -> Option<(u16, &'static str)> {
-    let unauthorized = match operation.family {
-        Family::Iam | Family::Discovery => "401",
-        _ => "APIGW.0301",
-    };
-    let forbidden = match operation.family {
-        Family::AppCenter | Family::Native => "WKS.00081102",
-        Family::Workspace => "WKS.0403",
-        Family::Iam | Family::Discovery => "403",
-        Family::Sts => "IAM.0003",
-    };
-    match way {
-        Way::NoCredential | Way::BadSignature | Way::SkewedDate | Way::ExpiredToken => {
-            Some((401, unauthorized))
-        }
-        // A credential for one project does not reach what belongs to none either.
-        Way::OtherProject => (operation.in_project()
-            || matches!(operation.access, Access::Action(_)))
-        .then_some((403, forbidden)),
-        Way::MissingAction => operation.access.action().map(|_| (403, forbidden)),
-        Way::ExactAction => None,
     }
 }
 
@@ -261,4 +222,72 @@ async fn every_operation_refuses_and_admits_as_the_table_says() {
     }
     println!("{asked} cells of {} operations", table.entries().len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What belongs to managing the account itself: whoever may do it can give rights away, directly or in two steps.
+fn manages_access(action: &str) -> bool {
+    [
+        "outfitter:iam",
+        "outfitter:projects:",
+        "outfitter:accessKeys:",
+        "iam:",
+    ]
+    .iter()
+    .any(|prefix| action.starts_with(prefix))
+}
+
+#[tokio::test]
+async fn no_ready_made_role_gets_through_a_route_that_its_policy_does_not_name() {
+    let scene = Scene::new().await;
+    let services = &scene.server.services;
+    let circumstances = Circumstances {
+        source: [127, 0, 0, 1].into(),
+        now: services.clock.now(),
+        facts: BTreeMap::new(),
+        pending: Pending::Call,
+    };
+    let table = routes();
+    let (mut refused, mut managing) = (0, 0);
+    for role in [
+        ReadyMadePolicy::ReadOnly,
+        ReadyMadePolicy::HelpDesk,
+        ReadyMadePolicy::AppOperator,
+    ] {
+        scene.allow_all_of(role.document()).await;
+        for entry in table.entries() {
+            let operation = &entry.operation;
+            let Some(action) = operation.access.action() else {
+                continue;
+            };
+            let request = AccessRequest {
+                action,
+                resource: None,
+                circumstances: &circumstances,
+            };
+            let named = evaluate([role.document()], request, Doubt::Passes);
+            let answer = scene.call(Way::ExactAction, operation).await;
+            if named.decision.is_allowed() {
+                let changes = operation.method != http::Method::GET;
+                assert!(
+                    !(changes && manages_access(action)),
+                    "{role:?} may {action}: {}",
+                    operation.id
+                );
+                continue;
+            }
+            refused += 1;
+            managing += usize::from(manages_access(action));
+            let wanted = expected(Way::MissingAction, operation);
+            let heard = (answer.status.as_u16(), code(&answer));
+            assert_eq!(
+                Some((heard.0, heard.1.as_str())),
+                wanted,
+                "{role:?} {}: {}",
+                operation.id,
+                answer.body
+            );
+        }
+    }
+    println!("{refused} routes refused to roles, {managing} of them managing access");
+    assert!(managing > 20, "{managing}");
 }

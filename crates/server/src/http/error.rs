@@ -105,6 +105,18 @@ impl GatewayError {
             retry_after_secs: None,
         }
     }
+
+    /// Too many requests, connections or wrong passwords.
+    pub fn throttled(retry_after_secs: u32) -> Self {
+        Self {
+            retry_after_secs: Some(retry_after_secs),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "APIGW.0308",
+                "The throttling threshold has been reached",
+            )
+        }
+    }
 }
 
 impl ApiError {

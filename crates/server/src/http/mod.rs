@@ -23,13 +23,16 @@ mod icons;
 mod install;
 mod jobs;
 mod keystone;
-mod limits;
+pub(crate) mod limits;
+#[cfg(test)]
+mod log_tests;
 pub mod openapi;
 pub mod operation;
 mod packages;
 mod plain;
 mod profiles;
 mod reference;
+pub mod refusals;
 pub mod request_id;
 pub(crate) mod resources;
 pub mod routes;
@@ -95,7 +98,7 @@ pub fn router(services: &Arc<Services>) -> Router {
         .merge(document)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(smuggling::one_request))
-        .layer(from_fn(limits::check))
+        .layer(from_fn_with_state(Arc::clone(services), limits::check))
         .layer(from_fn_with_state(Arc::clone(services), request_id::assign))
 }
 

@@ -61,6 +61,7 @@ async fn metrics(State(services): State<Arc<Services>>) -> Response {
         ConstGauge::new(channels),
     );
     services.answers.register(&mut metrics);
+    services.edge.register(&mut metrics);
     let mut text = String::new();
     if let Err(error) = encode(&mut text, &metrics) {
         tracing::error!(%error, "cannot write the metrics");

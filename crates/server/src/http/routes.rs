@@ -4,13 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, FromRequestParts as _, RawPathParams, Request};
+use axum::extract::{FromRequestParts as _, RawPathParams, Request};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use bytes::Bytes;
@@ -27,11 +26,13 @@ use utoipa::ToSchema;
 use super::body;
 use super::call::{Call, CallContext, Reply};
 use super::error::{ApiError, GatewayError, method_not_allowed};
+use super::limits;
 use super::operation::{Access, Authorizes, BodyRule, Family, Operation};
 use super::request_id::RequestId;
 use super::resources;
 use super::schema::{self, RequestSchema};
 use crate::auth::{self, AuthBody, AuthRequest, Question, Rights};
+use crate::edge::RetryAfter;
 use crate::services::Services;
 
 /// Longest pause in a body that is taken as it arrives.
@@ -55,6 +56,10 @@ pub struct RouteEntry {
     pub query: Option<Arc<RequestSchema>>,
     /// Schema of the answer, `None` for an empty or raw one.
     pub answer: Option<AnswerSchema>,
+    /// Reads a body that the schema accepted into its type, and drops it: for tests.
+    pub reads_body: fn(Value) -> Result<(), ApiError>,
+    /// The same for the query.
+    pub reads_query: fn(Value) -> Result<(), ApiError>,
 }
 
 /// Name and parts of an answer's schema.
@@ -181,6 +186,8 @@ impl Routes {
             body,
             query,
             answer,
+            reads_body: |value| schema::read::<B>(value).map(drop),
+            reads_query: |value| schema::read::<Q>(value).map(drop),
         });
         self
     }
@@ -308,10 +315,7 @@ impl Row {
     /// Every check up to the field rules.
     async fn admit(&self, services: &Services, request: Request) -> Result<Admitted, ApiError> {
         let request_id = RequestId::of(&request);
-        let source = request
-            .extensions()
-            .get::<ConnectInfo<SocketAddr>>()
-            .map_or(IpAddr::from([127, 0, 0, 1]), |info| info.0.ip());
+        let source = limits::source(&request);
         let (mut parts, stream) = request.into_parts();
         // HTTP/2 names the host as `:authority`; clients sign it as `host`.
         if !parts.headers.contains_key(HOST)
@@ -359,8 +363,8 @@ impl Row {
 
         let caller = match self.operation.access {
             Access::Open | Access::TokenInBody => None,
-            Access::Credential | Access::Action(_) | Access::ActionSomewhere(_) => Some(
-                auth::authenticate(
+            Access::Credential | Access::Action(_) | Access::ActionSomewhere(_) => {
+                let caller = auth::authenticate(
                     services,
                     &AuthRequest {
                         method: &parts.method,
@@ -372,8 +376,18 @@ impl Row {
                         source,
                     },
                 )
-                .await?,
-            ),
+                .await
+                .inspect_err(|refusal| {
+                    if refusal.is_wrong_credential() {
+                        services.edge.wrong_credential_from(source);
+                    }
+                })?;
+                services
+                    .edge
+                    .request_with(&caller.counted_as())
+                    .map_err(|RetryAfter(seconds)| GatewayError::throttled(seconds))?;
+                Some(caller)
+            }
         };
         let path = decoded?;
         let project = match (&caller, path.get("project_id")) {
@@ -502,7 +516,10 @@ fn is_json(content_type: &[u8]) -> bool {
 }
 
 /// Query text as pairs; a `+` is a plus sign, as the contract's signature has it.
-fn query_pairs(query: &str) -> Result<Vec<(String, String)>, ApiError> {
+///
+/// # Errors
+/// What is not UTF-8, by the parameter's name.
+pub fn query_pairs(query: &str) -> Result<Vec<(String, String)>, ApiError> {
     query
         .split('&')
         .filter(|pair| !pair.is_empty())

@@ -119,7 +119,7 @@ pub(super) const NO_NUL: &str = "must not hold the character U+0000";
 ///
 /// # Errors
 /// [`ApiError::Invalid`] naming the first field.
-pub(super) fn refuse_nul(value: &Value) -> Result<(), ApiError> {
+pub fn refuse_nul(value: &Value) -> Result<(), ApiError> {
     match nul_below(value) {
         None => Ok(()),
         Some(pointer) => Err(ApiError::invalid(member_path(&pointer), NO_NUL)),

@@ -13,7 +13,7 @@ use crate::server::TestServer;
 /// Longest wait for the server to end a connection.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Every `.rs` and `.py` file below a folder, as one text.
+/// Every `.rs`, `.py` and `.ts` file below a folder, as one text.
 fn sources(folder: &Path, text: &mut String) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -22,7 +22,7 @@ fn sources(folder: &Path, text: &mut String) {
             if !path.ends_with("target") && !path.ends_with("node_modules") {
                 sources(&path, text);
             }
-        } else if matches!(kind, Some("rs" | "py")) {
+        } else if matches!(kind, Some("rs" | "py" | "ts")) {
             text.push_str(&std::fs::read_to_string(&path).unwrap());
         }
     }
@@ -33,7 +33,9 @@ fn every_test_named_in_the_threat_model_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let model = std::fs::read_to_string(root.join("docs/security/threat-model.md")).unwrap();
     let mut text = String::new();
-    sources(&root.join("crates"), &mut text);
+    for folder in ["crates", "xtask", "console/tests"] {
+        sources(&root.join(folder), &mut text);
+    }
     let suite = model.split("## The attack suite").nth(1).unwrap();
     let suite = suite.split("\n## ").next().unwrap();
     let mut threats = 0;
@@ -51,7 +53,11 @@ fn every_test_named_in_the_threat_model_exists() {
     println!("{threats} threats, {} tests", named.len());
     let missing: Vec<_> = named
         .iter()
-        .filter(|name| !text.contains(&format!("fn {name}(")))
+        .filter(|name| {
+            // A console's test is named by a sentence.
+            let (function, sentence) = (format!("fn {name}("), format!("it('{name}'"));
+            !text.contains(&function) && !text.contains(&sentence)
+        })
         .collect();
     assert!(threats > 20 && missing.is_empty(), "{missing:?}");
 }

@@ -10,7 +10,9 @@ use outfitter_agent::channel::websocket::WebSocketChannel;
 use outfitter_agent::credentials::Credentials;
 use outfitter_agent::enroll::{Enrollment, enroll};
 use outfitter_agent::server_client::ServerClient;
-use outfitter_agent_protocol::{AgentMessage, EnrollmentToken, Hello, PROTOCOL, ServerMessage};
+use outfitter_agent_protocol::{
+    AgentMessage, CHANNEL_PATH, EnrollmentToken, Hello, MAX_FRAME_BYTES, PROTOCOL, ServerMessage,
+};
 use outfitter_domain::{Clock as _, SystemClock};
 use outfitter_signing::{Payload, RequestToSign, Signer};
 use reqwest::Method;
@@ -346,3 +348,84 @@ async fn a_channel_that_begins_with_something_else_than_hello_is_ended() {
     assert!(matches!(welcome, ServerMessage::Welcome(_)), "{welcome:?}");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn no_page_of_a_browser_opens_a_channel_and_no_compression_is_agreed_on() {
+    let server = TestServer::start().await;
+    let credentials = enrolled(&server).await;
+    let client = credentials.client().unwrap();
+    let upgrade = || {
+        client
+            .request(Method::GET, CHANNEL_PATH)
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("sec-websocket-extensions", "permessage-deflate")
+    };
+    // With the desktop's own certificate, as a browser on that desktop might be talked into sending it.
+    for origin in ["https://evil.example", "null", text(&server, "endpoint")] {
+        let answer = upgrade().header("origin", origin).send().await.unwrap();
+        assert_eq!(answer.status(), 403, "{origin}");
+        let refusal: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!(refusal["code"], "browser", "{origin}");
+    }
+    let answer = upgrade().send().await.unwrap();
+    assert_eq!(answer.status(), 101);
+    // A frame costs what it is long: nothing unpacks.
+    assert!(!answer.headers().contains_key("sec-websocket-extensions"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_frame_larger_than_allowed_ends_its_channel_and_nothing_else() {
+    let server = TestServer::start().await;
+    let credentials = enrolled(&server).await;
+    let mut large = channel(&credentials).await;
+    large.send(hello()).await.unwrap();
+    let welcome = large.receive().await.unwrap();
+    assert!(matches!(welcome, ServerMessage::Welcome(_)), "{welcome:?}");
+    let csr_pem = "x".repeat(MAX_FRAME_BYTES + 1);
+    // The server may hang up while it is being sent.
+    drop(large.send(AgentMessage::Renew { csr_pem }).await);
+    loop {
+        match large.receive().await {
+            Ok(ServerMessage::Heartbeat { .. }) => {}
+            Ok(ServerMessage::Refused { code, .. }) => assert_eq!(code, "protocol_error"),
+            Ok(other) => panic!("it was dealt with: {other:?}"),
+            Err(_) => break,
+        }
+    }
+    let mut next = channel(&credentials).await;
+    next.send(hello()).await.unwrap();
+    let welcome = next.receive().await.unwrap();
+    assert!(matches!(welcome, ServerMessage::Welcome(_)), "{welcome:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_no_json_and_is_not_unpacked() {
+    let server = TestServer::start().await;
+    let group = json!({"group_name": "Staff", "platform_type": "LOCAL"});
+    let packed = GZIPPED_GROUP.to_vec();
+    for encoding in ["gzip", "x-gzip, gzip", "deflate", "br"] {
+        let request = server
+            .request(Method::POST, "/v2/{p}/groups")
+            .header("content-type", "application/json")
+            .header("content-encoding", encoding)
+            .body(packed.clone());
+        let answer = TestServer::send(request).await;
+        answer.refused(400, "WKS.0001", "is no JSON");
+    }
+    server.post("/v2/{p}/groups", group).await.ok(201);
+    server.stop().await;
+}
+
+/// `{"group_name": "Staff", "platform_type": "LOCAL"}` in gzip.
+const GZIPPED_GROUP: &[u8] = &[
+    0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xab, 0x56, 0x4a, 0x2f, 0xca, 0x2f,
+    0x2d, 0x88, 0xcf, 0x4b, 0xcc, 0x4d, 0x55, 0xb2, 0x52, 0x50, 0x0a, 0x2e, 0x49, 0x4c, 0x4b, 0x53,
+    0xd2, 0x51, 0x50, 0x2a, 0xc8, 0x49, 0x2c, 0x49, 0xcb, 0x2f, 0xca, 0x8d, 0x2f, 0xa9, 0x2c, 0x00,
+    0xcb, 0xf8, 0xf8, 0x3b, 0x3b, 0xfa, 0x28, 0xd5, 0x02, 0x00, 0xf7, 0x8f, 0x6a, 0x62, 0x31, 0x00,
+    0x00, 0x00,
+];

@@ -16,6 +16,7 @@ mod coverage;
 mod desktops;
 mod directory;
 mod document;
+mod edge;
 mod enrollment_tokens;
 #[path = "../../../api-types/tests/facts/mod.rs"]
 #[allow(dead_code, reason = "the tests of the types use the rest")]

@@ -18,8 +18,8 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// A running server, and its administrator's token.
 pub(crate) struct TestServer {
-    http: reqwest::Client,
-    endpoint: String,
+    pub(crate) http: reqwest::Client,
+    pub(crate) endpoint: String,
     token: String,
     pub(crate) project: String,
     identity: Value,
@@ -59,15 +59,20 @@ impl Answer {
 impl TestServer {
     /// A server on SQLite.
     pub(crate) async fn start() -> Self {
-        Self::start_with(None).await
+        Self::start_with(None, ServeOptions::default()).await
+    }
+
+    /// A server on SQLite that is told more than where to listen.
+    pub(crate) async fn start_told(options: ServeOptions) -> Self {
+        Self::start_with(None, options).await
     }
 
     /// A server on PostgreSQL.
     pub(crate) async fn start_on_postgres() -> Self {
-        Self::start_with(Some(empty_postgres().await)).await
+        Self::start_with(Some(empty_postgres().await), ServeOptions::default()).await
     }
 
-    async fn start_with(database: Option<TestDatabase>) -> Self {
+    async fn start_with(database: Option<TestDatabase>, options: ServeOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let config = Config::resolve(ServeOptions {
@@ -76,7 +81,7 @@ impl TestServer {
             agent_listen: Some(free),
             bucket_listen: Some(free),
             database_url: database.as_ref().map(|database| database.url().to_owned()),
-            ..ServeOptions::default()
+            ..options
         })
         .unwrap();
         let shutdown = CancellationToken::new();

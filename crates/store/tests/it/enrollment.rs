@@ -3,13 +3,13 @@ use outfitter_domain::{Millis, OsType};
 use outfitter_ids::{AgentId, DesktopId, EnrollmentTokenId, UserId};
 use outfitter_store::{
     DesktopFilter, DesktopOrder, Enrolled, EnrollmentClaim, EpochRaise, LeftUsers, NewAgent,
-    NewCertificate, NewEnrollmentToken, Page,
+    NewCertificate, NewEnrollmentToken, Page, SecretDigest,
 };
 
 use crate::database::{NOW, TestStore, id, on_both};
 use crate::desktop::desktop;
 
-const SECRET_DIGEST: [u8; 32] = [7; 32];
+const SECRET_DIGEST: SecretDigest = SecretDigest::new([7; 32]);
 
 fn token() -> NewEnrollmentToken {
     NewEnrollmentToken {
@@ -135,7 +135,7 @@ on_both! {
         assert!(!tx.enrollment_token_revoke(test.other_project, revoked.id, NOW).await.unwrap());
         tx.commit().await.unwrap();
 
-        let wrong_secret = EnrollmentClaim { secret_digest: [8; 32], ..claim(&once, "a", 1) };
+        let wrong_secret = EnrollmentClaim { secret_digest: SecretDigest::new([8; 32]), ..claim(&once, "a", 1) };
         assert_eq!(enroll(&test, &wrong_secret).await, Err(EnrollmentRefusal::TokenUnknown));
         assert_eq!(enroll(&test, &claim(&token(), "a", 1)).await, Err(EnrollmentRefusal::TokenUnknown));
         assert_eq!(enroll(&test, &claim(&expired, "a", 1)).await, Err(EnrollmentRefusal::TokenExpired));
