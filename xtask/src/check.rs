@@ -105,14 +105,7 @@ fn docs(root: &Path) -> anyhow::Result<()> {
 /// Licences, bans and sources of deny.toml. Duplicate versions are only counted: a full report is a command away.
 #[expect(clippy::print_stdout, reason = "the answer of a command-line tool")]
 fn dependency_rules(root: &Path) -> anyhow::Result<()> {
-    let installed = root.join(".tools/bin/cargo-deny");
-    let mut command = if installed.exists() {
-        Command::new(installed)
-    } else {
-        Command::new("cargo-deny")
-    };
-    let output = command
-        .current_dir(root)
+    let output = cargo_deny(root)
         .args([
             "--locked", "--color", "never", "check", "bans", "licenses", "sources",
         ])
@@ -124,6 +117,65 @@ fn dependency_rules(root: &Path) -> anyhow::Result<()> {
     }
     let duplicates = report.matches("warning[duplicate]").count();
     println!("{duplicates} crates in more than one version; `cargo deny check bans` lists them");
+    advisories(root)
+}
+
+fn cargo_deny(root: &Path) -> Command {
+    let installed = root.join(".tools/bin/cargo-deny");
+    let mut command = if installed.exists() {
+        Command::new(installed)
+    } else {
+        Command::new("cargo-deny")
+    };
+    command.current_dir(root);
+    command
+}
+
+/// Known vulnerabilities, where their database is at hand: it is fetched by `cargo deny fetch db`, not by a check,
+/// which reaches no network. Says the database's date.
+#[expect(clippy::print_stdout, reason = "the answer of a command-line tool")]
+fn advisories(root: &Path) -> anyhow::Result<()> {
+    let home = std::env::var_os("CARGO_HOME").map_or_else(
+        || {
+            let home = std::env::var_os("HOME").unwrap_or_default();
+            Path::new(&home).join(".cargo")
+        },
+        std::path::PathBuf::from,
+    );
+    let databases = home.join("advisory-dbs");
+    let database = std::fs::read_dir(&databases)
+        .ok()
+        .and_then(|mut entries| entries.find_map(Result::ok));
+    let Some(database) = database else {
+        println!("advisories not looked at: no database; `cargo deny fetch db` gets it");
+        return Ok(());
+    };
+    let date = Command::new("git")
+        .arg("-C")
+        .arg(database.path())
+        .args(["log", "-1", "--format=%cs"])
+        .output()
+        .context("ask git for the date of the advisories")?;
+    let date = String::from_utf8_lossy(&date.stdout).trim().to_owned();
+    let output = cargo_deny(root)
+        .args([
+            "--locked",
+            "--color",
+            "never",
+            "check",
+            "--disable-fetch",
+            "advisories",
+        ])
+        .output()
+        .context("start cargo-deny")?;
+    if !output.status.success() {
+        bail!(
+            "advisories of {date}:\n{}{}",
+            String::from_utf8_lossy(&output.stderr),
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
+    println!("no advisory of the database of {date} concerns us");
     Ok(())
 }
 
