@@ -367,7 +367,9 @@ mod tests {
         );
         tokio::spawn(serve(endpoint, shutdown.clone()));
 
-        let mut before = connect(address, &[first.clone()]).await.unwrap();
+        let mut before = connect(address, std::slice::from_ref(&first))
+            .await
+            .unwrap();
         assert!(ask(&mut before).await.starts_with("HTTP/1.1 200"));
         let second = renew(&files);
         let trusted = [second.clone()];
