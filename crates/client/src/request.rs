@@ -125,6 +125,39 @@ impl Client {
         Ok(self.json(Method::GET, path, query, None).await?.body)
     }
 
+    /// `GET` of an answer that is read piece by piece with [`Client::piece`].
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn open(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Response, ClientError> {
+        let response = self.send(Method::GET, path, query, Vec::new()).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let headers = response.headers().clone();
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|source| self.unreachable(source))?;
+        Err(self.refusal(status.as_u16(), &headers, &bytes))
+    }
+
+    /// The next piece of an answer; `None` at its end.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the answer was cut.
+    pub async fn piece(&self, answer: &mut Response) -> Result<Option<Bytes>, ClientError> {
+        answer
+            .chunk()
+            .await
+            .map_err(|source| self.unreachable(source))
+    }
+
     /// `POST` with a JSON body.
     ///
     /// # Errors
@@ -207,20 +240,30 @@ impl Client {
         query: &[(&str, String)],
         body: Option<Vec<u8>>,
     ) -> Result<Answer<T>, ClientError> {
+        let response = self
+            .send(method, path, query, body.unwrap_or_default())
+            .await?;
+        self.read(response).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+        body: Vec<u8>,
+    ) -> Result<Response, ClientError> {
         let url = self.url(path, query)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let body = body.unwrap_or_default();
         self.authorize(&method, &url, &mut headers, Some(&body))?;
-        let response = self
-            .http
+        self.http
             .request(method, url)
             .headers(headers)
             .body(body)
             .send()
             .await
-            .map_err(|source| self.unreachable(source))?;
-        self.read(response).await
+            .map_err(|source| self.unreachable(source))
     }
 
     /// Fills `{project_id}` and joins the query. Other values must be escaped by [`segment`].

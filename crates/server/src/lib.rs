@@ -4,6 +4,7 @@
 
 pub mod agents;
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod background;
 pub mod config;

@@ -29,6 +29,7 @@ use crate::agents::pki::{Authority, LISTENER_RENEWAL, PkiError};
 use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
 use crate::app::bootstrap::{self, BootstrapError, Endpoints};
+use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::background::{self, Background};
 use crate::config::{Config, Database};
@@ -135,6 +136,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         key.into()
     })
     .await?;
+    let audit = Audit::open(&store, clock.as_ref(), &sealer, randomness.as_ref())
+        .await?
+        .keeping(config.audit_keep_days);
     let auth = Auth::open(&store, clock.as_ref(), sealer, randomness).await?;
     let packages = PackageStore::open_local(config.data_dir.join("packages")).await?;
     let listener_tls = Arc::new(authority.listener_config(clock.now())?);
@@ -164,6 +168,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         packages,
         clock,
         ids,
+        audit,
         auth,
         authority,
         registry: Registry::default(),
@@ -251,6 +256,12 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
     shutdown.cancelled().await;
     tasks.close();
     tasks.wait().await;
+    if let Err(error) = services.audit.write_refusals(&services, true).await {
+        tracing::warn!(
+            error = api::error::chain(&error),
+            "the last refusals are missing in the audit log"
+        );
+    }
     match Arc::try_unwrap(services) {
         Ok(services) => services.store.close().await,
         // A request that outlived its time still holds the parts: the process ends all the same.

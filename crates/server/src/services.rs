@@ -14,6 +14,7 @@ use crate::agents::pki::Authority;
 use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
 use crate::app::bootstrap::Endpoints;
+use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::background::Background;
 use crate::edge::Edge;
@@ -55,6 +56,8 @@ pub struct Services {
     pub auth: Auth,
     /// What one address and one credential may do.
     pub edge: Arc<Edge>,
+    /// Writes and seals the audit log.
+    pub audit: Audit,
     /// Answers by operation and status, for `/metrics`.
     pub answers: AnswerCounters,
 }

@@ -24,6 +24,7 @@ use crate::agents::pki::Authority;
 use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
 use crate::app::bootstrap::{self, Bootstrap, Endpoints};
+use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::background::Background;
 use crate::edge::Edge;
@@ -100,6 +101,9 @@ pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Servic
         .await
         .unwrap();
     let sealer = Sealer::new(&key, randomness.clone());
+    let audit = Audit::open(&store, clock.as_ref(), &sealer, randomness.as_ref())
+        .await
+        .unwrap();
     let auth = Auth::open(&store, clock.as_ref(), sealer, randomness)
         .await
         .unwrap();
@@ -129,6 +133,7 @@ pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Servic
         region: "local-1".to_owned(),
         heartbeat_secs: 60,
         shutdown: CancellationToken::new(),
+        audit,
         auth,
         edge: Edge::ordinary(),
         answers: AnswerCounters::default(),

@@ -335,6 +335,7 @@ impl Tx {
             .await
             .map(AppKey::new)?;
         self.icon_store(key, new.icon).await?;
+        self.made("app", new.id);
         Ok(key)
     }
 
@@ -433,14 +434,19 @@ impl Tx {
         authorization_type: AssignType,
         now: Millis,
     ) -> Result<u64, StoreError> {
-        self.app_set_word(
+        let changed = self
+            .app_set_word(
             "set the authorization type of applications",
             "authorization_type",
             apps,
             authorization_type.as_str(),
             now,
         )
-        .await
+        .await?;
+        if changed > 0 && authorization_type == AssignType::AllUser {
+            self.widened(apps, Vec::new()).await?;
+        }
+        Ok(changed)
     }
 
     async fn app_set_word(

@@ -152,6 +152,7 @@ impl Tx {
         let revoked = account_array(&change.revoke);
         let granted = account_array(&change.grant);
         let mut anew = 0;
+        let mut widened = Vec::new();
         for app in apps {
             if !change.revoke.is_empty() {
                 self.run(
@@ -162,14 +163,26 @@ impl Tx {
                 .await?;
             }
             if !change.grant.is_empty() {
-                anew += self
+                let to_app = self
                     .run(
                         "grant authorizations",
                         &grant,
                         [(*app).into(), granted.as_str().into(), now.get().into()],
                     )
                     .await?;
+                if to_app > 0 {
+                    widened.push(*app);
+                }
+                anew += to_app;
             }
+        }
+        if anew > 0 {
+            let accounts = change
+                .grant
+                .iter()
+                .map(|account| format!("{} {}", account.account_type.as_str(), account.account))
+                .collect();
+            self.widened(&widened, accounts).await?;
         }
         Ok(anew)
     }

@@ -5,6 +5,7 @@ use sea_orm::{
     QueryResult, Statement, Value,
 };
 
+use crate::audit::AuditPart;
 use crate::changes::{ChangeFeed, Changes, PendingChanges};
 use crate::job_position::JobPositions;
 use crate::{Dialect, StoreError};
@@ -29,6 +30,8 @@ pub struct Tx {
     inner: DatabaseTransaction,
     dialect: Dialect,
     changes: PendingChanges,
+    /// What it adds to the call that it belongs to.
+    pub(crate) audit: Option<AuditPart>,
 }
 
 impl<'c> Db<'c> {
@@ -115,6 +118,7 @@ impl Tx {
             inner,
             dialect,
             changes: PendingChanges::new(feed),
+            audit: None,
         }
     }
 
@@ -136,15 +140,21 @@ impl Tx {
         self.dialect
     }
 
-    /// Makes the changes durable.
+    /// Makes the changes durable, with the audit entry of the call that they belong to.
     ///
     /// # Errors
     /// When the database cannot: then nothing of the transaction stands.
     pub async fn commit(self) -> Result<(), StoreError> {
+        if let Some(part) = &self.audit {
+            part.finish(&self).await?;
+        }
         self.inner
             .commit()
             .await
             .map_err(|source| StoreError::from_driver("commit", source))?;
+        if let Some(part) = &self.audit {
+            part.committed();
+        }
         self.changes.tell();
         Ok(())
     }

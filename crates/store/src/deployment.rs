@@ -837,6 +837,16 @@ impl Db<'_> {
     }
 }
 
+#[derive(FromQueryResult)]
+struct AppIdRow {
+    app_id: i64,
+}
+
+#[derive(FromQueryResult)]
+struct TextRow {
+    text: String,
+}
+
 impl Tx {
     /// Finds apps of a project for an install request, and holds them until the end of the transaction, so
     /// that nobody deletes or changes them before the deployment stands. Ids that do not exist are left out.
@@ -971,6 +981,7 @@ impl Tx {
                 ],
             )
             .await?;
+        self.made("deployment", new.id);
         self.run(
             DOING,
             &format!(
@@ -1071,6 +1082,15 @@ impl Tx {
                     [deployment.into(), now.get().into()],
                 )
                 .await?;
+                if widened > 0 {
+                    let apps = self
+                        .deployment_apps_of(
+                            "SELECT app_id FROM deployment_app WHERE deployment_id = $1 AND widened_to_all = 1",
+                            deployment,
+                        )
+                        .await?;
+                    self.widened(&apps, Vec::new()).await?;
+                }
                 Ok(widened)
             }
             AssignType::AssignUser => {
@@ -1106,9 +1126,42 @@ impl Tx {
                     [deployment.into(), now.get().into()],
                 )
                 .await?;
+                if widened > 0 && self.is_audited() {
+                    let apps = self
+                        .deployment_apps_of(
+                            "SELECT DISTINCT app_id FROM deployment_widening WHERE deployment_id = $1 ORDER BY app_id",
+                            deployment,
+                        )
+                        .await?;
+                    let accounts = self
+                        .db()
+                        .all::<TextRow>(
+                            DOING,
+                            "SELECT DISTINCT account_type || ' ' || account AS text FROM deployment_widening \
+                             WHERE deployment_id = $1 ORDER BY 1",
+                            [deployment.into()],
+                        )
+                        .await?
+                        .into_iter()
+                        .map(|row| row.text)
+                        .collect();
+                    self.widened(&apps, accounts).await?;
+                }
                 Ok(widened)
             }
         }
+    }
+
+    async fn deployment_apps_of(
+        &self,
+        sql: &str,
+        deployment: DeploymentKey,
+    ) -> Result<Vec<AppKey>, StoreError> {
+        let rows: Vec<AppIdRow> = self
+            .db()
+            .all("list widened applications", sql, [deployment.into()])
+            .await?;
+        Ok(rows.into_iter().map(|row| AppKey::new(row.app_id)).collect())
     }
 
     /// Expands one page of a deployment: about `pairs` pairs of desktop and app, at least one desktop. Jobs,

@@ -433,6 +433,7 @@ impl Tx {
                 ],
             )
             .await?;
+        self.made("desktop", desktop.id);
         Ok(DesktopKey::new(key))
     }
 

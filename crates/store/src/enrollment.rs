@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::agent::{NewAgent, NewCertificate};
 use crate::desktop::{NewDesktop, Persistence};
 use crate::query::{Conditions, Page};
-use crate::{AgentKey, Db, DesktopKey, EnrollmentTokenKey, Listed, ProjectKey, StoreError, Tx};
+use crate::{AgentKey, Db, DesktopKey, DomainKey, EnrollmentTokenKey, Listed, ProjectKey, StoreError, Tx};
 
 /// SHA-256 of a secret. Compared in constant time.
 #[derive(Debug, Clone, Copy, Eq)]
@@ -110,6 +110,8 @@ pub struct Enrolled {
     pub desktop: DesktopKey,
     /// Its public id.
     pub desktop_id: DesktopId,
+    /// The account of its project.
+    pub domain: DomainKey,
     /// The desktop's project.
     pub project: ProjectKey,
     /// Its public id.
@@ -134,6 +136,7 @@ struct TokenRow {
     created_at: i64,
     project_id: i64,
     project_public_id: Uuid,
+    domain_id: i64,
 }
 
 #[derive(FromQueryResult)]
@@ -146,13 +149,15 @@ struct NamedDesktopRow {
 /// A claim that nothing speaks against.
 struct Admitted {
     token: EnrollmentTokenKey,
+    domain: DomainKey,
     project: ProjectKey,
     project_id: ProjectId,
     desktop: Option<NamedDesktopRow>,
 }
 
 const TOKEN_COLUMNS: &str = "t.id, t.public_id, t.name, t.secret_digest, t.max_uses, t.uses, t.expires_at, \
-     t.revoked_at, t.may_attach, t.may_reenroll, t.desktop_id, t.created_at, t.project_id, p.public_id AS project_public_id";
+     t.revoked_at, t.may_attach, t.may_reenroll, t.desktop_id, t.created_at, t.project_id, p.public_id AS project_public_id, \
+     p.domain_id";
 
 impl TokenRow {
     fn facts(&self) -> TokenFacts {
@@ -271,6 +276,7 @@ impl Db<'_> {
         }
         Ok(Ok(Admitted {
             token: EnrollmentTokenKey::new(token.id),
+            domain: DomainKey::new(token.domain_id),
             project: ProjectKey::new(token.project_id),
             project_id: ProjectId::new(token.project_public_id),
             desktop,
@@ -308,6 +314,7 @@ impl Tx {
                 ],
             )
             .await?;
+        self.made("token", token.id);
         Ok(EnrollmentTokenKey::new(key))
     }
 
@@ -394,6 +401,7 @@ impl Tx {
             desktop,
             desktop_id,
             project,
+            domain: admitted.domain,
             project_id: admitted.project_id,
             replaced,
         }))

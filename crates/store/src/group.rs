@@ -238,6 +238,7 @@ impl Tx {
                 ],
             )
             .await?;
+        self.made("userGroup", group.id);
         Ok(GroupKey::new(key))
     }
 

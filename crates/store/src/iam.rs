@@ -558,7 +558,7 @@ impl Tx {
         name: &str,
         created_at: Millis,
     ) -> Result<ProjectKey, StoreError> {
-        self.insert(
+        let key = self.insert(
             "make a project",
             "INSERT INTO project (public_id, domain_id, name, created_at) \
              VALUES ($1, $2, $3, $4) RETURNING id",
@@ -569,8 +569,9 @@ impl Tx {
                 created_at.get().into(),
             ],
         )
-        .await
-        .map(ProjectKey::new)
+        .await?;
+        self.made("project", id);
+        Ok(ProjectKey::new(key))
     }
 
     /// Opens or suspends a project.
@@ -593,7 +594,7 @@ impl Tx {
     /// # Errors
     /// A conflict when the domain has a user of that name, in any case.
     pub async fn iam_user_insert(&self, user: NewIamUser<'_>) -> Result<IamUserKey, StoreError> {
-        self.insert(
+        let key = self.insert(
             "make an IAM user",
             "INSERT INTO iam_user (public_id, domain_id, name, name_folded, password_hash, \
              tokens_valid_from, created_at) VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id",
@@ -606,8 +607,9 @@ impl Tx {
                 user.created_at.get().into(),
             ],
         )
-        .await
-        .map(IamUserKey::new)
+        .await?;
+        self.made("iamUser", user.id);
+        Ok(IamUserKey::new(key))
     }
 
     /// Changes a password; tokens issued up to `now` stop working.
@@ -688,7 +690,7 @@ impl Tx {
         secret_sealed: Vec<u8>,
         created_at: Millis,
     ) -> Result<AccessKeyKey, StoreError> {
-        self.insert(
+        let key = self.insert(
             "make an access key",
             "INSERT INTO access_key (access, secret_sealed, iam_user_id, created_at) \
              VALUES ($1, $2, $3, $4) RETURNING id",
@@ -699,8 +701,9 @@ impl Tx {
                 created_at.get().into(),
             ],
         )
-        .await
-        .map(AccessKeyKey::new)
+        .await?;
+        self.made("accessKey", access);
+        Ok(AccessKeyKey::new(key))
     }
 
     /// Enables or disables a user's access key; answers whether the user has it.

@@ -369,7 +369,7 @@ impl Tx {
         document: &PolicyDocument,
         now: Millis,
     ) -> Result<IamPolicyKey, StoreError> {
-        self.insert(
+        let key = self.insert(
             "write an IAM policy",
             "INSERT INTO iam_policy (public_id, domain_id, name, name_folded, description, document, \
              created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING id",
@@ -383,8 +383,9 @@ impl Tx {
                 now.get().into(),
             ],
         )
-        .await
-        .map(IamPolicyKey::new)
+        .await?;
+        self.made("policy", id);
+        Ok(IamPolicyKey::new(key))
     }
 
     /// Changes what a policy says; members that are `None` stay.
@@ -439,7 +440,7 @@ impl Tx {
         name: &str,
         now: Millis,
     ) -> Result<IamGroupKey, StoreError> {
-        self.insert(
+        let key = self.insert(
             "make an IAM group",
             "INSERT INTO iam_group (public_id, domain_id, name, name_folded, created_at) \
              VALUES ($1, $2, $3, $4, $5) RETURNING id",
@@ -451,8 +452,9 @@ impl Tx {
                 now.get().into(),
             ],
         )
-        .await
-        .map(IamGroupKey::new)
+        .await?;
+        self.made("iamGroup", id);
+        Ok(IamGroupKey::new(key))
     }
 
     /// Deletes a group with what is attached to it.

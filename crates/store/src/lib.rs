@@ -13,6 +13,7 @@
 mod agent;
 mod app;
 mod attempt;
+mod audit;
 mod authorization;
 mod bucket;
 mod changes;
@@ -49,6 +50,11 @@ pub use app::{App, AppFilter, NewApp, ObjectFate};
 pub use attempt::{
     AttemptClocks, AttemptSign, AttemptState, AttemptView, Connected, FinishOutcome, GoOutcome,
     GoRequest, LeasePage, LeasedTask, Receipt, ReconcileAction, ResultReport, SourceFacts,
+};
+pub use audit::{
+    AuditActor, AuditActorKind, AuditChain, AuditCheck, AuditEntry, AuditFacts, AuditFilter,
+    AuditFinding, AuditKey, AuditKind, AuditOutcome, AuditPruned, AuditReach, AuditScope,
+    AuditSealed, AuditTarget, NewAuditEntry, NewAuditScope, strip_link_secrets,
 };
 pub use authorization::AccountFilter;
 pub use bucket::{Bucket, BucketObject, BucketUpload, BucketUploadPart, NewBucketUpload};

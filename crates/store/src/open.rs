@@ -12,6 +12,7 @@ use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 
+use crate::audit::AuditPart;
 use crate::changes::{ChangeFeed, Changes};
 use crate::job_position::JobPositions;
 use crate::{Db, Dialect, StoreError, Tx, migration};
@@ -131,7 +132,7 @@ impl Store {
         Db::on_pool(&self.readers, self.dialect, &self.job_positions)
     }
 
-    /// Begins a write transaction. It begins as a writer, so that it cannot fail later for having read first
+    /// Begins a write transaction. Within [`crate::AuditScope::run`] its commit leaves an audit entry. It begins as a writer, so that it cannot fail later for having read first
     /// (measured: 783 lock errors in 2,000 with deferred transactions, none with immediate ones).
     ///
     /// # Errors
@@ -150,7 +151,9 @@ impl Store {
             .begin_with_options(options)
             .await
             .map_err(|source| StoreError::from_driver("begin a write transaction", source))?;
-        Ok(Tx::new(inner, self.dialect, self.feed.clone()))
+        let mut tx = Tx::new(inner, self.dialect, self.feed.clone());
+        tx.audit = AuditPart::begin(tx.db()).await?;
+        Ok(tx)
     }
 
     /// Watches what this process commits from now on. Changes by other servers on the same database are not

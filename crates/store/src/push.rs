@@ -380,7 +380,9 @@ impl Tx {
                 ],
             )
             .await?;
-        Ok(id.map_or(entry.id, NetworkReachId::new))
+        let id = id.map_or(entry.id, NetworkReachId::new);
+        self.made("network_reach", id);
+        Ok(id)
     }
 
     /// Forgets how a network is reached. `false` when the project has no such entry.

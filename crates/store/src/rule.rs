@@ -223,8 +223,9 @@ impl Tx {
                 now.get().into(),
             ],
         )
-        .await
-        .map(drop)
+        .await?;
+        self.made("rule", id);
+        Ok(())
     }
 
     /// Writes what a rule says. Read it in the same transaction, after [`Tx::project_lock`].

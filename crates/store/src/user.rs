@@ -389,6 +389,7 @@ impl Tx {
                 ],
             )
             .await?;
+        self.made("user", user.id);
         Ok(UserKey::new(key))
     }
 

@@ -348,6 +348,7 @@ impl Tx {
                 ],
             )
             .await?;
+        self.made("workspaceJob", id);
         for sub_job in sub_jobs {
             let ended_at = sub_job.outcome.status.is_ended().then_some(now.get());
             self.run(

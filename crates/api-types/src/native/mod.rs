@@ -5,6 +5,7 @@
 //! Times are RFC 3339 in UTC with milliseconds and `Z`.
 
 pub mod attempts;
+pub mod audit;
 pub mod cancel;
 pub mod deployments;
 pub mod desktops;

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod app;
+pub(crate) mod audit;
 pub(crate) mod demo;
 pub(crate) mod deployment;
 pub(crate) mod desktop;
@@ -135,6 +136,9 @@ pub(crate) enum Command {
     /// Tokens that let agents enroll
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// The audit log: who did what, from where, and whether the log is whole
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Projects
     #[command(subcommand)]
     Project(project::ProjectCommand),

@@ -85,6 +85,9 @@ pub(crate) struct ServerOptions {
     /// [default: where this program lies]
     #[arg(long, value_name = "DIR", env = env::AGENT_BINARIES)]
     pub(crate) agent_binaries: Option<PathBuf>,
+    /// Days after which audit entries are deleted [default: never]
+    #[arg(long, value_name = "DAYS", env = env::AUDIT_KEEP_DAYS)]
+    pub(crate) audit_keep_days: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

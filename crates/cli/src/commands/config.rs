@@ -85,6 +85,12 @@ fn members(config: &Config) -> Vec<(&'static str, Value)> {
         ("region", json!(config.region)),
         ("agent_heartbeat_secs", json!(config.agent_heartbeat_secs)),
         ("agent_binaries", path(&config.agent_binaries)),
+        (
+            "audit_keep_days",
+            config
+                .audit_keep_days
+                .map_or_else(|| json!("for ever"), |days| json!(days)),
+        ),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 mod agent;
 mod app;
+mod audit;
 mod config;
 mod deployment;
 mod desktop;
@@ -84,6 +85,7 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
         Command::User(command) => Box::pin(user::run(command, &session()?)).await,
         Command::Group(command) => Box::pin(group::run(command, &session()?)).await,
         Command::Token(command) => token::run(command, &session()?).await,
+        Command::Audit(command) => Box::pin(audit::run(command, &session()?)).await,
         Command::Project(command) => project::run(command, &session()?).await,
         Command::Iam(command) => iam::run(command, &session()?).await,
     }

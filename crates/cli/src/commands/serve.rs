@@ -87,6 +87,7 @@ impl ServerOptions {
             region: self.region,
             agent_heartbeat_secs: self.agent_heartbeat_secs,
             agent_binaries: self.agent_binaries,
+            audit_keep_days: self.audit_keep_days,
         };
         Ok(flags.over(file))
     }

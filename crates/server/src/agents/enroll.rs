@@ -1,22 +1,30 @@
 //! `POST /enroll`: a token becomes a certificate.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State};
 use outfitter_agent_protocol::{EnrollRequest, EnrollResponse, PROTOCOL_FLOOR};
-use outfitter_domain::OsType;
 use outfitter_domain::fleet::{DesktopName, EnrollmentRefusal, LocalUserName};
+use outfitter_domain::{Millis, OsType};
 use outfitter_ids::{AgentId, DesktopId, UserId};
-use outfitter_store::{EnrollmentClaim, NewAgent, NewCertificate, SecretDigest};
+use outfitter_store::{
+    AuditActor, AuditActorKind, AuditFacts, AuditKind, AuditScope, AuditTarget, Enrolled,
+    EnrollmentClaim, NewAgent, NewAuditScope, NewCertificate, SecretDigest, StoreError,
+};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::pki::PkiError;
 use super::refusal::Refusal;
+use crate::audit::refusals;
 use crate::edge::RetryAfter;
 use crate::services::Services;
+
+/// What the audit log calls it.
+const ENROLL: &str = "outfitter:agents:enroll";
 
 /// Longest free text an agent reports about itself, in characters.
 const MAX_REPORTED: usize = 256;
@@ -38,14 +46,14 @@ pub async fn enroll(
         .edge
         .may_enroll(source)
         .map_err(|RetryAfter(seconds)| Refusal::throttled(seconds))?;
-    let enrolled = admit(&services, &body).await;
+    let enrolled = admit(&services, source, &body).await;
     if enrolled.as_ref().is_err_and(Refusal::is_the_callers) {
         services.edge.vain_enrollment_from(source);
     }
     enrolled.map(Json)
 }
 
-async fn admit(services: &Services, body: &Bytes) -> Result<EnrollResponse, Refusal> {
+async fn admit(services: &Services, source: IpAddr, body: &Bytes) -> Result<EnrollResponse, Refusal> {
     let request: EnrollRequest = serde_json::from_slice(body)
         .map_err(|error| Refusal::bad_request("request_invalid", error.to_string()))?;
     if request.protocol < PROTOCOL_FLOOR {
@@ -104,14 +112,7 @@ async fn admit(services: &Services, body: &Bytes) -> Result<EnrollResponse, Refu
             },
         },
     };
-    let failed = |error| Refusal::busy("enroll an agent", &error);
-    let tx = services.store.write().await.map_err(failed)?;
-    let enrolled = tx
-        .enrollment_claim(&claim, now)
-        .await
-        .map_err(failed)?
-        .map_err(refused)?;
-    tx.commit().await.map_err(failed)?;
+    let enrolled = let_in(services, &claim, source, now).await?;
     if enrolled.replaced {
         services.registry.close(enrolled.desktop);
     }
@@ -127,6 +128,77 @@ async fn admit(services: &Services, body: &Bytes) -> Result<EnrollResponse, Refu
         chain_pem: issued.chain_pem,
         roots_pem: services.authority.roots_pem().to_owned(),
         server_time_millis: now.get(),
+    })
+}
+
+/// Lets the agent in, with an entry in the audit log; a refusal is counted there.
+async fn let_in(
+    services: &Services,
+    claim: &EnrollmentClaim,
+    source: IpAddr,
+    now: Millis,
+) -> Result<Enrolled, Refusal> {
+    let failed = |error| Refusal::busy("enroll an agent", &error);
+    let resources = vec![format!("token:{}", claim.token_id)];
+    let facts = AuditFacts {
+        domain: None,
+        project: None,
+        at: now,
+        action: ENROLL.to_owned(),
+        operation: "EnrollAgent".to_owned(),
+        actor: AuditActor {
+            name: Some(claim.name.as_str().to_owned()),
+            credential: format!("enrollment_token {}", claim.token_id),
+            ..AuditActor::nobody()
+        },
+        on_behalf_of: claim.user.as_ref().map(|user| user.as_str().to_owned()),
+        address: Some(source.to_string()),
+        request_id: None,
+    };
+    let scope = AuditScope::new(NewAuditScope {
+        key: Arc::clone(services.audit.key()),
+        ids: Arc::clone(&services.ids),
+        facts: facts.clone(),
+        kind: AuditKind::Enrollment,
+        targets: resources.iter().map(|it| AuditTarget::parse(it)).collect(),
+        request: json!({
+            "name": claim.name.as_str(),
+            "machine_id": claim.agent.machine_id,
+            "version": claim.agent.version,
+            "os": claim.agent.os,
+            "arch": claim.agent.arch,
+            "sandbox_root": claim.agent.sandbox_root,
+        }),
+    });
+    let claimed = scope
+        .run(async {
+            let tx = services.store.write().await?;
+            let enrolled = match tx.enrollment_claim(claim, now).await? {
+                Ok(enrolled) => enrolled,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            scope.identify(|facts| {
+                facts.domain = Some(enrolled.domain);
+                facts.project = Some(enrolled.project);
+                facts.actor = AuditActor {
+                    kind: AuditActorKind::Agent,
+                    id: Some(enrolled.agent_id.to_string()),
+                    ..facts.actor.clone()
+                };
+            });
+            tx.commit().await?;
+            Ok::<_, StoreError>(Ok(enrolled))
+        })
+        .await
+        .map_err(failed)?;
+    claimed.map_err(|refusal| {
+        services.audit.refused(refusals::Refusal {
+            facts,
+            resources,
+            status: 403,
+            reason: refusal.to_string(),
+        });
+        refused(refusal)
     })
 }
 

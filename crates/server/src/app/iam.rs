@@ -18,6 +18,7 @@ use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use crate::audit;
 use crate::auth::{
     Caller, Credential, HeldPolicy, IssuedToken, NewAccessKey, PasswordsBusy, ProjectAccess, Scope,
     TokenScope, held_by, rights_in_domain,
@@ -206,6 +207,8 @@ async fn user_by_password(
     source: IpAddr,
 ) -> Result<IamUser, LoginError> {
     let db = services.store.db();
+    let (WhoLogsIn::Id(claimed) | WhoLogsIn::Name { user: claimed, .. }) = who;
+    audit::claimed(claimed);
     let user = match who {
         WhoLogsIn::Id(text) => match IamUserId::lookup(text) {
             Some(id) => db.iam_user_by_id(id).await?,
@@ -238,6 +241,7 @@ async fn user_by_password(
         services.edge.wrong_password_from(source);
     }
     let user = user.filter(|_| verified).ok_or(LoginError::Wrong)?;
+    audit::identify(&user, "password");
     if user.enabled {
         Ok(user)
     } else {

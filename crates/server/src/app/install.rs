@@ -13,7 +13,7 @@ use outfitter_domain::text::is_blank;
 use outfitter_domain::{Account, AppStatus, AssignType, InstallType};
 use outfitter_ids::{AppId, DeploymentId};
 use outfitter_store::{
-    Approach, DeploymentKey, DeploymentView, Expansion, FailLimit, InstallableApp, NewDeployment,
+    AuditScope, Approach, DeploymentKey, DeploymentView, Expansion, FailLimit, InstallableApp, NewDeployment,
     PackageAccess, ProjectKey, ScopeAccounts, StoreError, Tx,
 };
 use thiserror::Error;
@@ -238,7 +238,8 @@ pub async fn install(services: &Services, call: Install<'_>) -> Result<Deploymen
         .await;
     match desktops {
         Ok(desktops) if desktops * apps <= INLINE_JOBS => loop {
-            match expand_page(services, deployment).await {
+            // The deployment is audited; its jobs are its own record.
+            match AuditScope::apart(expand_page(services, deployment)).await {
                 Ok(Some(page)) if page.progress == Expansion::Expanding => {}
                 Ok(_) => break,
                 Err(error) => {

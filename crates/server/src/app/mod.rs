@@ -1,6 +1,7 @@
 //! Use cases: what operations and background tasks do, apart from how they are asked.
 
 pub mod apps;
+pub(crate) mod audit;
 pub mod authorizations;
 pub mod bootstrap;
 pub mod cancel;

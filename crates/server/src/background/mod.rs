@@ -166,6 +166,18 @@ pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) 
     ));
     tracker.spawn(drive(
         Arc::clone(services),
+        every("audit_seal", 1),
+        Arc::new(Notify::new()),
+        tasks::audit_seal::run,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("audit_retention", 60 * 60),
+        Arc::new(Notify::new()),
+        tasks::audit_retention::run,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
         every("presence_flush", 2),
         Arc::new(Notify::new()),
         tasks::presence_flush::run,

@@ -61,6 +61,8 @@ pub struct ServeOptions {
     pub agent_heartbeat_secs: Option<u32>,
     /// Folder of the agent's programs that are pushed onto desktops; default: where this program lies.
     pub agent_binaries: Option<PathBuf>,
+    /// Days after which audit entries are deleted; default: never.
+    pub audit_keep_days: Option<u32>,
 }
 
 /// What the server works with.
@@ -96,6 +98,8 @@ pub struct Config {
     pub agent_heartbeat_secs: u32,
     /// Folder of the agent's programs that are pushed onto desktops.
     pub agent_binaries: PathBuf,
+    /// Days after which audit entries are deleted; `None`: never.
+    pub audit_keep_days: Option<u32>,
 }
 
 /// Where the data is.
@@ -200,6 +204,7 @@ impl ServeOptions {
             region: self.region.or(below.region),
             agent_heartbeat_secs: self.agent_heartbeat_secs.or(below.agent_heartbeat_secs),
             agent_binaries: self.agent_binaries.or(below.agent_binaries),
+            audit_keep_days: self.audit_keep_days.or(below.audit_keep_days),
         }
     }
 
@@ -291,7 +296,14 @@ impl Config {
                 reason: "1 to 3600".to_owned(),
             });
         }
+        if options.audit_keep_days == Some(0) {
+            return Err(ConfigError::Value {
+                option: "--audit-keep-days",
+                reason: "1 or more".to_owned(),
+            });
+        }
         Ok(Self {
+            audit_keep_days: options.audit_keep_days,
             listen,
             agent_listen: options.agent_listen.unwrap_or_else(|| loopback(7443)),
             bucket_listen,

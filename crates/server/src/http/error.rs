@@ -159,6 +159,27 @@ impl ApiError {
         }
     }
 
+    /// Status and reason of a refusal for the credential or the rights of the caller; `None` for anything else.
+    pub(super) fn refusal(&self) -> Option<(StatusCode, String)> {
+        let refuses =
+            |status| matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        match self {
+            Self::Forbidden { reason } => Some((StatusCode::FORBIDDEN, reason.clone())),
+            Self::Refused(refusal) => Some((StatusCode::FORBIDDEN, refusal.reason.clone())),
+            Self::Coded(coded) => {
+                refuses(coded.status).then(|| (coded.status, coded.message.clone()))
+            }
+            Self::Gateway(error) => {
+                refuses(error.status).then(|| (error.status, error.message.to_string()))
+            }
+            Self::Invalid { .. }
+            | Self::EmptyBody
+            | Self::NotFound { .. }
+            | Self::Unavailable { .. }
+            | Self::Internal { .. } => None,
+        }
+    }
+
     /// Seals the reason of a policy's refusal into the answer, where the family has a place for it (contract,
     /// `errors.md`, section 1: v2 only).
     pub(super) fn seal_refusal(self, family: Family, sealer: &Sealer, request_id: &str) -> Self {

@@ -5,6 +5,7 @@ mod access_tests;
 pub mod answers;
 mod app_rules;
 mod apps;
+mod audit;
 mod authorizations;
 mod body;
 pub(crate) mod buckets;
@@ -40,6 +41,7 @@ pub mod schema;
 mod session;
 mod smuggling;
 mod tags;
+mod trail;
 mod users;
 mod workspace_jobs;
 
@@ -72,6 +74,7 @@ pub fn routes() -> Routes {
     deployments::register(&mut routes);
     events::register(&mut routes);
     freeze::register(&mut routes);
+    audit::register(&mut routes);
     desktops::register(&mut routes);
     enrollment_tokens::register(&mut routes);
     keystone::register(&mut routes);

@@ -81,6 +81,15 @@ pub enum Authorizes {
     MayWiden,
 }
 
+/// Whether calls that succeed leave an entry in the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audited {
+    /// They do: they change something, or hand out a right.
+    Always,
+    /// They only read.
+    Never,
+}
+
 /// Whether a body is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyRule {
@@ -123,6 +132,8 @@ pub struct Operation {
     pub named: &'static [Named],
     /// Whether authorizations may be widened.
     pub authorizes: Authorizes,
+    /// Whether calls that succeed leave an entry in the audit log.
+    pub audited: Audited,
 }
 
 impl Operation {
@@ -133,6 +144,11 @@ impl Operation {
                 BodyRule::None
             } else {
                 BodyRule::Required
+            },
+            audited: if method == Method::GET {
+                Audited::Never
+            } else {
+                Audited::Always
             },
             method,
             path,
@@ -199,6 +215,13 @@ impl Operation {
     #[must_use]
     pub fn may_widen(mut self) -> Self {
         self.authorizes = Authorizes::MayWiden;
+        self
+    }
+
+    /// Only reads, though its method is not `GET`: calls that succeed are not audited.
+    #[must_use]
+    pub fn reads(mut self) -> Self {
+        self.audited = Audited::Never;
         self
     }
 

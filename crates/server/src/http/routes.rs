@@ -16,7 +16,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use outfitter_api_types::secret;
 use outfitter_domain::iam::{Doubt, Pending};
+use outfitter_store::strip_link_secrets;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -27,10 +29,11 @@ use super::body;
 use super::call::{Call, CallContext, Reply};
 use super::error::{ApiError, GatewayError, method_not_allowed};
 use super::limits;
-use super::operation::{Access, Authorizes, BodyRule, Family, Operation};
+use super::operation::{Access, Audited, Authorizes, BodyRule, Family, Operation};
 use super::request_id::RequestId;
 use super::resources;
 use super::schema::{self, RequestSchema};
+use super::trail::Trail;
 use crate::auth::{self, AuthBody, AuthRequest, Question, Rights};
 use crate::edge::RetryAfter;
 use crate::services::Services;
@@ -60,6 +63,8 @@ pub struct RouteEntry {
     pub reads_body: fn(Value) -> Result<(), ApiError>,
     /// The same for the query.
     pub reads_query: fn(Value) -> Result<(), ApiError>,
+    /// A body as the audit log shows it: without what its type declares as secret.
+    pub redact: fn(&Value) -> Value,
 }
 
 /// Name and parts of an answer's schema.
@@ -169,6 +174,7 @@ impl Routes {
             operation: operation.clone(),
             body: body.clone(),
             query: query.clone(),
+            redact: redacted::<B>,
         });
         let endpoint = endpoint(
             row,
@@ -188,6 +194,7 @@ impl Routes {
             answer,
             reads_body: |value| schema::read::<B>(value).map(drop),
             reads_query: |value| schema::read::<Q>(value).map(drop),
+            redact: redacted::<B>,
         });
         self
     }
@@ -232,6 +239,15 @@ fn method_name(method: &Method) -> &'static str {
         Method::DELETE => "DELETE",
         _ => "HEAD",
     }
+}
+
+/// A body as the audit log shows it.
+fn redacted<B: RequestType>(body: &Value) -> Value {
+    let mut body = body.clone();
+    schema::whole_numbers(&mut body);
+    let mut shown = secret::redacted::<B>(&body);
+    strip_link_secrets(&mut shown);
+    shown
 }
 
 /// Whether a request or answer type is more than the unit type, which says "nothing".
@@ -289,11 +305,13 @@ fn endpoint(row: Arc<Row>, handler: ErasedHandler) -> MethodRouter<Arc<Services>
                 let Operation { id, family, .. } = row.operation;
                 let request_id = RequestId::of(&request);
                 let sealer = services.auth.sealer();
-                let response = match row.admit(&services, request).await {
-                    Ok(admitted) => handler(Arc::clone(&services), admitted).await,
+                let mut trail = Trail::begin(&services, &row.operation, &request);
+                let answer = match row.admit(&services, request, &mut trail).await {
+                    Ok(admitted) => row.handle(&services, admitted, &mut trail, &handler).await,
                     Err(error) => Err(error),
-                }
-                .unwrap_or_else(|error| {
+                };
+                let response = answer.unwrap_or_else(|error| {
+                    trail.refused(&services, &error);
                     error
                         .seal_refusal(family, sealer, &request_id)
                         .into_response(family, &request_id)
@@ -309,11 +327,39 @@ struct Row {
     operation: Operation,
     body: Option<Arc<RequestSchema>>,
     query: Option<Arc<RequestSchema>>,
+    redact: fn(&Value) -> Value,
 }
 
 impl Row {
+    /// Runs the handler of an admitted call. Where the operation is audited, every transaction that it commits leaves
+    /// an entry; a call that succeeds without one leaves it before it is answered.
+    async fn handle(
+        &self,
+        services: &Arc<Services>,
+        admitted: Admitted,
+        trail: &mut Trail,
+        handler: &ErasedHandler,
+    ) -> Result<Response, ApiError> {
+        if self.operation.audited == Audited::Never {
+            return handler(Arc::clone(services), admitted).await;
+        }
+        let scope = trail.scope(services, (self.redact)(&admitted.body));
+        let response = scope
+            .run(handler(Arc::clone(services), admitted))
+            .await?;
+        if scope.entries() == 0 && response.status().is_success() {
+            services.store.audit_call(&scope).await?;
+        }
+        Ok(response)
+    }
+
     /// Every check up to the field rules.
-    async fn admit(&self, services: &Services, request: Request) -> Result<Admitted, ApiError> {
+    async fn admit(
+        &self,
+        services: &Services,
+        request: Request,
+        trail: &mut Trail,
+    ) -> Result<Admitted, ApiError> {
         let request_id = RequestId::of(&request);
         let source = limits::source(&request);
         let (mut parts, stream) = request.into_parts();
@@ -389,6 +435,7 @@ impl Row {
                 Some(caller)
             }
         };
+        trail.called_by(caller.as_ref());
         let path = decoded?;
         let project = match (&caller, path.get("project_id")) {
             (Some(caller), Some(project_id)) => {
@@ -402,6 +449,7 @@ impl Row {
             }
             _ => None,
         };
+        trail.in_project(project.as_ref(), &path);
         let rights: Option<(&'static str, Rights)> = match (self.operation.access, &caller) {
             (Access::Action(action), Some(caller)) => {
                 let rights = match &project {
@@ -435,6 +483,7 @@ impl Row {
             }
         }
         let body = self.read_json(&parts.headers, bytes.unwrap_or_default())?;
+        trail.about(resources::named(&self.operation, &path, &body));
         let query = match &self.query {
             None => Value::Null,
             Some(schema) => schema.query(&query_pairs(parts.uri.query().unwrap_or_default())?)?,

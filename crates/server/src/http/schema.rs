@@ -194,7 +194,7 @@ pub fn read<T: DeserializeOwned>(mut value: Value) -> Result<T, ApiError> {
 }
 
 /// Writes `30.0` as `30`: to JSON Schema both are integers, to serde only the latter is.
-fn whole_numbers(value: &mut Value) {
+pub(super) fn whole_numbers(value: &mut Value) {
     match value {
         Value::Number(number) => {
             // Beyond 2^53 a float no longer says which integer is meant.

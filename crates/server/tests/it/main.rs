@@ -7,6 +7,7 @@
 
 mod apps;
 mod attacks;
+mod audit;
 mod authorizations;
 mod bounds;
 mod cases;

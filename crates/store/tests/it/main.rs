@@ -8,6 +8,7 @@
 mod app;
 mod app_builders;
 mod app_control;
+mod audit;
 mod authorization;
 mod database;
 mod deployment;

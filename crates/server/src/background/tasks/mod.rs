@@ -1,6 +1,8 @@
 //! The tasks, a file each.
 
 pub(super) mod agent_push;
+pub(super) mod audit_retention;
+pub(super) mod audit_seal;
 pub(super) mod deployment_expand;
 pub(super) mod job_dispatch;
 pub(super) mod job_expiry;

@@ -81,6 +81,7 @@ pub(super) fn register(routes: &mut Routes) {
             .action("workspace:appcenter:batchInstallApps")
             .names(&[Named::Ids("app", "app_ids[]"), Named::Accounts("users[]")])
             .may_widen()
+            .reads()
             .family(Family::Native)
             .codes(&[404, 409])
             .summary("Show what BatchInstallApps would do; nothing of it happens."),

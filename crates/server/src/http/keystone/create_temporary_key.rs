@@ -46,6 +46,7 @@ pub(super) async fn create_temporary_key(
         .filter(|token| !token.is_empty())
         .ok_or(AuthRefusal::NoCredential)?;
     let caller = authenticate_token(&services, &token, call.context.source).await?;
+    crate::audit::identify_caller(&caller);
     let policy = identity
         .policy
         .map(|policy| narrowing(&policy))

@@ -90,6 +90,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "DecodeAuthorizationMessage",
             )
             .action_somewhere(decode_refusal::DECODE)
+            .reads()
             .summary("Open the sealed reason of a refusal"),
             decode_refusal::decode_refusal,
         );

@@ -89,6 +89,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "ListDesktopByTags",
             )
             .action("workspace:desktops:listByTags")
+            .reads()
             .summary("Find or count desktops by their tags (older path)."),
             search::search,
         )
@@ -98,6 +99,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "ListDesktopsByTags",
             )
             .action("workspace:desktops:listByTags")
+            .reads()
             .summary("Find or count desktops by their tags."),
             search::search_newer,
         );

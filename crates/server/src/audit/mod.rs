@@ -1,0 +1,209 @@
+//! The audit log as the server writes it: who calls, what it is about, and what was refused.
+//!
+//! **Guarantees.** A call that succeeds and is not one that only reads leaves an entry, in the transaction that it
+//! commits, else in one of its own before it is answered: the mechanism of `http/routes.rs` does it for every row of
+//! the route table. Refusals are counted and written within seconds, in bounded number ([`refusals`]). **Wakes it:**
+//! every request, and the task `audit_seal`. **On a crash** refusals since the last write are lost, nothing else.
+
+pub(crate) mod refusals;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use outfitter_domain::Clock;
+use outfitter_store::{
+    AuditActor, AuditActorKind, AuditFacts, AuditKey, AuditScope, IamUser, Store, StoreError,
+};
+use tokio::sync::Semaphore;
+
+use crate::auth::{Caller, Credential};
+use crate::secrets::{Randomness, Sealer, SecretBytes, SecretError, shared_secret};
+use crate::services::Services;
+
+use refusals::Refusals;
+
+/// Name of the key among the secrets all servers share.
+const AUDIT_KEY: &str = "audit-key";
+
+/// Entries sealed in one transaction.
+const SEALED_AT_ONCE: i64 = 500;
+
+/// What writes and seals the audit log.
+pub struct Audit {
+    key: Arc<AuditKey>,
+    refusals: Mutex<Refusals>,
+    /// The end of the chain as this process saw it last.
+    seen: Mutex<Option<(i64, String)>>,
+    /// How long entries are kept; `None`: for ever.
+    keep: Option<Duration>,
+    /// Held while the chain is computed again: one at a time.
+    pub(crate) check: Semaphore,
+}
+
+impl Audit {
+    /// Gets the key that all servers share, making it when this is the first.
+    ///
+    /// # Errors
+    /// The database fails, or the server key does not fit it.
+    pub async fn open(
+        store: &Store,
+        clock: &dyn Clock,
+        sealer: &Sealer,
+        randomness: &dyn Randomness,
+    ) -> Result<Self, SecretError> {
+        let key = shared_secret(store, sealer, clock, AUDIT_KEY, || {
+            let mut key = vec![0_u8; 32];
+            randomness.fill(&mut key);
+            SecretBytes::from(key)
+        })
+        .await?;
+        Ok(Self {
+            key: Arc::new(AuditKey::new(key)),
+            refusals: Mutex::default(),
+            seen: Mutex::default(),
+            keep: None,
+            check: Semaphore::new(1),
+        })
+    }
+
+    /// Keeps entries for so many days; `None`: for ever.
+    #[must_use]
+    pub fn keeping(self, days: Option<u32>) -> Self {
+        let keep = days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60));
+        Self { keep, ..self }
+    }
+
+    /// How long entries are kept; `None`: for ever.
+    pub(crate) fn keep(&self) -> Option<Duration> {
+        self.keep
+    }
+
+    /// What makes MACs.
+    pub fn key(&self) -> &Arc<AuditKey> {
+        &self.key
+    }
+
+    /// Counts a refusal; it is written within seconds.
+    pub(crate) fn refused(&self, refusal: refusals::Refusal) {
+        self.refusals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .count(refusal);
+    }
+
+    /// Writes the refusals whose time has come, `all` of them before the process ends.
+    ///
+    /// # Errors
+    /// When the database cannot: what was to be written is lost then, and the log of the process says so.
+    pub(crate) async fn write_refusals(
+        &self,
+        services: &Services,
+        all: bool,
+    ) -> Result<(), StoreError> {
+        let now = services.clock.now();
+        let due = self
+            .refusals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take_due(now, all);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let tx = services.store.write().await?;
+        for entry in due {
+            let id = services.ids.uuid(now.get());
+            tx.audit_insert(&self.key, entry.into_entry(id)).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Seals a page of entries; answers whether more are waiting.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub(crate) async fn seal(&self, services: &Services) -> Result<bool, StoreError> {
+        self.look_back(services).await?;
+        let tx = services.store.write().await?;
+        let sealed = tx
+            .audit_seal(&self.key, SEALED_AT_ONCE, services.clock.now())
+            .await?;
+        if sealed.entries == 0 {
+            return Ok(false);
+        }
+        tx.commit().await?;
+        self.note_end(sealed.sequence, sealed.hash);
+        Ok(sealed.more)
+    }
+
+    fn note_end(&self, sequence: i64, hash: String) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((sequence, hash));
+    }
+
+    /// Says when the chain no longer holds what this process saw sealed: an older copy of the log was put back, or it
+    /// was written anew.
+    async fn look_back(&self, services: &Services) -> Result<(), StoreError> {
+        let seen = self
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let Some((sequence, hash)) = seen else {
+            return Ok(());
+        };
+        if !services.store.db().audit_holds(sequence, &hash).await? {
+            tracing::error!(
+                audit.sequence = sequence,
+                "the audit log no longer holds an entry that this server saw sealed: it was rolled back or rewritten"
+            );
+            // Said once for each time that it happens.
+            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        Ok(())
+    }
+}
+
+/// Who a caller is, for the log.
+pub(crate) fn actor(caller: &Caller) -> AuditActor {
+    AuditActor {
+        kind: AuditActorKind::IamUser,
+        id: Some(caller.user_id.to_string()),
+        name: Some(caller.user_name.clone()),
+        credential: match &caller.credential {
+            Credential::Token => "token".to_owned(),
+            Credential::AccessKey(access) => format!("access_key {access}"),
+            Credential::Session(_) => "session".to_owned(),
+        },
+    }
+}
+
+/// Says within a call that needs no credential which user it turned out to be.
+pub(crate) fn identify(user: &IamUser, credential: &str) {
+    change(|facts| {
+        facts.domain = Some(user.domain.key);
+        facts.actor = AuditActor {
+            kind: AuditActorKind::IamUser,
+            id: Some(user.id.to_string()),
+            name: Some(user.name.clone()),
+            credential: credential.to_owned(),
+        };
+    });
+}
+
+/// The same, where a caller was found.
+pub(crate) fn identify_caller(caller: &Caller) {
+    change(|facts| {
+        facts.domain = Some(caller.domain);
+        facts.actor = actor(caller);
+    });
+}
+
+/// Says within a call that needs no credential whom somebody claims to be.
+pub(crate) fn claimed(name: &str) {
+    change(|facts| facts.actor.name = Some(name.to_owned()));
+}
+
+fn change(change: impl FnOnce(&mut AuditFacts)) {
+    if let Some(scope) = AuditScope::current() {
+        scope.identify(change);
+    }
+}

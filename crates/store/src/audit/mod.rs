@@ -1,0 +1,24 @@
+//! The audit log: who did what, written in the transaction that did it.
+//!
+//! **Guarantees.** Every write transaction that is committed within [`AuditScope::run`] leaves one entry, in the same
+//! transaction: there is no way to write without it and none has to think of it. Each entry carries a MAC from the
+//! start, so that one that was made or changed beside the servers is found even before it is sealed. One sealer at a
+//! time ([`Tx::audit_seal`]) gives entries their place and chains them; [`Db::audit_check`] finds what was changed,
+//! removed or moved. **On a crash** an entry is there exactly when its change is. **Does not** hide that entries within
+//! the last second may be removed unnoticed by who may write to the database; see docs/adr/0013-audit.md.
+
+mod chain;
+mod entry;
+mod list;
+mod scope;
+mod snapshot;
+
+pub use chain::{AuditCheck, AuditChain, AuditFinding, AuditPruned, AuditSealed};
+pub use entry::{
+    AuditActor, AuditActorKind, AuditEntry, AuditKey, AuditKind, AuditOutcome, NewAuditEntry,
+};
+pub use list::{AuditFilter, AuditReach};
+pub use scope::{AuditFacts, AuditScope, AuditTarget, NewAuditScope};
+
+pub(crate) use scope::AuditPart;
+pub use snapshot::strip_link_secrets;
