@@ -44,6 +44,10 @@ impl MigratorTrait for Migrator {
                 name: "0008_audit",
                 sql: include_str!("../../migrations/0008_audit.sql"),
             }),
+            Box::new(Script {
+                name: "0014_truth",
+                sql: include_str!("../../migrations/0014_truth.sql"),
+            }),
         ]
     }
 }
