@@ -13,6 +13,7 @@ pub(crate) mod project;
 pub(crate) mod reach;
 pub(crate) mod rule;
 pub(crate) mod serve;
+pub(crate) mod store;
 pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod workspace_job;
@@ -138,6 +139,9 @@ pub(crate) enum Command {
     /// Projects
     #[command(subcommand)]
     Project(project::ProjectCommand),
+    /// The package store: what is garbage there
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Who may call the API: users and access keys
     #[command(subcommand)]
     Iam(iam::IamCommand),

@@ -85,6 +85,16 @@ pub(crate) struct ServerOptions {
     /// [default: where this program lies]
     #[arg(long, value_name = "DIR", env = env::AGENT_BINARIES)]
     pub(crate) agent_binaries: Option<PathBuf>,
+    /// Seconds for which nothing may have needed a package before its bytes are removed [default: a day]
+    #[arg(long, value_name = "SECONDS", env = env::PACKAGE_GRACE_SECS)]
+    pub(crate) package_grace_secs: Option<u32>,
+    /// Seconds without a part after which a multipart upload is given up [default: a day]
+    #[arg(long, value_name = "SECONDS", env = env::UPLOAD_LIFE_SECS)]
+    pub(crate) upload_life_secs: Option<u32>,
+    /// Where desktops may fetch packages from: https://*, https://*.example.com, http://mirror.lan:8080; separated by
+    /// commas or given several times [default: http://*,https://*]
+    #[arg(long, value_name = "PATTERN", env = env::LINK_ALLOW, value_delimiter = ',')]
+    pub(crate) link_allow: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

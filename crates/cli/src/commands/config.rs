@@ -85,6 +85,15 @@ fn members(config: &Config) -> Vec<(&'static str, Value)> {
         ("region", json!(config.region)),
         ("agent_heartbeat_secs", json!(config.agent_heartbeat_secs)),
         ("agent_binaries", path(&config.agent_binaries)),
+        (
+            "package_grace_secs",
+            json!(config.retention.package_grace.as_secs()),
+        ),
+        (
+            "upload_life_secs",
+            json!(config.retention.upload_life.as_secs()),
+        ),
+        ("link_allow", json!(config.link_allow.to_string())),
     ]
 }
 

@@ -16,6 +16,7 @@ mod project;
 mod reach;
 mod rule;
 mod serve;
+mod store;
 mod token;
 mod user;
 mod workspace_job;
@@ -85,6 +86,7 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
         Command::Group(command) => Box::pin(group::run(command, &session()?)).await,
         Command::Token(command) => token::run(command, &session()?).await,
         Command::Project(command) => project::run(command, &session()?).await,
+        Command::Store(command) => store::run(command, &session()?).await,
         Command::Iam(command) => iam::run(command, &session()?).await,
     }
 }

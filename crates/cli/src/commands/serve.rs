@@ -87,6 +87,9 @@ impl ServerOptions {
             region: self.region,
             agent_heartbeat_secs: self.agent_heartbeat_secs,
             agent_binaries: self.agent_binaries,
+            package_grace_secs: self.package_grace_secs,
+            upload_life_secs: self.upload_life_secs,
+            link_allow: self.link_allow,
         };
         Ok(flags.over(file))
     }

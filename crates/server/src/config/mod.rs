@@ -5,8 +5,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
+use outfitter_bucket::Retention;
+use outfitter_domain::app::LinkAllowList;
 use serde::Deserialize;
 
 use crate::edge::{EdgeLimits, ForwardedHeader, Proxies};
@@ -61,6 +64,12 @@ pub struct ServeOptions {
     pub agent_heartbeat_secs: Option<u32>,
     /// Folder of the agent's programs that are pushed onto desktops; default: where this program lies.
     pub agent_binaries: Option<PathBuf>,
+    /// Seconds for which nothing may have needed a package before its bytes are removed.
+    pub package_grace_secs: Option<u32>,
+    /// Seconds for which nothing may have happened to a multipart upload before it is given up.
+    pub upload_life_secs: Option<u32>,
+    /// Where desktops may fetch packages from; default: anywhere by http and https.
+    pub link_allow: Option<Vec<String>>,
 }
 
 /// What the server works with.
@@ -96,6 +105,10 @@ pub struct Config {
     pub agent_heartbeat_secs: u32,
     /// Folder of the agent's programs that are pushed onto desktops.
     pub agent_binaries: PathBuf,
+    /// How long what nobody needs is kept.
+    pub retention: Retention,
+    /// Where desktops may fetch packages from.
+    pub link_allow: LinkAllowList,
 }
 
 /// Where the data is.
@@ -200,6 +213,9 @@ impl ServeOptions {
             region: self.region.or(below.region),
             agent_heartbeat_secs: self.agent_heartbeat_secs.or(below.agent_heartbeat_secs),
             agent_binaries: self.agent_binaries.or(below.agent_binaries),
+            package_grace_secs: self.package_grace_secs.or(below.package_grace_secs),
+            upload_life_secs: self.upload_life_secs.or(below.upload_life_secs),
+            link_allow: self.link_allow.or(below.link_allow),
         }
     }
 
@@ -291,6 +307,31 @@ impl Config {
                 reason: "1 to 3600".to_owned(),
             });
         }
+        let retention = Retention {
+            package_grace: kept(
+                "--package-grace-secs",
+                options.package_grace_secs,
+                Retention::STANDARD.package_grace,
+            )?,
+            upload_life: kept(
+                "--upload-life-secs",
+                options.upload_life_secs,
+                Retention::STANDARD.upload_life,
+            )?,
+        };
+        let link_allow = match options.link_allow {
+            None => LinkAllowList::everything(),
+            Some(patterns) => LinkAllowList::new(
+                patterns
+                    .iter()
+                    .map(|pattern| pattern.parse())
+                    .collect::<Result<_, String>>()
+                    .map_err(|reason| ConfigError::Value {
+                        option: "--link-allow",
+                        reason,
+                    })?,
+            ),
+        };
         Ok(Self {
             listen,
             agent_listen: options.agent_listen.unwrap_or_else(|| loopback(7443)),
@@ -308,8 +349,31 @@ impl Config {
             region,
             agent_heartbeat_secs,
             agent_binaries: options.agent_binaries.unwrap_or_else(beside_this_program),
+            retention,
+            link_allow,
             data_dir,
         })
+    }
+}
+
+/// Longest time that what nobody needs may be kept, in seconds: a year.
+const MAX_KEPT_SECS: u32 = 365 * 24 * 60 * 60;
+
+/// How long something that nobody needs is kept.
+fn kept(
+    option: &'static str,
+    secs: Option<u32>,
+    default: Duration,
+) -> Result<Duration, ConfigError> {
+    match secs {
+        None => Ok(default),
+        Some(secs) if (1..=MAX_KEPT_SECS).contains(&secs) => {
+            Ok(Duration::from_secs(u64::from(secs)))
+        }
+        Some(_) => Err(ConfigError::Value {
+            option,
+            reason: format!("1 to {MAX_KEPT_SECS}"),
+        }),
     }
 }
 

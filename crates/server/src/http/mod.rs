@@ -39,6 +39,7 @@ pub mod routes;
 pub mod schema;
 mod session;
 mod smuggling;
+mod store;
 mod tags;
 mod users;
 mod workspace_jobs;
@@ -83,6 +84,7 @@ pub fn routes() -> Routes {
     app_rules::register(&mut routes);
     profiles::register(&mut routes);
     session::register(&mut routes);
+    store::register(&mut routes);
     routes
 }
 

@@ -14,6 +14,7 @@ mod deployment;
 mod desktop;
 mod enrollment;
 mod group;
+mod housekeeping;
 mod iam;
 mod iam_policy;
 mod job;
