@@ -4,6 +4,7 @@
 
 mod collect;
 mod kills;
+mod quota;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
