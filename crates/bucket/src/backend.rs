@@ -20,8 +20,9 @@ use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use uuid::Uuid;
 
 use crate::credential::Grant;
-use crate::objects::{MAX_OBJECT_BYTES, ObjectError, Objects, Origin};
-use crate::receive::{failed, other, receive, store_failed};
+use crate::objects::{MAX_OBJECT_BYTES, ObjectError, Objects, Origin, step};
+use crate::quota::Room;
+use crate::receive::{failed, other, quota_exceeded, receive, store_failed};
 
 /// Largest single put or part, in bytes. Source: S3.
 const MAX_PUT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
@@ -49,7 +50,24 @@ struct Target {
     object_key: String,
 }
 
+/// What became of a part that came in.
+enum Recorded {
+    /// It is recorded, in place of these bytes.
+    Instead(Option<Uuid>),
+    /// Its upload ended meanwhile.
+    NoUpload,
+    /// The project's packages would take more than this many bytes.
+    OverQuota(u64),
+}
+
 impl Backend {
+    async fn room(&self, target: &Target) -> S3Result<Room> {
+        self.objects
+            .room(target.project, MAX_PUT_BYTES)
+            .await
+            .map_err(|error| store_error(&error))
+    }
+
     async fn target(&self, extensions: &Extensions) -> S3Result<Target> {
         let grant = extensions
             .get::<Arc<Grant>>()
@@ -120,12 +138,13 @@ impl S3 for Backend {
         if input.if_none_match.is_some() && existing().await?.is_some() {
             return Err(S3ErrorCode::PreconditionFailed.into());
         }
+        let room = self.room(&target).await?;
         let received = receive(
             &self.objects.packages,
             &request.headers,
             input.body,
             request.trailing_headers,
-            MAX_PUT_BYTES,
+            room,
         )
         .await?;
         check_digest(expected, received.staged.sha256)?;
@@ -234,7 +253,7 @@ impl S3 for Backend {
             &request.headers,
             input.body,
             request.trailing_headers,
-            MAX_PUT_BYTES,
+            self.room(&target).await?,
         )
         .await?;
         let now = self.objects.clock.now();
@@ -246,25 +265,38 @@ impl S3 for Backend {
             md5: received.md5.clone(),
             created_at: now,
         };
+        step("part received");
         received
             .staged
             .keep_as_part(part.name)
             .await
             .map_err(|error| store_failed(&error))?;
+        step("part kept");
         let recorded = async {
             let tx = self.objects.store.write().await?;
+            let quota = tx.quota_lock(target.project).await?;
             if !tx.bucket_upload_lock(upload.key, now).await? {
-                return Ok(None);
+                return Ok(Recorded::NoUpload);
             }
             let replaced = tx.bucket_upload_part_put(upload.key, &part).await?;
+            if let Some(quota_bytes) = self.objects.overstepped(&tx, target.project, quota).await? {
+                return Ok(Recorded::OverQuota(quota_bytes));
+            }
             tx.commit().await?;
-            Ok(Some(replaced))
+            Ok(Recorded::Instead(replaced))
         };
         match recorded.await {
-            Ok(Some(replaced)) => self.objects.remove_parts(replaced).await,
-            Ok(None) => {
+            Ok(Recorded::Instead(replaced)) => {
+                step("part recorded");
+                self.objects.remove_parts(replaced).await;
+            }
+            Ok(Recorded::NoUpload) => {
                 self.objects.remove_parts([part.name]).await;
                 return Err(no_upload());
+            }
+            Ok(Recorded::OverQuota(quota_bytes)) => {
+                self.objects.remove_parts([part.name]).await;
+                return Err(quota_exceeded(quota_bytes));
             }
             // Whether it was recorded is not known: the bytes stay, and are collected where no row names them.
             Err(error) => return Err(store_error(&error)),
@@ -327,6 +359,18 @@ impl S3 for Backend {
                 InvalidRequest,
                 "The parts together have another size than x-amz-mp-object-size says."
             ));
+        }
+        // Joining takes its time: nobody gives the upload up meanwhile.
+        let touched = async {
+            let tx = self.objects.store.write().await?;
+            let there = tx
+                .bucket_upload_lock(upload.key, self.objects.clock.now())
+                .await?;
+            tx.commit().await?;
+            Ok(there)
+        };
+        if !touched.await.map_err(|error| store_error(&error))? {
+            return Err(no_upload());
         }
         let objects = Arc::clone(&self.objects);
         let finished = finish(objects, target, upload, parts, etag);
@@ -411,6 +455,7 @@ async fn finish(
         .join(&parts)
         .await
         .map_err(|error| failed("join the parts of an upload", &error))?;
+    step("parts joined");
     let expected = upload
         .expected_sha256
         .and_then(|digest| digest.parse().ok());
@@ -522,6 +567,11 @@ fn store_error(error: &StoreError) -> S3Error {
 fn object_error(error: &ObjectError) -> S3Error {
     match error {
         ObjectError::NoUpload => no_upload(),
+        ObjectError::QuotaExceeded { quota_bytes } => quota_exceeded(*quota_bytes),
+        ObjectError::Collected => s3_error!(
+            ServiceUnavailable,
+            "Equal bytes are being removed right now. Please try again."
+        ),
         ObjectError::Packages(error) => store_failed(error),
         ObjectError::Inspect(_)
         | ObjectError::Facts(_)

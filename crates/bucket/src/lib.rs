@@ -5,8 +5,8 @@
 //! type known, or not at all, also after a crash. What the uploader said about the bytes (length, MD5, SHA-256,
 //! CRC, signatures of chunks) is checked before they count. Memory does not grow with the size of an object.
 //!
-//! **Who wakes it.** Requests alone; nothing runs here by itself. **On a crash** parts that were acknowledged stay,
-//! so that the upload goes on; bytes that no row names are left over for the collection of garbage. A request that
+//! **Who wakes it.** Requests, and the server's background task that collects garbage ([`Objects::collect`]).
+//! **On a crash** parts that were acknowledged stay, so that the upload goes on; what nothing needs is collected. A request that
 //! began while its credential was valid may finish. **Does not** list, read or delete objects for anyone, and
 //! decides nothing about who gets a credential.
 //!
@@ -19,12 +19,16 @@
 mod access;
 mod adapt;
 mod backend;
+mod collect;
 mod credential;
 mod handle;
 mod legacy;
 mod objects;
+mod quota;
 mod receive;
 
+pub use collect::{CollectMode, CollectReason, Collectable, CollectionReport, Retention, Tally};
 pub use credential::{Grant, IssuedCredential, Keys};
 pub use handle::{Bucket, BucketParts};
 pub use objects::{MAX_OBJECT_BYTES, Object, ObjectError, Objects, package_facts};
+pub use quota::Room;

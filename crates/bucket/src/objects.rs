@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -11,15 +12,22 @@ use outfitter_artifacts::{PackageStore, PackageStoreError, PutError, StagedPacka
 use outfitter_domain::Clock;
 use outfitter_packages::{InspectError, PackageFacts, PackageKind, Sha256Digest, inspect};
 use outfitter_store::{
-    BucketUploadKey, BucketUploadPart, NewObject, ProjectKey, Store, StoreError,
+    BucketUploadKey, BucketUploadPart, NewObject, PackageClaim, ProjectKey, Store, StoreError,
 };
 use thiserror::Error;
-use tokio::sync::RwLock;
+use tokio::sync::Mutex;
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
+use crate::collect::Retention;
+
 /// Largest object, in bytes: what one desktop can reasonably be sent. The vendor's console stops at 5 GB.
 pub const MAX_OBJECT_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+
+/// How often an upload asks again whether equal bytes have been removed, and how long it waits in between: half a
+/// minute in all, for what takes milliseconds unless the server that does it stands still.
+const CLAIM_TRIES: u32 = 300;
+const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 
 /// Bytes of a part read at once while parts are joined.
 const JOIN_CHUNK_BYTES: usize = 64 * 1024;
@@ -29,8 +37,9 @@ pub struct Objects {
     pub(crate) store: Store,
     pub(crate) packages: PackageStore,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Held shared while bytes become a referenced package, alone while unreferenced ones are removed.
-    bytes: RwLock<()>,
+    pub(crate) retention: Retention,
+    /// Held by the collection of this process; other servers are kept away by the database.
+    pub(crate) collecting: Mutex<()>,
 }
 
 /// An object that is in the bucket now.
@@ -50,6 +59,15 @@ pub enum ObjectError {
     /// The upload was completed or given up meanwhile.
     #[error("the upload does not exist any more")]
     NoUpload,
+    /// The project's packages would take more than they may.
+    #[error("the packages of the project would take more than {quota_bytes} bytes")]
+    QuotaExceeded {
+        /// What they may take, in bytes.
+        quota_bytes: u64,
+    },
+    /// Equal bytes are being removed, or the upload took so long that they may have been. Worth repeating.
+    #[error("equal bytes are being removed from the package store")]
+    Collected,
     /// The package store cannot take it.
     #[error("cannot store the package")]
     Packages(#[from] PackageStoreError),
@@ -78,12 +96,18 @@ pub(crate) struct Origin<'a> {
 
 impl Objects {
     /// Objects over a database and a package store.
-    pub fn new(store: Store, packages: PackageStore, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        store: Store,
+        packages: PackageStore,
+        clock: Arc<dyn Clock>,
+        retention: Retention,
+    ) -> Self {
         Self {
             store,
             packages,
             clock,
-            bytes: RwLock::new(()),
+            retention,
+            collecting: Mutex::new(()),
         }
     }
 
@@ -115,42 +139,81 @@ impl Objects {
             .map_err(ObjectError::Inspect)?;
         let facts_json = serde_json::to_string(&facts).map_err(ObjectError::Facts)?;
 
-        let shared = self.bytes.read().await;
-        // Bytes first: a row never names what is not there. Bytes without a row are collected.
+        step("inspected");
+        let sha256 = staged.sha256.to_string();
+        let size_bytes =
+            i64::try_from(staged.size_bytes).expect("an object has at most MAX_OBJECT_BYTES");
+        self.claim(&sha256, size_bytes).await?;
+        step("claimed");
+        // Bytes first: an object never names what is not there. Until it does, the claim keeps them.
         let stored = staged.place().await?;
+        step("placed");
         let now = self.clock.now();
         let tx = self.store.write().await?;
+        let quota = tx.quota_lock(project).await?;
         if let Some(upload) = origin.upload
             && !tx.bucket_upload_lock(upload, now).await?
         {
             return Err(ObjectError::NoUpload);
         }
-        tx.object_put(
-            &NewObject {
-                project,
-                object_key,
-                sha256: &stored.sha256.to_string(),
-                size_bytes: i64::try_from(stored.size_bytes)
-                    .expect("an object has at most MAX_OBJECT_BYTES"),
-                facts: &facts_json,
-                derived_rule: derived_rule(&facts).as_ref(),
-                etag: origin.etag,
-            },
-            now,
-        )
-        .await?;
+        let recorded = tx
+            .object_put(
+                &NewObject {
+                    project,
+                    object_key,
+                    sha256: &sha256,
+                    size_bytes,
+                    facts: &facts_json,
+                    derived_rule: derived_rule(&facts).as_ref(),
+                    etag: origin.etag,
+                },
+                now,
+            )
+            .await?;
+        if recorded.is_none() {
+            return Err(ObjectError::Collected);
+        }
         let parts = match origin.upload {
             Some(upload) => tx.bucket_upload_delete(upload).await?,
             None => Vec::new(),
         };
+        if let Some(quota_bytes) = self.overstepped(&tx, project, quota).await? {
+            return Err(ObjectError::QuotaExceeded { quota_bytes });
+        }
+        step("about to record");
         tx.commit().await?;
-        drop(shared);
+        step("recorded");
         self.remove_parts(parts).await;
         Ok(Object {
             sha256: stored.sha256,
             size_bytes: stored.size_bytes,
             facts,
         })
+    }
+
+    /// Keeps bytes from being collected until they are recorded; waits while equal ones are being removed.
+    async fn claim(&self, sha256: &str, size_bytes: i64) -> Result<(), ObjectError> {
+        for _ in 0..CLAIM_TRIES {
+            let now = self.clock.now();
+            let tx = self.store.write().await?;
+            let claim = tx
+                .package_claim(
+                    sha256,
+                    size_bytes,
+                    now.plus(self.retention.package_grace),
+                    now,
+                )
+                .await?;
+            tx.commit().await?;
+            match claim {
+                PackageClaim::Held => return Ok(()),
+                PackageClaim::BeingCollected => {
+                    self.finish_leftovers().await?;
+                    tokio::time::sleep(CLAIM_PAUSE).await;
+                }
+            }
+        }
+        Err(ObjectError::Collected)
     }
 
     /// Stages the concatenation of parts.
@@ -173,11 +236,19 @@ impl Objects {
     /// Removes the bytes of parts that no row names any more; what fails is left for the collection of garbage.
     pub(crate) async fn remove_parts(&self, names: impl IntoIterator<Item = Uuid>) {
         for name in names {
-            if let Err(error) = self.packages.remove_part(name).await {
+            let removed = self.packages.remove_part(name).await;
+            step("part of an ended upload removed");
+            if let Err(error) = removed {
                 tracing::warn!(%error, part = %name, "a part of an ended upload is left over");
             }
         }
     }
+}
+
+/// Says in the log, at its finest level, how far an upload or a collection is. The proof of kills ends the process at
+/// each of these.
+pub(crate) fn step(done: &'static str) {
+    tracing::trace!(step = done, "a step of package storage");
 }
 
 /// What a file is, as it is recorded of objects. A file that begins like a Debian package and is none is still a

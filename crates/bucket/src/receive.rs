@@ -1,5 +1,6 @@
 //! Bytes on their way in: counted, digested, compared with what the uploader said about them.
 
+use crate::quota::Room;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::TryStreamExt as _;
@@ -34,7 +35,7 @@ pub(crate) async fn receive(
     headers: &HeaderMap,
     body: Option<StreamingBlob>,
     trailers: Option<TrailingHeaders>,
-    limit_bytes: u64,
+    room: Room,
 ) -> S3Result<Received> {
     let announced = announced_trailers(headers);
     let mut hasher = hasher_for(|name| {
@@ -47,9 +48,12 @@ pub(crate) async fn receive(
         hasher.update(chunk);
     });
     let staged = packages
-        .stage(bytes, limit_bytes)
+        .stage(bytes, room.limit_bytes)
         .await
-        .map_err(|error| refusal(error, headers))?;
+        .map_err(|error| match (error, room.quota_bytes) {
+            (PutError::TooLarge { .. }, Some(quota_bytes)) => quota_exceeded(quota_bytes),
+            (error, _) => refusal(error, headers),
+        })?;
     let md5 = md5.finalize();
     let checksum = hasher.finalize();
 
@@ -127,6 +131,18 @@ fn refusal(error: PutError, headers: &HeaderMap) -> S3Error {
         }
         PutError::Store(error) => store_failed(&error),
     }
+}
+
+/// The packages of the project would take too much: not worth repeating. Source of the code: OBS, error codes.
+pub(crate) fn quota_exceeded(quota_bytes: u64) -> S3Error {
+    let mut full = S3Error::with_message(
+        S3ErrorCode::Custom("InsufficientStorageSpace".into()),
+        format!(
+            "The packages of the project may take {quota_bytes} bytes, and this does not fit in."
+        ),
+    );
+    full.set_status_code(http::StatusCode::FORBIDDEN);
+    full
 }
 
 /// A failure of the package store: logged here, told without its details.

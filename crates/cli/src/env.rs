@@ -32,6 +32,9 @@ pub(crate) const SERVER_KEY_FILE: &str = "OUTFITTER_SERVER_KEY_FILE";
 pub(crate) const REGION: &str = "OUTFITTER_REGION";
 pub(crate) const AGENT_BINARIES: &str = "OUTFITTER_AGENT_BINARIES";
 pub(crate) const AUDIT_KEEP_DAYS: &str = "OUTFITTER_AUDIT_KEEP_DAYS";
+pub(crate) const PACKAGE_GRACE_SECS: &str = "OUTFITTER_PACKAGE_GRACE_SECS";
+pub(crate) const UPLOAD_LIFE_SECS: &str = "OUTFITTER_UPLOAD_LIFE_SECS";
+pub(crate) const LINK_ALLOW: &str = "OUTFITTER_LINK_ALLOW";
 pub(crate) const AGENT_HEARTBEAT_SECS: &str = "OUTFITTER_AGENT_HEARTBEAT_SECS";
 
 /// What the server logs: a filter such as `info` or `outfitter_server=debug`.

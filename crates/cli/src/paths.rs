@@ -44,6 +44,9 @@ pub(crate) const SUB_JOBS_DELETE: &str = "/v2/{project_id}/workspace-sub-jobs/ba
 pub(crate) const CALLER: &str = "/v5/caller-identity";
 
 pub(crate) const PACKAGES: &str = "/api/v1/{project_id}/packages";
+pub(crate) const DELETED_APPS: &str = "/api/v1/{project_id}/deleted-apps";
+pub(crate) const PACKAGE_SETTINGS: &str = "/api/v1/{project_id}/package-settings";
+pub(crate) const STORE_COLLECT: &str = "/api/v1/store/actions/collect";
 pub(crate) const DESKTOPS: &str = "/api/v1/{project_id}/desktops";
 pub(crate) const NETWORK_REACHES: &str = "/api/v1/{project_id}/network-reaches";
 pub(crate) const TOKENS: &str = "/api/v1/{project_id}/enrollment-tokens";
@@ -66,6 +69,11 @@ pub(crate) const IAM_DETACH: &str = "/api/v1/iam/attachments/actions/detach";
 pub(crate) const IAM_GROUPS: &str = "/api/v1/iam/groups";
 pub(crate) const IAM_EXPLAIN: &str = "/api/v1/{project_id}/iam/explain";
 pub(crate) const IAM_USERS: &str = "/api/v1/{project_id}/iam/users";
+
+/// Quota of a project.
+pub(crate) fn project_quota(project_id: &str) -> String {
+    below(PROJECTS, project_id, "quota")
+}
 
 /// One thing of a collection.
 pub(crate) fn one(collection: &str, id: &str) -> String {

@@ -160,7 +160,12 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
     )?;
 
     let (background, writers) = Background::new();
-    let objects = Objects::new(store.clone(), packages.clone(), Arc::clone(&clock));
+    let objects = Objects::new(
+        store.clone(),
+        packages.clone(),
+        Arc::clone(&clock),
+        config.retention,
+    );
     let services = Arc::new(Services {
         store,
         objects: Arc::new(objects),
@@ -180,6 +185,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
             &monotonic(),
         )),
         agent_binaries: Arc::new(AgentBinaries::new(config.agent_binaries.clone())),
+        link_allow: config.link_allow.clone(),
         endpoints: endpoints.clone(),
         region: config.region.clone(),
         heartbeat_secs: config.agent_heartbeat_secs,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use outfitter_artifacts::PackageStore;
 use outfitter_bucket::{Keys as BucketKeys, Objects};
 use outfitter_domain::Clock;
+use outfitter_domain::app::LinkAllowList;
 use outfitter_ids::IdSource;
 use outfitter_push::AgentBinaries;
 use outfitter_store::Store;
@@ -44,6 +45,8 @@ pub struct Services {
     pub background: Background,
     /// The agent's programs that pushes hand out.
     pub agent_binaries: Arc<AgentBinaries>,
+    /// Where desktops may fetch packages from.
+    pub link_allow: LinkAllowList,
     /// How others reach this server.
     pub endpoints: Endpoints,
     /// Name of the region and of the first project.

@@ -10,7 +10,7 @@ use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use outfitter_artifacts::PackageStore;
-use outfitter_bucket::{Keys as BucketKeys, Objects};
+use outfitter_bucket::{Keys as BucketKeys, Objects, Retention};
 use outfitter_domain::{Clock, Millis};
 use outfitter_ids::SystemIds;
 use outfitter_signing::{Payload, RequestToSign, Signer};
@@ -111,7 +111,12 @@ pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Servic
         .await
         .unwrap();
     Arc::new(Services {
-        objects: Arc::new(Objects::new(store.clone(), packages.clone(), clock.clone())),
+        objects: Arc::new(Objects::new(
+            store.clone(),
+            packages.clone(),
+            clock.clone(),
+            Retention::STANDARD,
+        )),
         bucket_keys: Arc::new(BucketKeys::new(vec![7; 32].into())),
         store,
         packages,
@@ -123,6 +128,7 @@ pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Servic
         // Nothing here is handed to channels: the writers are not run.
         background: Background::new().0,
         agent_binaries: Arc::new(outfitter_push::AgentBinaries::new(folder.to_owned())),
+        link_allow: outfitter_domain::app::LinkAllowList::everything(),
         endpoints: Endpoints {
             endpoint: "http://127.0.0.1:8080".to_owned(),
             iam_endpoint: "http://127.0.0.1:8080/v3".to_owned(),

@@ -49,6 +49,19 @@ pub struct NewApp<'a> {
     pub run_limit_secs: i64,
 }
 
+/// An app that was deleted and can be restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeletedApp {
+    /// Public id.
+    pub id: AppId,
+    /// Name.
+    pub name: String,
+    /// Version of its newest revision.
+    pub version: String,
+    /// When it was deleted.
+    pub deleted_at: Millis,
+}
+
 /// Which apps a list shows.
 #[derive(Debug, Clone, Default)]
 pub struct AppFilter {
@@ -212,6 +225,63 @@ impl Db<'_> {
         .await?
         .map(AppRow::read)
         .transpose()
+    }
+
+    /// A page of a project's apps that were deleted after `deleted_after`, newest first by insertion.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn app_list_deleted(
+        &self,
+        project: ProjectKey,
+        deleted_after: Millis,
+        page: Page,
+    ) -> Result<Listed<DeletedApp>, StoreError> {
+        #[derive(FromQueryResult)]
+        struct DeletedRow {
+            public_id: Uuid,
+            name: String,
+            version: String,
+            deleted_at: i64,
+        }
+        const DOING: &str = "list deleted applications";
+        // The index app_deleted finds them.
+        const WHICH: &str = "a.project_id = $1 AND a.deleted_at IS NOT NULL AND a.purged_at IS NULL \
+                             AND a.deleted_at > $2";
+        let total: i64 = self
+            .scalar(
+                DOING,
+                &format!("SELECT COUNT(*) FROM app a WHERE {WHICH}"),
+                [project.into(), deleted_after.get().into()],
+            )
+            .await?
+            .unwrap_or(0);
+        let rows: Vec<DeletedRow> = self
+            .all(
+                DOING,
+                &format!(
+                    "SELECT a.public_id, a.name, r.version, a.deleted_at FROM app a \
+                     JOIN app_revision r ON r.id = a.revision_id WHERE {WHICH} \
+                     ORDER BY a.id DESC LIMIT $3 OFFSET $4"
+                ),
+                [
+                    project.into(),
+                    deleted_after.get().into(),
+                    page.limit.into(),
+                    page.offset.into(),
+                ],
+            )
+            .await?;
+        let items = rows
+            .into_iter()
+            .map(|row| DeletedApp {
+                id: AppId::new(row.public_id),
+                name: row.name,
+                version: row.version,
+                deleted_at: Millis::new(row.deleted_at),
+            })
+            .collect();
+        Ok(Listed { total, items })
     }
 
     /// The image of an app, whichever project has it, with its lower-case hex SHA-256.
@@ -468,8 +538,9 @@ impl Tx {
         .await
     }
 
-    /// Deletes apps that are locked: their rows are marked, authorizations and icons go, and their package
-    /// objects meet their fate. Packages themselves stay: revisions of the deleted apps still name them.
+    /// Deletes apps that are locked: their rows are marked, which puts authorizations and icons out of sight, and
+    /// their package objects meet their fate. Until [`Tx::app_purge`] they can be restored. Packages themselves stay:
+    /// revisions of the deleted apps still name them.
     ///
     /// # Errors
     /// When the database cannot.
@@ -486,24 +557,12 @@ impl Tx {
         self.run(
             DOING,
             &format!(
-                "UPDATE app SET deleted_at = $2, updated_at = $2, icon_url = NULL, icon_sha256 = NULL \
-                 WHERE {}",
+                "UPDATE app SET deleted_at = $2, updated_at = $2 WHERE {}",
                 in_keys(dialect, "id", "$1")
             ),
             [keys.as_str().into(), now.get().into()],
         )
         .await?;
-        for table in ["app_authorization", "app_icon"] {
-            self.run(
-                DOING,
-                &format!(
-                    "DELETE FROM {table} WHERE {}",
-                    in_keys(dialect, "app_id", "$1")
-                ),
-                [keys.as_str().into()],
-            )
-            .await?;
-        }
         if objects == ObjectFate::Remove {
             self.run(
                 "remove the package objects of deleted applications",
@@ -522,6 +581,95 @@ impl Tx {
             .await?;
         }
         Ok(())
+    }
+
+    /// Brings back an app that was deleted after `deleted_after`, with its authorizations; where its object left the
+    /// bucket and nothing else took the key, the object comes back too. Answers whether there was such an app.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn app_restore(
+        &self,
+        project: ProjectKey,
+        id: AppId,
+        deleted_after: Millis,
+        now: Millis,
+    ) -> Result<bool, StoreError> {
+        const DOING: &str = "restore an application";
+        let restored: Option<i64> = self
+            .db()
+            .scalar(
+                DOING,
+                "UPDATE app SET deleted_at = NULL, updated_at = $4 WHERE project_id = $1 AND public_id = $2 \
+                 AND deleted_at > $3 AND purged_at IS NULL RETURNING id",
+                [
+                    project.into(),
+                    id.uuid().into(),
+                    deleted_after.get().into(),
+                    now.get().into(),
+                ],
+            )
+            .await?;
+        let Some(app) = restored.map(AppKey::new) else {
+            return Ok(false);
+        };
+        self.run(
+            "restore the object of an application",
+            "INSERT INTO bucket_object (project_id, object_key, package_id, created_at) \
+             SELECT a.project_id, r.bucket_file_path, r.package_id, $2 FROM app a \
+             JOIN app_revision r ON r.id = a.revision_id JOIN package p ON p.id = r.package_id \
+             WHERE a.id = $1 AND r.store_type = 'OBS' AND p.state = 'ready' \
+             ON CONFLICT (project_id, object_key) DO NOTHING",
+            [app.into(), now.get().into()],
+        )
+        .await?;
+        self.revision_bind(project, &[app]).await?;
+        Ok(true)
+    }
+
+    /// Takes authorizations and icons of apps that were deleted at `deleted_until` or before: from now on they
+    /// cannot be restored. Answers how many, `limit` at most.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn app_purge(
+        &self,
+        deleted_until: Millis,
+        limit: i64,
+        now: Millis,
+    ) -> Result<usize, StoreError> {
+        const DOING: &str = "purge deleted applications";
+        #[derive(FromQueryResult)]
+        struct KeyRow {
+            id: i64,
+        }
+        let dialect = self.dialect();
+        let rows: Vec<KeyRow> = self
+            .db()
+            .all(
+                DOING,
+                &format!(
+                    "UPDATE app SET purged_at = $3, icon_url = NULL, icon_sha256 = NULL WHERE purged_at IS NULL \
+                     AND id IN (SELECT id FROM app WHERE deleted_at IS NOT NULL AND purged_at IS NULL \
+                       AND deleted_at <= $1 ORDER BY id LIMIT $2{}) RETURNING id",
+                    dialect.for_update()
+                ),
+                [deleted_until.get().into(), limit.into(), now.get().into()],
+            )
+            .await?;
+        let keys = key_array(rows.iter().map(|row| row.id));
+        for table in ["app_authorization", "app_icon"] {
+            self.run(
+                DOING,
+                &format!(
+                    "DELETE FROM {table} WHERE {}",
+                    in_keys(dialect, "app_id", "$1")
+                ),
+                [keys.as_str().into()],
+            )
+            .await?;
+        }
+        Ok(rows.len())
     }
 
     async fn icon_store(&self, app: AppKey, icon: &IconChange) -> Result<(), StoreError> {

@@ -1134,11 +1134,13 @@ impl Tx {
             #[sea_orm(nested)]
             attempt: AttemptRow,
             task: String,
+            store_type: Option<String>,
             received: i64,
         }
         let rows: Vec<FinishRow> = self
             .attempt_rows(
-                ", t.task, (SELECT COUNT(*) FROM receipt c WHERE c.attempt_id = t.id) AS received",
+                ", t.task, (SELECT v.store_type FROM app_revision v WHERE v.id = t.revision_id) AS store_type, \
+                 (SELECT COUNT(*) FROM receipt c WHERE c.attempt_id = t.id) AS received",
                 &in_ids(self.dialect(), "t.public_id", "$1"),
                 vec![id_list(
                     reports.iter().map(|report| report.evidence.attempt.uuid()),
@@ -1177,7 +1179,13 @@ impl Tx {
                 "e": serde_json::to_string(evidence).expect("evidence is JSON"),
             }));
             let task: Task = json("attempt", "task", attempt.attempt_id, &row.task)?;
-            let verdict = judge(&task, evidence);
+            let mut verdict = judge(&task, evidence);
+            if row.store_type.as_deref() == Some(StoreType::Link.as_str())
+                && let Verdict::Failed(failure) = &mut verdict
+                && failure.reason == Reason::DigestMismatch
+            {
+                failure.reason = Reason::LinkChanged;
+            }
             let (state, job_state) = (attempt.state()?, attempt.job_state()?);
             let restart = wants_restart(&task, evidence);
             let change = match state {

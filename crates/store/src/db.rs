@@ -47,6 +47,15 @@ impl<'c> Db<'c> {
         }
     }
 
+    /// Reads in a transaction that writes nothing.
+    pub(crate) fn in_transaction(transaction: &'c DatabaseTransaction, dialect: Dialect) -> Self {
+        Self {
+            executor: Executor::Transaction(transaction),
+            dialect,
+            job_positions: None,
+        }
+    }
+
     pub(crate) fn job_positions(&self) -> Option<&'c JobPositions> {
         self.job_positions
     }
@@ -129,11 +138,7 @@ impl Tx {
 
     /// Reads that see this transaction's own changes.
     pub fn db(&self) -> Db<'_> {
-        Db {
-            executor: Executor::Transaction(&self.inner),
-            dialect: self.dialect,
-            job_positions: None,
-        }
+        Db::in_transaction(&self.inner, self.dialect)
     }
 
     pub(crate) fn dialect(&self) -> Dialect {

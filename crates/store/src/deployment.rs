@@ -907,11 +907,11 @@ impl Tx {
                 DOING,
                 &format!(
                     "SELECT a.id, a.public_id, a.name, a.status, a.install_type, a.authorization_type, \
-                     r.install_command, r.uninstall_command, r.store_type, b.facts AS package_facts, \
-                     CAST(CASE WHEN r.store_type = 'OBS' AND r.package_id IS NULL THEN 1 ELSE 0 END AS BIGINT) \
-                     AS object_missing \
+                     r.install_command, r.uninstall_command, r.store_type, p.facts AS package_facts, \
+                     CAST(CASE WHEN r.store_type = 'OBS' AND COALESCE(p.state, 'gone') \
+                       IN ('gone', 'collecting', 'refused') THEN 1 ELSE 0 END AS BIGINT) AS object_missing \
                      FROM app a JOIN app_revision r ON r.id = a.revision_id \
-                     LEFT JOIN package b ON b.id = r.package_id WHERE {} ORDER BY a.id",
+                     LEFT JOIN package p ON p.id = r.package_id WHERE {} ORDER BY a.id",
                     in_keys(dialect, "a.id", "$1")
                 ),
                 [key_list(locked.into_iter().map(|row| row.id))],

@@ -78,6 +78,15 @@ impl Dialect {
         }
     }
 
+    /// Takes a lock of the whole database for as long as a transaction lasts, or says that another has it; `None`
+    /// where one process has the database to itself.
+    pub(crate) fn try_lock(self, key: i64) -> Option<String> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some(format!("SELECT pg_try_advisory_xact_lock({key})")),
+        }
+    }
+
     /// Names the index SQLite must use where it would choose another without statistics
     /// (measured: 290 ms against 15 ms); PostgreSQL chooses by its own statistics.
     pub(crate) fn indexed_by(self, index: &str) -> String {

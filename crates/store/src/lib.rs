@@ -28,6 +28,7 @@ mod enrollment;
 mod error;
 mod freeze;
 mod group;
+mod housekeeping;
 mod iam;
 mod iam_policy;
 mod idempotency;
@@ -41,6 +42,7 @@ mod package;
 mod profile;
 mod push;
 mod query;
+mod quota;
 mod revision;
 mod rule;
 mod tag;
@@ -48,7 +50,7 @@ mod user;
 mod workspace_job;
 
 pub use agent::{CertificateHolder, DesktopSeen, EpochRaise, NewAgent, NewCertificate};
-pub use app::{App, AppFilter, NewApp, ObjectFate};
+pub use app::{App, AppFilter, DeletedApp, NewApp, ObjectFate};
 pub use attempt::{
     AttemptClocks, AttemptSign, AttemptState, AttemptView, Connected, FinishOutcome, GoOutcome,
     GoRequest, LeasePage, LeasedTask, Receipt, ReconcileAction, ResultReport, SourceFacts,
@@ -79,6 +81,9 @@ pub use enrollment::{
 pub use error::StoreError;
 pub use freeze::{Freeze, FreezeScope};
 pub use group::{Group, GroupFilter, NewGroup};
+pub use housekeeping::{
+    AbandonedUpload, CollectionClock, CollectionLock, PackageClaim, UnneededPackage,
+};
 pub use iam::{
     AccessKey, Domain, IamGrant, IamUser, NewIamUser, PasswordHash, Project, SigningKey,
 };
@@ -98,6 +103,7 @@ pub use open::{Store, StoreOptions};
 pub use package::{NewObject, ObjectPut, Package, PackageState};
 pub use push::{AgentFacts, ClaimedPush, HostKeyOf, NetworkReach, PinnedHostKey, StoredReach};
 pub use query::{Listed, Page};
+pub use quota::PackageSettings;
 pub use revision::{LinkPin, NewRevision, PackageBinding, PinningDesktop, Revision};
 pub use rule::{AppRule, Control, RuleContent, RuleScopeFilter};
 pub use tag::{DesktopTag, ProjectTag, TagMatch, TagSearch};

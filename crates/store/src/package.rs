@@ -17,6 +17,10 @@ pub enum PackageState {
     Ready,
     /// Must not be handed out.
     Refused,
+    /// Nothing needs it: its bytes are being removed.
+    Collecting,
+    /// Its bytes were removed; revisions of the past still name it.
+    Gone,
 }
 
 impl PackageState {
@@ -26,6 +30,8 @@ impl PackageState {
             Self::Pending => "pending",
             Self::Ready => "ready",
             Self::Refused => "refused",
+            Self::Collecting => "collecting",
+            Self::Gone => "gone",
         }
     }
 
@@ -35,6 +41,8 @@ impl PackageState {
             "pending" => Some(Self::Pending),
             "ready" => Some(Self::Ready),
             "refused" => Some(Self::Refused),
+            "collecting" => Some(Self::Collecting),
+            "gone" => Some(Self::Gone),
             _ => None,
         }
     }
@@ -168,33 +176,37 @@ impl Tx {
     /// and the project has its bucket from now on. The package's row is locked from here to the end of the
     /// transaction, so that nobody collects its bytes meanwhile.
     ///
+    /// `None`, and nothing recorded, unless [`Tx::package_claim`] holds the bytes still: they may be gone.
+    ///
     /// # Errors
     /// When the database cannot.
     pub async fn object_put(
         &self,
         object: &NewObject<'_>,
         now: Millis,
-    ) -> Result<ObjectPut, StoreError> {
+    ) -> Result<Option<ObjectPut>, StoreError> {
         const DOING: &str = "record an object of the bucket";
         // The same content gives the same facts, but a later version may read more out of it.
-        let package = self
-            .insert(
+        let package: Option<i64> = self
+            .db()
+            .scalar(
                 "record a package",
-                "INSERT INTO package (sha256, size_bytes, state, facts, derived_rule, created_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (sha256) DO UPDATE \
-                 SET facts = excluded.facts, derived_rule = excluded.derived_rule, state = excluded.state \
-                 RETURNING id",
+                "UPDATE package SET facts = $2, derived_rule = $3, state = $4, size_bytes = $5, \
+                 unreferenced_at = NULL \
+                 WHERE sha256 = $1 AND state <> 'collecting' AND claimed_until >= $6 RETURNING id",
                 [
                     object.sha256.into(),
-                    object.size_bytes.into(),
-                    PackageState::Ready.as_str().into(),
                     object.facts.into(),
                     object.derived_rule.map(rule_text).into(),
+                    PackageState::Ready.as_str().into(),
+                    object.size_bytes.into(),
                     now.get().into(),
                 ],
             )
-            .await
-            .map(PackageKey::new)?;
+            .await?;
+        let Some(package) = package.map(PackageKey::new) else {
+            return Ok(None);
+        };
         self.run(
             DOING,
             "INSERT INTO bucket_object (project_id, object_key, package_id, created_at, etag) \
@@ -213,9 +225,9 @@ impl Tx {
         let revisions_bound = self
             .revision_bind_object(object.project, object.object_key)
             .await?;
-        Ok(ObjectPut {
+        Ok(Some(ObjectPut {
             package,
             revisions_bound,
-        })
+        }))
     }
 }

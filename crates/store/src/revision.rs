@@ -59,10 +59,21 @@ pub struct PackageBinding {
 pub struct LinkPin {
     /// Lower-case hex SHA-256 of the content.
     pub sha256: String,
-    /// Size of the content in bytes.
-    pub size_bytes: i64,
+    /// Size of the content in bytes, once a desktop has seen it.
+    pub size_bytes: Option<i64>,
     /// The desktop that saw it first; `None` when the digest was given.
     pub pinned_by: Option<PinningDesktop>,
+}
+
+impl LinkPin {
+    /// A digest that came with the link.
+    pub fn given(sha256: String) -> Self {
+        Self {
+            sha256,
+            size_bytes: None,
+            pinned_by: None,
+        }
+    }
 }
 
 /// The desktop that saw a link's content first.
@@ -195,19 +206,17 @@ impl RevisionRow {
                 }
                 _ => None,
             },
-            link_pin: self
-                .r_link_sha256
-                .zip(self.r_link_size_bytes)
-                .map(|(sha256, size_bytes)| LinkPin {
-                    sha256,
-                    size_bytes,
-                    pinned_by: self.r_link_pinned_by.zip(self.r_link_pinned_by_id).map(
-                        |(key, id)| PinningDesktop {
-                            key: DesktopKey::new(key),
-                            id: DesktopId::new(id),
-                        },
-                    ),
-                }),
+            link_pin: self.r_link_sha256.map(|sha256| LinkPin {
+                sha256,
+                size_bytes: self.r_link_size_bytes,
+                pinned_by: self
+                    .r_link_pinned_by
+                    .zip(self.r_link_pinned_by_id)
+                    .map(|(key, id)| PinningDesktop {
+                        key: DesktopKey::new(key),
+                        id: DesktopId::new(id),
+                    }),
+            }),
             rule,
             success_exit_codes: json(TABLE, "success_exit_codes", id, &self.r_success_exit_codes)?,
             created_at: Millis::new(self.r_created_at),
@@ -303,7 +312,7 @@ impl Tx {
                     content.file_store.file_link.clone().into(),
                     new.package.map(PackageKey::get).into(),
                     new.link_pin.map(|pin| pin.sha256.clone()).into(),
-                    new.link_pin.map(|pin| pin.size_bytes).into(),
+                    new.link_pin.and_then(|pin| pin.size_bytes).into(),
                     new.link_pin
                         .and_then(|pin| pin.pinned_by)
                         .map(|desktop| desktop.key.get())

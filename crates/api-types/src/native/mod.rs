@@ -13,6 +13,7 @@ pub mod detection;
 pub mod enrollment_tokens;
 pub mod events;
 pub mod freeze;
+pub mod housekeeping;
 pub mod iam;
 pub mod iam_policies;
 pub mod jobs;

@@ -100,3 +100,34 @@ pub struct UploadPackageQuery {
     #[schema(pattern = "^[0-9a-f]{64}$", nullable = false)]
     pub sha256: Option<String>,
 }
+
+/// What is asked of a project's packages, how much they may take, and how much they take.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PackageSettings {
+    /// Whether a link must come with the digest of what lies there.
+    pub require_link_digest: bool,
+    /// Most bytes that the packages may take; left out without a limit.
+    #[schema(minimum = 1, nullable = false)]
+    pub quota_bytes: Option<i64>,
+    /// Bytes they take: objects of the bucket, what applications need, deleted ones that can be restored included, and
+    /// parts of unfinished uploads.
+    #[schema(minimum = 0)]
+    pub used_bytes: i64,
+}
+
+/// Body of setting what is asked of a project's packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SetPackageSettingsReq {
+    /// Whether a link must come with the digest of what lies there. Links that are there already stay.
+    pub require_link_digest: bool,
+}
+
+/// Body of setting the quota of a project.
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SetQuotaReq {
+    /// Most bytes that its packages may take. Absent or null: no limit.
+    #[schema(minimum = 1)]
+    pub quota_bytes: Option<i64>,
+}

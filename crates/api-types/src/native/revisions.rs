@@ -19,6 +19,8 @@ pub enum PackageState {
     Ready,
     /// Not what it should be.
     Refused,
+    /// Removed: nothing needed it any more.
+    Gone,
 }
 
 /// Where a detection rule comes from.
@@ -118,4 +120,14 @@ pub struct ListAppRevisionsQuery {
     #[serde(default = "crate::defaults::page_limit")]
     #[schema(default = 10, minimum = 1, maximum = 100)]
     pub limit: i64,
+}
+
+/// Body of accepting what lies behind an application's link.
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AcceptLinkReq {
+    /// Lower-case hex SHA-256 that it has. Absent or null: what the next desktop finds there, unless the project wants
+    /// digests.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    pub sha256: Option<String>,
 }

@@ -2,8 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
+mod collect;
+mod kills;
+mod quota;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +18,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use outfitter_artifacts::PackageStore;
-use outfitter_bucket::{Bucket, BucketParts, Grant, IssuedCredential, Keys, Objects};
+use outfitter_bucket::{Bucket, BucketParts, Grant, IssuedCredential, Keys, Objects, Retention};
 use outfitter_domain::app::bucket_name;
 use outfitter_domain::{Clock, Millis};
 use outfitter_ids::{IdSource as _, ProjectId, SystemIds};
@@ -23,11 +29,103 @@ use sha1::Sha1;
 const KEY: &str = "app-file/a.zip";
 const LIFE: i64 = 15 * 60 * 1000;
 
+#[derive(Default)]
 struct TestClock(AtomicI64);
+
+impl TestClock {
+    fn set(&self, now: Millis) {
+        self.0.store(now.get(), Ordering::SeqCst);
+    }
+
+    fn turn(&self, by: Duration) {
+        self.set(self.now().plus(by));
+    }
+}
 
 impl Clock for TestClock {
     fn now(&self) -> Millis {
         Millis::new(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// An uploader with a credential for whatever key it needs.
+struct Client {
+    bucket: Bucket,
+    keys: Keys,
+    clock: Arc<TestClock>,
+    project: ProjectId,
+}
+
+impl Client {
+    fn new(objects: Arc<Objects>, clock: Arc<TestClock>, project: ProjectId) -> Self {
+        let keys = Arc::new(Keys::new(vec![3; 32].into()));
+        Self {
+            bucket: Bucket::new(BucketParts {
+                objects,
+                keys,
+                ids: Arc::new(SystemIds),
+                domain: None,
+            }),
+            keys: Keys::new(vec![3; 32].into()),
+            clock,
+            project,
+        }
+    }
+
+    /// Sends a request with an OBS signature; `query` begins with `?` or is empty.
+    async fn send(
+        &self,
+        method: &str,
+        key: &str,
+        query: &str,
+        body: Vec<u8>,
+    ) -> http::Response<Vec<u8>> {
+        let grant = Grant {
+            project: self.project,
+            object_key: key.to_owned(),
+            expires_at: Millis::new(self.clock.now().get() + LIFE),
+        };
+        let given = self.keys.issue(&grant, [5; 16]);
+        let token = given.security_token.expose_secret();
+        let date = "Thu, 01 Jan 1970 00:00:00 GMT";
+        let path = format!("/{}/{key}{query}", bucket_name(self.project));
+        let signed = format!("{method}\n\n\n{date}\nx-obs-security-token:{token}\n{path}");
+        let mut mac =
+            Hmac::<Sha1>::new_from_slice(given.secret.expose_secret().as_bytes()).unwrap();
+        mac.update(signed.as_bytes());
+        let signature = STANDARD.encode(mac.finalize().into_bytes());
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "127.0.0.1:1")
+            .header("date", date)
+            .header("x-obs-security-token", token)
+            .header("content-length", body.len())
+            .header("authorization", format!("OBS {}:{signature}", given.access))
+            .body(Full::new(Bytes::from(body)))
+            .unwrap();
+        let (head, body) = self.bucket.handle(request).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        http::Response::from_parts(head, body.to_vec())
+    }
+
+    /// The body of an answer that must be a good one.
+    async fn ok(&self, method: &str, key: &str, query: &str, body: Vec<u8>) -> String {
+        let answer = self.send(method, key, query, body).await;
+        let text = String::from_utf8_lossy(answer.body()).into_owned();
+        assert_eq!(
+            answer.status(),
+            StatusCode::OK,
+            "{method} {key}{query}: {text}"
+        );
+        text
+    }
+
+    /// The entity tag of a part that is put.
+    async fn put_part(&self, key: &str, query: &str, body: Vec<u8>) -> String {
+        let answer = self.send("PUT", key, query, body).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer.headers()["etag"].to_str().unwrap().to_owned()
     }
 }
 
@@ -60,7 +158,12 @@ impl Scene {
         let tx = store.store.write().await.unwrap();
         tx.bucket_authorize(store.project).await.unwrap();
         tx.commit().await.unwrap();
-        let objects = Objects::new(store.store.clone(), packages, clock.clone());
+        let objects = Objects::new(
+            store.store.clone(),
+            packages,
+            clock.clone(),
+            Retention::STANDARD,
+        );
         let bucket = Bucket::new(BucketParts {
             objects: Arc::new(objects),
             keys: Arc::clone(&keys),

@@ -21,6 +21,10 @@ pub(crate) enum AppCommand {
     Update(UpdateArgs),
     /// Delete applications
     Delete(DeleteArgs),
+    /// List the deleted applications that can be restored
+    Deleted(ListArgs),
+    /// Bring deleted applications back, with what they had
+    Restore(AppsArg),
     /// Show applications to users again
     Enable(AppsArg),
     /// Hide applications from users
@@ -37,6 +41,8 @@ pub(crate) enum AppCommand {
     Install(InstallArgs),
     /// Uninstall applications from desktops now
     Uninstall(UninstallArgs),
+    /// Accept what lies behind an application's link now as a new revision
+    AcceptLink(AcceptLinkArgs),
     /// Set how a desktop tells whether an application is there
     Detection(DetectionArgs),
 }
@@ -45,6 +51,15 @@ pub(crate) enum AppCommand {
 pub(crate) struct AppArg {
     /// Name or id of the application
     pub(crate) app: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AcceptLinkArgs {
+    /// Name or id of the application
+    pub(crate) app: String,
+    /// SHA-256 it has, as a failed job shows it [default: what the next desktop finds]
+    #[arg(long, value_name = "HEX")]
+    pub(crate) sha256: Option<String>,
 }
 
 #[derive(Debug, Args)]

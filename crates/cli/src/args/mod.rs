@@ -15,6 +15,7 @@ pub(crate) mod project;
 pub(crate) mod reach;
 pub(crate) mod rule;
 pub(crate) mod serve;
+pub(crate) mod store;
 pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod workspace_job;
@@ -146,6 +147,9 @@ pub(crate) enum Command {
     /// Projects
     #[command(subcommand)]
     Project(project::ProjectCommand),
+    /// The package store: what is garbage there
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Who may call the API: users and access keys
     #[command(subcommand)]
     Iam(iam::IamCommand),

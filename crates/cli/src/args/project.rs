@@ -8,6 +8,45 @@ pub(crate) enum ProjectCommand {
     Add(AddProjectArgs),
     /// List the projects
     List(ListArgs),
+    /// Show or set how many bytes the packages of a project may take
+    Quota(QuotaArgs),
+    /// Show or set what is asked of the packages of the connection's own project
+    Packages(PackagesArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuotaArgs {
+    /// Name or id of the project
+    pub(crate) project: String,
+    /// They may take this much from now on: bytes, or with KiB, MiB, GiB, TiB
+    #[arg(long, value_name = "SIZE", value_parser = size_bytes)]
+    pub(crate) set: Option<i64>,
+    /// They may take as much as there is
+    #[arg(long, conflicts_with = "set")]
+    pub(crate) unlimited: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PackagesArgs {
+    /// Whether a link must come with the digest of what lies there
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) require_link_digest: Option<bool>,
+}
+
+/// Reads `500`, `10GiB` or `2 TiB`.
+fn size_bytes(text: &str) -> Result<i64, String> {
+    const UNITS: [(&str, u32); 4] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+    let (number, shift) = UNITS
+        .iter()
+        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)))
+        .unwrap_or((text, 0));
+    number
+        .trim()
+        .parse::<i64>()
+        .ok()
+        .filter(|number| *number > 0)
+        .and_then(|number| number.checked_mul(1_i64 << shift))
+        .ok_or_else(|| "a whole number above 0, with KiB, MiB, GiB or TiB or none".to_owned())
 }
 
 #[derive(Debug, Args)]

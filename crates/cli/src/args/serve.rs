@@ -88,6 +88,16 @@ pub(crate) struct ServerOptions {
     /// Days after which audit entries are deleted [default: never]
     #[arg(long, value_name = "DAYS", env = env::AUDIT_KEEP_DAYS)]
     pub(crate) audit_keep_days: Option<u32>,
+    /// Seconds for which nothing may have needed a package before its bytes are removed [default: a day]
+    #[arg(long, value_name = "SECONDS", env = env::PACKAGE_GRACE_SECS)]
+    pub(crate) package_grace_secs: Option<u32>,
+    /// Seconds without a part after which a multipart upload is given up [default: a day]
+    #[arg(long, value_name = "SECONDS", env = env::UPLOAD_LIFE_SECS)]
+    pub(crate) upload_life_secs: Option<u32>,
+    /// Where desktops may fetch packages from: https://*, https://*.example.com, http://mirror.lan:8080; separated by
+    /// commas or given several times [default: http://*,https://*]
+    #[arg(long, value_name = "PATTERN", env = env::LINK_ALLOW, value_delimiter = ',')]
+    pub(crate) link_allow: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

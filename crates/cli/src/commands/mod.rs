@@ -18,6 +18,7 @@ mod project;
 mod reach;
 mod rule;
 mod serve;
+mod store;
 mod token;
 mod user;
 mod workspace_job;
@@ -89,6 +90,7 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
         Command::Token(command) => token::run(command, &session()?).await,
         Command::Audit(command) => Box::pin(audit::run(command, &session()?)).await,
         Command::Project(command) => project::run(command, &session()?).await,
+        Command::Store(command) => store::run(command, &session()?).await,
         Command::Iam(command) => iam::run(command, &session()?).await,
     }
 }

@@ -1,7 +1,11 @@
+use outfitter_api_types::native::packages::{PackageSettings, SetPackageSettingsReq, SetQuotaReq};
 use outfitter_api_types::native::projects::{CreateProjectReq, CreateProjectResponse, Project};
 
+use outfitter_client::Method;
+use serde_json::json;
+
 use super::{Session, note_cut};
-use crate::args::project::ProjectCommand;
+use crate::args::project::{ProjectCommand, QuotaArgs};
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
 use crate::paths;
@@ -40,8 +44,67 @@ pub(super) async fn run(
             session.printer.show(&listing, || view(&listing.items));
             note_cut(session.printer, &listing);
         }
+        ProjectCommand::Quota(args) => quota(args, session).await?,
+        ProjectCommand::Packages(args) => {
+            let settings: PackageSettings = match args.require_link_digest {
+                None => session.client.get(paths::PACKAGE_SETTINGS, &[]).await?,
+                Some(require_link_digest) => {
+                    let body = json!(SetPackageSettingsReq {
+                        require_link_digest
+                    });
+                    session
+                        .client
+                        .call(Method::PUT, paths::PACKAGE_SETTINGS, &[], Some(&body))
+                        .await?
+                }
+            };
+            show_settings(&settings, session);
+        }
     }
     Ok(Outcome::Done)
+}
+
+async fn quota(args: QuotaArgs, session: &Session) -> Result<(), CommandError> {
+    let projects: Listing<Project> = listing::PROJECTS
+        .fetch(&session.client, &[], usize::MAX)
+        .await?;
+    let project = projects
+        .items
+        .iter()
+        .find(|project| project.id == args.project || project.name == args.project)
+        .ok_or_else(|| CommandError::failed(format!("there is no project {}", args.project)))?;
+    let path = paths::project_quota(&project.id);
+    let settings: PackageSettings = if args.set.is_some() || args.unlimited {
+        let body = json!(SetQuotaReq {
+            quota_bytes: args.set
+        });
+        session
+            .client
+            .call(Method::PUT, &path, &[], Some(&body))
+            .await?
+    } else {
+        session.client.get(&path, &[]).await?
+    };
+    show_settings(&settings, session);
+    Ok(())
+}
+
+fn show_settings(settings: &PackageSettings, session: &Session) {
+    session.printer.show(settings, || {
+        View::Card(vec![
+            ("used_bytes", settings.used_bytes.to_string()),
+            (
+                "quota_bytes",
+                settings
+                    .quota_bytes
+                    .map_or_else(|| "no limit".to_owned(), |quota| quota.to_string()),
+            ),
+            (
+                "require_link_digest",
+                settings.require_link_digest.to_string(),
+            ),
+        ])
+    });
 }
 
 fn view(projects: &[Project]) -> View {

@@ -88,6 +88,9 @@ impl ServerOptions {
             agent_heartbeat_secs: self.agent_heartbeat_secs,
             agent_binaries: self.agent_binaries,
             audit_keep_days: self.audit_keep_days,
+            package_grace_secs: self.package_grace_secs,
+            upload_life_secs: self.upload_life_secs,
+            link_allow: self.link_allow,
         };
         Ok(flags.over(file))
     }

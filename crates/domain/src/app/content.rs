@@ -2,7 +2,7 @@ use outfitter_ids::ProjectId;
 use url::Url;
 
 use super::bucket::object_key_problem;
-use super::{FieldProblem, is_bucket_name, text_problem};
+use super::{FieldProblem, LinkAllowList, is_bucket_name, link_digest, text_problem};
 use crate::StoreType;
 
 /// Exit codes that mean success where nobody says otherwise: done, and the two of Windows Installer that
@@ -31,7 +31,46 @@ pub struct FileStore {
     pub file_link: Option<String>,
 }
 
+/// Path of the member that holds a link.
+const FILE_LINK: &str = "app_file_store.file_link";
+
 impl FileStore {
+    /// The link that counts; `None` for an object.
+    pub fn link(&self) -> Option<&str> {
+        match self.store_type {
+            StoreType::Obs => None,
+            StoreType::Link => self.file_link.as_deref(),
+        }
+    }
+
+    /// The digest that its link names (lower-case hex SHA-256).
+    pub fn link_digest(&self) -> Option<String> {
+        self.link()
+            .and_then(|link| link_digest(link).ok().flatten())
+    }
+
+    /// What the operator or the project has against its link: desktops may not fetch from there, or it names no
+    /// digest where one is required.
+    pub fn link_problem(
+        &self,
+        allowed: &LinkAllowList,
+        digest_required: bool,
+    ) -> Option<FieldProblem> {
+        let link = self.link()?;
+        if !allowed.allows(link) {
+            return Some(FieldProblem::new(
+                FILE_LINK,
+                format!("desktops may fetch from {allowed} alone"),
+            ));
+        }
+        (digest_required && self.link_digest().is_none()).then(|| {
+            FieldProblem::new(
+                FILE_LINK,
+                "the project wants a digest: end it with #sha256= and 64 hex digits",
+            )
+        })
+    }
+
     /// Key of the object that counts; `None` for a link.
     pub fn object_key(&self) -> Option<&str> {
         match self.store_type {
@@ -45,7 +84,6 @@ impl FileStore {
         const BUCKET_STORE: &str = "app_file_store.bucket_store";
         const BUCKET_NAME: &str = "app_file_store.bucket_store.bucket_name";
         const BUCKET_FILE_PATH: &str = "app_file_store.bucket_store.bucket_file_path";
-        const FILE_LINK: &str = "app_file_store.file_link";
         let stored = [
             (
                 BUCKET_NAME,
@@ -79,8 +117,13 @@ impl FileStore {
             (StoreType::Link, _, None) => {
                 Some(FieldProblem::new(FILE_LINK, "is required for LINK"))
             }
-            (StoreType::Link, _, Some(link)) => (!is_web_address(link))
-                .then(|| FieldProblem::new(FILE_LINK, "must be a full http or https URL")),
+            (StoreType::Link, _, Some(link)) if !is_web_address(link) => Some(FieldProblem::new(
+                FILE_LINK,
+                "must be a full http or https URL",
+            )),
+            (StoreType::Link, _, Some(link)) => link_digest(link)
+                .err()
+                .map(|reason| FieldProblem::new(FILE_LINK, reason)),
         }
     }
 }

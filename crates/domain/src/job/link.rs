@@ -11,7 +11,7 @@ pub fn link_is_broken(outcomes: impl IntoIterator<Item = (i64, Option<Reason>)>)
     let mut desktops = Vec::new();
     for (desktop, outcome) in outcomes {
         match outcome {
-            Some(Reason::DownloadGone | Reason::DigestMismatch) => {
+            Some(Reason::DownloadGone | Reason::DigestMismatch | Reason::LinkChanged) => {
                 if !desktops.contains(&desktop) {
                     desktops.push(desktop);
                 }
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn three_desktops_and_no_good_download_since_break_a_link() {
         const GONE: Option<Reason> = Some(Reason::DownloadGone);
-        const CHANGED: Option<Reason> = Some(Reason::DigestMismatch);
+        const CHANGED: Option<Reason> = Some(Reason::LinkChanged);
         assert!(link_is_broken([
             (1, GONE),
             (2, CHANGED),

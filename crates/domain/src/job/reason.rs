@@ -119,6 +119,10 @@ reasons! {
     DigestMismatch = "digest_mismatch",
         "The package is not the one that was recorded, so it was not run.",
         "If the vendor replaced the file, update the application.";
+    /// Other bytes behind the link than were recorded.
+    LinkChanged = "link_changed",
+        "The content behind the link changed, so it was not run.",
+        "If the vendor replaced the file, accept the new content as a new revision.";
     /// No room.
     DiskFull = "disk_full", "The desktop has too little free space.", "Free some space, then retry.";
     /// The archive was refused.

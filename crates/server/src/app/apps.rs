@@ -4,12 +4,14 @@
 //! lose one another's work. What is refused leaves nothing behind.
 
 use outfitter_domain::app::{
-    AppMembers, AppPatch, FieldProblem, Icon, IconChange, PatchRefusal, SUCCESS_EXIT_CODES,
-    rule_of_new_revision,
+    AppMembers, AppPatch, FieldProblem, FileStore, Icon, IconChange, PatchRefusal, RESTORE_PERIOD,
+    SUCCESS_EXIT_CODES, rule_of_new_revision, with_link_digest,
 };
 use outfitter_domain::{AppSource, AppStatus, AssignType};
 use outfitter_ids::{AppId, ProjectId, RevisionId};
-use outfitter_store::{App, AppKey, NewApp, NewRevision, ObjectFate, ProjectKey, StoreError, Tx};
+use outfitter_store::{
+    App, AppKey, LinkPin, NewApp, NewRevision, ObjectFate, ProjectKey, StoreError, Tx,
+};
 use thiserror::Error;
 
 use super::icons;
@@ -47,6 +49,9 @@ pub enum AppError {
         /// What was attempted.
         what: String,
     },
+    /// The app's package is an object, no link.
+    #[error("the application has no link")]
+    NoLink,
     /// Somebody else changed the app since the caller read it.
     #[error("the application is at revision {current} now")]
     Changed {
@@ -86,6 +91,7 @@ pub async fn upload(
     if let Some(problem) = members.problem(project.id) {
         return Err(problem.into());
     }
+    check_link(services, project.key, &members.content.file_store).await?;
     widening
         .settle(Widening::when(
             members.authorization_type == AssignType::AllUser,
@@ -112,12 +118,13 @@ pub async fn upload(
             now,
         )
         .await?;
+    let link_pin = given_pin(&members.content.file_store);
     let first = NewRevision {
         id: RevisionId::new(services.ids.uuid(now.get())),
         app,
         content: &members.content,
         package: None,
-        link_pin: None,
+        link_pin: link_pin.as_ref(),
         rule: None,
         success_exit_codes: SUCCESS_EXIT_CODES,
     };
@@ -147,6 +154,9 @@ pub async fn update(
         Some(text) => Some(icons::read(text).await?),
         None => None,
     };
+    if let Some(file_store) = &patch.file_store {
+        check_link(services, project.key, file_store).await?;
+    }
     let id = id.ok_or(AppError::NotFound)?;
     let tx = services.store.write().await?;
     let app = tx
@@ -176,7 +186,7 @@ pub async fn update(
     let before = &app.revision;
     if after.content != before.content {
         let id = RevisionId::new(services.ids.uuid(now.get()));
-        let derived;
+        let (derived, link_pin);
         let revision = if after.content.has_package_of(&before.content) {
             NewRevision {
                 id,
@@ -190,12 +200,13 @@ pub async fn update(
         } else {
             // The package in the bucket gives its rule when the revision is bound to it.
             derived = rule_of_new_revision(before.rule.as_ref(), None);
+            link_pin = given_pin(&after.content.file_store);
             NewRevision {
                 id,
                 app: app.key,
                 content: &after.content,
                 package: None,
-                link_pin: None,
+                link_pin: link_pin.as_ref(),
                 rule: derived.as_ref(),
                 success_exit_codes: &before.success_exit_codes,
             }
@@ -253,6 +264,124 @@ pub async fn delete(
             .min(left);
     }
     Ok(tx.commit().await?)
+}
+
+/// What a caller takes the content behind a link for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkContent {
+    /// What has this digest (lower-case hex SHA-256).
+    Known(String),
+    /// What the next desktop finds there.
+    FirstSeen,
+}
+
+/// Accepts other content behind the link of an app than its newest revision has: the same link makes a new revision,
+/// which no desktop has tried yet. Nothing is installed by that.
+///
+/// # Errors
+/// The app is none with a link, the link or the missing digest is not allowed, or as [`update`]; nothing is changed
+/// then.
+pub async fn accept_link(
+    services: &Services,
+    project: InProject,
+    id: Option<AppId>,
+    content: &LinkContent,
+) -> Result<App, AppError> {
+    let id = id.ok_or(AppError::NotFound)?;
+    let digest_required = digest_required(services, project.key).await?;
+    let tx = services.store.write().await?;
+    let app = tx
+        .app_lock(project.key, id)
+        .await?
+        .ok_or(AppError::NotFound)?;
+    let before = &app.revision;
+    let Some(link) = before.content.file_store.link() else {
+        return Err(AppError::NoLink);
+    };
+    let mut after = before.content.clone();
+    after.file_store.file_link = Some(with_link_digest(
+        link,
+        match content {
+            LinkContent::Known(sha256) => Some(sha256),
+            LinkContent::FirstSeen => None,
+        },
+    ));
+    if let Some(problem) = after
+        .file_store
+        .link_problem(&services.link_allow, digest_required)
+    {
+        return Err(problem.into());
+    }
+    let link_pin = given_pin(&after.file_store);
+    let same = |pin: &LinkPin| Some(&pin.sha256) == link_pin.as_ref().map(|pin| &pin.sha256);
+    if before.link_pin.as_ref().is_some_and(same) {
+        return Ok(app);
+    }
+    let now = services.clock.now();
+    let rule = rule_of_new_revision(before.rule.as_ref(), None);
+    let revision = NewRevision {
+        id: RevisionId::new(services.ids.uuid(now.get())),
+        app: app.key,
+        content: &after,
+        package: None,
+        link_pin: link_pin.as_ref(),
+        rule: rule.as_ref(),
+        success_exit_codes: &before.success_exit_codes,
+    };
+    tx.revision_insert(&revision, now).await?;
+    commit_and_read(tx, project, id).await
+}
+
+/// Refuses a link that desktops may not fetch, or that names no digest where the project wants one.
+async fn check_link(
+    services: &Services,
+    project: ProjectKey,
+    file_store: &FileStore,
+) -> Result<(), AppError> {
+    if file_store.link().is_none() {
+        return Ok(());
+    }
+    let digest_required = digest_required(services, project).await?;
+    match file_store.link_problem(&services.link_allow, digest_required) {
+        Some(problem) => Err(problem.into()),
+        None => Ok(()),
+    }
+}
+
+async fn digest_required(services: &Services, project: ProjectKey) -> Result<bool, StoreError> {
+    let settings = services.store.db().package_settings(project).await?;
+    Ok(settings.is_some_and(|settings| settings.require_link_digest))
+}
+
+fn given_pin(file_store: &FileStore) -> Option<LinkPin> {
+    file_store.link_digest().map(LinkPin::given)
+}
+
+/// Brings back an app that was deleted less than [`RESTORE_PERIOD`] ago, with revisions, authorizations and icon. Jobs
+/// that its deletion failed stay so.
+///
+/// # Errors
+/// There is no such app to restore, the caller may not open it to anybody, or the database fails; nothing is changed
+/// then.
+pub async fn restore(
+    services: &Services,
+    project: InProject,
+    id: Option<AppId>,
+    widening: &WideningCheck,
+) -> Result<App, AppError> {
+    widening
+        .settle(Widening::when(true))
+        .map_err(AppError::Refused)?;
+    let id = id.ok_or(AppError::NotFound)?;
+    let now = services.clock.now();
+    let tx = services.store.write().await?;
+    if !tx
+        .app_restore(project.key, id, now.minus(RESTORE_PERIOD), now)
+        .await?
+    {
+        return Err(AppError::NotFound);
+    }
+    commit_and_read(tx, project, id).await
 }
 
 /// Locks apps of which none may be missing.

@@ -208,6 +208,13 @@ pub async fn source_for(
         (StoreType::Obs, None, _) => {
             return Ok(none("the package is not in the bucket", false));
         }
+        (StoreType::Link, _, Some(link)) if !services.link_allow.allows(&link) => {
+            // The list was made narrower after the link was taken.
+            return Ok(none(
+                "the server's operator does not let desktops fetch from the application's link",
+                false,
+            ));
+        }
         (StoreType::Link, _, Some(link)) => (link, SourceTrust::System),
         (StoreType::Link, _, None) => return Ok(none("the app has no link", false)),
     };

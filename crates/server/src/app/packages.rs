@@ -4,7 +4,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
 use outfitter_artifacts::{PackageStoreError, PutError, StagedPackage};
-use outfitter_bucket::{MAX_OBJECT_BYTES, Object, ObjectError, package_facts};
+use outfitter_bucket::{MAX_OBJECT_BYTES, Object, ObjectError, Room, package_facts};
 use outfitter_domain::app::{FieldProblem, app_file_key, file_name_problem};
 use outfitter_packages::{Digester, InspectError, Proposal, Sha256Digest, propose};
 use thiserror::Error;
@@ -70,7 +70,12 @@ pub async fn upload(
     if let Some(problem) = file_name_problem(file_name) {
         return Err(problem.into());
     }
-    let staged = receive(services, expected, body).await?;
+    let room = services
+        .objects
+        .room(project.key, MAX_OBJECT_BYTES)
+        .await
+        .map_err(ObjectError::Store)?;
+    let staged = receive(services, expected, body, room).await?;
     let path = staged.path().to_owned();
     let name = file_name.to_owned();
     let proposal = tokio::task::spawn_blocking(move || {
@@ -97,11 +102,12 @@ async fn receive(
     services: &Services,
     expected: Option<&str>,
     body: Body,
+    room: Room,
 ) -> Result<StagedPackage, UploadError> {
     type Cause = Box<dyn std::error::Error + Send + Sync>;
     let bytes = body.into_data_stream().map_err(Cause::from);
     let put = match expected {
-        None => services.packages.stage(bytes, MAX_OBJECT_BYTES).await,
+        None => services.packages.stage(bytes, room.limit_bytes).await,
         Some(expected) => {
             let expected = expected.to_owned();
             // The last item of the stream is the verdict: no bytes, or an error that undoes the rest.
@@ -126,11 +132,14 @@ async fn receive(
                     };
                     future::ready(Some(answer))
                 });
-            services.packages.stage(checked, MAX_OBJECT_BYTES).await
+            services.packages.stage(checked, room.limit_bytes).await
         }
     };
     put.map_err(|error| match error {
-        PutError::TooLarge { .. } => UploadError::TooLarge,
+        PutError::TooLarge { .. } => match room.quota_bytes {
+            Some(quota_bytes) => ObjectError::QuotaExceeded { quota_bytes }.into(),
+            None => UploadError::TooLarge,
+        },
         PutError::Source(cause) => match cause.downcast_ref::<OtherDigest>() {
             Some(other) => FieldProblem::new("sha256", other.to_string()).into(),
             None => UploadError::BrokenOff,

@@ -178,6 +178,12 @@ pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) 
     ));
     tracker.spawn(drive(
         Arc::clone(services),
+        every("store_collect", 3600),
+        Arc::new(Notify::new()),
+        tasks::store_collect::run,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
         every("presence_flush", 2),
         Arc::new(Notify::new()),
         tasks::presence_flush::run,

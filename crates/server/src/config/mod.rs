@@ -5,8 +5,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
+use outfitter_bucket::Retention;
+use outfitter_domain::app::LinkAllowList;
 use serde::Deserialize;
 
 use crate::edge::{EdgeLimits, ForwardedHeader, Proxies};
@@ -63,6 +66,12 @@ pub struct ServeOptions {
     pub agent_binaries: Option<PathBuf>,
     /// Days after which audit entries are deleted; default: never.
     pub audit_keep_days: Option<u32>,
+    /// Seconds for which nothing may have needed a package before its bytes are removed.
+    pub package_grace_secs: Option<u32>,
+    /// Seconds for which nothing may have happened to a multipart upload before it is given up.
+    pub upload_life_secs: Option<u32>,
+    /// Where desktops may fetch packages from; default: anywhere by http and https.
+    pub link_allow: Option<Vec<String>>,
 }
 
 /// What the server works with.
@@ -100,6 +109,10 @@ pub struct Config {
     pub agent_binaries: PathBuf,
     /// Days after which audit entries are deleted; `None`: never.
     pub audit_keep_days: Option<u32>,
+    /// How long what nobody needs is kept.
+    pub retention: Retention,
+    /// Where desktops may fetch packages from.
+    pub link_allow: LinkAllowList,
 }
 
 /// Where the data is.
@@ -205,6 +218,9 @@ impl ServeOptions {
             agent_heartbeat_secs: self.agent_heartbeat_secs.or(below.agent_heartbeat_secs),
             agent_binaries: self.agent_binaries.or(below.agent_binaries),
             audit_keep_days: self.audit_keep_days.or(below.audit_keep_days),
+            package_grace_secs: self.package_grace_secs.or(below.package_grace_secs),
+            upload_life_secs: self.upload_life_secs.or(below.upload_life_secs),
+            link_allow: self.link_allow.or(below.link_allow),
         }
     }
 
@@ -302,6 +318,31 @@ impl Config {
                 reason: "1 or more".to_owned(),
             });
         }
+        let retention = Retention {
+            package_grace: kept(
+                "--package-grace-secs",
+                options.package_grace_secs,
+                Retention::STANDARD.package_grace,
+            )?,
+            upload_life: kept(
+                "--upload-life-secs",
+                options.upload_life_secs,
+                Retention::STANDARD.upload_life,
+            )?,
+        };
+        let link_allow = match options.link_allow {
+            None => LinkAllowList::everything(),
+            Some(patterns) => LinkAllowList::new(
+                patterns
+                    .iter()
+                    .map(|pattern| pattern.parse())
+                    .collect::<Result<_, String>>()
+                    .map_err(|reason| ConfigError::Value {
+                        option: "--link-allow",
+                        reason,
+                    })?,
+            ),
+        };
         Ok(Self {
             audit_keep_days: options.audit_keep_days,
             listen,
@@ -320,8 +361,31 @@ impl Config {
             region,
             agent_heartbeat_secs,
             agent_binaries: options.agent_binaries.unwrap_or_else(beside_this_program),
+            retention,
+            link_allow,
             data_dir,
         })
+    }
+}
+
+/// Longest time that what nobody needs may be kept, in seconds: a year.
+const MAX_KEPT_SECS: u32 = 365 * 24 * 60 * 60;
+
+/// How long something that nobody needs is kept.
+fn kept(
+    option: &'static str,
+    secs: Option<u32>,
+    default: Duration,
+) -> Result<Duration, ConfigError> {
+    match secs {
+        None => Ok(default),
+        Some(secs) if (1..=MAX_KEPT_SECS).contains(&secs) => {
+            Ok(Duration::from_secs(u64::from(secs)))
+        }
+        Some(_) => Err(ConfigError::Value {
+            option,
+            reason: format!("1 to {MAX_KEPT_SECS}"),
+        }),
     }
 }
 

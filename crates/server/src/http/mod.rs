@@ -40,6 +40,7 @@ pub mod routes;
 pub mod schema;
 mod session;
 mod smuggling;
+mod store;
 mod tags;
 mod trail;
 mod users;
@@ -86,6 +87,7 @@ pub fn routes() -> Routes {
     app_rules::register(&mut routes);
     profiles::register(&mut routes);
     session::register(&mut routes);
+    store::register(&mut routes);
     routes
 }
 

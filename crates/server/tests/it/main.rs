@@ -24,6 +24,7 @@ mod enrollment_tokens;
 mod facts;
 mod fleet;
 mod hostile;
+mod housekeeping;
 mod install;
 mod packages;
 mod server;

@@ -48,6 +48,10 @@ impl MigratorTrait for Migrator {
                 name: "0014_truth",
                 sql: include_str!("../../migrations/0014_truth.sql"),
             }),
+            Box::new(Script {
+                name: "0012_housekeeping",
+                sql: include_str!("../../migrations/0012_housekeeping.sql"),
+            }),
         ]
     }
 }

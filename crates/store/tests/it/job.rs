@@ -317,6 +317,13 @@ on_both! {
         assert_eq!(second.task.package.size_bytes, Some(100));
         assert_ne!(second.to, first.to);
         assert_eq!(scene.test.number("SELECT link_pinned_by FROM app_revision").await, first.to.desktop.get());
+        // Other bytes there from now on: the job says what happened, not only that digests differ.
+        scene.go(second.to, second.task.attempt, NOW).await;
+        let mut changed = good(&second.task);
+        changed.package_sha256 = Some("c".repeat(64));
+        assert_eq!(scene.finish(second.to, changed, NOW).await, FinishOutcome::Recorded(State::Failed));
+        let reasons: Vec<_> = scene.jobs().await.into_iter().filter_map(|job| job.reason).collect();
+        assert_eq!(reasons, [Reason::LinkChanged]);
     }
 
     async fn a_passing_failure_is_retried_by_itself_and_stays_waiting(test: TestStore) {

@@ -15,6 +15,7 @@ mod deployment;
 mod desktop;
 mod enrollment;
 mod group;
+mod housekeeping;
 mod iam;
 mod iam_policy;
 mod job;

@@ -16,7 +16,7 @@ fn deb(version: &str) -> DetectionRule {
     }
 }
 
-async fn put(
+pub(crate) async fn put(
     store: &Store,
     project: ProjectKey,
     object_key: &str,
@@ -24,6 +24,9 @@ async fn put(
     rule: Option<&DetectionRule>,
 ) -> ObjectPut {
     let tx = store.write().await.unwrap();
+    tx.package_claim(&sha256(content), i64::from(content), NOW, NOW)
+        .await
+        .unwrap();
     let answer = tx
         .object_put(
             &NewObject {
@@ -38,12 +41,13 @@ async fn put(
             NOW,
         )
         .await
-        .unwrap();
+        .unwrap()
+        .expect("it is claimed");
     tx.commit().await.unwrap();
     answer
 }
 
-fn sha256(content: u8) -> String {
+pub(crate) fn sha256(content: u8) -> String {
     format!("{content:02x}").repeat(32)
 }
 

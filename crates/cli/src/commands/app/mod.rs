@@ -1,4 +1,5 @@
 mod add;
+mod deleted;
 mod detection;
 mod icon;
 mod install;
@@ -21,7 +22,7 @@ use outfitter_api_types::authorizations::{
     AccountInfo, AccountTypeEnum, AssignType, BatchAssignAppAuthorizationsReq,
 };
 use outfitter_api_types::native::detection::DetectionRule;
-use outfitter_api_types::native::revisions::AppRevision;
+use outfitter_api_types::native::revisions::{AcceptLinkReq, AppRevision};
 use outfitter_client::Method;
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -30,8 +31,8 @@ use url::Url;
 use super::{Session, counted, note_cut, table, text, word};
 use crate::args::AccountArgs;
 use crate::args::app::{
-    AppCommand, AppsArg, AuthorizeArgs, DeleteArgs, ListAppsArgs, ListAuthorizationsArgs,
-    RevokeArgs, UpdateArgs,
+    AcceptLinkArgs, AppCommand, AppsArg, AuthorizeArgs, DeleteArgs, ListAppsArgs,
+    ListAuthorizationsArgs, RevokeArgs, UpdateArgs,
 };
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
@@ -45,6 +46,9 @@ pub(super) async fn run(command: AppCommand, session: &Session) -> Result<Outcom
         AppCommand::Show(args) => show(&args.app, session).await,
         AppCommand::Update(args) => update(args, session).await,
         AppCommand::Delete(args) => delete(args, session).await,
+        AppCommand::Deleted(args) => deleted::list(args, session).await,
+        AppCommand::Restore(args) => deleted::restore(args, session).await,
+        AppCommand::AcceptLink(args) => accept_link(args, session).await,
         AppCommand::Enable(args) => switch(args, paths::APPS_ENABLE, "enabled", session).await,
         AppCommand::Disable(args) => switch(args, paths::APPS_DISABLE, "disabled", session).await,
         AppCommand::Authorize(args) => authorize(args, session).await,
@@ -155,7 +159,14 @@ fn revisions_view(revisions: &[AppRevision]) -> View {
                             sha256.get(..12).unwrap_or(sha256)
                         )
                     }
-                    _ => word(&revision.package.state),
+                    (Some(sha256), None) => {
+                        format!("sha256 {}", sha256.get(..12).unwrap_or(sha256))
+                    }
+                    (None, _) => word(&revision.package.state),
+                };
+                let package = match &revision.package.pinned_by_desktop_id {
+                    Some(desktop) => format!("{package}, pinned by desktop {desktop}"),
+                    None => package,
                 };
                 vec![
                     revision.number.to_string().into(),
@@ -265,6 +276,28 @@ async fn delete(args: DeleteArgs, session: &Session) -> Result<Outcome, CommandE
     };
     let _: IgnoredAny = session.client.post(paths::APPS_DELETE, &body).await?;
     said("deleted", &body.items, session);
+    Ok(Outcome::Done)
+}
+
+async fn accept_link(args: AcceptLinkArgs, session: &Session) -> Result<Outcome, CommandError> {
+    let app_id = listing::app_id(&session.client, &args.app).await?;
+    let body = AcceptLinkReq {
+        sha256: args.sha256.map(|sha256| sha256.to_ascii_lowercase()),
+    };
+    let path = paths::app_part(&app_id, "actions/accept-link");
+    let revision: AppRevision = session.client.post(&path, &body).await?;
+    session.printer.show(&revision, || {
+        View::Line(match &revision.package.sha256 {
+            Some(sha256) => format!(
+                "{} is at revision {} now, with SHA-256 {sha256}",
+                args.app, revision.number
+            ),
+            None => format!(
+                "{} is at revision {} now; the next desktop fixes its SHA-256",
+                args.app, revision.number
+            ),
+        })
+    });
     Ok(Outcome::Done)
 }
 

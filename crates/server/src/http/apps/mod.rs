@@ -1,7 +1,9 @@
 //! Apps: the contract's under `/v1/{project_id}/app-center/apps`, ours under `/api/v1/{project_id}/apps`.
 
 mod delete;
+mod deleted;
 mod detection_rule;
+mod link;
 mod list;
 pub(in crate::http) mod revisions;
 mod update;
@@ -118,6 +120,36 @@ pub(super) fn register(routes: &mut Routes) {
             .codes(&[404, 412])
             .summary("Set the detection rule of an application, which makes a new revision."),
             detection_rule::set_app_detection_rule,
+        )
+        .add(
+            Operation::get("/api/v1/{project_id}/deleted-apps", "ListDeletedApps")
+                .action("outfitter:apps:listDeleted")
+                .summary(
+                    "List the applications that were deleted and can be restored, newest first.",
+                ),
+            deleted::list_deleted_apps,
+        )
+        .add(
+            Operation::post(
+                "/api/v1/{project_id}/apps/{app_id}/actions/accept-link",
+                "AcceptAppLink",
+            )
+            .action("outfitter:apps:acceptLink")
+            .optional_body()
+            .codes(&[404, 409])
+            .summary("Accept what lies behind an application's link now as a new revision."),
+            link::accept_app_link,
+        )
+        .add(
+            Operation::post(
+                "/api/v1/{project_id}/apps/{app_id}/actions/restore",
+                "RestoreApp",
+            )
+            .action("outfitter:apps:restore")
+            .may_widen()
+            .codes(&[404])
+            .summary("Bring a deleted application back, with what it had."),
+            deleted::restore_app,
         );
 }
 
@@ -135,6 +167,9 @@ impl From<AppError> for ApiError {
         match error {
             AppError::Field(problem) => Self::invalid(problem.field, problem.reason),
             AppError::NotFound => Self::APP_NOT_FOUND,
+            AppError::NoLink => {
+                Self::conflict("WKS.00211106", "The package of the application is no link")
+            }
             AppError::BuiltIn { what } => Self::Forbidden {
                 reason: format!("built-in application: {what}"),
             },

@@ -51,7 +51,11 @@ pub(super) fn app_revision(
     revision: Revision,
 ) -> Result<AppRevision, ApiError> {
     let known = match (&revision.package, &revision.link_pin) {
-        (Some(package), _) => Some((package.state, package.sha256.clone(), package.size_bytes)),
+        (Some(package), _) => Some((
+            package.state,
+            package.sha256.clone(),
+            Some(package.size_bytes),
+        )),
         (None, Some(pin)) => Some((PackageState::Ready, pin.sha256.clone(), pin.size_bytes)),
         (None, None) => None,
     };
@@ -64,7 +68,7 @@ pub(super) fn app_revision(
         None => None,
     };
     let (state, sha256, size_bytes) = match known {
-        Some((state, sha256, size_bytes)) => (state, Some(sha256), Some(size_bytes)),
+        Some((state, sha256, size_bytes)) => (state, Some(sha256), size_bytes),
         None => (PackageState::Pending, None, None),
     };
     let content = revision.content;
@@ -84,6 +88,7 @@ pub(super) fn app_revision(
                 PackageState::Pending => WirePackageState::Pending,
                 PackageState::Ready => WirePackageState::Ready,
                 PackageState::Refused => WirePackageState::Refused,
+                PackageState::Collecting | PackageState::Gone => WirePackageState::Gone,
             },
             sha256,
             size_bytes,

@@ -21,6 +21,7 @@ use crate::app::iam::MadeUser;
 
 /// Adds the operations.
 pub(super) fn register(routes: &mut Routes) {
+    const QUOTA: &str = "/api/v1/projects/{project}/quota";
     const USERS: &str = "/api/v1/{project_id}/iam/users";
     const USER: &str = "/api/v1/{project_id}/iam/users/{user_id}";
     const KEYS: &str = "/api/v1/{project_id}/iam/users/{user_id}/access-keys";
@@ -38,6 +39,20 @@ pub(super) fn register(routes: &mut Routes) {
             Operation::get("/api/v1/projects", "ListProjects")
                 .summary("List the projects the caller may enter"),
             projects::list,
+        )
+        .add(
+            Operation::get(QUOTA, "ShowProjectQuota")
+                .action("outfitter:projects:showQuota")
+                .codes(&[404])
+                .summary("Show how much the packages of a project may take, and take"),
+            projects::show_quota,
+        )
+        .add::<_, (), _, _, _>(
+            Operation::put(QUOTA, "SetProjectQuota")
+                .action("outfitter:projects:setQuota")
+                .codes(&[404])
+                .summary("Set how much the packages of a project may take"),
+            projects::set_quota,
         )
         .add::<_, (), _, _, _>(
             Operation::post(USERS, "CreateIamUser")

@@ -1,15 +1,18 @@
 use std::sync::Arc;
 
+use outfitter_api_types::native::packages::{PackageSettings, SetQuotaReq};
 use outfitter_api_types::native::projects::{
     CreateProjectReq, CreateProjectResponse, ListProjectsQuery, ListProjectsResponse, Project,
 };
 use outfitter_api_types::secret::SecretText;
 use outfitter_api_types::time::WireTime;
+use outfitter_ids::ProjectId;
 use outfitter_store as store;
 
 use super::{first_key, page, shown_once, user};
 use crate::app::iam::{project_add, projects_of};
 use crate::auth::Caller;
+use crate::http::packages::settings::settings_of;
 use crate::http::{ApiError, Call, Reply};
 use crate::services::Services;
 
@@ -42,6 +45,40 @@ pub(super) async fn list(
             .map(|project| shape(&project, call.caller()))
             .collect(),
     }))
+}
+
+pub(super) async fn show_quota(
+    services: Arc<Services>,
+    call: Call,
+) -> Result<Reply<PackageSettings>, ApiError> {
+    settings_of(&services, named(&services, &call).await?.key).await
+}
+
+pub(super) async fn set_quota(
+    services: Arc<Services>,
+    call: Call<SetQuotaReq>,
+) -> Result<Reply<PackageSettings>, ApiError> {
+    let project = named(&services, &call).await?;
+    let tx = services.store.write().await?;
+    tx.quota_set(call.caller().domain, project.id, call.body.quota_bytes)
+        .await?;
+    tx.commit().await?;
+    settings_of(&services, project.key).await
+}
+
+/// The project of the caller's domain that the path names.
+async fn named<B>(services: &Services, call: &Call<B>) -> Result<store::Project, ApiError> {
+    match ProjectId::lookup(call.path("project")) {
+        Some(id) => {
+            services
+                .store
+                .db()
+                .project_by_id(call.caller().domain, id)
+                .await?
+        }
+        None => None,
+    }
+    .ok_or(ApiError::NotFound { noun: "project" })
 }
 
 pub(in crate::http) fn shape(project: &store::Project, caller: &Caller) -> Project {

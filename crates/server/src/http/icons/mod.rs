@@ -39,6 +39,19 @@ pub(super) fn register(routes: &mut Routes) {
     );
 }
 
+/// Whether an `If-None-Match` names the tag; the weak comparison. Source: RFC 9110, section 13.1.2.
+fn is_among(known: &str, version: &str) -> bool {
+    known.split(',').map(str::trim).any(|tag| {
+        tag == "*"
+            || tag
+                .strip_prefix("W/")
+                .unwrap_or(tag)
+                .strip_prefix('"')
+                .and_then(|tag| tag.strip_suffix('"'))
+                == Some(version)
+    })
+}
+
 async fn show_app_icon(
     services: Arc<Services>,
     call: Call<(), IconQuery>,
@@ -54,7 +67,13 @@ async fn show_app_icon(
         "no-cache"
     };
     let tag = HeaderValue::try_from(format!("\"{version}\"")).expect("hex is plain text");
-    let unchanged = call.context.headers.get(IF_NONE_MATCH) == Some(&tag);
+    let unchanged = call
+        .context
+        .headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|known| known.to_str().ok())
+        .any(|known| is_among(known, version));
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("image/png")),
         (CACHE_CONTROL, HeaderValue::from_static(caching)),

@@ -1,5 +1,7 @@
 //! Packages: our own way into a project's bucket.
 
+pub(super) mod settings;
+
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -17,14 +19,35 @@ use super::{ApiError, Call, GatewayError, Operation, Reply, Routes};
 use crate::Services;
 use crate::app::packages::{self, UploadError};
 
-/// Adds the operation.
+/// Adds the operations.
 pub(super) fn register(routes: &mut Routes) {
-    routes.add_streaming(
-        Operation::post("/api/v1/{project_id}/packages", "UploadPackage")
-            .action("outfitter:packages:upload")
-            .summary("Upload a package into the bucket of the project."),
-        upload_package,
-    );
+    routes
+        .add_streaming(
+            Operation::post("/api/v1/{project_id}/packages", "UploadPackage")
+                .action("outfitter:packages:upload")
+                .summary("Upload a package into the bucket of the project."),
+            upload_package,
+        )
+        .add(
+            Operation::get(
+                "/api/v1/{project_id}/package-settings",
+                "ShowPackageSettings",
+            )
+            .action("outfitter:packageSettings:get")
+            .summary(
+                "Show what is asked of the project's packages, and what they may take and take.",
+            ),
+            settings::show_package_settings,
+        )
+        .add(
+            Operation::put(
+                "/api/v1/{project_id}/package-settings",
+                "SetPackageSettings",
+            )
+            .action("outfitter:packageSettings:set")
+            .summary("Set what is asked of the project's packages."),
+            settings::set_package_settings,
+        );
 }
 
 async fn upload_package(
@@ -97,6 +120,17 @@ fn refused(error: UploadError) -> ApiError {
                 source: Box::new(source),
             }
         }
+        UploadError::Object(ObjectError::QuotaExceeded { quota_bytes }) => ApiError::coded(
+            StatusCode::BAD_REQUEST,
+            "WKS.00211110",
+            format!(
+                "Application quota exceeded: the packages of the project may take {quota_bytes} bytes"
+            ),
+        ),
+        UploadError::Object(source @ ObjectError::Collected) => ApiError::Unavailable {
+            doing: "store a package",
+            source: Box::new(source),
+        },
         UploadError::Object(ObjectError::Store(source)) => source.into(),
         UploadError::Object(
             source @ (ObjectError::NoUpload
