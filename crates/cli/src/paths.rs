@@ -48,6 +48,7 @@ pub(crate) const DESKTOPS: &str = "/api/v1/{project_id}/desktops";
 pub(crate) const NETWORK_REACHES: &str = "/api/v1/{project_id}/network-reaches";
 pub(crate) const TOKENS: &str = "/api/v1/{project_id}/enrollment-tokens";
 pub(crate) const DEPLOYMENTS: &str = "/api/v1/{project_id}/deployments";
+pub(crate) const DOWNLOAD_LIMITS: &str = "/api/v1/download-limits";
 pub(crate) const PROJECTS: &str = "/api/v1/projects";
 pub(crate) const DECODE_REFUSAL: &str = "/v5/decode-authorization-message";
 pub(crate) const IAM_POLICIES: &str = "/api/v1/iam/policies";

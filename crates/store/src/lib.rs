@@ -22,6 +22,7 @@ mod desktop;
 mod dialect;
 mod dispatch;
 mod download;
+mod download_limits;
 mod enrollment;
 mod error;
 mod freeze;
@@ -64,6 +65,7 @@ pub use desktop::{
     Persistence,
 };
 pub use dialect::Dialect;
+pub use download_limits::StoredLimits;
 pub use enrollment::{
     Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken, SecretDigest,
 };

@@ -30,6 +30,9 @@ pub struct JobEvent {
     /// Share of that phase done.
     #[schema(minimum = 0, maximum = 100, nullable = false)]
     pub percent: Option<i64>,
+    /// Rate of the download at last, while it runs; 0 while it waits for its turn or for the network.
+    #[schema(minimum = 0, nullable = false)]
+    pub bytes_per_second: Option<i64>,
 }
 
 /// Data of a `deployment` event: the deployment as it is now.

@@ -6,6 +6,7 @@ mod config;
 mod deployment;
 mod desktop;
 mod doctor;
+mod download_limits;
 mod group;
 mod iam;
 mod iam_policy;
@@ -83,6 +84,7 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
         Command::WorkspaceJob(command) => workspace_job::run(command, &session()?).await,
         Command::User(command) => Box::pin(user::run(command, &session()?)).await,
         Command::Group(command) => Box::pin(group::run(command, &session()?)).await,
+        Command::DownloadLimits(command) => download_limits::run(command, &session()?).await,
         Command::Token(command) => token::run(command, &session()?).await,
         Command::Project(command) => project::run(command, &session()?).await,
         Command::Iam(command) => iam::run(command, &session()?).await,

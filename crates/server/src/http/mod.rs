@@ -13,6 +13,7 @@ mod catalogs;
 mod console;
 mod deployments;
 mod desktops;
+mod download_limits;
 mod enrollment_tokens;
 pub mod error;
 mod events;
@@ -71,6 +72,7 @@ pub fn routes() -> Routes {
     jobs::register(&mut routes);
     deployments::register(&mut routes);
     events::register(&mut routes);
+    download_limits::register(&mut routes);
     freeze::register(&mut routes);
     desktops::register(&mut routes);
     enrollment_tokens::register(&mut routes);

@@ -129,6 +129,7 @@ fn job_event(live: &JobLive) -> JobEvent {
         proof: live.view.proof.map(wire_proof),
         phase: live.phase.map(wire_phase),
         percent: live.percent,
+        bytes_per_second: live.bytes_per_second,
     }
 }
 
