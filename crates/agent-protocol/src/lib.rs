@@ -49,6 +49,10 @@ pub const CHANNEL_PATH: &str = "/channel";
 /// Prefix of package downloads on the agent listener; the lower-case hex SHA-256 follows.
 pub const PACKAGES_PATH: &str = "/packages/";
 
+/// Code of the 503 with which a package request is told to come back: every place is taken, and the desktop's own
+/// in the queue is kept until the moment that `Retry-After` names. It is no failure.
+pub const DOWNLOAD_QUEUED: &str = "download_queued";
+
 /// Largest frame either side accepts, in bytes. Larger ones close the channel: memory per connection
 /// is bounded. The largest message we make is a result with a full output tail.
 pub const MAX_FRAME_BYTES: usize = 64 * 1024;

@@ -37,6 +37,9 @@ pub enum AgentMessage {
         /// Share of the phase done, 0 to 100, where known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         percent: Option<u8>,
+        /// Rate of a download over the last seconds; 0 while it waits for a place or for the network.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes_per_second: Option<u64>,
     },
     /// The attempt's end. Sent until `Recorded` arrives.
     Result(Box<Evidence>),
@@ -303,6 +306,14 @@ pub struct Source {
     pub expires_at_millis: Option<i64>,
     /// Whose certificate the address must show.
     pub trust: SourceTrust,
+    /// How fast the agent may take the bytes; `None`: as fast as they come. Not given for the agent listener,
+    /// which keeps to it by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u64>,
+    /// How long that holds, in seconds from now: then the agent asks again and goes on where it was. `None`: to
+    /// the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_holds_secs: Option<u32>,
 }
 
 /// Whose certificate a source must show.
@@ -325,6 +336,26 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&ServerMessage::Go { attempt }).expect("JSON"),
             r#"{"go":{"attempt":"01890a5d-ac96-774b-bcce-b302099a8057"}}"#
+        );
+    }
+
+    #[test]
+    fn progress_and_sources_of_an_earlier_version_are_read() {
+        let progress = r#"{"progress":{"attempt":"01890a5d-ac96-774b-bcce-b302099a8057","phase":"downloading","percent":4}}"#;
+        let AgentMessage::Progress {
+            percent,
+            bytes_per_second,
+            ..
+        } = serde_json::from_str(progress).expect("JSON")
+        else {
+            panic!("no progress");
+        };
+        assert_eq!((percent, bytes_per_second), (Some(4), None));
+        let source = r#"{"attempt":"01890a5d-ac96-774b-bcce-b302099a8057","url":"/packages/x","trust":"server","later":1}"#;
+        let source: Source = serde_json::from_str(source).expect("JSON");
+        assert_eq!(
+            (source.bytes_per_second, source.rate_holds_secs),
+            (None, None)
         );
     }
 

@@ -7,12 +7,14 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, watch};
 
+use crate::cache::PackageCache;
 use crate::channel::{self, Introduction, Pace, Parts, WebSocketTransport};
 use crate::clock::Clock;
 use crate::credentials::SharedCredentials;
 use crate::durable::FileError;
 use crate::executor::{LocalDesktop, Workplace};
 use crate::platform;
+use crate::proxy::{Proxies, ProxyError};
 use crate::spool::Spool;
 use crate::state_dir::{StateDir, StateError};
 
@@ -31,6 +33,9 @@ pub enum AgentError {
     /// HTTP for packages from elsewhere.
     #[error("cannot set up HTTP for packages")]
     Http(#[source] reqwest::Error),
+    /// A variable that names a proxy.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// The folder that plays the desktop is gone.
     #[error("the sandbox root {} is no folder", .0.display())]
     SandboxRoot(PathBuf),
@@ -50,7 +55,10 @@ pub async fn run(
     if let Some(root) = identity.sandbox_root.as_ref().filter(|root| !root.is_dir()) {
         return Err(AgentError::SandboxRoot(root.clone()));
     }
-    let credentials = SharedCredentials::load(state.clone(), Arc::clone(&clock))?;
+    let settings = state.settings()?;
+    let proxies = Proxies::of_process(&settings)?;
+    tracing::info!("proxies: {proxies}");
+    let credentials = SharedCredentials::load(state.clone(), Arc::clone(&clock), proxies.clone())?;
     let spool = Spool::open(state.attempts())?;
     let loaded = spool.load(&*clock)?;
     let (events_sender, events) = mpsc::channel(EVENT_QUEUE);
@@ -58,7 +66,8 @@ pub async fn run(
         apps: state.apps(),
         sandbox_root: identity.sandbox_root.clone(),
         credentials: credentials.clone(),
-        system: system_client().map_err(AgentError::Http)?,
+        system: system_client(&proxies).map_err(AgentError::Http)?,
+        cache: PackageCache::open(state.cache(), settings.cache_bytes),
         clock: Arc::clone(&clock),
         jitter,
     };
@@ -96,15 +105,15 @@ pub async fn run(
     Ok(())
 }
 
-/// The client for packages that are not in the server's own store: the system's trust, proxies included.
-fn system_client() -> Result<reqwest::Client, reqwest::Error> {
+/// The client for packages that are not in the server's own store: under the system's trust.
+fn system_client(proxies: &Proxies) -> Result<reqwest::Client, reqwest::Error> {
     // Refused when the process has one already, which is as good.
     let _ = rustls::crypto::CryptoProvider::install_default((*crate::tls::provider()).clone());
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(15))
         .read_timeout(Duration::from_secs(60))
-        .pool_max_idle_per_host(0)
-        .build()
+        .pool_max_idle_per_host(0);
+    proxies.apply(builder)?.build()
 }
 
 /// A number nobody can foresee.

@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject as _;
 use crate::channel::Renewals;
 use crate::clock::{Clock, build_unix_millis};
 use crate::enroll::{check_certificate, signing_request};
+use crate::proxy::Proxies;
 use crate::server_client::{ServerAddress, ServerClient};
 use crate::state_dir::{StateDir, StateError};
 use crate::tls::{Identity, KnownTime, Roots, ServerTls, TlsError};
@@ -35,6 +36,8 @@ pub struct Credentials {
     pub last_server_millis: i64,
     /// Local address to call from; `None`: the system's choice.
     pub source_ip: Option<IpAddr>,
+    /// Proxies on the way to it.
+    pub proxies: Proxies,
 }
 
 impl Credentials {
@@ -44,7 +47,8 @@ impl Credentials {
     /// In words, when key and certificate cannot be used.
     pub fn client(&self) -> Result<ServerClient, String> {
         let tls = self.tls().map_err(|error| error.to_string())?;
-        ServerClient::new(&self.server, tls, self.source_ip).map_err(|error| error.to_string())
+        ServerClient::new(&self.server, tls, self.source_ip, &self.proxies)
+            .map_err(|error| error.to_string())
     }
 
     fn tls(&self) -> Result<ServerTls, TlsError> {
@@ -87,7 +91,11 @@ impl SharedCredentials {
     ///
     /// # Errors
     /// When nobody is enrolled in the folder or a file cannot be read.
-    pub fn load(state: StateDir, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
+    pub fn load(
+        state: StateDir,
+        clock: Arc<dyn Clock>,
+        proxies: Proxies,
+    ) -> Result<Self, StateError> {
         let credentials = Credentials {
             server: state.require_identity()?.server,
             key_pem: state.key_pem()?,
@@ -95,6 +103,7 @@ impl SharedCredentials {
             roots_pem: state.roots_pem()?,
             last_server_millis: state.last_server_millis(),
             source_ip: None,
+            proxies,
         };
         Ok(Self {
             state,

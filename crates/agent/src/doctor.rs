@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::credentials::{SharedCredentials, validity_millis};
+use crate::proxy::Proxies;
 use crate::server_client::chain;
 use crate::state_dir::StateDir;
 use std::sync::Arc;
@@ -47,9 +48,23 @@ pub async fn examine(state: &StateDir, clock: Arc<dyn Clock>) -> Vec<Finding> {
                 }
             }),
     });
-    let client = SharedCredentials::load(state.clone(), clock)
-        .map_err(|error| chain(&error))
-        .and_then(|credentials| credentials.client());
+    let settings = state.settings().map_err(|error| chain(&error));
+    let proxies = settings
+        .as_ref()
+        .map_err(Clone::clone)
+        .and_then(|settings| Proxies::of_process(settings).map_err(|error| chain(&error)));
+    findings.push(Finding {
+        what: "proxy",
+        found: proxies
+            .as_ref()
+            .map(Proxies::to_string)
+            .map_err(Clone::clone),
+    });
+    let client = proxies.and_then(|proxies| {
+        SharedCredentials::load(state.clone(), clock, proxies)
+            .map_err(|error| chain(&error))
+            .and_then(|credentials| credentials.client())
+    });
     let answer = match client {
         Ok(client) => client
             .request(reqwest::Method::GET, "/")
@@ -61,7 +76,19 @@ pub async fn examine(state: &StateDir, clock: Arc<dyn Clock>) -> Vec<Finding> {
     };
     findings.push(Finding {
         what: "server",
-        found: answer,
+        found: answer.map_err(|reason| match () {
+            () if reason.contains("proxy authorization required") => {
+                format!("{reason}: the proxy wants another user or password")
+            }
+            () => reason,
+        }),
+    });
+    findings.push(Finding {
+        what: "cache",
+        found: settings.map(|settings| match settings.cache_bytes {
+            0 => "off".to_owned(),
+            bytes => format!("at most {bytes} bytes of packages are kept"),
+        }),
     });
     findings
 }

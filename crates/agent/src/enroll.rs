@@ -12,6 +12,7 @@ use reqwest::Method;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use crate::proxy::Proxies;
 use crate::server_client::{ServerAddress, ServerClient, chain, read_refusal};
 use crate::tls::{KnownTime, Roots, ServerTls, TlsError, spki_sha256};
 
@@ -32,6 +33,8 @@ pub struct Enrollment {
     pub machine_id: String,
     /// Local address to call from; `None`: the system's choice.
     pub source_ip: Option<IpAddr>,
+    /// Proxies on the way to the server.
+    pub proxies: Proxies,
 }
 
 /// What enrollment gave.
@@ -110,8 +113,13 @@ pub async fn enroll(enrollment: &Enrollment) -> Result<Enrolled, EnrollError> {
         last_server_millis: 0,
     };
     let tls = ServerTls::new(roots.clone(), None, known_time)?;
-    let client = ServerClient::new(&enrollment.server, tls, enrollment.source_ip)
-        .map_err(|error| unreachable(error.to_string()))?;
+    let client = ServerClient::new(
+        &enrollment.server,
+        tls,
+        enrollment.source_ip,
+        &enrollment.proxies,
+    )
+    .map_err(|error| unreachable(error.to_string()))?;
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
     let request = EnrollRequest {
         protocol: PROTOCOL,
@@ -134,7 +142,7 @@ pub async fn enroll(enrollment: &Enrollment) -> Result<Enrolled, EnrollError> {
         .json(&request)
         .send()
         .await
-        .map_err(|error| unreachable(chain(&error)))?;
+        .map_err(|error| unreachable(chain(&error.without_url())))?;
     if !response.status().is_success() {
         let refusal = read_refusal(response).await;
         return Err(EnrollError::Refused {

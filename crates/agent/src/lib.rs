@@ -4,6 +4,7 @@
 //! between systems. A simulated agent uses [`channel::run`] with a [`channel::Desktop`] of its own.
 
 pub mod agent;
+pub mod cache;
 pub mod channel;
 pub mod clock;
 pub mod command;
@@ -14,6 +15,7 @@ pub mod enroll;
 pub mod evidence;
 pub mod executor;
 pub mod platform;
+pub mod proxy;
 pub mod server_client;
 pub mod spool;
 pub mod state_dir;

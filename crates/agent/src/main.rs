@@ -1,7 +1,7 @@
 //! Entry point of the agent: arguments in, one command, an exit code out.
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,8 +10,9 @@ use clap::{Args, Parser, Subcommand};
 use outfitter_agent::agent::{self, AgentError};
 use outfitter_agent::clock::SystemClock;
 use outfitter_agent::enroll::{self, EnrollError, Enrollment};
+use outfitter_agent::proxy::{PROXY_VARIABLE, Proxies, ProxyUrl};
 use outfitter_agent::server_client::ServerAddress;
-use outfitter_agent::state_dir::{AgentIdentity, StateDir, StateError};
+use outfitter_agent::state_dir::{AgentIdentity, AgentSettings, StateDir, StateError};
 use outfitter_agent::{doctor, platform};
 use outfitter_agent_protocol::EnrollmentToken;
 use tokio::sync::watch;
@@ -38,6 +39,14 @@ enum Command {
         /// The agent's folder.
         #[arg(long, env = "OUTFITTER_STATE_DIR")]
         state_dir: PathBuf,
+    },
+    /// Sets how the agent reaches its server and what it keeps; the agent reads it when it starts.
+    Configure {
+        /// The agent's folder.
+        #[arg(long, env = "OUTFITTER_STATE_DIR")]
+        state_dir: PathBuf,
+        #[command(flatten)]
+        settings: SettingsArguments,
     },
     /// Looks whether the agent could work, and says what is wrong.
     Doctor {
@@ -84,6 +93,51 @@ struct EnrollArguments {
     /// Gives up the identity that the folder holds.
     #[arg(long)]
     replace: bool,
+    #[command(flatten)]
+    settings: SettingsArguments,
+}
+
+#[derive(Args)]
+struct SettingsArguments {
+    /// Proxy for the server and for links, http://[USER@]HOST[:PORT]; empty: as the environment says. With a
+    /// password it is given in the variable OUTFITTER_PROXY, which keeps it out of process lists.
+    #[arg(long)]
+    proxy: Option<String>,
+    /// Hosts, domains and networks that are reached without the proxy, with commas between.
+    #[arg(long)]
+    no_proxy: Option<String>,
+    /// Most bytes of packages that are kept for repairs and new installs of the same content; 0 keeps none.
+    #[arg(long)]
+    cache_bytes: Option<u64>,
+}
+
+impl SettingsArguments {
+    /// Lays what was given over what is set.
+    fn over(self, mut settings: AgentSettings) -> anyhow::Result<AgentSettings> {
+        let open = self.proxy.map(|text| (text, false));
+        let hidden = || {
+            let text = std::env::var(PROXY_VARIABLE).ok()?;
+            Some((text, true))
+        };
+        if let Some((text, may_have_password)) = open.or_else(hidden) {
+            settings.proxy = match text.trim() {
+                "" => None,
+                text => Some(text.parse::<ProxyUrl>()?),
+            };
+            if !may_have_password && settings.proxy.as_ref().is_some_and(ProxyUrl::has_password) {
+                anyhow::bail!(
+                    "process lists show a password on the command line: give the proxy in the variable {PROXY_VARIABLE}"
+                );
+            }
+        }
+        if let Some(list) = self.no_proxy {
+            settings.no_proxy = Some(list).filter(|list| !list.trim().is_empty());
+        }
+        if let Some(bytes) = self.cache_bytes {
+            settings.cache_bytes = bytes;
+        }
+        Ok(settings)
+    }
 }
 
 /// Exit codes. Source: design, section 3, CLI.
@@ -109,7 +163,10 @@ fn main() -> ExitCode {
     match &arguments.command {
         Command::Supervise { dir } => return exit_with(platform::supervise(dir)),
         Command::Launch { dir } => return exit_with(platform::launch(dir)),
-        Command::Enroll(_) | Command::Run { .. } | Command::Doctor { .. } => {}
+        Command::Enroll(_)
+        | Command::Run { .. }
+        | Command::Configure { .. }
+        | Command::Doctor { .. } => {}
     }
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -126,6 +183,10 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::Enroll(arguments) => Box::pin(run_enroll(arguments)).await,
             Command::Run { state_dir } => Box::pin(run_agent(state_dir)).await,
+            Command::Configure {
+                state_dir,
+                settings,
+            } => configure(&state_dir, settings),
             Command::Doctor { state_dir } => Box::pin(run_doctor(state_dir)).await,
             Command::Supervise { .. } | Command::Launch { .. } => Ok(ExitCode::SUCCESS),
         }
@@ -199,6 +260,8 @@ async fn run_enroll(arguments: EnrollArguments) -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("cannot make the sandbox root {}", root.display()))
         })
         .transpose()?;
+    let settings = arguments.settings.over(state.settings()?)?;
+    let proxies = Proxies::of_process(&settings)?;
     let host = gethostname::gethostname();
     let enrollment = Enrollment {
         server: arguments.server,
@@ -210,6 +273,7 @@ async fn run_enroll(arguments: EnrollArguments) -> anyhow::Result<ExitCode> {
         machine_id: agent::machine_id(sandbox_root.as_deref()),
         sandbox_root,
         source_ip: None,
+        proxies,
     };
     let enrolled = Box::pin(enroll::enroll(&enrollment)).await?;
     if let Some(old) = &old {
@@ -229,6 +293,7 @@ async fn run_enroll(arguments: EnrollArguments) -> anyhow::Result<ExitCode> {
         &enrolled.roots_pem,
     )?;
     state.keep_server_millis(enrolled.server_time_millis)?;
+    state.keep_settings(&settings)?;
     writeln!(
         std::io::stdout(),
         "enrolled as {} (desktop {}, agent {})",
@@ -236,6 +301,17 @@ async fn run_enroll(arguments: EnrollArguments) -> anyhow::Result<ExitCode> {
         identity.desktop,
         identity.agent
     )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn configure(state_dir: &Path, arguments: SettingsArguments) -> anyhow::Result<ExitCode> {
+    let state = StateDir::open(state_dir)?;
+    let settings = arguments.over(state.settings()?)?;
+    let proxies = Proxies::of_process(&settings)?;
+    state.keep_settings(&settings)?;
+    let mut out = std::io::stdout();
+    writeln!(out, "proxy  {proxies}")?;
+    writeln!(out, "cache  {} bytes", settings.cache_bytes)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,14 +1,13 @@
 //! HTTP towards the server's agent listener: enrollment, the upgrade, packages.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use outfitter_agent_protocol::EnrollRefusal;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::channel::LinkTrust;
-use crate::tls::{SERVER_NAME, ServerTls};
+use crate::proxy::Proxies;
+use crate::tls::ServerTls;
 
 /// Longest time to connect and shake hands, in seconds.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
@@ -83,7 +82,7 @@ impl std::fmt::Display for ServerAddress {
 pub struct ServerClient {
     http: reqwest::Client,
     tls: ServerTls,
-    port: u16,
+    address: ServerAddress,
 }
 
 /// No client.
@@ -95,37 +94,39 @@ pub struct ClientError {
 }
 
 impl ServerClient {
-    /// A client for the server at `address`. `source_ip` picks the local address (simulated fleets need
-    /// more ports than one address has).
+    /// A client for the server at `address`, through a proxy where one is for it (CONNECT: TLS ends at the server).
+    /// `source_ip` picks the local address (simulated fleets need more ports than one address has).
     ///
     /// # Errors
-    /// When the HTTP library refuses the TLS configuration.
+    /// When the HTTP library refuses the TLS configuration or the proxy.
     pub fn new(
         address: &ServerAddress,
         tls: ServerTls,
         source_ip: Option<IpAddr>,
+        proxies: &Proxies,
     ) -> Result<Self, ClientError> {
-        let http = reqwest::Client::builder()
+        let failed = |error: reqwest::Error| ClientError {
+            address: address.to_string(),
+            reason: chain(&error),
+        };
+        let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls.config.clone())
             .http1_only()
             .https_only(true)
-            .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             // Each request its own handshake: it is judged then, and an idle agent holds one socket.
             .pool_max_idle_per_host(0)
             .connect_timeout(CONNECT_LIMIT)
             .read_timeout(READ_LIMIT)
-            .local_address(source_ip)
-            .dns_resolver(Arc::new(ServerResolver(address.clone())))
-            .build()
-            .map_err(|error| ClientError {
-                address: address.to_string(),
-                reason: chain(&error),
-            })?;
+            .local_address(source_ip);
+        let http = proxies
+            .apply(builder)
+            .and_then(reqwest::ClientBuilder::build)
+            .map_err(failed)?;
         Ok(Self {
             http,
             tls,
-            port: address.port,
+            address: address.clone(),
         })
     }
 
@@ -137,20 +138,7 @@ impl ServerClient {
     /// A request for a path on the listener.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.http
-            .request(method, format!("https://{SERVER_NAME}:{}{path}", self.port))
-    }
-}
-
-/// Whatever name is asked for, the server's address is meant.
-struct ServerResolver(ServerAddress);
-
-impl Resolve for ServerResolver {
-    fn resolve(&self, _: Name) -> Resolving {
-        let ServerAddress { host, port } = self.0.clone();
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
+            .request(method, format!("https://{}{path}", self.address))
     }
 }
 

@@ -9,6 +9,7 @@ use outfitter_ids::{AgentId, DesktopId};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, FileError};
+use crate::proxy::ProxyUrl;
 use crate::server_client::ServerAddress;
 
 /// Who the agent is, without secrets.
@@ -25,6 +26,20 @@ pub struct AgentIdentity {
     /// The folder that plays the desktop, where one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox_root: Option<PathBuf>,
+}
+
+/// What the desktop's owner set: `settings.json`, which may hold a proxy's password and is for its owner alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgentSettings {
+    /// Proxy for the server and for links; without it the environment is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyUrl>,
+    /// Hosts, domains and networks that this proxy is not used for, with commas between.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_proxy: Option<String>,
+    /// Most bytes of packages that are kept for the next time; 0: none.
+    pub cache_bytes: u64,
 }
 
 /// Why the state folder cannot be used.
@@ -87,6 +102,31 @@ impl StateDir {
     /// Where manifests of unpacked archives are kept.
     pub fn apps(&self) -> PathBuf {
         self.root.join("apps")
+    }
+
+    /// Where packages are kept for the next time.
+    pub fn cache(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    fn settings_path(&self) -> PathBuf {
+        self.root.join("settings.json")
+    }
+
+    /// What the desktop's owner set.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read, or says what nobody knows.
+    pub fn settings(&self) -> Result<AgentSettings, StateError> {
+        Ok(durable::read_json(&self.settings_path())?.unwrap_or_default())
+    }
+
+    /// Keeps settings.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn keep_settings(&self, settings: &AgentSettings) -> Result<(), StateError> {
+        Ok(durable::write_json(&self.settings_path(), settings)?)
     }
 
     fn identity_path(&self) -> PathBuf {

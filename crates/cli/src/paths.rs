@@ -61,6 +61,7 @@ pub(crate) const AUDIT: &str = "/api/v1/{project_id}/audit";
 pub(crate) const DOMAIN_AUDIT: &str = "/api/v1/audit";
 pub(crate) const AUDIT_VERIFY: &str = "/api/v1/audit/actions/verify";
 pub(crate) const AUDIT_PRUNE: &str = "/api/v1/audit/actions/prune";
+pub(crate) const DOWNLOAD_LIMITS: &str = "/api/v1/download-limits";
 pub(crate) const PROJECTS: &str = "/api/v1/projects";
 pub(crate) const DECODE_REFUSAL: &str = "/v5/decode-authorization-message";
 pub(crate) const IAM_POLICIES: &str = "/api/v1/iam/policies";

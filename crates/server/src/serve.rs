@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agents;
+use crate::agents::pace::Downloads;
 use crate::agents::pki::{Authority, LISTENER_RENEWAL, PkiError};
 use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
@@ -159,6 +160,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         &bucket_socket,
     )?;
 
+    let downloads = Downloads::default();
+    downloads.reload(&store).await?;
     let (background, writers) = Background::new();
     let objects = Objects::new(
         store.clone(),
@@ -178,6 +181,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         authority,
         registry: Registry::default(),
         presence: Presence::default(),
+        downloads,
         background,
         edge: Arc::new(Edge::new(
             config.proxies.clone(),

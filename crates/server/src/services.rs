@@ -11,6 +11,7 @@ use outfitter_push::AgentBinaries;
 use outfitter_store::Store;
 use tokio_util::sync::CancellationToken;
 
+use crate::agents::pace::Downloads;
 use crate::agents::pki::Authority;
 use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
@@ -41,6 +42,8 @@ pub struct Services {
     pub registry: Registry,
     /// Signs of life that are not yet written.
     pub presence: Presence,
+    /// Who may download now, and how fast.
+    pub downloads: Downloads,
     /// What requests and channels share with the background tasks.
     pub background: Background,
     /// The agent's programs that pushes hand out.

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::agents::pace::Downloads;
 use crate::agents::pki::Authority;
 use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
@@ -125,6 +126,7 @@ pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Servic
         ids: Arc::new(SystemIds),
         registry: Registry::default(),
         presence: Presence::default(),
+        downloads: Downloads::default(),
         // Nothing here is handed to channels: the writers are not run.
         background: Background::new().0,
         agent_binaries: Arc::new(outfitter_push::AgentBinaries::new(folder.to_owned())),

@@ -133,6 +133,8 @@ pub struct AttemptSign {
     pub phase: Option<Phase>,
     /// Share of the phase done, 0 to 100, where the agent said so.
     pub percent: Option<u8>,
+    /// Rate of a download, where the agent said so.
+    pub bytes_per_second: Option<u64>,
 }
 
 /// The server's clocks over attempts (contract, section 5).
@@ -142,13 +144,14 @@ pub struct AttemptClocks {
     pub silence: Duration,
     /// What is added to the app's run limit, which the agent itself enforces, before the server ends the attempt.
     pub run_limit_margin: Duration,
-    /// Longest time from release to end when the agent never said that the installer runs.
+    /// Longest time in which nothing comes forward, from release or the last bytes of a download to the moment the
+    /// agent says that the installer runs.
     pub longest: Duration,
 }
 
 impl AttemptClocks {
     /// Silence: 2 hours (contract, section 5). The rest is ours: ten minutes for the agent to end an installer
-    /// and report; a day for a download over a thin line.
+    /// and report; a day for a network that is away.
     pub const STANDARD: Self = Self {
         silence: Duration::from_secs(2 * 3600),
         run_limit_margin: Duration::from_secs(600),
@@ -184,6 +187,8 @@ pub struct AttemptView {
     pub phase_at: Option<Millis>,
     /// Share of that phase done, 0 to 100, where known.
     pub percent: Option<i64>,
+    /// Rate of a download under way, where the agent said so.
+    pub bytes_per_second: Option<i64>,
     /// Size of the package in bytes, where known.
     pub package_size_bytes: Option<u64>,
     /// When an administrator asked to stop it.
@@ -634,6 +639,7 @@ impl Db<'_> {
             phase: Option<String>,
             phase_at: Option<i64>,
             percent: Option<i64>,
+            bytes_per_second: Option<i64>,
             cancel_requested_at: Option<i64>,
             revision_public_id: Uuid,
             version: String,
@@ -658,7 +664,7 @@ impl Db<'_> {
         let rows: Vec<ViewRow> = self
             .all(
                 DOING,
-                "SELECT t.id, t.public_id, t.number, t.state, t.phase, t.phase_at, t.percent, \
+                "SELECT t.id, t.public_id, t.number, t.state, t.phase, t.phase_at, t.percent, t.bytes_per_second, \
                  t.cancel_requested_at, r.public_id AS revision_public_id, \
                  r.version, t.outcome, t.task, t.leased_at, t.started_at, t.seen_at, t.ended_at, c.evidence, \
                  c.received_at FROM attempt t JOIN app_revision r ON r.id = t.revision_id \
@@ -703,6 +709,7 @@ impl Db<'_> {
                         .transpose()?,
                     phase_at: row.phase_at.map(Millis::new),
                     percent: row.percent,
+                    bytes_per_second: row.bytes_per_second,
                     package_size_bytes: task.package.size_bytes,
                     cancel_requested_at: row.cancel_requested_at.map(Millis::new),
                     revision: RevisionId::new(row.revision_public_id),
@@ -1420,7 +1427,8 @@ impl Tx {
                     "t.ended_at IS NULL AND t.id IN (SELECT o.id FROM attempt o{} WHERE o.ended_at IS NULL \
                      AND o.state = 'running' AND (o.seen_at <= $1 \
                        OR o.installer_started_at + o.run_limit_secs * 1000 <= $2 \
-                       OR (o.installer_started_at IS NULL AND o.started_at <= $3)) LIMIT $4)",
+                       OR (o.installer_started_at IS NULL \
+                         AND COALESCE(o.progress_at, o.started_at) <= $3)) LIMIT $4)",
                     self.dialect().indexed_by("attempt_open")
                 ),
                 vec![
@@ -1625,6 +1633,8 @@ impl Tx {
                     "a": sign.at.get(),
                     "p": sign.phase.map(phase_word),
                     "c": sign.percent,
+                    "r": sign.bytes_per_second.map(|rate| i64::try_from(rate).unwrap_or(i64::MAX)),
+                    "g": sign.bytes_per_second.filter(|rate| *rate > 0).map(|_| sign.at.get()),
                     "i": sign
                         .phase
                         .filter(|phase| matches!(phase, Phase::Running | Phase::Confirming))
@@ -1638,6 +1648,9 @@ impl Tx {
                 "UPDATE attempt SET seen_at = CAST(value ->> 'a' AS BIGINT), \
                  percent = CASE WHEN value ->> 'p' IS NULL THEN attempt.percent \
                    ELSE CAST(value ->> 'c' AS BIGINT) END, \
+                 bytes_per_second = CASE WHEN value ->> 'p' IS NULL THEN attempt.bytes_per_second \
+                   ELSE CAST(value ->> 'r' AS BIGINT) END, \
+                 progress_at = COALESCE(CAST(value ->> 'g' AS BIGINT), attempt.progress_at), \
                  phase_at = CASE WHEN COALESCE(attempt.phase, '') = COALESCE(value ->> 'p', attempt.phase, '') \
                    THEN attempt.phase_at ELSE CAST(value ->> 'a' AS BIGINT) END, \
                  phase = COALESCE(value ->> 'p', attempt.phase), \

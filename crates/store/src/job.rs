@@ -127,6 +127,8 @@ pub struct JobLive {
     pub phase: Option<Phase>,
     /// Share of that phase done, 0 to 100, where known.
     pub percent: Option<i64>,
+    /// Rate of a download under way, where the agent said so.
+    pub bytes_per_second: Option<i64>,
 }
 
 /// Where a sweep over the INIT jobs of all projects goes on.
@@ -547,13 +549,15 @@ impl Db<'_> {
             deployment_id: i64,
             phase: Option<String>,
             percent: Option<i64>,
+            bytes_per_second: Option<i64>,
         }
         let tables = view_tables();
         let rows: Vec<LiveRow> = self
             .all(
                 "read jobs that changed",
                 &format!(
-                    "SELECT {VIEW_COLUMNS}, j.project_id, j.deployment_id, o.phase, o.percent FROM job j \
+                    "SELECT {VIEW_COLUMNS}, j.project_id, j.deployment_id, o.phase, o.percent, \
+                     o.bytes_per_second FROM job j \
                      {tables} LEFT JOIN attempt o ON o.job_id = j.id AND o.ended_at IS NULL \
                      WHERE {} ORDER BY j.id",
                     in_keys(self.dialect(), "j.id", "$1")
@@ -568,6 +572,7 @@ impl Db<'_> {
                     deployment: DeploymentKey::new(row.deployment_id),
                     phase: row.phase.as_deref().and_then(phase_from_word),
                     percent: row.percent,
+                    bytes_per_second: row.bytes_per_second,
                     view: row.view.read()?,
                 })
             })

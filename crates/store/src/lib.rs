@@ -24,6 +24,7 @@ mod desktop_app;
 mod dialect;
 mod dispatch;
 mod download;
+mod download_limits;
 mod enrollment;
 mod error;
 mod freeze;
@@ -75,6 +76,7 @@ pub use desktop::{
 };
 pub use desktop_app::DesktopApp;
 pub use dialect::Dialect;
+pub use download_limits::StoredLimits;
 pub use enrollment::{
     Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken, SecretDigest,
 };

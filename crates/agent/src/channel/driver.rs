@@ -130,6 +130,8 @@ pub enum DesktopEvent {
         phase: Phase,
         /// Share done, 0 to 100, where known.
         percent: Option<u8>,
+        /// Rate of a download.
+        bytes_per_second: Option<u64>,
     },
     /// The attempt needs (another) source.
     SourceNeeded {
@@ -330,10 +332,12 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                     attempt,
                     phase,
                     percent,
+                    bytes_per_second,
                 } => Input::Advanced {
                     attempt,
                     phase,
                     percent,
+                    bytes_per_second,
                 },
                 DesktopEvent::SourceNeeded { attempt } => Input::SourceNeeded { attempt },
                 DesktopEvent::Ended { attempt } => Input::Ended { attempt },

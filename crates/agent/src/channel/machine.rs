@@ -109,6 +109,8 @@ pub enum Input {
         phase: Phase,
         /// Share done, 0 to 100, where known.
         percent: Option<u8>,
+        /// Rate of a download.
+        bytes_per_second: Option<u64>,
     },
     /// A running attempt needs (another) source.
     SourceNeeded {
@@ -262,7 +264,7 @@ pub struct Machine {
     failures: u32,
     entries: BTreeMap<AttemptId, Entry>,
     renewal: Option<Renewal>,
-    progress: Option<(AttemptId, Phase, Option<u8>)>,
+    progress: Option<(AttemptId, Phase, Option<u8>, Option<u64>)>,
     progress_after: Moment,
 }
 
@@ -372,12 +374,13 @@ impl Machine {
                 attempt,
                 phase,
                 percent,
+                bytes_per_second,
             } => {
                 if let Some(entry) = self.entries.get_mut(&attempt)
                     && entry.stage == Stage::Running
                 {
                     entry.phase = Some(phase);
-                    self.progress = Some((attempt, phase, percent));
+                    self.progress = Some((attempt, phase, percent, bytes_per_second));
                 }
             }
             Input::SourceNeeded { attempt } => {
@@ -616,6 +619,7 @@ impl Machine {
                     attempt,
                     phase,
                     percent: None,
+                    bytes_per_second: None,
                 }));
                 return;
             }
@@ -816,13 +820,14 @@ impl Machine {
             }
         }
         if self.progress_after <= now
-            && let Some((attempt, phase, percent)) = self.progress.take()
+            && let Some((attempt, phase, percent, bytes_per_second)) = self.progress.take()
         {
             self.progress_after = now + self.pace.progress_every;
             out.push(Effect::Send(AgentMessage::Progress {
                 attempt,
                 phase,
                 percent,
+                bytes_per_second,
             }));
         }
     }

@@ -70,6 +70,8 @@ fn source(attempt: AttemptId) -> Source {
         headers: BTreeMap::new(),
         expires_at_millis: None,
         trust: SourceTrust::Server,
+        bytes_per_second: None,
+        rate_holds_secs: None,
     }
 }
 
@@ -285,6 +287,7 @@ fn a_duplicate_of_a_running_task_is_answered_with_its_phase() {
             attempt: ONE,
             phase: Phase::Running,
             percent: None,
+            bytes_per_second: None,
         },
         at(5),
     );
@@ -295,6 +298,7 @@ fn a_duplicate_of_a_running_task_is_answered_with_its_phase() {
             attempt: ONE,
             phase: Phase::Running,
             percent: None,
+            bytes_per_second: None,
         })]
     );
 }
@@ -409,6 +413,7 @@ fn progress_is_sent_at_most_once_a_second_and_the_last_one_wins() {
                 attempt: ONE,
                 phase: Phase::Downloading,
                 percent: Some(percent),
+                bytes_per_second: Some(1000),
             },
             now,
         ));
@@ -419,6 +424,7 @@ fn progress_is_sent_at_most_once_a_second_and_the_last_one_wins() {
         attempt: ONE,
         phase: Phase::Downloading,
         percent: Some(99),
+        bytes_per_second: Some(1000),
     })));
 }
 

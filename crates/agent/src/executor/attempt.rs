@@ -303,13 +303,15 @@ impl Attempt<'_> {
             credentials: &self.workplace.credentials,
             system: &self.workplace.system,
             folder: self.folder,
+            cache: &self.workplace.cache,
+            clock: &*self.workplace.clock,
             jitter: self.workplace.jitter,
         };
-        let mut percent = |done| self.reports.advanced(Phase::Downloading, Some(done));
+        let mut report = |so_far| self.reports.advanced(Phase::Downloading, Some(so_far));
         let found = tokio::select! {
             biased;
             _ = cancelled.wait_for(|stop| *stop) => return Err(cancelled_stop()),
-            found = fetcher.fetch(&self.task.package, sources, &mut percent) => found?,
+            found = fetcher.fetch(&self.task.package, sources, &mut report) => found?,
         };
         self.enter(Phase::Verifying, notes);
         notes.package_sha256 = Some(found.sha256.to_string());

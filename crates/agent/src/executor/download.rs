@@ -2,24 +2,27 @@
 //!
 //! Guarantees: [`Fetcher::fetch`] returns only bytes whose size and SHA-256 are those the server recorded.
 //! On crash: `package.part` and the validator beside it are taken up again; the digest of the whole
-//! decides. Does not: know who serves the bytes; a refused or lapsed source is asked for again.
+//! decides. Does not: know who serves the bytes. After a refusal, a lapse or a cut the source is asked for
+//! again: while the server is away that question waits, so an outage of the server or of the network is no failure.
 
 use std::fs::File;
 use std::io;
 use std::time::Duration;
 
-use outfitter_agent_protocol::{FailureCode, PackageRef, Source, SourceTrust};
+use outfitter_agent_protocol::{DOWNLOAD_QUEUED, FailureCode, PackageRef, Source, SourceTrust};
 use outfitter_packages::{FileDigest, digest_reader};
 use reqwest::{Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
 
 use super::Sources;
+use crate::cache::PackageCache;
+use crate::clock::Clock;
 use crate::credentials::SharedCredentials;
 use crate::durable;
 use crate::evidence::Stop;
 use crate::platform;
-use crate::server_client::{chain, retry_after_secs};
+use crate::server_client::{chain, read_refusal, retry_after_secs};
 use crate::spool::AttemptFolder;
 
 /// Failures in a row without a byte won, after which the download is given up.
@@ -34,8 +37,14 @@ const WAIT_LIMIT: Duration = Duration::from_secs(60);
 /// Bytes that stay free on the desktop beside the package.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Bytes gathered before they are written.
+/// Bytes gathered before they are written, unless they come slowly.
 const WRITE_BYTES: usize = 256 * 1024;
+
+/// Shortest time between two reports, and longest that bytes which have come are not written.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// Wait for a place where the server names none, in seconds.
+const QUEUE_WAIT_SECS: u32 = 5;
 
 /// Who fetches.
 pub(super) struct Fetcher<'a> {
@@ -45,8 +54,64 @@ pub(super) struct Fetcher<'a> {
     pub(super) system: &'a reqwest::Client,
     /// Where the bytes go.
     pub(super) folder: &'a AttemptFolder,
+    /// Packages that were fetched before.
+    pub(super) cache: &'a PackageCache,
+    /// Measures rates.
+    pub(super) clock: &'a dyn Clock,
     /// Draws the waits apart.
     pub(super) jitter: fn(Duration) -> Duration,
+}
+
+/// How a download fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Transferred {
+    /// Share of the package that is on disk, 0 to 100, where its size is known.
+    pub(super) percent: Option<u8>,
+    /// Rate over the last second or more.
+    pub(super) bytes_per_second: u64,
+}
+
+/// Whom a download tells how it fares.
+pub(super) type Report<'a> = &'a mut (dyn FnMut(Transferred) + Send);
+
+/// Bytes since the last report.
+struct Meter {
+    since: Duration,
+    bytes: u64,
+}
+
+impl Meter {
+    /// The rate since the last report, when it is time for the next.
+    fn due(&mut self, now: Duration) -> Option<u64> {
+        let millis = u64::try_from(now.saturating_sub(self.since).as_millis()).unwrap_or(u64::MAX);
+        if u128::from(millis) < REPORT_EVERY.as_millis() {
+            return None;
+        }
+        let rate = self.bytes.saturating_mul(1000) / millis;
+        *self = Self {
+            since: now,
+            bytes: 0,
+        };
+        Some(rate)
+    }
+}
+
+/// Keeps a download to the rate that its source names.
+struct Pace {
+    bytes_per_second: Option<u64>,
+    free_at: Duration,
+}
+
+impl Pace {
+    /// How long to wait after bytes have come.
+    fn after(&mut self, bytes: usize, now: Duration) -> Duration {
+        let Some(rate) = self.bytes_per_second else {
+            return Duration::ZERO;
+        };
+        let millis = (bytes as u64).saturating_mul(1000) / rate.max(1);
+        self.free_at = self.free_at.max(now) + Duration::from_millis(millis);
+        self.free_at - now
+    }
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -64,6 +129,10 @@ enum Trouble {
         won_bytes: bool,
         retry_after_secs: Option<u32>,
     },
+    /// Every place at the server is taken; ours in the queue is kept.
+    Queued { secs: u32 },
+    /// What the source said of its rate holds no longer.
+    RateLapsed,
     /// No other try can help.
     Final(Stop),
 }
@@ -75,7 +144,7 @@ impl From<Stop> for Trouble {
 }
 
 impl Fetcher<'_> {
-    /// Fetches the package into the attempt's `package.part` and verifies it. `percent` is told now and then.
+    /// Fetches the package into the attempt's `package.part` and verifies it. `report` is told now and then.
     ///
     /// # Errors
     /// When no source gives the recorded bytes, or the desktop cannot take them.
@@ -83,12 +152,15 @@ impl Fetcher<'_> {
         &self,
         package: &PackageRef,
         sources: &mut Sources,
-        percent: &mut (dyn FnMut(u8) + Send),
+        report: Report<'_>,
     ) -> Result<FileDigest, Stop> {
         let mut clean_start_left = true;
+        let mut from_cache = self.take_from_cache(package)?;
         loop {
             let resumed = self.bytes_on_disk()? > 0;
-            self.transfer_whole(package, sources, percent).await?;
+            if !from_cache {
+                self.transfer_whole(package, sources, report).await?;
+            }
             let found = self.digest().await?;
             let right_size = package
                 .size_bytes
@@ -98,9 +170,23 @@ impl Fetcher<'_> {
                 .as_ref()
                 .is_none_or(|digest| *digest == found.sha256.to_string());
             if right_size && right_digest {
+                self.cache.keep(
+                    &found.sha256.to_string(),
+                    &self.folder.partial_path(),
+                    self.clock,
+                );
                 return Ok(found);
             }
             self.discard()?;
+            if from_cache {
+                tracing::warn!(attempt.id = %self.folder.attempt, "the package in the cache was altered; it is fetched again");
+                package
+                    .sha256
+                    .iter()
+                    .for_each(|sha256| self.cache.forget(sha256));
+                from_cache = false;
+                continue;
+            }
             // Pieces of two different files make a third; only a whole one proves that the source is wrong.
             if !(resumed && clean_start_left) {
                 return Err(Stop::new(
@@ -115,15 +201,29 @@ impl Fetcher<'_> {
         }
     }
 
+    /// Whether the whole package was had before and lies in the attempt's folder now.
+    fn take_from_cache(&self, package: &PackageRef) -> Result<bool, Stop> {
+        let Some(sha256) = &package.sha256 else {
+            return Ok(false);
+        };
+        Ok(self.bytes_on_disk()? == 0
+            && self
+                .cache
+                .take(sha256, &self.folder.partial_path(), self.clock))
+    }
+
     async fn transfer_whole(
         &self,
         package: &PackageRef,
         sources: &mut Sources,
-        percent: &mut (dyn FnMut(u8) + Send),
+        report: Report<'_>,
     ) -> Result<(), Stop> {
-        if package.size_bytes.is_some() && package.size_bytes == Some(self.bytes_on_disk()?) {
+        let on_disk = self.bytes_on_disk()?;
+        if package.size_bytes.is_some() && package.size_bytes == Some(on_disk) {
             return Ok(());
         }
+        // Before anybody is asked for a byte, and before a place in a queue is taken.
+        self.check_room(package.size_bytes.map(|size| size.saturating_sub(on_disk)))?;
         let (mut failures, mut refusals, mut unavailable) = (0_u32, 0_u32, 0_u32);
         let mut source: Option<Source> = None;
         loop {
@@ -141,9 +241,15 @@ impl Fetcher<'_> {
                     }
                 },
             };
-            match self.transfer(package, &current, percent).await {
+            match self.transfer(package, &current, report).await {
                 Ok(()) => return Ok(()),
                 Err(Trouble::Final(stop)) => return Err(stop),
+                Err(Trouble::RateLapsed) => failures = 0,
+                Err(Trouble::Queued { secs }) => {
+                    report(self.standing(package)?);
+                    source = Some(current);
+                    self.wait(0, Some(secs)).await;
+                }
                 Err(Trouble::Refused(status)) => {
                     refusals += 1;
                     if refusals > REFUSALS_ALLOWED {
@@ -164,11 +270,19 @@ impl Fetcher<'_> {
                     if failures > FAILURES_ALLOWED {
                         return Err(Stop::new(FailureCode::DownloadFailed, reason));
                     }
-                    source = Some(current);
+                    report(self.standing(package)?);
                     self.wait(failures, retry_after_secs).await;
                 }
             }
         }
+    }
+
+    /// How far the download is while nothing comes.
+    fn standing(&self, package: &PackageRef) -> Result<Transferred, Stop> {
+        Ok(Transferred {
+            percent: percent(self.bytes_on_disk()?, package.size_bytes),
+            bytes_per_second: 0,
+        })
     }
 
     async fn wait(&self, tries: u32, asked_secs: Option<u32>) {
@@ -210,7 +324,7 @@ impl Fetcher<'_> {
         &self,
         package: &PackageRef,
         source: &Source,
-        percent: &mut (dyn FnMut(u8) + Send),
+        report: Report<'_>,
     ) -> Result<(), Trouble> {
         let mut on_disk = self.bytes_on_disk()?;
         let facts: PartialFacts = durable::read_json(&self.folder.partial_facts_path())
@@ -256,6 +370,21 @@ impl Fetcher<'_> {
                 )
                 .into());
             }
+            StatusCode::SERVICE_UNAVAILABLE if source.trust == SourceTrust::Server => {
+                let retry_after_secs = retry_after_secs(&response);
+                let refusal = read_refusal(response).await;
+                if refusal.code == DOWNLOAD_QUEUED {
+                    tracing::info!(attempt.id = %self.folder.attempt, "the download waits: {}", refusal.reason);
+                    return Err(Trouble::Queued {
+                        secs: retry_after_secs.unwrap_or(QUEUE_WAIT_SECS),
+                    });
+                }
+                return Err(Trouble::Broken {
+                    reason: refusal.reason,
+                    won_bytes: false,
+                    retry_after_secs,
+                });
+            }
             StatusCode::RANGE_NOT_SATISFIABLE => {
                 self.discard()?;
                 return Err(broken(format!("the source answered {status}"), false));
@@ -280,9 +409,16 @@ impl Fetcher<'_> {
             .into());
         }
         self.check_room(expected.map(|size| size - on_disk.min(size)))?;
+        let in_ranges = status == StatusCode::PARTIAL_CONTENT
+            || response
+                .headers()
+                .get(header::ACCEPT_RANGES)
+                .is_some_and(|units| units == "bytes");
         let facts = PartialFacts {
             validator: validator(&response),
         };
+        // A source that begins anew each time would never come to its end.
+        let resumable = in_ranges && (facts.validator.is_some() || package.sha256.is_some());
         durable::write_json(&self.folder.partial_facts_path(), &facts)
             .map_err(|error| Stop::agent(&error))?;
 
@@ -294,7 +430,20 @@ impl Fetcher<'_> {
             .await
             .map_err(|error| disk(&error))?;
         let mut gathered = Vec::with_capacity(WRITE_BYTES);
-        let begun_at = on_disk;
+        let (begun_at, begun) = (on_disk, self.clock.elapsed());
+        let mut meter = Meter {
+            since: begun,
+            bytes: 0,
+        };
+        let mut pace = Pace {
+            bytes_per_second: source.bytes_per_second,
+            free_at: begun,
+        };
+        let rate_lapses = source
+            .rate_holds_secs
+            .filter(|_| resumable)
+            .map(|secs| begun + Duration::from_secs(secs.into()));
+        let mut lapsed = false;
         let ended = loop {
             let piece = match response.chunk().await {
                 Ok(Some(piece)) => piece,
@@ -302,6 +451,7 @@ impl Fetcher<'_> {
                 Err(error) => break Some(chain(&error.without_url())),
             };
             on_disk += piece.len() as u64;
+            meter.bytes += piece.len() as u64;
             if package.size_bytes.is_some_and(|size| on_disk > size) {
                 return Err(Stop::new(
                     FailureCode::DigestMismatch,
@@ -310,18 +460,24 @@ impl Fetcher<'_> {
                 .into());
             }
             gathered.extend_from_slice(&piece);
-            if gathered.len() >= WRITE_BYTES {
+            let now = self.clock.elapsed();
+            let rate = meter.due(now);
+            if gathered.len() >= WRITE_BYTES || rate.is_some() {
                 file.write_all(&gathered)
                     .await
                     .map_err(|error| disk(&error))?;
                 gathered.clear();
-                if let Some(size) = expected.filter(|size| *size > 0) {
-                    percent(
-                        u8::try_from(on_disk.saturating_mul(100) / size)
-                            .unwrap_or(100)
-                            .min(100),
-                    );
-                }
+            }
+            if let Some(bytes_per_second) = rate {
+                report(Transferred {
+                    percent: percent(on_disk, expected),
+                    bytes_per_second,
+                });
+            }
+            tokio::time::sleep(pace.after(piece.len(), now)).await;
+            if rate_lapses.is_some_and(|at| at <= now) {
+                lapsed = true;
+                break None;
             }
         };
         file.write_all(&gathered)
@@ -329,6 +485,9 @@ impl Fetcher<'_> {
             .map_err(|error| disk(&error))?;
         file.flush().await.map_err(|error| disk(&error))?;
         let won_bytes = on_disk > begun_at;
+        if lapsed && expected.is_none_or(|size| on_disk < size) {
+            return Err(Trouble::RateLapsed);
+        }
         match (ended, expected) {
             (Some(reason), _) => Err(broken(reason, won_bytes)),
             (None, Some(size)) if on_disk < size => {
@@ -339,11 +498,16 @@ impl Fetcher<'_> {
     }
 
     fn check_room(&self, missing_bytes: Option<u64>) -> Result<(), Stop> {
-        let (Some(missing), Ok(free)) = (missing_bytes, platform::free_bytes(self.folder.path()))
-        else {
+        let free_bytes = || platform::free_bytes(self.folder.path());
+        let (Some(missing), Ok(mut free)) = (missing_bytes, free_bytes()) else {
             return Ok(());
         };
-        if free < missing.saturating_add(RESERVE_BYTES) {
+        let needed = missing.saturating_add(RESERVE_BYTES);
+        if free < needed {
+            self.cache.make_room(needed - free);
+            free = free_bytes().unwrap_or(free);
+        }
+        if free < needed {
             return Err(Stop::new(
                 FailureCode::DiskFull,
                 format!("{missing} bytes are to come, {free} are free"),
@@ -384,6 +548,12 @@ impl Fetcher<'_> {
     }
 }
 
+fn percent(on_disk: u64, size: Option<u64>) -> Option<u8> {
+    let size = size.filter(|size| *size > 0)?;
+    let share = u128::from(on_disk) * 100 / u128::from(size);
+    u8::try_from(share.min(100)).ok()
+}
+
 fn disk(error: &io::Error) -> Stop {
     let code = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureCode::DiskFull,
@@ -409,4 +579,49 @@ fn validator(response: &reqwest::Response) -> Option<String> {
         .filter(|tag| !tag.starts_with("W/"))
         .or_else(|| text(header::LAST_MODIFIED))
         .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_rate_is_told_once_a_second_and_counts_from_the_last_report() {
+        let mut meter = Meter {
+            since: at(0),
+            bytes: 0,
+        };
+        meter.bytes += 500;
+        assert_eq!(meter.due(at(999)), None);
+        meter.bytes += 500;
+        assert_eq!(meter.due(at(2000)), Some(500));
+        assert_eq!(meter.due(at(2500)), None);
+        assert_eq!(meter.due(at(4000)), Some(0));
+    }
+
+    #[test]
+    fn a_paced_download_waits_as_long_as_its_bytes_take() {
+        let mut pace = Pace {
+            bytes_per_second: Some(1000),
+            free_at: at(0),
+        };
+        assert_eq!(pace.after(500, at(0)), at(500));
+        assert_eq!(pace.after(500, at(100)), at(900));
+        // What was not used is not saved up.
+        assert_eq!(pace.after(500, at(60_000)), at(500));
+        pace.bytes_per_second = None;
+        assert_eq!(pace.after(500, at(60_000)), at(0));
+    }
+
+    #[test]
+    fn a_share_needs_a_size() {
+        assert_eq!(percent(5, None), None);
+        assert_eq!(percent(5, Some(0)), None);
+        assert_eq!(percent(u64::MAX / 2, Some(u64::MAX)), Some(49));
+        assert_eq!(percent(9, Some(3)), Some(100));
+    }
 }

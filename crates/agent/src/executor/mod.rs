@@ -19,6 +19,7 @@ use outfitter_agent_protocol::{Evidence, FailureCode, Phase, Source, Task};
 use outfitter_ids::AttemptId;
 use tokio::sync::{mpsc, watch};
 
+use crate::cache::PackageCache;
 use crate::channel::{Desktop, DesktopEvent};
 use crate::clock::Clock;
 use crate::credentials::SharedCredentials;
@@ -27,6 +28,8 @@ use crate::server_client::chain;
 use crate::spool::{AttemptFolder, Spool, Unfinished};
 
 pub use detect::evaluate;
+
+use download::Transferred;
 
 /// Wait between two tries to put evidence on disk.
 const EVIDENCE_RETRY: Duration = Duration::from_secs(5);
@@ -41,6 +44,8 @@ pub struct Workplace {
     pub credentials: SharedCredentials,
     /// For packages from elsewhere.
     pub system: reqwest::Client,
+    /// Packages that were fetched before.
+    pub cache: PackageCache,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// Draws a wait between nothing and the given one.
@@ -82,11 +87,12 @@ pub struct Reports {
 
 impl Reports {
     /// Tells a phase; lost when nobody listens fast enough, which does not matter.
-    fn advanced(&self, phase: Phase, percent: Option<u8>) {
+    fn advanced(&self, phase: Phase, transferred: Option<Transferred>) {
         let _ = self.events.try_send(DesktopEvent::Advanced {
             attempt: self.attempt,
             phase,
-            percent,
+            percent: transferred.and_then(|so_far| so_far.percent),
+            bytes_per_second: transferred.map(|so_far| so_far.bytes_per_second),
         });
     }
 }

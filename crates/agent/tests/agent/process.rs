@@ -1,5 +1,6 @@
 //! The real agent as a process, with a folder as its desktop.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -16,6 +17,7 @@ const AGENT: &str = env!("CARGO_BIN_EXE_outfitter-agent");
 pub(crate) struct TestDesktop {
     folder: tempfile::TempDir,
     agent: Option<Child>,
+    variables: BTreeMap<String, String>,
 }
 
 impl TestDesktop {
@@ -24,6 +26,7 @@ impl TestDesktop {
         let desktop = Self {
             folder: tempfile::tempdir().unwrap(),
             agent: None,
+            variables: BTreeMap::new(),
         };
         let output = desktop.enroll(server, &["--token", &server.token()]).await;
         assert!(output.status.success(), "{output:?}");
@@ -51,7 +54,8 @@ impl TestDesktop {
             .arg(self.state())
             .arg("--sandbox-root")
             .arg(self.root())
-            .args(more);
+            .args(more)
+            .envs(&self.variables);
         command.output().await.unwrap()
     }
 
@@ -60,19 +64,51 @@ impl TestDesktop {
         Self {
             folder: tempfile::tempdir().unwrap(),
             agent: None,
+            variables: BTreeMap::new(),
         }
     }
 
+    /// Gives a variable to whatever is started from now on.
+    pub(crate) fn set_variable(&mut self, name: &str, value: String) {
+        self.variables.insert(name.to_owned(), value);
+    }
+
+    /// Starts the agent with a small disk of its own for its attempts, which goes with it.
+    pub(crate) fn start_on_small_disk(&mut self, size: &str) {
+        std::fs::create_dir_all(self.state().join("attempts")).unwrap();
+        let script = format!(
+            "mount -t tmpfs -o size={size} tmpfs '{}/attempts' && exec \"$@\"",
+            self.state().display()
+        );
+        let mut command = Command::new("unshare");
+        command.args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            &script,
+            "sh",
+            AGENT,
+        ]);
+        self.start_by(command);
+    }
+
     pub(crate) fn start(&mut self) {
+        self.start_by(Command::new(AGENT));
+    }
+
+    fn start_by(&mut self, mut command: Command) {
         assert!(self.agent.is_none());
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.log_path())
             .unwrap();
-        let agent = Command::new(AGENT)
+        let agent = command
             .args(["run", "--log", "debug", "--state-dir"])
             .arg(self.state())
+            .envs(&self.variables)
             .env("OUTFITTER_TEST_CANARY", "not for installers")
             .stdin(Stdio::null())
             .stderr(log)
@@ -107,6 +143,7 @@ impl TestDesktop {
             .args(arguments)
             .arg("--state-dir")
             .arg(self.state())
+            .envs(&self.variables)
             .output()
             .await
             .unwrap()

@@ -41,6 +41,8 @@ pub(crate) enum Fault {
     StallAfter(usize),
     /// This status.
     Status(u16),
+    /// Every place is taken: come back in so many seconds.
+    Queued(u32),
 }
 
 /// What the server does by itself.
@@ -65,6 +67,8 @@ struct Inner {
     refusal: Option<EnrollRefusal>,
     packages: HashMap<String, Bytes>,
     tasks: BTreeMap<AttemptId, Task>,
+    /// Rate that sources name, and for how many seconds.
+    rate: Option<(u64, u32)>,
     /// Sources that are links to elsewhere.
     links: HashMap<AttemptId, String>,
     channel: Option<mpsc::Sender<ServerMessage>>,
@@ -152,6 +156,7 @@ impl TestServer {
                 refusal: None,
                 packages: HashMap::new(),
                 tasks: BTreeMap::new(),
+                rate: None,
                 links: HashMap::new(),
                 channel: None,
                 certificate_days: (-1, 89),
@@ -253,6 +258,24 @@ impl TestServer {
     /// Sends an attempt to a link instead of the server's own store.
     pub(crate) fn set_link(&self, attempt: AttemptId, url: &str) {
         self.inner(|inner| inner.links.insert(attempt, url.to_owned()));
+    }
+
+    /// Sources name this rate from now on, and for how many seconds it holds.
+    pub(crate) fn set_rate(&self, bytes_per_second: u64, holds_secs: u32) {
+        self.inner(|inner| inner.rate = Some((bytes_per_second, holds_secs)));
+    }
+
+    /// Everything the agent said so far that fits.
+    pub(crate) fn messages(&self, fits: impl Fn(&AgentMessage) -> bool) -> Vec<AgentMessage> {
+        self.inner(|inner| {
+            inner
+                .seen
+                .messages
+                .iter()
+                .filter(|message| fits(message))
+                .cloned()
+                .collect()
+        })
     }
 
     /// Hands a task to the connected agent.
@@ -472,6 +495,8 @@ fn react(shared: &Shared, message: &AgentMessage) -> Vec<ServerMessage> {
                 headers: BTreeMap::from([("X-Test".to_owned(), "yes".to_owned())]),
                 expires_at_millis: None,
                 trust,
+                bytes_per_second: inner.rate.map(|(rate, _)| rate),
+                rate_holds_secs: inner.rate.map(|(_, secs)| secs),
             })]
         }
         AgentMessage::Result(evidence) if inner.habits.record => {
@@ -524,6 +549,7 @@ async fn package(
     let mut head = HeaderMap::new();
     let text = |text: String| HeaderValue::from_str(&text).unwrap();
     head.insert(header::ETAG, text(format!("\"{sha256}\"")));
+    head.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     head.insert(header::CONTENT_LENGTH, text(body.len().to_string()));
     let mut status = StatusCode::OK;
     if start > 0 {
@@ -533,6 +559,14 @@ async fn package(
     }
     let body = match fault {
         None => Body::from(body),
+        Some(Fault::Queued(secs)) => {
+            let refusal = EnrollRefusal {
+                code: outfitter_agent_protocol::DOWNLOAD_QUEUED.to_owned(),
+                reason: "every place is taken".to_owned(),
+            };
+            let wait = [(header::RETRY_AFTER, secs.to_string())];
+            return (StatusCode::SERVICE_UNAVAILABLE, wait, Json(refusal)).into_response();
+        }
         Some(Fault::Status(code)) => return StatusCode::from_u16(code).unwrap().into_response(),
         Some(Fault::CutAfter(count)) => piecewise(body.slice(..count), Some("cut")),
         Some(Fault::StallAfter(count)) => piecewise(body.slice(..count), None),

@@ -149,7 +149,7 @@ pub struct Attempt {
     /// Share of that phase done, where known.
     #[schema(minimum = 0, maximum = 100, nullable = false)]
     pub percent: Option<i64>,
-    /// Mean rate of the download so far, while it runs.
+    /// Rate of the download at last, while it runs; 0 while it waits for its turn or for the network.
     #[schema(minimum = 0, nullable = false)]
     pub bytes_per_second: Option<i64>,
     /// When an administrator asked to stop it.

@@ -34,6 +34,9 @@ pub struct JobEvent {
     pub percent: Option<i64>,
     /// Whether what it did is whole only after a restart of the desktop, which is still to come.
     pub restart_pending: bool,
+    /// Rate of the download at last, while it runs; 0 while it waits for its turn or for the network.
+    #[schema(minimum = 0, nullable = false)]
+    pub bytes_per_second: Option<i64>,
 }
 
 /// Data of a `deployment` event: the deployment as it is now.

@@ -10,6 +10,7 @@ pub mod cancel;
 pub mod deployments;
 pub mod desktops;
 pub mod detection;
+pub mod download_limits;
 pub mod enrollment_tokens;
 pub mod events;
 pub mod freeze;

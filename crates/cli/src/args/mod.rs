@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod deployment;
 pub(crate) mod desktop;
 pub(crate) mod freeze;
+pub(crate) mod download_limits;
 pub(crate) mod group;
 pub(crate) mod iam;
 pub(crate) mod job;
@@ -138,6 +139,9 @@ pub(crate) enum Command {
     /// User groups of the directory
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// How fast packages are handed out, by every server
+    #[command(subcommand)]
+    DownloadLimits(download_limits::DownloadLimitsCommand),
     /// Tokens that let agents enroll
     #[command(subcommand)]
     Token(token::TokenCommand),

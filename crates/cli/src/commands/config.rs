@@ -91,6 +91,7 @@ fn members(config: &Config) -> Vec<(&'static str, Value)> {
                 .audit_keep_days
                 .map_or_else(|| json!("for ever"), |days| json!(days)),
         ),
+        (
             "package_grace_secs",
             json!(config.retention.package_grace.as_secs()),
         ),

@@ -135,6 +135,22 @@ async fn show(job_id: &str, session: &Session) -> Result<Outcome, CommandError> 
     Ok(Outcome::Done)
 }
 
+/// The phase with what is known of it while it goes on.
+fn phase_so_far(attempt: &Attempt, phase: String) -> String {
+    if attempt.ended_at.is_some() {
+        return phase;
+    }
+    let share = attempt
+        .percent
+        .map_or_else(String::new, |percent| format!(", {percent} %"));
+    let rate = match attempt.bytes_per_second {
+        None => String::new(),
+        Some(0) => ", waiting".to_owned(),
+        Some(rate) => format!(", {rate} bytes per second"),
+    };
+    format!("{phase}{share}{rate}")
+}
+
 fn attempt_view(attempt: &Attempt) -> View {
     let mut members = vec![
         ("attempt", format!("{} ({})", attempt.number, attempt.id)),
@@ -143,7 +159,7 @@ fn attempt_view(attempt: &Attempt) -> View {
         ("handed out", attempt.leased_at.to_string()),
     ];
     if let Some(phase) = &attempt.phase {
-        members.push(("phase", word(phase)));
+        members.push(("phase", phase_so_far(attempt, word(phase))));
     }
     if let Some(ended) = &attempt.ended_at {
         members.push(("ended", ended.to_string()));

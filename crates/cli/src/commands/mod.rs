@@ -8,6 +8,7 @@ mod deployment;
 mod desktop;
 mod doctor;
 mod freeze;
+mod download_limits;
 mod group;
 mod iam;
 mod iam_policy;
@@ -87,6 +88,7 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
         Command::WorkspaceJob(command) => workspace_job::run(command, &session()?).await,
         Command::User(command) => Box::pin(user::run(command, &session()?)).await,
         Command::Group(command) => Box::pin(group::run(command, &session()?)).await,
+        Command::DownloadLimits(command) => download_limits::run(command, &session()?).await,
         Command::Token(command) => token::run(command, &session()?).await,
         Command::Audit(command) => Box::pin(audit::run(command, &session()?)).await,
         Command::Project(command) => project::run(command, &session()?).await,

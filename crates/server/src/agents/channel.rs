@@ -313,8 +313,10 @@ async fn answer(
             attempt,
             phase,
             percent,
+            bytes_per_second,
         } => {
-            job_events::on_progress(services, channel, attempt, phase, percent);
+            let said = (phase, percent, bytes_per_second);
+            job_events::on_progress(services, channel, attempt, said);
             Vec::new()
         }
         AgentMessage::Result(evidence) => {

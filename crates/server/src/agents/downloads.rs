@@ -1,27 +1,36 @@
 //! `GET /packages/{sha256}`: package bytes for the agent whose open attempt names them.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
 use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE,
 };
 use http::{HeaderMap, StatusCode};
-use outfitter_artifacts::{PackageStoreError, Sha256Digest};
-use tokio_util::io::ReaderStream;
+use outfitter_artifacts::{PackageReader, PackageStoreError, Sha256Digest};
+use outfitter_store::DesktopKey;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
+use super::pace::{Pace, Turn};
 use super::peer::{Standing, identify};
 use super::refusal::Refusal;
 use crate::listen::PeerCertificate;
 use crate::services::Services;
 
-/// Bytes read at once: what one download holds in memory.
-const CHUNK_BYTES: usize = 64 * 1024;
+/// Longest time in which a peer may take no byte: then its place goes to others.
+const STALL_LIMIT: Duration = Duration::from_secs(60);
 
-/// Sends a package, or the part asked for.
+/// Sends a package, or the part asked for, when it is the desktop's turn.
 ///
 /// # Errors
 /// A refusal with words for the desktop's owner.
@@ -93,13 +102,19 @@ pub async fn download(
                 .into_response());
         }
     };
+    let place = Place::ask(&services, holder.desktop)?;
     let reader = services
         .packages
         .open_range(&digest, range.clone())
         .await
         .map_err(failed)?;
-    let mut response =
-        Body::from_stream(ReaderStream::with_capacity(reader, CHUNK_BYTES)).into_response();
+    let (pieces, sent) = mpsc::channel(1);
+    tokio::spawn(send(place, reader, pieces));
+    let body = stream::unfold(sent, async |mut sent| {
+        let piece: io::Result<Bytes> = sent.recv().await?;
+        Some((piece, sent))
+    });
+    let mut response = Body::from_stream(body).into_response();
     *response.status_mut() = status;
     let answer = response.headers_mut();
     answer.insert(CONTENT_LENGTH, (range.end - range.start).into());
@@ -115,6 +130,79 @@ pub async fn download(
         answer.insert(CONTENT_RANGE, text.parse().expect("the text is ASCII"));
     }
     Ok(response)
+}
+
+/// A place among the downloads; free again when this is dropped.
+struct Place {
+    services: Arc<Services>,
+    desktop: DesktopKey,
+    visit: u64,
+    taken_over: CancellationToken,
+    since: Instant,
+}
+
+impl Place {
+    fn ask(services: &Arc<Services>, desktop: DesktopKey) -> Result<Self, Refusal> {
+        match services.downloads.ask(desktop) {
+            Turn::Now { visit, taken_over } => Ok(Self {
+                services: Arc::clone(services),
+                desktop,
+                visit,
+                taken_over,
+                since: Instant::now(),
+            }),
+            Turn::Later { wait_secs, ahead } => Err(Refusal::queued(wait_secs, ahead)),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let lasted = self.since.elapsed();
+        let downloads = &self.services.downloads;
+        downloads.leave(self.desktop, self.visit, lasted);
+    }
+}
+
+/// Hands the pieces of a package to its connection, no faster than they may go. Ends when the connection does, when
+/// it takes nothing for too long, when the desktop comes again, and with the server.
+async fn send(place: Place, reader: PackageReader, pieces: mpsc::Sender<io::Result<Bytes>>) {
+    let shutdown = place.services.shutdown.clone();
+    tokio::select! {
+        () = send_pieces(&place, reader, &pieces) => {}
+        () = pieces.closed() => {}
+        () = place.taken_over.cancelled() => cut(&pieces),
+        () = shutdown.cancelled() => cut(&pieces),
+    }
+}
+
+/// Tells the connection, where it listens, that the rest does not come: the agent goes on from there later.
+fn cut(pieces: &mpsc::Sender<io::Result<Bytes>>) {
+    drop(pieces.try_send(Err(io::ErrorKind::ConnectionAborted.into())));
+}
+
+async fn send_pieces(
+    place: &Place,
+    mut reader: PackageReader,
+    pieces: &mpsc::Sender<io::Result<Bytes>>,
+) {
+    let services = &place.services;
+    let mut pace = Pace::default();
+    loop {
+        let rates = services.downloads.rates(services.clock.now());
+        let mut piece = BytesMut::with_capacity(services.downloads.piece_bytes(rates));
+        let piece = match reader.read_buf(&mut piece).await {
+            Ok(0) => return,
+            Ok(_) => Ok(piece.freeze()),
+            Err(error) => Err(error),
+        };
+        let bytes = piece.as_ref().map_or(0, Bytes::len);
+        sleep(services.downloads.wait(bytes, rates, &mut pace)).await;
+        match timeout(STALL_LIMIT, pieces.send(piece)).await {
+            Ok(Ok(())) if bytes > 0 => {}
+            _ => return,
+        }
+    }
 }
 
 /// The one range agents ask for, half open. `None` when nothing of it exists.

@@ -4,6 +4,7 @@ pub mod channel;
 pub mod downloads;
 pub mod enroll;
 pub mod listener;
+pub mod pace;
 pub mod peer;
 pub mod pki;
 pub mod presence;

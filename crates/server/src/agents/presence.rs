@@ -36,11 +36,11 @@ impl Presence {
     /// Notes that an attempt goes on, and its phase where the agent said so.
     pub fn note_attempt(&self, sign: AttemptSign) {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let (phase, percent) = (sign.phase, sign.percent);
+        let (phase, percent, rate) = (sign.phase, sign.percent, sign.bytes_per_second);
         let entry = attempts.entry(sign.attempt).or_insert(sign);
         entry.at = entry.at.max(sign.at);
         if phase.is_some() {
-            (entry.phase, entry.percent) = (phase, percent);
+            (entry.phase, entry.percent, entry.bytes_per_second) = (phase, percent, rate);
         }
     }
 

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::RETRY_AFTER;
-use outfitter_agent_protocol::EnrollRefusal;
+use outfitter_agent_protocol::{DOWNLOAD_QUEUED, EnrollRefusal};
 
 use crate::http::error::chain;
 
@@ -52,6 +52,20 @@ impl Refusal {
             ..Self::forbidden(
                 "throttled",
                 "too many enrollments from this address were refused; wait, then try with a good token",
+            )
+        }
+    }
+
+    /// Not now: every place is taken, and the desktop's turn comes.
+    pub fn queued(wait_secs: u32, ahead: usize) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            retry_after_secs: Some(wait_secs),
+            ..Self::forbidden(
+                DOWNLOAD_QUEUED,
+                format!(
+                    "every place is taken and {ahead} desktops are before this one; it comes back in {wait_secs} s"
+                ),
             )
         }
     }

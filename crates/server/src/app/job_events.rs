@@ -11,6 +11,7 @@ use outfitter_agent_protocol::{
     AttemptReport, Evidence, PACKAGES_PATH, Phase, ServerMessage, Source, SourceTrust,
 };
 use outfitter_domain::StoreType;
+use outfitter_domain::downloads::Rates;
 use outfitter_domain::job::Failure;
 use outfitter_ids::AttemptId;
 use outfitter_store::{
@@ -119,8 +120,7 @@ pub fn on_progress(
     services: &Services,
     from: Connected,
     attempt: AttemptId,
-    phase: Phase,
-    percent: Option<u8>,
+    (phase, percent, bytes_per_second): (Phase, Option<u8>, Option<u64>),
 ) {
     services.presence.note_attempt(AttemptSign {
         attempt,
@@ -128,6 +128,7 @@ pub fn on_progress(
         at: services.clock.now(),
         phase: Some(phase),
         percent: percent.map(|percent| percent.min(100)),
+        bytes_per_second,
     });
 }
 
@@ -141,6 +142,7 @@ pub fn on_heartbeat(services: &Services, from: Connected, attempts: &[AttemptId]
             at,
             phase: None,
             percent: None,
+            bytes_per_second: None,
         });
     }
 }
@@ -218,11 +220,18 @@ pub async fn source_for(
         (StoreType::Link, _, Some(link)) => (link, SourceTrust::System),
         (StoreType::Link, _, None) => return Ok(none("the app has no link", false)),
     };
+    // What comes from this server is paced by it; what comes from elsewhere the agent paces.
+    let rates = match trust {
+        SourceTrust::Server => Rates::default(),
+        SourceTrust::System => services.downloads.rates(services.clock.now()),
+    };
     Ok(ServerMessage::Source(Source {
         attempt,
         url,
         headers: BTreeMap::new(),
         expires_at_millis: None,
         trust,
+        bytes_per_second: rates.per_desktop,
+        rate_holds_secs: rates.holds_secs,
     }))
 }

@@ -184,6 +184,12 @@ pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) 
     ));
     tracker.spawn(drive(
         Arc::clone(services),
+        every("download_limits", 10),
+        Arc::new(Notify::new()),
+        tasks::download_limits::run,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
         every("presence_flush", 2),
         Arc::new(Notify::new()),
         tasks::presence_flush::run,

@@ -14,6 +14,7 @@ mod catalogs;
 mod console;
 mod deployments;
 mod desktops;
+mod download_limits;
 mod enrollment_tokens;
 pub mod error;
 mod events;
@@ -74,6 +75,7 @@ pub fn routes() -> Routes {
     jobs::register(&mut routes);
     deployments::register(&mut routes);
     events::register(&mut routes);
+    download_limits::register(&mut routes);
     freeze::register(&mut routes);
     audit::register(&mut routes);
     desktops::register(&mut routes);

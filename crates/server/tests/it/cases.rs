@@ -254,10 +254,19 @@ fn text(schema: &Value, length: u64) -> Option<Value> {
 
 fn text_of_any_length(schema: &Value) -> Option<Value> {
     let digest = "a".repeat(64);
-    ["users", "true", "a@b.cc", "a", "", "/a", digest.as_str()]
-        .into_iter()
-        .find(|text| matches(schema.get("pattern"), text))
-        .map(Value::from)
+    [
+        "users",
+        "true",
+        "a@b.cc",
+        "a",
+        "",
+        "/a",
+        "08:30",
+        digest.as_str(),
+    ]
+    .into_iter()
+    .find(|text| matches(schema.get("pattern"), text))
+    .map(Value::from)
 }
 
 struct Walk<'a, 'b> {

@@ -9,6 +9,7 @@ use outfitter_agent::channel::driver::{Channel as _, Opened, Transport as _};
 use outfitter_agent::channel::websocket::WebSocketChannel;
 use outfitter_agent::credentials::Credentials;
 use outfitter_agent::enroll::{Enrollment, enroll};
+use outfitter_agent::proxy::Proxies;
 use outfitter_agent::server_client::ServerClient;
 use outfitter_agent_protocol::{
     AgentMessage, CHANNEL_PATH, EnrollmentToken, Hello, MAX_FRAME_BYTES, PROTOCOL, ServerMessage,
@@ -257,6 +258,7 @@ async fn enrolled(server: &TestServer) -> Credentials {
         sandbox_root: None,
         machine_id: "m".to_owned(),
         source_ip: None,
+        proxies: Proxies::default(),
     };
     let enrolled = enroll(&enrollment).await.unwrap();
     Credentials {
@@ -266,6 +268,7 @@ async fn enrolled(server: &TestServer) -> Credentials {
         roots_pem: enrolled.roots_pem,
         last_server_millis: enrolled.server_time_millis,
         source_ip: None,
+        proxies: enrollment.proxies,
     }
 }
 

@@ -17,6 +17,7 @@ mod coverage;
 mod desktops;
 mod directory;
 mod document;
+mod download_limits;
 mod edge;
 mod enrollment_tokens;
 #[path = "../../../api-types/tests/facts/mod.rs"]

@@ -52,6 +52,10 @@ impl MigratorTrait for Migrator {
                 name: "0012_housekeeping",
                 sql: include_str!("../../migrations/0012_housekeeping.sql"),
             }),
+            Box::new(Script {
+                name: "0013_download_limits",
+                sql: include_str!("../../migrations/0013_download_limits.sql"),
+            }),
         ]
     }
 }

@@ -429,7 +429,7 @@ on_both! {
         let task = scene.start(connected, NOW).await;
         let sign = async |phase: Option<Phase>, at: Millis| {
             let tx = scene.test.store.write().await.unwrap();
-            tx.attempt_seen(&[AttemptSign { attempt: task.attempt, desktop: connected.desktop, at, phase, percent: None }]).await.unwrap();
+            tx.attempt_seen(&[AttemptSign { attempt: task.attempt, desktop: connected.desktop, at, phase, percent: None, bytes_per_second: None }]).await.unwrap();
             tx.commit().await.unwrap();
         };
         sign(Some(Phase::Downloading), later(3000)).await;
@@ -441,6 +441,32 @@ on_both! {
         // 7000 + 3600 (the app's limit) + 600 (margin).
         assert_eq!(expire(&scene, later(11_199)).await, 0);
         assert_eq!(expire(&scene, later(11_200)).await, 1);
+        assert_eq!(scene.job().await.reason, Some(Reason::RunLimit));
+        scene.check_counters().await;
+    }
+
+    async fn a_slow_download_is_ended_by_no_clock_while_bytes_come(test: TestStore) {
+        const DAY: u64 = 24 * 3600;
+        let scene = Scene::new(test);
+        let (connected, _) = one_job(&scene).await;
+        let task = scene.start(connected, NOW).await;
+        let sign = async |bytes_per_second: Option<u64>, at: Millis| {
+            let phase = bytes_per_second.map(|_| Phase::Downloading);
+            let tx = scene.test.store.write().await.unwrap();
+            tx.attempt_seen(&[AttemptSign { attempt: task.attempt, desktop: connected.desktop, at, phase, percent: None, bytes_per_second }]).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        for day in 1..4 {
+            sign(Some(300), later(day * DAY - 3600)).await;
+            sign(None, later(day * DAY)).await;
+            assert_eq!(expire(&scene, later(day * DAY)).await, 0);
+        }
+        // The agent lives, and nothing has come for a day.
+        let last = 3 * DAY - 3600;
+        for at in [last + DAY - 1, last + DAY] {
+            sign(Some(0), later(at)).await;
+            assert_eq!(expire(&scene, later(at)).await, usize::from(at == last + DAY));
+        }
         assert_eq!(scene.job().await.reason, Some(Reason::RunLimit));
         scene.check_counters().await;
     }

@@ -172,14 +172,14 @@ on_both! {
         }
         assert_eq!((told.jobs.into_iter().collect::<Vec<_>>(), told.deployments.into_iter().collect::<Vec<_>>()),
             (vec![job], vec![deployment]));
-        for (seconds, phase, percent) in [
-            (1, Some(Phase::Downloading), Some(5)),
-            (11, Some(Phase::Downloading), Some(50)),
-            (12, None, None),
+        for (seconds, phase, percent, bytes_per_second) in [
+            (1, Some(Phase::Downloading), Some(5), None),
+            (11, Some(Phase::Downloading), Some(50), Some(70_000)),
+            (12, None, None, None),
         ] {
             let tx = scene.test.store.write().await.unwrap();
             let at = NOW.plus(Duration::from_secs(seconds));
-            tx.attempt_seen(&[AttemptSign { attempt: task.attempt, desktop: fleet[0].desktop, at, phase, percent }])
+            tx.attempt_seen(&[AttemptSign { attempt: task.attempt, desktop: fleet[0].desktop, at, phase, percent, bytes_per_second }])
                 .await
                 .unwrap();
             tx.commit().await.unwrap();
@@ -187,9 +187,11 @@ on_both! {
         }
         let (_, attempts) = scene.test.store.db().attempt_list(job, 0, 10).await.unwrap();
         assert_eq!((attempts[0].phase, attempts[0].percent), (Some(Phase::Downloading), Some(50)));
+        assert_eq!(attempts[0].bytes_per_second, Some(70_000));
         assert_eq!(attempts[0].phase_at, Some(later(1)));
         let live = scene.test.store.db().job_live(&[job]).await.unwrap().remove(0);
         assert_eq!((live.phase, live.percent, live.deployment), (Some(Phase::Downloading), Some(50), deployment));
+        assert_eq!(live.bytes_per_second, Some(70_000));
         // What is rolled back is not told.
         let tx = scene.test.store.write().await.unwrap();
         tx.job_cancel_of_deployment(deployment, 10, NOW).await.unwrap();

@@ -38,11 +38,15 @@ pub(super) async fn list_attempts(
     }))
 }
 
-/// Mean rate of a download under way, from the share that was done when it was last heard of.
+/// Rate of a download under way: as the agent said, else the mean from the share that was done when it was last
+/// heard of.
 fn bytes_per_second(view: &AttemptView) -> Option<i64> {
     let (Some(Phase::Downloading), State::Running) = (view.phase, view.state) else {
         return None;
     };
+    if view.bytes_per_second.is_some() {
+        return view.bytes_per_second;
+    }
     let millis = view.seen_at.get() - view.phase_at?.get();
     let done = i64::try_from(view.package_size_bytes?).ok()? / 100 * view.percent?;
     (millis > 0).then(|| done.saturating_mul(1000) / millis)

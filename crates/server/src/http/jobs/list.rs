@@ -155,6 +155,7 @@ pub(in crate::http) fn live_job(live: &JobLive) -> JobEvent {
         proof: live.view.proof.map(proof),
         phase: live.phase.map(phase),
         percent: live.percent,
+        bytes_per_second: live.bytes_per_second,
         restart_pending: live.view.restart_pending,
     }
 }
