@@ -108,11 +108,6 @@ mod tests {
         assert_eq!(redacted::<Request>(&json!({"keys": ["k"]})), json!("[secret]"));
         assert_eq!(redacted::<Request>(&Value::Null), Value::Null);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn equality_of_secrets_is_that_of_their_type() {
