@@ -375,6 +375,7 @@ export const dictionary = {
   'problem.unreachable': ['The server cannot be reached', '无法连接服务器'],
   'problem.unreachable.advice': ['The console tries again by itself. Check the connection, or whether the server is being restarted.', '控制台会自动重试。请检查网络，或确认服务器是否正在重启。'],
 
+  'proof.already_absent': ['Was not there', '原本未安装'],
   'proof.already_installed': ['Was there already', '此前已安装'],
   'proof.detection_rule': ['Verified: found afterwards', '已验证：检测到应用'],
   'proof.exit_code_only': ['Unverified: exit code only', '未验证：仅依据退出码'],
@@ -453,7 +454,9 @@ export const dictionary = {
 
   'skip.app_deleted': ['The app was deleted', '应用已被删除'],
   'skip.job_in_progress': ['A job for it is in progress already', '已有进行中的任务'],
+  'skip.not_authorized': ['Nobody there may have the app', '该桌面无人获得授权'],
   'skip.not_persistent': ['The desktop is reset when its user logs out', '桌面在注销后会还原'],
+  'skip.opposite_in_progress': ['The app is being put on or taken off there', '该应用正在安装或卸载中'],
   'skip.os_mismatch': ['The app is for another system', '应用不适用于该系统'],
 
   'token.expired': ['Expired', '已过期'],

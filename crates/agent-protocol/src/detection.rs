@@ -47,6 +47,27 @@ impl DetectionRule {
         }
     }
 
+    /// The rule that is true as long as the app is there in *any* version or content: what has to be false before
+    /// the app counts as gone. What a `not` denies stays as it is.
+    #[must_use]
+    pub fn of_any_version(&self) -> Self {
+        let each = |rules: &[Self]| rules.iter().map(Self::of_any_version).collect();
+        match self {
+            Self::File { path, .. } => Self::File {
+                path: path.clone(),
+                sha256: None,
+                size_bytes: None,
+            },
+            Self::DebianPackage { name, .. } => Self::DebianPackage {
+                name: name.clone(),
+                version: None,
+            },
+            Self::All(rules) => Self::All(each(rules)),
+            Self::Any(rules) => Self::Any(each(rules)),
+            Self::Not(rule) => Self::Not(rule.clone()),
+        }
+    }
+
     /// What is wrong with the rule, in words for the person who wrote it. `None` when nothing is.
     pub fn problem(&self) -> Option<String> {
         self.problem_at(0)
@@ -117,6 +138,31 @@ mod tests {
         assert!(DetectionRule::All(vec![deb(None), deb(Some("1"))]).pins_version());
         assert!(!DetectionRule::Any(vec![deb(None), deb(Some("1"))]).pins_version());
         assert!(!DetectionRule::Not(Box::new(deb(Some("1")))).pins_version());
+    }
+
+    #[test]
+    fn a_rule_of_any_version_asks_for_no_content() {
+        let file = DetectionRule::File {
+            path: "/opt/x".to_owned(),
+            sha256: Some("a".repeat(64)),
+            size_bytes: Some(1),
+        };
+        let not = DetectionRule::Not(Box::new(deb(Some("0.9"))));
+        let rule = DetectionRule::All(vec![
+            deb(Some("1.0")),
+            DetectionRule::Any(vec![file]),
+            not.clone(),
+        ]);
+        let bare = DetectionRule::File {
+            path: "/opt/x".to_owned(),
+            sha256: None,
+            size_bytes: None,
+        };
+        assert_eq!(
+            rule.of_any_version(),
+            DetectionRule::All(vec![deb(None), DetectionRule::Any(vec![bare]), not])
+        );
+        assert!(!rule.of_any_version().pins_version());
     }
 
     #[test]

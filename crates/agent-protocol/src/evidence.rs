@@ -89,8 +89,8 @@ pub struct Evidence {
     /// `None` where there is none. The agent's own manifest of an unpacked archive stands in `manifest_files`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<DetectionRule>,
-    /// Number of files in the agent's own manifest, where the attempt unpacked an archive; the manifest
-    /// then is the rule.
+    /// Number of files in the agent's own manifest, where the attempt unpacked an archive or removed what was
+    /// unpacked; the manifest then is the rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest_files: Option<u32>,
     /// The rule before anything was done. `None` when it was not evaluated.
@@ -102,6 +102,10 @@ pub struct Evidence {
     /// The app was there already (a rule that pins the version held), so nothing was run.
     #[serde(default)]
     pub already_installed: bool,
+    /// The app that was to be taken off was not there (the rule did not hold, nothing of it was unpacked), so nothing
+    /// was run.
+    #[serde(default)]
+    pub already_absent: bool,
     /// Exit code of the installer: as the system gave it; ended by signal n is 128 + n. `None` when none
     /// ran or the code is unknown. Unpacking by the agent itself gives 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,8 +33,8 @@ pub use enrollment::{
 };
 pub use evidence::{Detection, Evidence, FailureCode, Phase, PhaseMark};
 pub use message::{
-    AgentMessage, AttemptReport, AttemptStage, Hello, Method, PackageRef, ServerMessage, Source,
-    SourceTrust, Task, TaskKind, Welcome,
+    AgentMessage, Approach, AttemptReport, AttemptStage, ExitMeaning, ExitOutcome, Hello, Method,
+    PackageRef, ServerMessage, Source, SourceTrust, Task, TaskKind, Welcome,
 };
 
 /// The protocol this build speaks.

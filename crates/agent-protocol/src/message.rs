@@ -175,7 +175,7 @@ pub struct Welcome {
 }
 
 /// Whether an app is put on or taken off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskKind {
     /// Put on.
@@ -213,7 +213,8 @@ pub struct Task {
     pub revision: RevisionId,
     /// How.
     pub method: Method,
-    /// The command; `${FILE_PATH}` stands for the package.
+    /// The command; `${FILE_PATH}` stands for the package. To take off what the agent unpacked itself, the `unzip`
+    /// command it was unpacked with: the files that the agent's own manifest lists are removed.
     pub command: String,
     /// The package.
     pub package: PackageRef,
@@ -224,6 +225,54 @@ pub struct Task {
     pub success_exit_codes: Vec<i32>,
     /// Longest run of the installer, in seconds from its start.
     pub run_limit_secs: u32,
+    /// Whether it runs although it is there already.
+    #[serde(default, skip_serializing_if = "Approach::is_ordinary")]
+    pub approach: Approach,
+    /// What exit codes mean for this app; those that are not here mean what they mean for every app.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub exit_codes: BTreeMap<i32, ExitMeaning>,
+}
+
+/// What an exit code means for an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitMeaning {
+    /// What it comes to.
+    pub outcome: ExitOutcome,
+    /// In words, for the administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// What an exit code comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitOutcome {
+    /// Done.
+    Success,
+    /// Done, and whole only after the desktop has restarted.
+    RebootNeeded,
+    /// Not now: worth another try by itself.
+    Retry,
+    /// Not done.
+    Failure,
+}
+
+/// What happens where an app that is to be put on is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approach {
+    /// Nothing is run.
+    #[default]
+    Ordinary,
+    /// It runs all the same.
+    Repair,
+}
+
+impl Approach {
+    /// Whether it is the one that is left out of a message.
+    pub const fn is_ordinary(&self) -> bool {
+        matches!(self, Self::Ordinary)
+    }
 }
 
 /// The bytes of a task, named by digest and never by address.

@@ -52,6 +52,7 @@ pub fn blank_evidence(attempt: AttemptId, job: JobId, clock: &dyn Clock) -> Evid
         before: None,
         after: None,
         already_installed: false,
+        already_absent: false,
         exit_code: None,
         output_tail: String::new(),
         package_sha256: None,

@@ -12,6 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use outfitter_api_types::jobs::{AppInstallJob, JobStatus};
 use outfitter_api_types::native::attempts::{Attempt, ListAttemptsResponse, Proof};
 use outfitter_api_types::native::deployments::{Deployment, DeploymentCounts, DeploymentState};
+use outfitter_api_types::native::events::JobEvent;
 use outfitter_client::{Client, ClientError};
 use serde::Serialize;
 
@@ -131,27 +132,16 @@ pub(crate) async fn jobs(
     let mut open: BTreeSet<&str> = job_ids.iter().map(String::as_str).collect();
     let mut known: BTreeMap<String, AppInstallJob> = BTreeMap::new();
     loop {
-        // There is no look-up of one job; its application narrows the list once it is known.
-        let apps: BTreeSet<Option<String>> = open
-            .iter()
-            .map(|id| known.get(*id).map(|job| job.app_id.clone()))
-            .collect();
-        let mut seen = BTreeSet::new();
-        for app in apps {
-            let filters: Vec<_> = app.into_iter().map(|id| ("app_id", id)).collect();
-            let listing = listing::JOBS
-                .fetch::<AppInstallJob>(&session.client, &filters, usize::MAX)
-                .await?;
-            for job in listing.items {
-                if open.contains(job.id.as_str()) {
-                    seen.insert(job.id.clone());
-                    known.insert(job.id.clone(), job);
+        for id in &open {
+            let path = paths::one(paths::APP_JOBS, id);
+            let seen: Result<JobEvent, ClientError> = session.client.get(&path, &[]).await;
+            match seen {
+                Ok(seen) => known.insert((*id).to_owned(), seen.job),
+                Err(error) => {
+                    board.finish();
+                    return Err(error.into());
                 }
-            }
-        }
-        if let Some(gone) = open.iter().find(|id| !seen.contains(**id)) {
-            board.finish();
-            return Err(CommandError::failed(format!("there is no job {gone}")));
+            };
         }
         open.retain(|id| known.get(*id).is_none_or(|job| !has_ended(job)));
         let all: Vec<AppInstallJob> = known.values().cloned().collect();
@@ -233,6 +223,7 @@ pub(crate) fn verdict(ended: &EndedJob) -> Shade {
         JobStatus::Success => match ended.proof {
             Some(Proof::DetectionRule | Proof::Manifest) => Shade::Good("verified".to_owned()),
             Some(Proof::AlreadyInstalled) => Shade::Good("already there".to_owned()),
+            Some(Proof::AlreadyAbsent) => Shade::Good("was not there".to_owned()),
             Some(Proof::ExitCodeOnly) | None => Shade::Doubtful("unverified".to_owned()),
         },
         JobStatus::Fail => Shade::Bad("failed".to_owned()),
@@ -271,35 +262,17 @@ pub(crate) async fn evidence(
         .await
 }
 
-/// The jobs that a deployment opened: per application and desktop the oldest since it was accepted, since a
-/// later deployment may have opened further ones.
+/// The jobs that a deployment opened, by application and desktop.
 async fn jobs_of(
     client: &Client,
     deployment: &Deployment,
 ) -> Result<Vec<AppInstallJob>, ClientError> {
-    let reached: BTreeSet<&str> = deployment
-        .desktops_reached
-        .items
-        .iter()
-        .map(|desktop| desktop.desktop_id.as_str())
-        .collect();
-    let mut jobs = BTreeMap::new();
-    for app_id in &deployment.app_ids {
-        let filter = [("app_id", app_id.clone())];
-        let listing = listing::JOBS
-            .fetch::<AppInstallJob>(client, &filter, usize::MAX)
-            .await?;
-        for job in listing.items {
-            let Some(desktop) = job.instance_id.clone() else {
-                continue;
-            };
-            if reached.contains(desktop.as_str()) && job.create_time >= deployment.created_at {
-                // Newest first: the oldest is what stays.
-                jobs.insert((app_id, desktop), job);
-            }
-        }
-    }
-    Ok(jobs.into_values().collect())
+    let path = paths::below(paths::DEPLOYMENTS, &deployment.id, "jobs");
+    let mut jobs: Vec<AppInstallJob> = listing::fetch_below(client, &path, usize::MAX).await?.items;
+    jobs.sort_by(|left, right| {
+        (&left.app_id, &left.instance_id).cmp(&(&right.app_id, &right.instance_id))
+    });
+    Ok(jobs)
 }
 
 fn has_ended(job: &AppInstallJob) -> bool {

@@ -37,6 +37,7 @@ pub(crate) struct List {
 
 pub(crate) const APPS: List = List::ours(paths::APPS);
 pub(crate) const JOBS: List = List::ours(paths::JOBS);
+pub(crate) const APP_JOBS: List = List::ours(paths::APP_JOBS);
 pub(crate) const DESKTOPS: List = List::ours(paths::DESKTOPS);
 pub(crate) const TOKENS: List = List::ours(paths::TOKENS);
 pub(crate) const DEPLOYMENTS: List = List::ours(paths::DEPLOYMENTS);

@@ -12,11 +12,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use outfitter_agent_protocol::{
-    AttemptReport, AttemptStage, DetectionRule, Evidence, Method, PackageRef, Phase, Task, TaskKind,
+    Approach, AttemptReport, AttemptStage, DetectionRule, Evidence, ExitMeaning, Method,
+    PackageRef, Phase, Task, TaskKind,
 };
+use outfitter_domain::install::{UninstallSources, uninstall_command};
 use outfitter_domain::job::{
-    Failure, Proof, Reason, State, Verdict, automatic_retry, judge, kind_from_number,
-    package_file_name,
+    Failure, Proof, Reason, State, Verdict, automatic_retry, judge, kind_from_number, kind_number,
+    package_file_name, wants_restart,
 };
 use outfitter_domain::{InstallType, Millis, StoreType};
 use outfitter_ids::{AppId, AttemptId, IdSource, JobId, RevisionId};
@@ -26,8 +28,8 @@ use uuid::Uuid;
 
 use crate::freeze::NOT_FROZEN;
 use crate::job::{
-    COUNTED_COLUMNS, Counted, JobChange, RevisionChange, authorization_stands, id_list, key_list,
-    read_state,
+    COUNTED_COLUMNS, Counted, JobChange, REVISION_OF_JOB, RevisionChange, authorization_stands,
+    id_list, key_list, read_state,
 };
 use crate::query::{in_ids, in_keys, json};
 use crate::{Db, DesktopKey, Dialect, JobKey, StoreError, Tx};
@@ -301,12 +303,18 @@ struct CandidateRow {
     link_sha256: Option<String>,
     link_size_bytes: Option<i64>,
     install_command: Option<String>,
+    call_install_command: Option<String>,
     uninstall_command: Option<String>,
+    call_uninstall_command: Option<String>,
+    newest_uninstall_command: Option<String>,
+    repair: i64,
     detection_rule: Option<String>,
     success_exit_codes: String,
+    exit_codes: Option<String>,
     package_sha256: Option<String>,
     package_size_bytes: Option<i64>,
     package_state: Option<String>,
+    package_facts: Option<String>,
 }
 
 impl CandidateRow {
@@ -340,17 +348,31 @@ impl CandidateRow {
         }
         let kind = kind_from_number(self.kind)
             .ok_or_else(|| inconsistent("job", "kind", self.job_id, self.kind.to_string()))?;
+        let install_type = InstallType::parse(&self.install_type)
+            .ok_or_else(|| inconsistent("app", "install_type", self.job_id, &*self.install_type))?;
         let command = match kind {
-            TaskKind::Install => &self.install_command,
-            TaskKind::Uninstall => &self.uninstall_command,
+            TaskKind::Install => self
+                .call_install_command
+                .clone()
+                .or_else(|| self.install_command.clone()),
+            TaskKind::Uninstall => uninstall_command(&UninstallSources {
+                of_call: self.call_uninstall_command.as_deref(),
+                install_type,
+                of_revision: self.uninstall_command.as_deref(),
+                install_command: self.install_command.as_deref(),
+                debian_package: self.debian_package()?.as_deref(),
+                of_newest: self.newest_uninstall_command.as_deref(),
+            }),
         };
-        let Some(command) = command.clone().filter(|command| !command.trim().is_empty()) else {
+        let Some(command) = command.filter(|command| !command.trim().is_empty()) else {
             return Ok(Err(Reason::CommandMissing));
         };
+        // What takes an app off without looking at its package needs no package.
+        let needs_package = kind == TaskKind::Install || command.contains("FILE_PATH");
         let (place, sha256, size_bytes) = match self.store_type()? {
             StoreType::Link => (&self.file_link, &self.link_sha256, self.link_size_bytes),
             StoreType::Obs => {
-                if self.package_state.as_deref() != Some("ready") {
+                if needs_package && self.package_state.as_deref() != Some("ready") {
                     return Ok(Err(Reason::PackageMissing));
                 }
                 (
@@ -366,7 +388,12 @@ impl CandidateRow {
             .map(|rule| {
                 json::<DetectionRule>("app_revision", "detection_rule", self.revision_id, rule)
             })
-            .transpose()?;
+            .transpose()?
+            .map(|rule| match kind {
+                TaskKind::Install => rule,
+                // Gone means gone in any version, not only in the one that was installed.
+                TaskKind::Uninstall => rule.of_any_version(),
+            });
         Ok(Ok(Task {
             attempt,
             job: JobId::new(self.job_public_id),
@@ -375,17 +402,9 @@ impl CandidateRow {
             app_name: self.app_name.clone(),
             app_version: self.version.clone(),
             revision: RevisionId::new(self.revision_public_id),
-            method: match InstallType::parse(&self.install_type) {
-                Some(InstallType::UnzipInstall) => Method::Unzip,
-                Some(InstallType::QuietInstall | InstallType::GuiInstall) => Method::Quiet,
-                None => {
-                    return Err(inconsistent(
-                        "app",
-                        "install_type",
-                        self.job_id,
-                        &*self.install_type,
-                    ));
-                }
+            method: match install_type {
+                InstallType::UnzipInstall => Method::Unzip,
+                InstallType::QuietInstall | InstallType::GuiInstall => Method::Quiet,
             },
             command,
             package: PackageRef {
@@ -401,7 +420,50 @@ impl CandidateRow {
                 &self.success_exit_codes,
             )?,
             run_limit_secs: u32::try_from(self.run_limit_secs).unwrap_or(u32::MAX),
+            approach: approach_of_repair(self.repair),
+            exit_codes: match &self.exit_codes {
+                Some(text) => json::<BTreeMap<i32, ExitMeaning>>(
+                    "app_revision",
+                    "exit_codes",
+                    self.revision_id,
+                    text,
+                )?,
+                None => BTreeMap::new(),
+            },
         }))
+    }
+
+    /// Name of the package, where it is a Debian one.
+    fn debian_package(&self) -> Result<Option<String>, StoreError> {
+        debian_package(self.revision_id, self.package_facts.as_deref())
+    }
+}
+
+/// Name of a revision's package by what is known of its file, where it is a Debian one.
+pub(crate) fn debian_package(
+    revision: i64,
+    facts: Option<&str>,
+) -> Result<Option<String>, StoreError> {
+    /// The part of `PackageFacts` (outfitter-packages) that is wanted here.
+    #[derive(serde::Deserialize)]
+    struct Facts {
+        debian: Option<Debian>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Debian {
+        name: String,
+    }
+    let Some(facts) = facts else { return Ok(None) };
+    let facts: Facts = json("package", "facts", revision, facts)?;
+    Ok(facts.debian.map(|package| package.name))
+}
+
+/// How `deployment.repair` is read.
+pub(crate) const fn approach_of_repair(repair: i64) -> Approach {
+    if repair == 0 {
+        Approach::Ordinary
+    } else {
+        Approach::Repair
     }
 }
 
@@ -418,7 +480,7 @@ fn first_due(dialect: Dialect, state: State) -> String {
     };
     format!(
         "(SELECT j.id FROM job j{} JOIN app a ON a.id = j.app_id \
-          JOIN app_revision r ON r.id = COALESCE(j.revision_id, a.revision_id) \
+          JOIN app_revision r ON r.id = {REVISION_OF_JOB} \
           LEFT JOIN package b ON b.id = r.package_id \
           WHERE j.desktop_id = k.id AND j.wire = {} AND j.state = {} AND j.due_at <= $2 \
           AND COALESCE(b.state, '') <> 'pending' {not_halted}\
@@ -836,10 +898,11 @@ impl Tx {
                      CAST(CASE WHEN a.deleted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS app_deleted, a.install_type, \
                      a.run_limit_secs, r.id AS revision_id, r.public_id AS revision_public_id, r.version, \
                      r.store_type, r.bucket_file_path, r.file_link, r.link_sha256, r.link_size_bytes, \
-                     COALESCE(d.install_command, r.install_command) AS install_command, \
-                     COALESCE(d.uninstall_command, r.uninstall_command) AS uninstall_command, \
-                     r.detection_rule, r.success_exit_codes, b.sha256 AS package_sha256, \
-                     b.size_bytes AS package_size_bytes, b.state AS package_state \
+                     r.install_command, d.install_command AS call_install_command, \
+                     r.uninstall_command, d.uninstall_command AS call_uninstall_command, \
+                     n.uninstall_command AS newest_uninstall_command, d.repair, \
+                     r.detection_rule, r.success_exit_codes, r.exit_codes, b.sha256 AS package_sha256, \
+                     b.size_bytes AS package_size_bytes, b.state AS package_state, b.facts AS package_facts \
                      FROM (SELECT k.id AS desktop_id, k.channel_epoch AS epoch, \
                        COALESCE({retry}, {queued}) AS job_id FROM {each} \
                        JOIN desktop k ON k.id = CAST(value ->> 'k' AS BIGINT) \
@@ -849,7 +912,8 @@ impl Tx {
                          AND o.ended_at IS NULL)) AS c \
                      JOIN job j ON j.id = c.job_id JOIN app a ON a.id = j.app_id \
                      JOIN deployment d ON d.id = j.deployment_id \
-                     JOIN app_revision r ON r.id = COALESCE(j.revision_id, a.revision_id) \
+                     JOIN app_revision r ON r.id = {REVISION_OF_JOB} \
+                     LEFT JOIN app_revision n ON n.id = a.revision_id \
                      LEFT JOIN package b ON b.id = r.package_id ORDER BY j.id",
                     retry = first_due(dialect, State::RetryWait),
                     queued = first_due(dialect, State::Queued),
@@ -980,7 +1044,10 @@ impl Tx {
                         Some(Reason::AppDeleted)
                     } else if row.project_enabled == 0 {
                         Some(Reason::ProjectDisabled)
-                    } else if row.authorized == 0 {
+                    } else if row.authorized == 0
+                        // Whoever may not have an app may lose it all the same.
+                        && attempt.counted.kind == kind_number(TaskKind::Install)
+                    {
                         Some(Reason::NoLongerAuthorized)
                     } else {
                         None
@@ -1087,6 +1154,8 @@ impl Tx {
         let mut late = Vec::new();
         let mut receipts = Vec::new();
         let mut pins = Vec::new();
+        let mut done = Vec::new();
+        let mut restarts = Vec::new();
         let mut seen = HashSet::new();
         let mut outcomes = Vec::with_capacity(reports.len());
         for report in reports {
@@ -1110,15 +1179,29 @@ impl Tx {
             let task: Task = json("attempt", "task", attempt.attempt_id, &row.task)?;
             let verdict = judge(&task, evidence);
             let (state, job_state) = (attempt.state()?, attempt.job_state()?);
+            let restart = wants_restart(&task, evidence);
             let change = match state {
                 AttemptState::Running => end_of_running(attempt, job_state, verdict, now),
                 AttemptState::Leased => end_of_leased(attempt, job_state, evidence),
                 AttemptState::Ended => late_success(attempt, job_state, verdict),
             };
-            let Some(change) = change else {
+            let Some(mut change) = change else {
                 outcomes.push(FinishOutcome::Kept);
                 continue;
             };
+            if change.to == State::Succeeded {
+                change.wants_restart = restart;
+                if restart {
+                    restarts.push(attempt.desktop_id);
+                }
+                done.push(object!({
+                    "k": attempt.desktop_id,
+                    "a": attempt.counted.app_id,
+                    "r": attempt.revision_id,
+                    "p": change.proof.map(Proof::number),
+                    "o": kind_number(task.kind),
+                }));
+            }
             let outcome = change
                 .failure
                 .as_ref()
@@ -1130,6 +1213,7 @@ impl Tx {
             }
             if change.to == State::Succeeded
                 && task.package.sha256.is_none()
+                && task.kind == TaskKind::Install
                 && let (Some(digest), Some(size)) =
                     (&evidence.package_sha256, evidence.package_size_bytes)
             {
@@ -1179,6 +1263,8 @@ impl Tx {
             )
             .await?;
         }
+        self.desktop_apps_keep(done, now).await?;
+        self.desktop_reboot_needed(restarts, now).await?;
         self.job_change(changes, now).await?;
         Ok(outcomes)
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use outfitter_agent_protocol::TaskKind;
+use outfitter_agent_protocol::{Approach, TaskKind};
 use outfitter_domain::install::{
-    LiveJob, Persistence, PlanApp, PlanDesktop, PlanInput, SkipReason, plan_install,
+    Aim, LiveJob, Persistence, PlanApp, PlanDesktop, PlanInput, SkipReason, plan_install,
 };
 use outfitter_domain::job::{
     Reason, State, kind_from_word, kind_number, kind_word, link_is_broken,
@@ -19,6 +19,7 @@ use sea_orm::{FromQueryResult, Value};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::attempt::{approach_of_repair, debian_package};
 use crate::job::{Counted, CounterChanges, JobCounts, id_list, key_list, names_user};
 use crate::query::{in_ids, in_keys, word};
 use crate::{AppKey, Db, DeploymentKey, DesktopKey, ProjectKey, StoreError, Tx};
@@ -42,6 +43,8 @@ pub struct InstallableApp {
     pub install_command: Option<String>,
     /// Command of the newest revision that takes it off.
     pub uninstall_command: Option<String>,
+    /// Name of the newest revision's package, where it is a Debian one.
+    pub debian_package: Option<String>,
     /// Whether desktops can get the bytes.
     pub package: PackageAccess,
 }
@@ -78,6 +81,8 @@ pub struct NewDeployment<'a> {
     pub apps: &'a [AppKey],
     /// Accounts in scope of an ASSIGN_USER deployment.
     pub accounts: ScopeAccounts<'a>,
+    /// The desktops it is for, and no others; empty: those of its scope.
+    pub desktops: &'a [DesktopKey],
     /// When jobs that could not be handed out FAIL.
     pub expires_at: Millis,
     /// What happens where the app is there already.
@@ -154,33 +159,6 @@ pub struct DeploymentView {
     pub fail_limit: FailLimit,
     /// Since when nothing more is handed out, because the limit was passed.
     pub halted_at: Option<Millis>,
-}
-
-/// What happens where the app is there already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Approach {
-    /// Nothing is run.
-    #[default]
-    Ordinary,
-    /// The command runs all the same.
-    Repair,
-}
-
-impl Approach {
-    pub(crate) const fn of_repair(repair: i64) -> Self {
-        if repair == 0 {
-            Self::Ordinary
-        } else {
-            Self::Repair
-        }
-    }
-
-    const fn number(self) -> i64 {
-        match self {
-            Self::Ordinary => 0,
-            Self::Repair => 1,
-        }
-    }
 }
 
 /// Failures of a deployment above which nothing more of it is handed out; both may be given.
@@ -293,11 +271,12 @@ struct DeploymentRow {
     fail_limit_count: Option<i64>,
     fail_limit_percent: Option<i64>,
     halted_at: Option<i64>,
+    names_desktops: i64,
 }
 
 const COLUMNS: &str = "d.id, d.public_id, d.project_id, d.kind, d.assign_scope, d.operator, d.state, \
      d.desktop_cursor, d.desktops_reached, d.pairs_skipped, d.expires_at, d.created_at, \
-     d.repair, d.fail_limit_count, d.fail_limit_percent, d.halted_at";
+     d.repair, d.fail_limit_count, d.fail_limit_percent, d.halted_at, d.names_desktops";
 
 impl DeploymentRow {
     fn kind(&self) -> Result<TaskKind, StoreError> {
@@ -314,6 +293,16 @@ impl DeploymentRow {
         )
     }
 
+    fn reach(&self) -> Result<Reach, StoreError> {
+        if self.names_desktops != 0 {
+            return Ok(Reach::Named);
+        }
+        Ok(match self.scope()? {
+            AssignType::AllUser => Reach::All,
+            AssignType::AssignUser => Reach::OfUsers,
+        })
+    }
+
     fn expansion(&self) -> Result<Expansion, StoreError> {
         word(
             "deployment",
@@ -327,6 +316,17 @@ impl DeploymentRow {
             },
         )
     }
+}
+
+/// Which desktops a deployment is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Every desktop of the project.
+    All,
+    /// Those of users in scope.
+    OfUsers,
+    /// Those it names.
+    Named,
 }
 
 #[derive(FromQueryResult)]
@@ -359,7 +359,7 @@ impl Db<'_> {
         &self,
         deployment: DeploymentKey,
         project: ProjectKey,
-        scope: AssignType,
+        reach: Reach,
         after: i64,
         limit: i64,
     ) -> Result<Vec<DesktopRow>, StoreError> {
@@ -373,8 +373,20 @@ impl Db<'_> {
                 rest[1].into(),
             ]
         };
-        match scope {
-            AssignType::AllUser => {
+        match reach {
+            Reach::Named => {
+                self.all(
+                    DOING,
+                    &format!(
+                        "SELECT {DESKTOP} FROM deployment_desktop x JOIN desktop k ON k.id = x.desktop_id \
+                         WHERE x.deployment_id = $1 AND k.project_id = $2 AND x.desktop_id > $3 \
+                         AND k.deleted_at IS NULL ORDER BY x.desktop_id LIMIT $4"
+                    ),
+                    values([after, limit]),
+                )
+                .await
+            }
+            Reach::All => {
                 self.all(
                     DOING,
                     &format!(
@@ -385,7 +397,7 @@ impl Db<'_> {
                 )
                 .await
             }
-            AssignType::AssignUser => {
+            Reach::OfUsers => {
                 let users: i64 = self
                     .scalar(
                         DOING,
@@ -428,12 +440,12 @@ impl Db<'_> {
         &self,
         deployment: DeploymentKey,
         project: ProjectKey,
-        scope: AssignType,
+        reach: Reach,
         most: usize,
     ) -> Result<usize, StoreError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let rows = self
-            .deployment_desktops(deployment, project, scope, 0, most)
+            .deployment_desktops(deployment, project, reach, 0, most)
             .await?;
         Ok(rows.len())
     }
@@ -588,7 +600,7 @@ impl Db<'_> {
             pairs_skipped: row.pairs_skipped,
             created_at: Millis::new(row.created_at),
             expires_at: Millis::new(row.expires_at),
-            approach: Approach::of_repair(row.repair),
+            approach: approach_of_repair(row.repair),
             fail_limit: FailLimit {
                 count: row.fail_limit_count,
                 percent: row.fail_limit_percent,
@@ -858,6 +870,7 @@ impl Tx {
             authorization_type: String,
             install_command: Option<String>,
             uninstall_command: Option<String>,
+            package_facts: Option<String>,
             store_type: String,
             object_missing: i64,
         }
@@ -884,10 +897,11 @@ impl Tx {
                 DOING,
                 &format!(
                     "SELECT a.id, a.public_id, a.name, a.status, a.install_type, a.authorization_type, \
-                     r.install_command, r.uninstall_command, r.store_type, \
+                     r.install_command, r.uninstall_command, r.store_type, b.facts AS package_facts, \
                      CAST(CASE WHEN r.store_type = 'OBS' AND r.package_id IS NULL THEN 1 ELSE 0 END AS BIGINT) \
                      AS object_missing \
-                     FROM app a JOIN app_revision r ON r.id = a.revision_id WHERE {} ORDER BY a.id",
+                     FROM app a JOIN app_revision r ON r.id = a.revision_id \
+                     LEFT JOIN package b ON b.id = r.package_id WHERE {} ORDER BY a.id",
                     in_keys(dialect, "a.id", "$1")
                 ),
                 [key_list(locked.into_iter().map(|row| row.id))],
@@ -931,6 +945,7 @@ impl Tx {
                 name: row.name,
                 install_command: row.install_command,
                 uninstall_command: row.uninstall_command,
+                debian_package: debian_package(row.id, row.package_facts.as_deref())?,
                 package,
             });
         }
@@ -953,8 +968,8 @@ impl Tx {
                 DOING,
                 "INSERT INTO deployment (public_id, project_id, kind, assign_scope, operator, \
                  install_command, uninstall_command, state, expires_at, created_at, repair, fail_limit_count, \
-                 fail_limit_percent) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, 'expanding', $8, $9, $10, $11, $12) RETURNING id",
+                 fail_limit_percent, names_desktops) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 'expanding', $8, $9, $10, $11, $12, $13) RETURNING id",
                 [
                     new.id.uuid().into(),
                     new.project.into(),
@@ -965,9 +980,10 @@ impl Tx {
                     new.uninstall_command.map(str::to_owned).into(),
                     new.expires_at.get().into(),
                     now.get().into(),
-                    new.approach.number().into(),
+                    i64::from(new.approach == Approach::Repair).into(),
                     new.fail_limit.count.into(),
                     new.fail_limit.percent.into(),
+                    i64::from(!new.desktops.is_empty()).into(),
                 ],
             )
             .await?;
@@ -981,6 +997,22 @@ impl Tx {
             [key.into(), key_list(new.apps.iter().map(|app| app.get()))],
         )
         .await?;
+        if !new.desktops.is_empty() {
+            self.run(
+                DOING,
+                &format!(
+                    "INSERT INTO deployment_desktop (deployment_id, desktop_id) \
+                     SELECT $1, CAST({} AS BIGINT) FROM {} WHERE 1 = 1 ON CONFLICT DO NOTHING",
+                    dialect.element_text(),
+                    dialect.each("$2")
+                ),
+                [
+                    key.into(),
+                    key_list(new.desktops.iter().map(|desktop| desktop.get())),
+                ],
+            )
+            .await?;
+        }
         let known = "CASE WHEN x.account_type = 'SIMPLE' THEN (CASE WHEN EXISTS (SELECT 1 FROM directory_user u \
                WHERE u.project_id = $2 AND u.domain_folded = x.domain_folded \
                AND u.name_folded = x.account_folded) THEN 1 ELSE 0 END) \
@@ -1150,16 +1182,16 @@ impl Tx {
             return Ok(Some(done));
         }
         let project = ProjectKey::new(row.project_id);
-        let scope = row.scope()?;
+        let reach = row.reach()?;
         let apps = self.expansion_apps(deployment).await?;
         let limit = (pairs / apps.len().max(1)).max(1);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let desktops = self
             .db()
-            .deployment_desktops(deployment, project, scope, row.desktop_cursor, limit)
+            .deployment_desktops(deployment, project, reach, row.desktop_cursor, limit)
             .await?;
         let input = self
-            .plan_input(deployment, scope, row.kind()?, &apps, &desktops)
+            .plan_input(deployment, reach, row.kind()?, &apps, &desktops)
             .await?;
         let plan = plan_install(&input);
 
@@ -1202,6 +1234,7 @@ impl Tx {
         for job in &plan.jobs {
             counters.add(
                 &Counted {
+                    kind: kind_number(row.kind()?),
                     project_id: project.get(),
                     app_id: apps[job.app].id,
                     deployment_id: deployment.get(),
@@ -1385,7 +1418,7 @@ impl Tx {
     async fn plan_input(
         &self,
         deployment: DeploymentKey,
-        scope: AssignType,
+        reach: Reach,
         kind: TaskKind,
         apps: &[ExpansionApp],
         desktops: &[DesktopRow],
@@ -1399,14 +1432,20 @@ impl Tx {
         struct LiveRow {
             desktop_id: i64,
             app_id: i64,
+            kind: i64,
             revision_id: Option<i64>,
             wire: i64,
         }
+        #[derive(FromQueryResult)]
+        struct PairRow {
+            desktop_id: i64,
+            app_id: i64,
+        }
         let dialect = self.dialect();
         let keys = key_list(desktops.iter().map(|desktop| desktop.id));
-        let in_scope = match scope {
-            AssignType::AllUser => "$2 = $2".to_owned(),
-            AssignType::AssignUser => names_user("deployment_account", "x.deployment_id = $2"),
+        let in_scope = match reach {
+            Reach::All | Reach::Named => "$2 = $2".to_owned(),
+            Reach::OfUsers => names_user("deployment_account", "x.deployment_id = $2"),
         };
         let element = format!("CAST({} AS BIGINT)", dialect.element_text());
         let users: Vec<UserRow> = self
@@ -1426,15 +1465,36 @@ impl Tx {
             .all(
                 "read the live jobs of desktops",
                 &format!(
-                    "SELECT j.desktop_id, j.app_id, j.revision_id, j.wire FROM {} \
+                    "SELECT j.desktop_id, j.app_id, j.kind, j.revision_id, j.wire FROM {} \
                      JOIN job j ON j.desktop_id = {element} AND j.wire IN (0, 1) \
-                     WHERE j.kind = $2 AND j.app_id IN ( \
-                       SELECT app_id FROM deployment_app WHERE deployment_id = $3)",
+                     WHERE j.app_id IN (SELECT app_id FROM deployment_app WHERE deployment_id = $2)",
                     dialect.each("$1")
                 ),
-                [keys, kind_number(kind).into(), deployment.into()],
+                [keys.clone(), deployment.into()],
             )
             .await?;
+        // Who is named by account is granted what they lack; whoever uses a named desktop is not.
+        let not_authorized: Vec<PairRow> = match (reach, kind) {
+            (Reach::Named, TaskKind::Install) => {
+                self.db()
+                    .all(
+                        "ask who may have what on desktops",
+                        &format!(
+                            "SELECT k.id AS desktop_id, a.id AS app_id FROM {} \
+                             JOIN desktop k ON k.id = {element} \
+                             JOIN deployment_app da ON da.deployment_id = $2 JOIN app a ON a.id = da.app_id \
+                             WHERE a.authorization_type = 'ASSIGN_USER' AND NOT EXISTS ( \
+                               SELECT 1 FROM desktop_user du JOIN directory_user u ON u.id = du.user_id \
+                               WHERE du.desktop_id = k.id AND {})",
+                            dialect.each("$1"),
+                            names_user("app_authorization", "x.app_id = a.id"),
+                        ),
+                        [keys, deployment.into()],
+                    )
+                    .await?
+            }
+            _ => Vec::new(),
+        };
         let mut plan_desktops = desktops
             .iter()
             .map(|desktop| {
@@ -1453,6 +1513,7 @@ impl Tx {
                     },
                     users_in_scope: Vec::new(),
                     live_jobs: Vec::new(),
+                    not_authorized: Vec::new(),
                 })
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
@@ -1470,10 +1531,25 @@ impl Tx {
         for job in live {
             let app = apps.binary_search_by_key(&job.app_id, |app| app.id).ok();
             if let (Some(desktop), Some(app)) = (position(job.desktop_id), app) {
+                let aim = if job.kind == kind_number(kind) {
+                    Aim::Same
+                } else {
+                    Aim::Opposite
+                };
                 plan_desktops[desktop].live_jobs.push(LiveJob {
                     app,
-                    revision: job.revision_id.filter(|_| job.wire != 0),
+                    // An uninstall is about whatever revision is there.
+                    revision: job
+                        .revision_id
+                        .filter(|_| job.wire != 0 && kind == TaskKind::Install),
+                    aim,
                 });
+            }
+        }
+        for pair in not_authorized {
+            let app = apps.binary_search_by_key(&pair.app_id, |app| app.id).ok();
+            if let (Some(desktop), Some(app)) = (position(pair.desktop_id), app) {
+                plan_desktops[desktop].not_authorized.push(app);
             }
         }
         let apps = apps

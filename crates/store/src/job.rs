@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use outfitter_agent_protocol::Phase;
-use outfitter_domain::job::{Failure, Proof, Reason, State, WireState};
+use outfitter_agent_protocol::{Phase, TaskKind};
+use outfitter_domain::job::{
+    Failure, Proof, Reason, State, WireState, kind_from_number, kind_number,
+};
 use outfitter_domain::{AppStatus, Millis};
 use outfitter_ids::{AppId, AttemptId, DeploymentId, DesktopId, JobId};
 use sea_orm::{DbErr, FromQueryResult, QueryResult, Value};
@@ -32,6 +34,8 @@ pub struct JobFilter {
     pub target: Option<String>,
     /// In this state.
     pub wire: Option<WireState>,
+    /// That do this; `None`: installs and uninstalls. The contract's lists speak of installs alone.
+    pub kind: Option<TaskKind>,
 }
 
 /// A job as lists show it.
@@ -41,6 +45,8 @@ pub struct JobView {
     pub key: JobKey,
     /// Public id.
     pub id: JobId,
+    /// On or off.
+    pub kind: TaskKind,
     /// Its deployment.
     pub deployment: DeploymentId,
     /// Its app.
@@ -65,6 +71,8 @@ pub struct JobView {
     pub message: Option<String>,
     /// How well a success is proven.
     pub proof: Option<Proof>,
+    /// Whether its success is whole only after a restart of the desktop, which is still to come.
+    pub restart_pending: bool,
     /// When it was opened.
     pub created_at: Millis,
     /// When its folded state changed last.
@@ -139,6 +147,7 @@ impl SweepCursor {
 /// What the counters know of a job.
 #[derive(Debug, Clone, FromQueryResult)]
 pub(crate) struct Counted {
+    pub(crate) kind: i64,
     pub(crate) project_id: i64,
     pub(crate) app_id: i64,
     pub(crate) deployment_id: i64,
@@ -146,7 +155,20 @@ pub(crate) struct Counted {
 }
 
 /// Columns of [`Counted`], of a job `j`.
-pub(crate) const COUNTED_COLUMNS: &str = "j.project_id, j.app_id, j.deployment_id, j.target";
+pub(crate) const COUNTED_COLUMNS: &str =
+    "j.kind, j.project_id, j.app_id, j.deployment_id, j.target";
+
+/// What is added to the dimensions of a project, an app and a target (0, 1, 2) in the counters of a kind: the
+/// contract's lists count installs alone.
+const fn dimension_of(kind: i64, dimension: i64) -> i64 {
+    dimension + 10 * kind
+}
+
+/// The revision that a job `j` of app `a` is about, while it is not fixed: of an uninstall the one that the desktop has
+/// as far as we know, else the newest.
+pub(crate) const REVISION_OF_JOB: &str = "COALESCE(j.revision_id, CASE WHEN j.kind = 1 THEN ( \
+     SELECT i.revision_id FROM desktop_app i WHERE i.desktop_id = j.desktop_id AND i.app_id = j.app_id) END, \
+     a.revision_id)";
 
 /// A change of one job.
 #[derive(Debug, Clone)]
@@ -162,6 +184,8 @@ pub(crate) struct JobChange {
     /// New number of automatic retries; `None` keeps it.
     pub(crate) retries: Option<i64>,
     pub(crate) revision: RevisionChange,
+    /// Whether what was done is whole only after a restart.
+    pub(crate) wants_restart: bool,
 }
 
 /// What happens to the revision of a job.
@@ -184,6 +208,7 @@ impl JobChange {
             due_at: None,
             retries: None,
             revision: RevisionChange::Keep,
+            wants_restart: false,
         }
     }
 
@@ -202,11 +227,15 @@ pub(crate) struct CounterChanges(BTreeMap<(i64, i64, String, i64), i64>);
 impl CounterChanges {
     pub(crate) fn add(&mut self, of: &Counted, wire: WireState, by: i64) {
         let mut dimensions = vec![
-            (0, String::new()),
-            (1, of.app_id.to_string()),
+            (dimension_of(of.kind, 0), String::new()),
+            (dimension_of(of.kind, 1), of.app_id.to_string()),
             (3, of.deployment_id.to_string()),
         ];
-        dimensions.extend(of.target.clone().map(|target| (2, target)));
+        dimensions.extend(
+            of.target
+                .clone()
+                .map(|target| (dimension_of(of.kind, 2), target)),
+        );
         for (dimension, key) in dimensions {
             *self
                 .0
@@ -298,6 +327,7 @@ pub(crate) fn id_list(ids: impl IntoIterator<Item = Uuid>) -> Value {
 struct ViewRow {
     id: i64,
     public_id: Uuid,
+    kind: i64,
     deployment_public_id: Uuid,
     app_public_id: Uuid,
     app_name: String,
@@ -310,6 +340,7 @@ struct ViewRow {
     reason: Option<String>,
     message: Option<String>,
     proof: Option<i64>,
+    restart_pending: i64,
     created_at: i64,
     updated_at: i64,
 }
@@ -326,6 +357,9 @@ impl ViewRow {
         Ok(JobView {
             key: JobKey::new(id),
             id: JobId::new(self.public_id),
+            kind: kind_from_number(self.kind)
+                .ok_or_else(|| inconsistent("kind", self.kind.to_string()))?,
+            restart_pending: self.restart_pending != 0,
             deployment: DeploymentId::new(self.deployment_public_id),
             app: AppId::new(self.app_public_id),
             app_name: self.app_name,
@@ -371,6 +405,11 @@ enum Start {
 }
 
 impl JobFilter {
+    /// Whether what it finds is counted live and not by counters: few jobs.
+    fn is_counted_live(&self) -> bool {
+        self.desktop.is_some() || (self.app.is_some() && self.target.is_some())
+    }
+
     /// The index that answers the filter (docs/adr/0002-keys-and-storage.md).
     fn index(&self) -> &'static str {
         match (&self.desktop, &self.target, &self.app, &self.wire) {
@@ -402,6 +441,9 @@ impl JobFilter {
         if let Some(wire) = self.wire {
             and("wire", wire.number().into());
         }
+        if let Some(kind) = self.kind {
+            and("kind", kind_number(kind).into());
+        }
         (sql, values)
     }
 
@@ -418,10 +460,11 @@ impl JobFilter {
             }
         };
         values.extend([limit.into(), offset.into()]);
+        let tables = view_tables();
         let sql = format!(
             "SELECT {VIEW_COLUMNS} FROM (SELECT job.id FROM job{} WHERE {conditions} ORDER BY job.id {order} \
                LIMIT ${} OFFSET ${}) AS page \
-             JOIN job j ON j.id = page.id {VIEW_TABLES} ORDER BY j.id DESC",
+             JOIN job j ON j.id = page.id {tables} ORDER BY j.id DESC",
             dialect.indexed_by(self.index()),
             values.len() - 1,
             values.len(),
@@ -433,13 +476,19 @@ impl JobFilter {
 const LIST: &str = "list jobs";
 
 /// Columns of [`ViewRow`] and the tables they come from, but for `job j` itself.
-const VIEW_COLUMNS: &str = "j.id, j.public_id, d.public_id AS deployment_public_id, \
+const VIEW_COLUMNS: &str = "j.id, j.public_id, j.kind, d.public_id AS deployment_public_id, \
      a.public_id AS app_public_id, a.name AS app_name, r.version AS app_version, \
      k.public_id AS desktop_public_id, k.name AS desktop_name, d.operator, j.target, j.state, j.reason, \
-     j.message, j.proof, j.created_at, j.updated_at";
-const VIEW_TABLES: &str = "JOIN app a ON a.id = j.app_id \
-     JOIN app_revision r ON r.id = COALESCE(j.revision_id, a.revision_id) \
-     JOIN desktop k ON k.id = j.desktop_id JOIN deployment d ON d.id = j.deployment_id";
+     j.message, j.proof, CAST(CASE WHEN j.wants_restart = 1 AND k.reboot_needed_at IS NOT NULL THEN 1 ELSE 0 END \
+     AS BIGINT) AS restart_pending, j.created_at, j.updated_at";
+
+/// See [`VIEW_COLUMNS`].
+fn view_tables() -> String {
+    format!(
+        "JOIN app a ON a.id = j.app_id JOIN app_revision r ON r.id = {REVISION_OF_JOB} \
+         JOIN desktop k ON k.id = j.desktop_id JOIN deployment d ON d.id = j.deployment_id"
+    )
+}
 
 impl Db<'_> {
     /// A page of a project's jobs, newest first by insertion, and how many the filter finds.
@@ -469,7 +518,10 @@ impl Db<'_> {
             None if offset > count / 2 => Start::Oldest(count - offset - rows),
             None => Start::Newest(offset),
         };
-        let query = filter.page(self.dialect(), project, start, rows);
+        let query =
+            self.job_page_filter(project, filter)
+                .await?
+                .page(self.dialect(), project, start, rows);
         let rows: Vec<ViewRow> = self.all(LIST, &query.sql, query.values).await?;
         let jobs = rows
             .into_iter()
@@ -496,12 +548,13 @@ impl Db<'_> {
             phase: Option<String>,
             percent: Option<i64>,
         }
+        let tables = view_tables();
         let rows: Vec<LiveRow> = self
             .all(
                 "read jobs that changed",
                 &format!(
                     "SELECT {VIEW_COLUMNS}, j.project_id, j.deployment_id, o.phase, o.percent FROM job j \
-                     {VIEW_TABLES} LEFT JOIN attempt o ON o.job_id = j.id AND o.ended_at IS NULL \
+                     {tables} LEFT JOIN attempt o ON o.job_id = j.id AND o.ended_at IS NULL \
                      WHERE {} ORDER BY j.id",
                     in_keys(self.dialect(), "j.id", "$1")
                 ),
@@ -544,6 +597,7 @@ impl Db<'_> {
             condition = " AND job.wire = $4";
         }
         let index = self.dialect().indexed_by("job_once");
+        let tables = view_tables();
         let rows: Vec<ViewRow> = self
             .all(
                 "list the jobs of a deployment",
@@ -551,7 +605,7 @@ impl Db<'_> {
                     "SELECT {VIEW_COLUMNS} FROM (SELECT job.id FROM job{index} \
                        WHERE job.deployment_id = $1{condition} ORDER BY job.desktop_id, job.app_id \
                        LIMIT $2 OFFSET $3) AS page \
-                     JOIN job j ON j.id = page.id {VIEW_TABLES} ORDER BY j.desktop_id, j.app_id"
+                     JOIN job j ON j.id = page.id {tables} ORDER BY j.desktop_id, j.app_id"
                 ),
                 values,
             )
@@ -592,9 +646,7 @@ impl Db<'_> {
     }
 
     async fn job_count(&self, project: ProjectKey, filter: &JobFilter) -> Result<i64, StoreError> {
-        let counted_live =
-            filter.desktop.is_some() || (filter.app.is_some() && filter.target.is_some());
-        if counted_live {
+        if filter.is_counted_live() {
             let (conditions, values) = filter.conditions(project);
             let index = self.dialect().indexed_by(filter.index());
             return Ok(self
@@ -611,11 +663,47 @@ impl Db<'_> {
             (None, Some(target)) => (2, target.clone()),
             (None, None) => (0, String::new()),
         };
-        let counts = self.job_counters(project, dimension, &key).await?;
-        Ok(match filter.wire {
-            Some(wire) => counts.of(wire),
-            None => counts.total(),
-        })
+        let kinds = match filter.kind {
+            Some(kind) => vec![kind],
+            None => vec![TaskKind::Install, TaskKind::Uninstall],
+        };
+        let mut count = 0;
+        for kind in kinds {
+            let dimension = dimension_of(kind_number(kind), dimension);
+            let counts = self.job_counters(project, dimension, &key).await?;
+            count += match filter.wire {
+                Some(wire) => counts.of(wire),
+                None => counts.total(),
+            };
+        }
+        Ok(count)
+    }
+
+    /// The filter a page is read with: the indexes do not hold the kind, so it is asked for only where the list has
+    /// jobs of another.
+    async fn job_page_filter(
+        &self,
+        project: ProjectKey,
+        filter: &JobFilter,
+    ) -> Result<JobFilter, StoreError> {
+        let Some(kind) = filter.kind else {
+            return Ok(filter.clone());
+        };
+        let other = match kind {
+            TaskKind::Install => TaskKind::Uninstall,
+            TaskKind::Uninstall => TaskKind::Install,
+        };
+        let others = JobFilter {
+            kind: Some(other),
+            ..filter.clone()
+        };
+        if !filter.is_counted_live() && self.job_count(project, &others).await? == 0 {
+            return Ok(JobFilter {
+                kind: None,
+                ..filter.clone()
+            });
+        }
+        Ok(filter.clone())
     }
 
     pub(crate) async fn job_counters(
@@ -795,6 +883,7 @@ impl Tx {
                         RevisionChange::Keep | RevisionChange::FollowNewest => None,
                     },
                     "x": i64::from(change.revision == RevisionChange::FollowNewest),
+                    "b": i64::from(change.wants_restart),
                 })
             })
             .collect();
@@ -805,7 +894,7 @@ impl Tx {
                 "change jobs",
                 &format!(
                     "UPDATE job SET state = {to}, wire = {wire}, reason = value ->> 'c', \
-                     message = value ->> 'e', proof = {proof}, due_at = COALESCE({due}, job.due_at), \
+                     message = value ->> 'e', proof = {proof}, wants_restart = {restart}, due_at = COALESCE({due}, job.due_at), \
                      retries = COALESCE({retries}, job.retries), \
                      revision_id = CASE WHEN {follow} = 1 THEN NULL \
                        ELSE COALESCE({revision}, job.revision_id) END, \
@@ -814,6 +903,7 @@ impl Tx {
                     to = number("t"),
                     wire = number("w"),
                     proof = number("p"),
+                    restart = number("b"),
                     due = number("d"),
                     retries = number("n"),
                     follow = number("x"),
@@ -978,7 +1068,6 @@ impl Tx {
             id: i64,
             state: i64,
             desktop_id: i64,
-            kind: i64,
             app_name: String,
             app_status: String,
             app_deleted: i64,
@@ -1003,12 +1092,12 @@ impl Tx {
             .all(
                 DOING,
                 &format!(
-                    "SELECT j.id, j.state, j.desktop_id, j.kind, a.name AS app_name, a.status AS app_status, \
+                    "SELECT j.id, j.state, j.desktop_id, a.name AS app_name, a.status AS app_status, \
                      CAST(CASE WHEN a.deleted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS app_deleted, \
                      CAST(CASE WHEN k.deleted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS desktop_deleted, \
                      {} AS authorized, \
                      (SELECT COUNT(*) FROM job l WHERE l.desktop_id = j.desktop_id AND l.wire IN (0, 1) \
-                       AND l.app_id = j.app_id AND l.kind = j.kind) AS live, \
+                       AND l.app_id = j.app_id) AS live, \
                      {COUNTED_COLUMNS} FROM job j JOIN app a ON a.id = j.app_id \
                      JOIN desktop k ON k.id = j.desktop_id JOIN deployment d ON d.id = j.deployment_id \
                      WHERE {} AND j.project_id = $2 ORDER BY j.id",
@@ -1027,15 +1116,16 @@ impl Tx {
         let mut pairs = HashSet::new();
         for row in &rows {
             let failed = read_state(row.id, row.state)?.wire() == WireState::Fail;
-            let alone = pairs.insert((row.desktop_id, row.counted.app_id, row.kind));
+            let alone = pairs.insert((row.desktop_id, row.counted.app_id));
             if !failed || !alone || row.live > 0 || row.desktop_deleted != 0 {
                 return Ok(Err(RetryRefusal::NotSupported));
             }
         }
-        if let Some(row) = rows
-            .iter()
-            .find(|row| row.authorized == 0 || row.app_status == AppStatus::Forbidden.as_str())
-        {
+        // Whoever may not have an app may lose it all the same.
+        if let Some(row) = rows.iter().find(|row| {
+            row.counted.kind == kind_number(TaskKind::Install)
+                && (row.authorized == 0 || row.app_status == AppStatus::Forbidden.as_str())
+        }) {
             return Ok(Err(RetryRefusal::NotAuthorized {
                 app_name: row.app_name.clone(),
             }));

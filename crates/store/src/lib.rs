@@ -19,6 +19,7 @@ mod changes;
 mod db;
 mod deployment;
 mod desktop;
+mod desktop_app;
 mod dialect;
 mod dispatch;
 mod download;
@@ -28,6 +29,7 @@ mod freeze;
 mod group;
 mod iam;
 mod iam_policy;
+mod idempotency;
 mod job;
 mod job_position;
 mod keys;
@@ -55,14 +57,15 @@ pub use bucket::{Bucket, BucketObject, BucketUpload, BucketUploadPart, NewBucket
 pub use changes::Changes;
 pub use db::{Db, Tx};
 pub use deployment::{
-    Approach, DeploymentFilter, DeploymentProgress, DeploymentView, Expanded, Expansion, FailLimit,
-    InstallableApp, NewDeployment, PackageAccess, ReachedDesktop, ScopeAccounts, SkippedDesktop,
-    Widening,
+    DeploymentFilter, DeploymentProgress, DeploymentView, Expanded, Expansion, FailLimit,
+    InstallableApp, NewDeployment, PackageAccess, Reach, ReachedDesktop, ScopeAccounts,
+    SkippedDesktop, Widening,
 };
 pub use desktop::{
     Desktop, DesktopAgent, DesktopFilter, DesktopOrder, DesktopUser, LeftUsers, NewDesktop,
     Persistence,
 };
+pub use desktop_app::DesktopApp;
 pub use dialect::Dialect;
 pub use enrollment::{
     Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken, SecretDigest,
@@ -76,6 +79,7 @@ pub use iam::{
 pub use iam_policy::{
     AttachedPolicy, HeldDocument, HeldPolicy, IamAttachment, IamGroup, IamPolicy, PolicyHolder,
 };
+pub use idempotency::IdempotencyClaim;
 pub use job::{
     CancelOutcome, DeleteRefusal, JobCounts, JobFilter, JobLive, JobView, RetryRefusal, SweepCursor,
 };

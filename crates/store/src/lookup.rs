@@ -1,7 +1,12 @@
 //! Keys of public ids, of deleted rows too: jobs of deleted apps and desktops stay in lists.
 
-use outfitter_ids::{AppId, DesktopId};
+use std::collections::HashMap;
 
+use outfitter_ids::{AppId, DesktopId};
+use sea_orm::FromQueryResult;
+use uuid::Uuid;
+
+use crate::query::{id_array, in_ids};
 use crate::{AppKey, Db, DesktopKey, ProjectKey, StoreError};
 
 impl Db<'_> {
@@ -41,5 +46,42 @@ impl Db<'_> {
             )
             .await?
             .map(DesktopKey::new))
+    }
+
+    /// Finds desktops of a project that are not deleted, in the order of the ids; `None` for those it does not have.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn desktop_keys(
+        &self,
+        project: ProjectKey,
+        ids: &[DesktopId],
+    ) -> Result<Vec<Option<DesktopKey>>, StoreError> {
+        #[derive(FromQueryResult)]
+        struct Row {
+            id: i64,
+            public_id: Uuid,
+        }
+        let rows: Vec<Row> = self
+            .all(
+                "find desktops",
+                &format!(
+                    "SELECT id, public_id FROM desktop WHERE project_id = $1 AND deleted_at IS NULL AND {}",
+                    in_ids(self.dialect(), "public_id", "$2")
+                ),
+                [
+                    project.into(),
+                    id_array(ids.iter().map(|id| id.uuid())).into(),
+                ],
+            )
+            .await?;
+        let found: HashMap<Uuid, i64> = rows
+            .into_iter()
+            .map(|row| (row.public_id, row.id))
+            .collect();
+        Ok(ids
+            .iter()
+            .map(|id| found.get(&id.uuid()).copied().map(DesktopKey::new))
+            .collect())
     }
 }

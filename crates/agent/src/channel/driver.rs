@@ -535,6 +535,8 @@ mod tests {
             detection: None,
             success_exit_codes: vec![0],
             run_limit_secs: 1,
+            approach: outfitter_agent_protocol::Approach::Ordinary,
+            exit_codes: std::collections::BTreeMap::new(),
         }))
     }
 

@@ -48,6 +48,8 @@ fn task(attempt: AttemptId) -> ServerMessage {
         detection: None,
         success_exit_codes: vec![0],
         run_limit_secs: 60,
+        approach: outfitter_agent_protocol::Approach::Ordinary,
+        exit_codes: std::collections::BTreeMap::new(),
     }))
 }
 

@@ -9,7 +9,8 @@
 use std::path::{Path, PathBuf};
 
 use outfitter_agent_protocol::{
-    Detection, DetectionRule, Evidence, FailureCode, Method, Phase, PhaseMark, Task, TaskKind,
+    Approach, Detection, DetectionRule, Evidence, FailureCode, Method, Phase, PhaseMark, Task,
+    TaskKind,
 };
 use outfitter_packages::inspect;
 use tokio::sync::watch;
@@ -45,18 +46,38 @@ struct Ending {
     output_tail: String,
     after: Option<Detection>,
     already_installed: bool,
+    already_absent: bool,
 }
 
-/// What proves that the app is there.
+/// What proves that the app is there, or gone.
 struct Proof {
     rule: Option<DetectionRule>,
-    archive: Option<(AppRecord, Target)>,
+    archive: Archive,
+}
+
+/// What the agent itself unpacked, or will.
+#[derive(Clone)]
+enum Archive {
+    /// Nothing: a command does everything.
+    None,
+    /// It is to be unpacked there.
+    Unpack(AppRecord, Target),
+    /// What was unpacked is to go: by the agent itself, or by a command of the app's own.
+    Remove(AppRecord, RemovedBy),
+}
+
+/// Who removes what the agent unpacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RemovedBy {
+    Agent,
+    Command,
 }
 
 impl Proof {
     /// Whether, when it holds, it can only be true of this revision.
     fn pins_version(&self) -> bool {
-        self.archive.is_some() || self.rule.as_ref().is_some_and(DetectionRule::pins_version)
+        matches!(self.archive, Archive::Unpack(..))
+            || self.rule.as_ref().is_some_and(DetectionRule::pins_version)
     }
 }
 
@@ -88,6 +109,7 @@ impl Attempt<'_> {
             before: notes.before,
             after: ending.after,
             already_installed: ending.already_installed,
+            already_absent: ending.already_absent,
             exit_code: ending.exit_code,
             output_tail: ending.output_tail,
             package_sha256: notes.package_sha256,
@@ -129,38 +151,44 @@ impl Attempt<'_> {
             }
         }
 
-        let unzip = match (self.task.method, self.task.kind) {
-            (Method::Unzip, TaskKind::Install) => command::unzip(&self.task.command)
-                .map_err(|error| Stop::new(FailureCode::CommandInvalid, error.to_string()))?,
-            _ => None,
-        };
         let mut proof = Proof {
             rule: self.task.detection.clone(),
-            archive: unzip.map(|unzip| {
-                let on_desktop = unzip.folder.unwrap_or_else(|| {
-                    platform::default_app_folder(&command::folder_name(&self.task.app_name))
-                });
-                let target = Target {
-                    on_desktop,
-                    sandbox_root: self.workplace.sandbox_root.clone(),
-                };
-                (AppRecord::new(&self.workplace.apps, self.task.app), target)
-            }),
+            archive: self.archive()?,
         };
         self.stop_when_cancelled()?;
         self.enter(Phase::Detecting, notes);
         notes.before = self.look(&proof).await;
+        match &proof.archive {
+            Archive::Remove(record, RemovedBy::Agent) => {
+                // Forgotten or never unpacked counts as a record of no files.
+                notes.manifest_files = Some(record.files().unwrap_or(0));
+            }
+            Archive::Remove(record, RemovedBy::Command) => notes.manifest_files = record.files(),
+            Archive::None | Archive::Unpack(..) => {}
+        }
+        if self.is_absent_already(notes) {
+            if let Archive::Remove(record, _) = &proof.archive {
+                record.forget();
+            }
+            return Ok(Ending {
+                already_absent: true,
+                ..Ending::default()
+            });
+        }
         if self.is_there_already(&proof, notes) {
-            if let Some((record, _)) = &proof.archive {
+            if let Archive::Unpack(record, _) = &proof.archive {
                 notes.manifest_files = record.files();
             }
             return Ok(already_installed());
+        }
+        if let Archive::Remove(record, RemovedBy::Agent) = &proof.archive {
+            return self.remove(record, &proof, notes).await;
         }
 
         let mut file_path = PathBuf::new();
         if self.task.kind == TaskKind::Install || command::names_package(&self.task.command) {
             file_path = self.package(notes, sources, cancelled).await?;
-            if proof.rule.is_none() && proof.archive.is_none() {
+            if proof.rule.is_none() && matches!(proof.archive, Archive::None) {
                 proof.rule = self.derive_rule(&file_path).await?;
                 notes.rule.clone_from(&proof.rule);
                 notes.before = self.look(&proof).await;
@@ -170,10 +198,38 @@ impl Attempt<'_> {
             }
         }
         self.stop_when_cancelled()?;
-        if let Some((record, target)) = &proof.archive {
+        if let Archive::Unpack(record, target) = &proof.archive {
             return self.unpack(record, target, &proof, file_path, notes).await;
         }
         self.run(&file_path, notes).await
+    }
+
+    /// What of the task is the agent's own unpacking.
+    fn archive(&self) -> Result<Archive, Stop> {
+        if self.task.method != Method::Unzip {
+            return Ok(Archive::None);
+        }
+        let unzip = command::unzip(&self.task.command)
+            .map_err(|error| Stop::new(FailureCode::CommandInvalid, error.to_string()))?;
+        let record = AppRecord::new(&self.workplace.apps, self.task.app);
+        Ok(match (self.task.kind, unzip) {
+            (TaskKind::Install, None) => Archive::None,
+            (TaskKind::Install, Some(unzip)) => {
+                let on_desktop = unzip.folder.unwrap_or_else(|| {
+                    platform::default_app_folder(&command::folder_name(&self.task.app_name))
+                });
+                let target = Target {
+                    on_desktop,
+                    sandbox_root: self.workplace.sandbox_root.clone(),
+                };
+                Archive::Unpack(record, target)
+            }
+            (TaskKind::Uninstall, Some(_)) => Archive::Remove(record, RemovedBy::Agent),
+            (TaskKind::Uninstall, None) if record.exists() => {
+                Archive::Remove(record, RemovedBy::Command)
+            }
+            (TaskKind::Uninstall, None) => Archive::None,
+        })
     }
 
     fn stop_when_cancelled(&self) -> Result<(), Stop> {
@@ -185,26 +241,45 @@ impl Attempt<'_> {
 
     fn is_there_already(&self, proof: &Proof, notes: &Notes) -> bool {
         self.task.kind == TaskKind::Install
+            && self.task.approach == Approach::Ordinary
             && proof.pins_version()
             && notes.before.as_ref().is_some_and(|seen| seen.holds)
     }
 
-    /// Evaluates what there is of rule and manifest; both have to hold.
+    fn is_absent_already(&self, notes: &Notes) -> bool {
+        self.task.kind == TaskKind::Uninstall
+            && notes.before.as_ref().is_some_and(|seen| !seen.holds)
+    }
+
+    /// Evaluates what there is of rule and manifest. The app is there when both hold; it is gone when neither does.
     async fn look(&self, proof: &Proof) -> Option<Detection> {
         let mut views = Vec::new();
         if let Some(rule) = &proof.rule {
             views.push(evaluate(rule, self.workplace.sandbox_root.as_deref()).await);
         }
-        if let Some((record, target)) = proof.archive.clone() {
-            let revision = self.task.revision;
-            let view = tokio::task::spawn_blocking(move || record.detect(revision, &target)).await;
+        let revision = self.task.revision;
+        let sandbox_root = self.workplace.sandbox_root.clone();
+        let view = match proof.archive.clone() {
+            Archive::None => None,
+            Archive::Unpack(record, target) => {
+                Some(tokio::task::spawn_blocking(move || record.detect(revision, &target)).await)
+            }
+            Archive::Remove(record, _) => Some(
+                tokio::task::spawn_blocking(move || record.remains(sandbox_root.as_deref())).await,
+            ),
+        };
+        if let Some(view) = view {
             views.push(view.unwrap_or_else(|error| Detection {
-                holds: false,
+                // What could not be looked at is neither there nor gone.
+                holds: self.task.kind == TaskKind::Uninstall,
                 seen: error.to_string(),
             }));
         }
         (!views.is_empty()).then(|| Detection {
-            holds: views.iter().all(|view| view.holds),
+            holds: match self.task.kind {
+                TaskKind::Install => views.iter().all(|view| view.holds),
+                TaskKind::Uninstall => views.iter().any(|view| view.holds),
+            },
             seen: joined(&views),
         })
     }
@@ -306,6 +381,32 @@ impl Attempt<'_> {
         })
     }
 
+    /// Removes what the agent unpacked, and nothing else.
+    async fn remove(
+        &self,
+        record: &AppRecord,
+        proof: &Proof,
+        notes: &mut Notes,
+    ) -> Result<Ending, Stop> {
+        self.enter(Phase::Running, notes);
+        notes.command = Some("remove the files of the manifest".to_owned());
+        let (work, sandbox_root) = (record.clone(), self.workplace.sandbox_root.clone());
+        let (said, files) =
+            tokio::task::spawn_blocking(move || work.remove(sandbox_root.as_deref()))
+                .await
+                .map_err(|error| Stop::new(FailureCode::AgentFailure, error.to_string()))??;
+        notes.manifest_files = Some(files);
+        self.enter(Phase::Confirming, notes);
+        let after = self.look(proof).await;
+        forget_if_gone(proof, after.as_ref());
+        Ok(Ending {
+            exit_code: Some(0),
+            output_tail: said,
+            after,
+            ..Ending::default()
+        })
+    }
+
     async fn run(&self, file_path: &Path, notes: &mut Notes) -> Result<Ending, Stop> {
         let invalid = |reason: String| Stop::new(FailureCode::CommandInvalid, reason);
         let file_text = file_path
@@ -371,7 +472,9 @@ impl Attempt<'_> {
             ),
             SupervisionEnd::Ended(Exit { end, output_tail }) => match end {
                 RunEnd::Exited(code) => {
+                    // What the app's own map says of a code comes before what its output looks like.
                     let busy = !self.task.success_exit_codes.contains(&code)
+                        && !self.task.exit_codes.contains_key(&code)
                         && command::says_busy(&output_tail);
                     let failure = busy.then(|| {
                         let detail = "another installer holds the package system's lock";
@@ -399,15 +502,30 @@ impl Attempt<'_> {
         self.enter(Phase::Confirming, notes);
         let proof = Proof {
             rule: notes.rule.clone(),
-            archive: None,
+            // What a command ran for is proven by its rule; what it took off, by the record of what was unpacked too.
+            archive: match self.task.kind {
+                TaskKind::Install => Archive::None,
+                TaskKind::Uninstall => self.archive()?,
+            },
         };
+        let after = self.look(&proof).await;
+        forget_if_gone(&proof, after.as_ref());
         Ok(Ending {
             failure,
             exit_code,
             output_tail,
-            after: self.look(&proof).await,
-            already_installed: false,
+            after,
+            ..Ending::default()
         })
+    }
+}
+
+/// Once nothing of it is left, nothing there is the app's own any more.
+fn forget_if_gone(proof: &Proof, after: Option<&Detection>) {
+    if let Archive::Remove(record, _) = &proof.archive
+        && after.is_some_and(|seen| !seen.holds)
+    {
+        record.forget();
     }
 }
 

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use outfitter_agent_protocol::{Detection, FailureCode};
 use outfitter_ids::{AppId, RevisionId};
-use outfitter_packages::{ExtractError, Limits, Manifest, stage, verify_manifest};
+use outfitter_packages::{
+    ExtractError, Limits, Manifest, Removal, remove_manifest, stage, verify_manifest,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::command::on_desktop;
@@ -44,12 +46,24 @@ struct Installed {
     /// Files of earlier revisions that this one does not have: still the app's own.
     #[serde(default)]
     leftovers: Manifest,
+    /// Whether the target itself was made by unpacking: then it goes with the last file in it.
+    #[serde(default)]
+    made_target: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Pending {
     target: PathBuf,
     manifest: Manifest,
+    #[serde(default)]
+    made_target: bool,
+}
+
+/// Everything of an app in one folder of the desktop.
+struct Share {
+    target: Target,
+    manifest: Manifest,
+    made_target: bool,
 }
 
 impl AppRecord {
@@ -125,10 +139,12 @@ impl AppRecord {
             .real()
             .map_err(|reason| Stop::new(FailureCode::ArchiveRefused, reason))?;
         let mut ours = Manifest::default();
+        let mut made_target = false;
         if let Some(installed) = self.installed().map_err(agent)?
             && installed.target == target.on_desktop
         {
             ours = installed.leftovers.merged_with(&installed.manifest);
+            made_target = installed.made_target;
         }
         // Left by an unpacking that was cut off: what it placed is ours as well.
         let pending: Option<Pending> = durable::read_json(&self.pending_path()).map_err(agent)?;
@@ -136,7 +152,9 @@ impl AppRecord {
             && pending.target == target.on_desktop
         {
             ours = ours.merged_with(&pending.manifest);
+            made_target |= pending.made_target;
         }
+        let made_target = made_target || real.symlink_metadata().is_err();
         let staged = stage(archive, &real, &Limits::default()).map_err(refusal)?;
         refuse_foreign_files(&real, staged.manifest(), &ours)?;
         durable::write_json(
@@ -144,6 +162,7 @@ impl AppRecord {
             &Pending {
                 target: target.on_desktop.clone(),
                 manifest: ours.merged_with(staged.manifest()),
+                made_target,
             },
         )
         .map_err(agent)?;
@@ -156,11 +175,134 @@ impl AppRecord {
                 target: target.on_desktop.clone(),
                 leftovers: ours.without(&manifest),
                 manifest,
+                made_target,
             },
         )
         .map_err(agent)?;
         let _ = fs::remove_file(self.pending_path());
         Ok(files)
+    }
+}
+
+/// Taking off what was unpacked.
+impl AppRecord {
+    /// Whether anything was ever unpacked for the app and not taken off since.
+    pub(super) fn exists(&self) -> bool {
+        self.installed_path().exists() || self.pending_path().exists()
+    }
+
+    /// What the records list, by target: the last revision with its leftovers, and an unpacking that was cut off.
+    fn shares(&self, sandbox_root: Option<&Path>) -> Result<Vec<Share>, FileError> {
+        let target = |on_desktop| Target {
+            on_desktop,
+            sandbox_root: sandbox_root.map(Path::to_owned),
+        };
+        let mut shares = Vec::new();
+        if let Some(installed) = self.installed()? {
+            shares.push(Share {
+                target: target(installed.target),
+                manifest: installed.leftovers.merged_with(&installed.manifest),
+                made_target: installed.made_target,
+            });
+        }
+        if let Some(pending) = durable::read_json::<Pending>(&self.pending_path())? {
+            shares.push(Share {
+                target: target(pending.target),
+                manifest: pending.manifest,
+                made_target: pending.made_target,
+            });
+        }
+        Ok(shares)
+    }
+
+    /// Whether any file that was unpacked for the app is still there, in whatever content. What cannot be looked at
+    /// counts as there. Blocks.
+    pub(super) fn remains(&self, sandbox_root: Option<&Path>) -> Detection {
+        let there = |seen: String| Detection { holds: true, seen };
+        let shares = match self.shares(sandbox_root) {
+            Ok(shares) => shares,
+            Err(error) => return there(crate::server_client::chain(&error)),
+        };
+        let mut listed = 0;
+        for share in &shares {
+            let real = match share.target.real() {
+                Ok(real) => real,
+                Err(reason) => return there(reason),
+            };
+            for entry in &share.manifest.entries {
+                listed += 1;
+                match real.join(&entry.path).symlink_metadata() {
+                    // A folder in a file's place is not ours.
+                    Ok(found) if found.is_dir() => {}
+                    Ok(_) => {
+                        return there(format!(
+                            "{} is in {}",
+                            entry.path,
+                            share.target.on_desktop.display()
+                        ));
+                    }
+                    Err(error)
+                        if matches!(
+                            error.kind(),
+                            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                        ) => {}
+                    Err(error) => {
+                        return there(format!("{} cannot be looked at: {error}", entry.path));
+                    }
+                }
+            }
+        }
+        Detection {
+            holds: false,
+            seen: if shares.is_empty() {
+                "nothing was unpacked for this app".to_owned()
+            } else {
+                format!("none of the {listed} unpacked files is there")
+            },
+        }
+    }
+
+    /// Removes exactly the files that were unpacked for the app, and the folders that this emptied and unpacking made;
+    /// tells what it did, in words, and the number of files listed. Can be repeated. Blocks.
+    ///
+    /// # Errors
+    /// When the records cannot be read, or the system refuses.
+    pub(super) fn remove(&self, sandbox_root: Option<&Path>) -> Result<(String, u32), Stop> {
+        let shares = self
+            .shares(sandbox_root)
+            .map_err(|error| Stop::agent(&error))?;
+        let mut said = String::new();
+        let mut files = 0;
+        for share in &shares {
+            let real = share
+                .target
+                .real()
+                .map_err(|reason| Stop::new(FailureCode::AgentFailure, reason))?;
+            let Removal {
+                files_removed,
+                files_missing,
+                folders_kept,
+            } = remove_manifest(&real, &share.manifest).map_err(|error| Stop::agent(&error))?;
+            if share.made_target {
+                // Stays when something else is in it.
+                let _ = fs::remove_dir(&real);
+            }
+            files += count(&share.manifest);
+            said.push_str(&format!(
+                "removed {files_removed} files from {}; {files_missing} were not there any more; \
+                 {folders_kept} folders stay, since something else is in them\n",
+                share.target.on_desktop.display()
+            ));
+        }
+        Ok((said, files))
+    }
+
+    /// Forgets what was unpacked, when nothing of it is left: nothing there is the app's own any more.
+    pub(super) fn forget(&self) {
+        // What cannot be removed now is found empty-handed by the next uninstall.
+        let _ = fs::remove_file(self.pending_path());
+        let _ = fs::remove_file(self.installed_path());
+        let _ = fs::remove_dir(&self.folder);
     }
 }
 
@@ -250,6 +392,7 @@ mod tests {
         let pending = Pending {
             target: target.on_desktop.clone(),
             manifest: staged.manifest().clone(),
+            made_target: false,
         };
         drop(staged);
         durable::write_json(&record.pending_path(), &pending).expect("written");
@@ -262,5 +405,59 @@ mod tests {
         assert_eq!(record.unpack(&three, first, &target), Ok(1));
         fs::write(desktop.path().join("opt/app/b"), "changed").expect("a file");
         assert!(!record.detect(first, &target).holds);
+    }
+
+    #[test]
+    fn exactly_what_was_unpacked_is_removed_with_the_folders_it_made() {
+        let state = tempfile::tempdir().expect("a folder");
+        let desktop = tempfile::tempdir().expect("a folder");
+        let root = Some(desktop.path());
+        let record = AppRecord::new(state.path(), AppId::new(Uuid::from_u128(1)));
+        let target = Target {
+            on_desktop: PathBuf::from("/opt/app"),
+            sandbox_root: root.map(Path::to_owned),
+        };
+        assert!(!record.exists() && !record.remains(root).holds);
+        let revision = RevisionId::new(Uuid::from_u128(1));
+        let one = archive(state.path(), &[("bin/a", "1"), ("old/b", "1"), ("c", "1")]);
+        record.unpack(&one, revision, &target).expect("unpacked");
+        // What the next revision left behind goes too, whatever its content is by now.
+        let two = archive(state.path(), &[("bin/a", "2"), ("c", "2")]);
+        record.unpack(&two, revision, &target).expect("unpacked");
+        let path = |name: &str| desktop.path().join("opt/app").join(name);
+        fs::write(path("old/b"), "changed").expect("a file");
+        fs::write(path("bin/mine"), "mine").expect("a file");
+        assert!(record.exists() && record.remains(root).holds);
+
+        let (said, files) = record.remove(root).expect("removed");
+        assert!(said.starts_with("removed 3 files from /opt/app"), "{said}");
+        assert_eq!(files, 3);
+        assert!(!record.remains(root).holds);
+        assert!(path("bin/mine").exists() && !path("old").exists() && !path("c").exists());
+        record.remove(root).expect("once more");
+        record.forget();
+        assert!(!record.exists());
+
+        // Alone, it leaves nothing, and takes nothing that was there before it.
+        fs::remove_file(path("bin/mine")).expect("removed");
+        fs::remove_dir_all(desktop.path().join("opt/app")).expect("removed");
+        record.unpack(&two, revision, &target).expect("unpacked");
+        record.remove(root).expect("removed");
+        assert!(desktop.path().join("opt").exists() && !desktop.path().join("opt/app").exists());
+        record.forget();
+        fs::create_dir(desktop.path().join("opt/app")).expect("a folder");
+        record.unpack(&two, revision, &target).expect("unpacked");
+        record.remove(root).expect("removed");
+        assert!(desktop.path().join("opt/app").exists());
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_never_counts_as_gone() {
+        let state = tempfile::tempdir().expect("a folder");
+        let record = AppRecord::new(state.path(), AppId::new(Uuid::from_u128(1)));
+        fs::create_dir(&record.folder).expect("a folder");
+        fs::write(record.installed_path(), "{").expect("a file");
+        assert!(record.remains(None).holds);
+        assert!(record.remove(None).is_err());
     }
 }

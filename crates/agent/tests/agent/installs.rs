@@ -448,6 +448,140 @@ async fn a_debian_package_tells_its_own_rule() {
 }
 
 #[tokio::test]
+async fn what_was_unpacked_is_taken_off_and_nothing_else() {
+    let server = TestServer::start().await;
+    let desktop = TestDesktop::started(&server).await;
+    let package = server.add_package("app.zip", zip_of(&[("bin/app", "one"), ("readme", "one")]));
+    let mut task = quiet(package, "unzip ${FILE_PATH} -d /opt/tool");
+    task.method = Method::Unzip;
+    let removal = |task: &outfitter_agent_protocol::Task| {
+        let mut removal = again(task);
+        removal.kind = TaskKind::Uninstall;
+        removal
+    };
+    // Never unpacked: nothing is fetched or run.
+    let first = removal(&task);
+    server.give(&first).await;
+    let evidence = server.evidence(first.attempt).await;
+    assert!(
+        evidence.already_absent && evidence.exit_code.is_none(),
+        "{evidence:?}"
+    );
+    assert!(server.ranges().is_empty());
+
+    server.give(&task).await;
+    server.evidence(task.attempt).await;
+    desktop.write("opt/tool/mine", "mine");
+    desktop.write("opt/tool/readme", "changed");
+    let second = removal(&task);
+    server.give(&second).await;
+    let evidence = server.evidence(second.attempt).await;
+    assert_eq!(
+        (
+            evidence.failure,
+            evidence.exit_code,
+            evidence.manifest_files
+        ),
+        (None, Some(0), Some(2)),
+        "{evidence:?}"
+    );
+    assert!(evidence.before.unwrap().holds && !evidence.after.unwrap().holds);
+    assert_eq!(desktop.read("opt/tool/mine"), "mine");
+    assert!(!exists(&desktop.root().join("opt/tool/bin")));
+    assert_eq!(
+        server.ranges().len(),
+        1,
+        "no package is needed to take it off"
+    );
+
+    // What is somebody else's by now is not the app's any more when it comes back.
+    desktop.write("opt/tool/readme", "not the app's");
+    let back = again(&task);
+    server.give(&back).await;
+    let evidence = server.evidence(back.attempt).await;
+    assert_eq!(evidence.failure, Some(FailureCode::ArchiveRefused));
+    assert_eq!(desktop.read("opt/tool/readme"), "not the app's");
+}
+
+#[tokio::test]
+async fn a_command_that_leaves_what_was_unpacked_has_not_taken_it_off() {
+    let server = TestServer::start().await;
+    let desktop = TestDesktop::started(&server).await;
+    let package = server.add_package("app.zip", zip_of(&[("app", "one")]));
+    let mut task = quiet(package, "unzip ${FILE_PATH} -d /opt/tool");
+    task.method = Method::Unzip;
+    server.give(&task).await;
+    server.evidence(task.attempt).await;
+    for (command, gone) in [
+        ("true", false),
+        ("sh -c 'rm -r \"$OUTFITTER_ROOT/opt/tool\"'", true),
+    ] {
+        let mut removal = again(&task);
+        removal.kind = TaskKind::Uninstall;
+        removal.command = command.to_owned();
+        server.give(&removal).await;
+        let evidence = server.evidence(removal.attempt).await;
+        assert_eq!(evidence.exit_code, Some(0), "{evidence:?}");
+        assert_eq!(evidence.manifest_files, Some(1));
+        assert_eq!(evidence.after.unwrap().holds, !gone);
+    }
+    assert!(!exists(&desktop.root().join("opt/tool")));
+}
+
+#[tokio::test]
+async fn an_uninstaller_may_want_its_package_and_lies_are_seen_through() {
+    let server = TestServer::start().await;
+    let desktop = TestDesktop::started(&server).await;
+    let script = "[ \"$1\" = --remove ] || exit 3\nrm -f \"$OUTFITTER_ROOT/opt/app\"\n";
+    let mut task = quiet(
+        server.add_package("setup.sh", script),
+        "sh ${FILE_PATH} --remove",
+    );
+    task.kind = TaskKind::Uninstall;
+    task.detection = file_rule("/opt/app", None);
+    server.give(&task).await;
+    let evidence = server.evidence(task.attempt).await;
+    assert!(evidence.already_absent && server.ranges().is_empty());
+
+    std::fs::create_dir(desktop.root().join("opt")).unwrap();
+    desktop.write("opt/app", "x");
+    let liar = outfitter_agent_protocol::Task {
+        command: "true".to_owned(),
+        ..again(&task)
+    };
+    server.give(&liar).await;
+    let evidence = server.evidence(liar.attempt).await;
+    assert_eq!(evidence.exit_code, Some(0));
+    assert!(evidence.after.unwrap().holds, "it is still there");
+
+    let honest = again(&task);
+    server.give(&honest).await;
+    let evidence = server.evidence(honest.attempt).await;
+    assert_eq!((evidence.failure, evidence.exit_code), (None, Some(0)));
+    assert!(!evidence.after.unwrap().holds && !evidence.already_absent);
+    assert_eq!(server.ranges().len(), 1);
+}
+
+#[tokio::test]
+async fn a_repair_runs_although_it_is_there() {
+    let server = TestServer::start().await;
+    let desktop = TestDesktop::started(&server).await;
+    std::fs::create_dir(desktop.root().join("opt")).unwrap();
+    desktop.write("opt/app", "content");
+    let script = "echo x >>count";
+    let mut task = quiet(server.add_package("a.sh", script), "sh ${FILE_PATH}");
+    task.detection = file_rule("/opt/app", Some(hex::encode(Sha256::digest(b"content"))));
+    server.give(&task).await;
+    assert!(server.evidence(task.attempt).await.already_installed);
+    let mut repair = again(&task);
+    repair.approach = outfitter_agent_protocol::Approach::Repair;
+    server.give(&repair).await;
+    let evidence = server.evidence(repair.attempt).await;
+    assert!(!evidence.already_installed && evidence.exit_code == Some(0));
+    assert_eq!(desktop.read("count"), "x\n");
+}
+
+#[tokio::test]
 async fn one_attempt_at_a_time() {
     let server = TestServer::start().await;
     let desktop = TestDesktop::started(&server).await;

@@ -216,6 +216,8 @@ pub(crate) fn quiet(package: PackageRef, command: &str) -> Task {
         detection: None,
         success_exit_codes: vec![0],
         run_limit_secs: 60,
+        approach: outfitter_agent_protocol::Approach::Ordinary,
+        exit_codes: std::collections::BTreeMap::new(),
     }
 }
 

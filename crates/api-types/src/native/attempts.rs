@@ -47,6 +47,8 @@ pub enum Proof {
     AlreadyInstalled,
     /// The exit code alone: unverified.
     ExitCodeOnly,
+    /// There was nothing to uninstall; nothing was run.
+    AlreadyAbsent,
 }
 
 /// What one evaluation of the rule saw.
@@ -77,6 +79,8 @@ pub struct Receipt {
     pub proof: Option<Proof>,
     /// The application was there before, nothing was run.
     pub already_installed: bool,
+    /// What was to be uninstalled was not there, nothing was run.
+    pub already_absent: bool,
     /// Stable code of what kept the agent from carrying it out.
     #[schema(nullable = false)]
     pub failure: Option<String>,

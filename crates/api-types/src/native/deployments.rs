@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 use utoipa::ToSchema;
 
+use crate::amend::{amended, unique_items};
 use crate::authorizations::{AccountInfo, AssignType};
 use crate::jobs::JobStatus;
 use crate::time::WireTime;
@@ -40,6 +41,10 @@ pub enum SkipReason {
     NotPersistent,
     /// A job of the same kind for the same revision is open there.
     JobInProgress,
+    /// A job that does the opposite (uninstall, install) with the application is open there.
+    OppositeInProgress,
+    /// The desktop was named, and nobody who uses it is authorized to the application.
+    NotAuthorized,
     /// The app was deleted after the request.
     AppDeleted,
 }
@@ -317,4 +322,75 @@ pub struct ListDeploymentJobsQuery {
     /// Jobs in this state.
     #[schema(nullable = false)]
     pub job_status: Option<JobStatus>,
+}
+
+amended! {
+    /// Body of installing applications. Named are either `users` (users and groups), or `desktop_ids`, or everyone
+    /// (`assign_scope` ALL_USER); nobody: whoever the one application is authorized to.
+    pub struct CreateDeploymentReq {
+        /// Applications to install.
+        #[schema(min_items = 1, max_items = 50, min_length = 1, max_length = 128)]
+        pub app_ids: Vec<String>,
+        /// ALL_USER: every desktop; the applications become authorized to everyone.
+        pub assign_scope: Option<AssignType>,
+        /// Users and groups; authorizations they lack are added.
+        #[schema(min_items = 1, max_items = 50)]
+        pub users: Option<Vec<AccountInfo>>,
+        /// Desktops; authorizations stay as they are.
+        #[schema(min_items = 1, max_items = 100, min_length = 1, max_length = 128)]
+        pub desktop_ids: Option<Vec<String>>,
+        /// Whether the command runs also where the application is there already.
+        pub repair: Option<bool>,
+        /// Failures above which nothing more is handed out.
+        pub fail_limit: Option<FailLimit>,
+        /// Jobs that could not be handed out by then fail; 30 days if left out.
+        #[schema(minimum = 60, maximum = 31536000)]
+        pub expires_in_secs: Option<i64>,
+        /// Command for this run. `${FILE_PATH}` stands for the package path on the desktop.
+        #[schema(max_length = 8191)]
+        pub install_command: Option<String>,
+    }
+    with [
+        unique_items("app_ids"),
+        unique_items("users"),
+        unique_items("desktop_ids"),
+    ]
+}
+
+amended! {
+    /// Body of uninstalling applications. Named are either `users` (users and groups), or `desktop_ids`, or everyone
+    /// (`assign_scope` ALL_USER).
+    pub struct CreateUninstallReq {
+        /// Applications to uninstall.
+        #[schema(min_items = 1, max_items = 50, min_length = 1, max_length = 128)]
+        pub app_ids: Vec<String>,
+        /// ALL_USER: from every desktop.
+        pub assign_scope: Option<AssignType>,
+        /// From the desktops of these users and of members of these groups; authorizations stay as they are.
+        #[schema(min_items = 1, max_items = 50)]
+        pub users: Option<Vec<AccountInfo>>,
+        /// From these desktops.
+        #[schema(min_items = 1, max_items = 100, min_length = 1, max_length = 128)]
+        pub desktop_ids: Option<Vec<String>>,
+        /// Failures above which nothing more is handed out.
+        pub fail_limit: Option<FailLimit>,
+        /// Jobs that could not be handed out by then fail; 30 days if left out.
+        #[schema(minimum = 60, maximum = 31536000)]
+        pub expires_in_secs: Option<i64>,
+        /// Command for this run. `${FILE_PATH}` stands for the package path on the desktop.
+        #[schema(max_length = 8191)]
+        pub uninstall_command: Option<String>,
+    }
+    with [
+        unique_items("app_ids"),
+        unique_items("users"),
+        unique_items("desktop_ids"),
+    ]
+}
+
+/// Answer of creating a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CreateDeploymentResponse {
+    /// Deployment ID.
+    pub id: String,
 }

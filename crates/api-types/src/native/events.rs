@@ -6,16 +6,18 @@ use utoipa::ToSchema;
 
 use crate::jobs::AppInstallJob;
 use crate::native::attempts::{AttemptPhase, Proof};
-use crate::native::deployments::{DeploymentCounts, DeploymentState};
+use crate::native::deployments::{DeploymentCounts, DeploymentKind, DeploymentState};
 use crate::time::WireTime;
 
-/// Data of a `job` event: the job as it is now.
+/// A job as it is now: data of a `job` event, and what our own lists of jobs show.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobEvent {
     /// As ListJobs shows it.
     #[serde(flatten)]
     pub job: AppInstallJob,
+    /// What it does.
+    pub kind: DeploymentKind,
     /// Its deployment.
     pub deployment_id: String,
     /// Stable code of why it failed, or why its last attempt did.
@@ -30,6 +32,8 @@ pub struct JobEvent {
     /// Share of that phase done.
     #[schema(minimum = 0, maximum = 100, nullable = false)]
     pub percent: Option<i64>,
+    /// Whether what it did is whole only after a restart of the desktop, which is still to come.
+    pub restart_pending: bool,
 }
 
 /// Data of a `deployment` event: the deployment as it is now.

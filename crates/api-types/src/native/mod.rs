@@ -14,6 +14,7 @@ pub mod events;
 pub mod freeze;
 pub mod iam;
 pub mod iam_policies;
+pub mod jobs;
 pub mod packages;
 pub mod projects;
 pub mod reach;

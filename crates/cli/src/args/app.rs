@@ -1,8 +1,10 @@
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use outfitter_api_types::apps::{InstallType, OsTypeEnum};
 use outfitter_api_types::authorizations::AccountTypeEnum;
+use outfitter_api_types::native::deployments::FailLimit;
 use url::Url;
 
 use super::{AccountArgs, ListArgs, WaitArgs};
@@ -33,6 +35,8 @@ pub(crate) enum AppCommand {
     Categories,
     /// Install applications on desktops now
     Install(InstallArgs),
+    /// Uninstall applications from desktops now
+    Uninstall(UninstallArgs),
     /// Set how a desktop tells whether an application is there
     Detection(DetectionArgs),
 }
@@ -211,11 +215,90 @@ pub(crate) struct InstallArgs {
     /// On every desktop; authorizes everyone for these applications, permanently
     #[arg(long, conflicts_with_all = ["users", "groups"])]
     pub(crate) all_users: bool,
+    /// On this desktop (name or id), for whoever is authorized there; may be given several times
+    #[arg(long = "desktop", value_name = "NAME", conflicts_with_all = ["users", "groups", "all_users"])]
+    pub(crate) desktops: Vec<String>,
+    /// Run the command also where the application is there already
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Stop handing out after so many failed jobs, or so many percent of all: 10, 5%
+    #[arg(long, value_name = "COUNT|PERCENT%")]
+    pub(crate) halt_after: Option<HaltAfter>,
     /// Follow it to the end
     #[arg(long)]
     pub(crate) wait: bool,
     #[command(flatten)]
     pub(crate) limit: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("from").required(true).multiple(true)
+    .args(["users", "groups", "desktops", "everyone"]))]
+pub(crate) struct UninstallArgs {
+    #[command(flatten)]
+    pub(crate) apps: AppsArg,
+    #[command(flatten)]
+    pub(crate) accounts: AccountArgs,
+    /// From this desktop (name or id); may be given several times
+    #[arg(long = "desktop", value_name = "NAME", conflicts_with_all = ["users", "groups"])]
+    pub(crate) desktops: Vec<String>,
+    /// From every desktop
+    #[arg(long, conflicts_with_all = ["users", "groups", "desktops"])]
+    pub(crate) everyone: bool,
+    /// Command that removes it, for this run only
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) command: Option<String>,
+    /// Stop handing out after so many failed jobs, or so many percent of all: 10, 5%
+    #[arg(long, value_name = "COUNT|PERCENT%")]
+    pub(crate) halt_after: Option<HaltAfter>,
+    /// Change nothing; say which desktops it would reach
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) preview: bool,
+    /// Follow it to the end
+    #[arg(long)]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) limit: WaitArgs,
+}
+
+/// Failures above which nothing more is handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HaltAfter {
+    Count(i64),
+    Percent(i64),
+}
+
+impl FromStr for HaltAfter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |digits: &str, most: i64| {
+            digits
+                .parse()
+                .ok()
+                .filter(|number| (0..=most).contains(number))
+                .ok_or_else(|| format!("a number from 0 to {most} is wanted"))
+        };
+        match text.strip_suffix('%') {
+            Some(digits) => number(digits, 100).map(Self::Percent),
+            None => number(text, 1_000_000).map(Self::Count),
+        }
+    }
+}
+
+impl From<HaltAfter> for FailLimit {
+    fn from(given: HaltAfter) -> Self {
+        match given {
+            HaltAfter::Count(count) => Self {
+                count: Some(count),
+                percent: None,
+            },
+            HaltAfter::Percent(percent) => Self {
+                count: None,
+                percent: Some(percent),
+            },
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,10 @@ pub(crate) enum DeploymentCommand {
     List(ListArgs),
     /// Show what a deployment reached, skipped and widened
     Show(DeploymentArg),
+    /// Cancel every job of a deployment that has not ended
+    Cancel(DeploymentArg),
+    /// Let a deployment go on that was halted by its limit of failures
+    Resume(DeploymentArg),
     /// Wait until a deployment has ended
     Wait(WaitDeploymentArgs),
 }

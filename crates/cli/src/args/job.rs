@@ -11,6 +11,8 @@ pub(crate) enum JobCommand {
     Show(JobArg),
     /// Try failed jobs again, with the newest revision
     Retry(RetryArgs),
+    /// Cancel jobs: what waits ends at once, what runs is asked to stop safely
+    Cancel(JobsArg),
     /// Delete records of jobs; one that was not handed out yet is cancelled
     Delete(JobsArg),
     /// Wait until jobs have ended
@@ -63,6 +65,9 @@ pub(crate) struct ListJobsArgs {
     /// Only jobs in this state
     #[arg(long, value_enum)]
     pub(crate) status: Option<StatusArg>,
+    /// Uninstalls instead of installs
+    #[arg(long)]
+    pub(crate) uninstalls: bool,
     #[command(flatten)]
     pub(crate) list: ListArgs,
 }

@@ -5,6 +5,7 @@ pub(crate) mod app;
 pub(crate) mod demo;
 pub(crate) mod deployment;
 pub(crate) mod desktop;
+pub(crate) mod freeze;
 pub(crate) mod group;
 pub(crate) mod iam;
 pub(crate) mod job;
@@ -111,6 +112,9 @@ pub(crate) enum Command {
     /// Deployments: what one install request reached
     #[command(subcommand)]
     Deployment(deployment::DeploymentCommand),
+    /// One switch that stops all hand-outs, of a project or of the server
+    #[command(subcommand)]
+    Freeze(freeze::FreezeCommand),
     /// Rules of application control; stored, not enforced yet
     #[command(subcommand)]
     Rule(rule::RuleCommand),

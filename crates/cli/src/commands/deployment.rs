@@ -1,15 +1,20 @@
 use std::collections::BTreeMap;
 
 use outfitter_api_types::apps::Application;
-use outfitter_api_types::native::deployments::{Deployment, DeploymentSummary};
+use outfitter_api_types::native::cancel::CancelResponse;
+use outfitter_api_types::native::deployments::{
+    Deployment, DeploymentKind, DeploymentState, DeploymentSummary,
+};
+use serde::de::IgnoredAny;
+use serde_json::json;
 
-use super::{Session, note_cut, word};
+use super::{Session, freeze, note_cut, word};
 use crate::args::deployment::DeploymentCommand;
 use crate::follow;
 use crate::listing;
 use crate::outcome::{CommandError, Outcome};
 use crate::paths;
-use crate::printer::{TableView, View};
+use crate::printer::{Shade, TableView, View};
 
 pub(super) async fn run(
     command: DeploymentCommand,
@@ -36,6 +41,31 @@ pub(super) async fn run(
             session
                 .printer
                 .show(&deployment, || deployment_view(&deployment, &names));
+            // Whoever may not ask is not told.
+            if deployment.state != DeploymentState::Ended
+                && let Ok(state) = freeze::state(&session.client).await
+                && state.frozen
+            {
+                session
+                    .printer
+                    .note(format!("nothing is handed out: {}", freeze::text(&state)));
+            }
+            Ok(Outcome::Done)
+        }
+        DeploymentCommand::Cancel(args) => {
+            let path = paths::below(paths::DEPLOYMENTS, &args.deployment, "actions/cancel");
+            let answer: CancelResponse = session.client.post(&path, &json!({})).await?;
+            session.printer.show(&answer, || cancel_view(&answer));
+            Ok(Outcome::Done)
+        }
+        DeploymentCommand::Resume(args) => {
+            let path = paths::below(paths::DEPLOYMENTS, &args.deployment, "actions/resume");
+            let _: IgnoredAny = session.client.post(&path, &json!({})).await?;
+            session
+                .printer
+                .show(&json!({"resumed": args.deployment}), || {
+                    View::Line("it goes on; the failures until now are forgiven".to_owned())
+                });
             Ok(Outcome::Done)
         }
         DeploymentCommand::Wait(args) => {
@@ -54,6 +84,14 @@ pub(super) async fn run(
     }
 }
 
+/// What became of a wish to cancel.
+pub(super) fn cancel_view(answer: &CancelResponse) -> View {
+    View::Line(format!(
+        "{} cancelled, {} asked to stop, {} had ended before",
+        answer.cancelled, answer.stopping, answer.ended
+    ))
+}
+
 fn list_view(deployments: &[DeploymentSummary]) -> View {
     View::Table(TableView {
         head: [
@@ -68,7 +106,10 @@ fn list_view(deployments: &[DeploymentSummary]) -> View {
                 vec![
                     deployment.id.clone().into(),
                     word(&deployment.kind).into(),
-                    word(&deployment.state).into(),
+                    match deployment.halted_at {
+                        Some(_) => Shade::Bad("halted".to_owned()),
+                        None => word(&deployment.state).into(),
+                    },
                     (counts.jobs_init + counts.jobs_waiting).to_string().into(),
                     counts.jobs_success.to_string().into(),
                     counts.jobs_fail.to_string().into(),
@@ -108,13 +149,23 @@ pub(super) async fn app_names(
         .collect())
 }
 
+fn state_text(deployment: &Deployment) -> String {
+    let state = word(&deployment.state);
+    match &deployment.halted_at {
+        Some(since) => format!(
+            "{state}, halted since {since} by its limit of failures; `outfitter deployment resume` lets it go on"
+        ),
+        None => state,
+    }
+}
+
 pub(super) fn deployment_view(deployment: &Deployment, names: &AppNames) -> View {
     // One that is deleted has only its id left.
     let named = |id: &String| names.get(id).unwrap_or(id).clone();
     let counts = &deployment.counts;
     let mut members = vec![
         ("deployment", deployment.id.clone()),
-        ("state", word(&deployment.state)),
+        ("state", state_text(deployment)),
         (
             "jobs",
             format!(
@@ -124,6 +175,29 @@ pub(super) fn deployment_view(deployment: &Deployment, names: &AppNames) -> View
         ),
         ("desktops", format!("{} reached", counts.desktops_reached)),
     ];
+    if deployment.kind == DeploymentKind::Uninstall {
+        members.insert(1, ("kind", word(&deployment.kind)));
+    }
+    if deployment.repair {
+        members.push((
+            "repair",
+            "runs also where the application is there already".to_owned(),
+        ));
+    }
+    if let Some(limit) = &deployment.fail_limit {
+        let texts: Vec<String> = [
+            limit
+                .count
+                .map(|count| format!("more than {count} failures")),
+            limit
+                .percent
+                .map(|percent| format!("more than {percent}% failures")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        members.push(("halts after", texts.join(" or ")));
+    }
     for skipped in &deployment.desktops_skipped.items {
         members.push((
             "skipped",

@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::net::TcpStream;
 
 use super::config::address;
+use super::freeze;
 use super::rule::NOT_ENFORCED;
 use crate::args::ConnectionArgs;
 use crate::args::serve::DoctorArgs;
@@ -256,6 +257,7 @@ async fn reach(connection: &ConnectionArgs, findings: &mut Vec<Finding>) {
     });
     if findings.iter().all(|finding| finding.state != State::Wrong) {
         findings.extend(application_control(&client).await);
+        findings.extend(hand_outs(&client).await);
     }
 }
 
@@ -271,6 +273,21 @@ async fn application_control(client: &Client) -> Option<Finding> {
         }
     } else {
         well("app control", "is off".to_owned())
+    })
+}
+
+/// Whether a freeze stands. Nothing where the caller may not ask.
+async fn hand_outs(client: &Client) -> Option<Finding> {
+    let call = freeze::state(client);
+    let state = tokio::time::timeout(PATIENCE, call).await.ok()?.ok()?;
+    Some(if state.frozen {
+        Finding {
+            what: "hand-outs",
+            state: State::Note,
+            detail: freeze::text(&state),
+        }
+    } else {
+        well("hand-outs", "are not frozen".to_owned())
     })
 }
 

@@ -1,8 +1,10 @@
 use outfitter_api_types::jobs::{AppInstallJob, BatchOperateJobsReq, JobStatus};
 use outfitter_api_types::native::attempts::{Attempt, Proof};
+use outfitter_api_types::native::cancel::{CancelJobsReq, CancelResponse};
 use serde::de::IgnoredAny;
 use serde_json::json;
 
+use super::deployment::cancel_view;
 use super::{Session, counted, note_cut, word};
 use crate::args::job::{JobCommand, ListJobsArgs};
 use crate::follow::{self, EndedJob};
@@ -29,6 +31,12 @@ pub(super) async fn run(command: JobCommand, session: &Session) -> Result<Outcom
                     counted(body.items.len(), "job")
                 ))
             });
+            Ok(Outcome::Done)
+        }
+        JobCommand::Cancel(args) => {
+            let body = CancelJobsReq { items: args.jobs };
+            let answer: CancelResponse = session.client.post(paths::JOBS_CANCEL, &body).await?;
+            session.printer.show(&answer, || cancel_view(&answer));
             Ok(Outcome::Done)
         }
         JobCommand::Delete(args) => {
@@ -64,7 +72,12 @@ async fn list(args: ListJobsArgs, session: &Session) -> Result<Outcome, CommandE
         filters.push(("app_id", listing::app_id(client, app).await?));
     }
     if let Some(desktop) = &args.desktop {
-        filters.push(("instance_id", listing::desktop_id(client, desktop).await?));
+        let name = if args.uninstalls {
+            "desktop_id"
+        } else {
+            "instance_id"
+        };
+        filters.push((name, listing::desktop_id(client, desktop).await?));
     }
     if let Some(user) = args.user {
         filters.push(("target", user));
@@ -72,9 +85,13 @@ async fn list(args: ListJobsArgs, session: &Session) -> Result<Outcome, CommandE
     if let Some(status) = args.status {
         filters.push(("job_status", word(&JobStatus::from(status))));
     }
-    let listing: Listing<AppInstallJob> = listing::JOBS
-        .fetch(client, &filters, args.list.limit)
-        .await?;
+    let list = if args.uninstalls {
+        filters.push(("kind", "uninstall".to_owned()));
+        listing::APP_JOBS
+    } else {
+        listing::JOBS
+    };
+    let listing: Listing<AppInstallJob> = list.fetch(client, &filters, args.list.limit).await?;
     session.printer.show(&listing, || {
         View::Table(TableView {
             head: ["id", "app", "version", "desktop", "user", "status", "why"]
@@ -143,6 +160,7 @@ fn attempt_view(attempt: &Attempt) -> View {
             Some(Proof::DetectionRule) => "verified: the detection rule holds",
             Some(Proof::Manifest) => "verified: every unpacked file is there",
             Some(Proof::AlreadyInstalled) => "verified: it was there before, nothing was run",
+            Some(Proof::AlreadyAbsent) => "verified: it was not there, nothing was run",
             Some(Proof::ExitCodeOnly) => "unverified: the exit code alone",
             None => "none",
         }

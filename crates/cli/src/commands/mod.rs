@@ -6,6 +6,7 @@ mod config;
 mod deployment;
 mod desktop;
 mod doctor;
+mod freeze;
 mod group;
 mod iam;
 mod iam_policy;
@@ -76,6 +77,7 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
         Command::App(command) => Box::pin(app::run(command, &session()?)).await,
         Command::Job(command) => job::run(command, &session()?).await,
         Command::Deployment(command) => deployment::run(command, &session()?).await,
+        Command::Freeze(command) => freeze::run(command, &session()?).await,
         Command::Rule(command) => rule::run(command, &session()?).await,
         Command::Profile(command) => profile::run(command, &session()?).await,
         Command::Desktop(command) => Box::pin(desktop::run(command, &session()?)).await,

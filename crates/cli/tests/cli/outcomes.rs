@@ -312,7 +312,7 @@ fn installs(ends: [(&str, Option<&str>); 3]) -> Canned {
         .count() as i64;
     let attempt = |proof: Option<&str>| {
         let receipt = json!({
-            "proof": proof, "already_installed": false, "agent_version": "0.1.0", "phases": [],
+            "proof": proof, "already_installed": false, "already_absent": false, "agent_version": "0.1.0", "phases": [],
             "ended_at": "2026-11-21T10:00:03.000Z", "received_at": "2026-11-21T10:00:03.000Z",
         });
         list(&[json!({
@@ -323,7 +323,7 @@ fn installs(ends: [(&str, Option<&str>); 3]) -> Canned {
     };
     const SHOW: &str = "GET /api/v1/P1/deployments/0193e2a4-7c1e-7abc-8def-0000000000d1?limit=1000";
     const JOBS: &str =
-        "GET /v1/P1/app-center/jobs?limit=100&offset=0&app_id=0193e2a4-7c1e-7abc-8def-000000000001";
+        "GET /api/v1/P1/deployments/0193e2a4-7c1e-7abc-8def-0000000000d1/jobs?limit=100&offset=0";
     const ATTEMPTS: [&str; 3] = [
         "GET /api/v1/P1/jobs/0193e2a4-7c1e-7abc-8def-0000000000a1/attempts?limit=1",
         "GET /api/v1/P1/jobs/0193e2a4-7c1e-7abc-8def-0000000000a2/attempts?limit=1",
@@ -331,10 +331,10 @@ fn installs(ends: [(&str, Option<&str>); 3]) -> Canned {
     ];
     Canned::start(vec![
         (
-            "POST /v1/P1/app-center/apps/actions/batch-auto-install",
-            200,
-            "X-Deployment-Id: 0193e2a4-7c1e-7abc-8def-0000000000d1\r\n",
-            String::new(),
+            "POST /api/v1/P1/deployments",
+            201,
+            "",
+            json!({"id": DEPLOYMENT}).to_string(),
         ),
         (SHOW, 200, "", deployment("expanding", [0, 0, 0, 0])),
         (SHOW, 200, "", deployment("running", [2, 1, 0, 0])),
@@ -380,8 +380,7 @@ fn an_install_that_partly_fails_is_exit_3_and_tells_proof_from_hope() {
     assert_eq!(
         server.asked()[0],
         format!(
-            "POST /v1/P1/app-center/apps/actions/batch-auto-install \
-             {{\"app_ids\":[\"{APP}\"],\"assign_scope\":\"ASSIGN_USER\",\"users\":[\
+            "POST /api/v1/P1/deployments {{\"app_ids\":[\"{APP}\"],\"users\":[\
              {{\"account\":\"ana\",\"account_type\":\"SIMPLE\"}},\
              {{\"account\":\"office\",\"account_type\":\"USER_GROUP\"}}]}}"
         )
@@ -524,5 +523,98 @@ fn authorizing_one_more_user_takes_an_app_from_nobody() {
                 json!(["0193e2a4-7c1e-7abc-8def-000000000002"])
             ),
         ]
+    );
+}
+
+#[test]
+fn an_uninstall_names_whose_desktops_and_can_be_looked_at_first() {
+    insta::assert_snapshot!(
+        "uninstall_nobody",
+        Run::new(&["app", "uninstall", APP])
+            .against("http://127.0.0.1:9")
+            .end()
+    );
+    let page = |items: serde_json::Value| json!({"count": 1, "items": items});
+    let server = Canned::start(vec![
+        (
+            "POST /api/v1/P1/deployments/uninstall/preview",
+            200,
+            "",
+            json!({
+                "complete": true, "jobs": 1,
+                "desktops_reached": page(json!([
+                    {"desktop_id": "D1", "desktop_name": "desk-1", "jobs": 1, "other_users": 0}])),
+                "desktops_skipped": page(json!([
+                    {"desktop_id": "D2", "desktop_name": "desk-2", "app_id": APP, "reason": "opposite_in_progress"}])),
+                "accounts_unknown": {"count": 0, "items": []},
+                "authorizations_widened": {"count": 0, "items": []},
+            })
+            .to_string(),
+        ),
+        (
+            "POST /api/v1/P1/deployments/uninstall",
+            201,
+            "",
+            json!({"id": DEPLOYMENT}).to_string(),
+        ),
+    ]);
+    let run = |last: &[&str]| {
+        let mut arguments = vec!["app", "uninstall", APP];
+        arguments.extend(last);
+        Run::new(&arguments).against(&server.endpoint).end()
+    };
+    insta::assert_snapshot!("uninstall_preview", run(&["--user", "ana", "--preview"]));
+    let end = run(&["--everyone", "--halt-after", "5%", "--command", "remove it"]);
+    assert!(end.contains(DEPLOYMENT), "{end}");
+    assert_eq!(
+        server.asked()[1],
+        format!(
+            "POST /api/v1/P1/deployments/uninstall {{\"app_ids\":[\"{APP}\"],\"assign_scope\":\"ALL_USER\",\
+             \"fail_limit\":{{\"percent\":5}},\"uninstall_command\":\"remove it\"}}"
+        )
+    );
+    let end = run(&["--everyone", "--halt-after", "101%"]);
+    assert!(end.starts_with("exit code: 2\n"), "{end}");
+}
+
+#[test]
+fn hand_outs_are_frozen_and_jobs_cancelled() {
+    let since = "2026-11-21T10:00:00.000Z";
+    let frozen = json!({
+        "frozen": true, "project": {"operator": "admin", "reason": "audit week", "since": since},
+    });
+    let answer = json!({"cancelled": 2, "stopping": 1, "ended": 0}).to_string();
+    let server = Canned::start(vec![
+        ("PUT /api/v1/P1/freeze", 200, "", frozen.to_string()),
+        (
+            "PUT /api/v1/freeze",
+            200,
+            "",
+            json!({"frozen": false}).to_string(),
+        ),
+        (
+            "POST /api/v1/P1/jobs/actions/cancel",
+            200,
+            "",
+            answer.clone(),
+        ),
+        (
+            "POST /api/v1/P1/deployments/0193e2a4-7c1e-7abc-8def-0000000000d1/actions/cancel",
+            200,
+            "",
+            answer,
+        ),
+    ]);
+    let run = |arguments: &[&str]| Run::new(arguments).against(&server.endpoint).end();
+    let all = [
+        run(&["freeze", "on", "--reason", "audit week"]),
+        run(&["freeze", "off", "--server"]),
+        run(&["job", "cancel", "J1", "J2"]),
+        run(&["deployment", "cancel", DEPLOYMENT]),
+    ];
+    insta::assert_snapshot!("freeze_and_cancel", all.join("\n"));
+    assert_eq!(
+        server.asked()[0],
+        "PUT /api/v1/P1/freeze {\"frozen\":true,\"reason\":\"audit week\"}"
     );
 }

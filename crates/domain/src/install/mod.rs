@@ -1,8 +1,10 @@
 //! Which jobs an accepted install request opens.
 
 mod plan;
+mod uninstall;
 
 pub use plan::{
-    InstallPlan, LiveJob, Persistence, PlanApp, PlanDesktop, PlanInput, PlannedJob, PlannedSkip,
-    SkipReason, plan_install,
+    Aim, InstallPlan, LiveJob, Persistence, PlanApp, PlanDesktop, PlanInput, PlannedJob,
+    PlannedSkip, SkipReason, plan_install,
 };
+pub use uninstall::{UninstallSources, uninstall_command};

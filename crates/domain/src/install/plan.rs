@@ -28,8 +28,10 @@ pub struct PlanDesktop {
     pub persistence: Persistence,
     /// Names of its users in scope, in any order.
     pub users_in_scope: Vec<String>,
-    /// Its jobs of the same kind (install or uninstall) that are INIT or WAITING, for the deployment's apps.
+    /// Its jobs that are INIT or WAITING, for the deployment's apps.
     pub live_jobs: Vec<LiveJob>,
+    /// Positions of apps that nobody there may have. Asked only where desktops are named and not people.
+    pub not_authorized: Vec<usize>,
 }
 
 /// Whether a desktop keeps what is installed.
@@ -48,6 +50,17 @@ pub struct LiveJob {
     pub app: usize,
     /// Revision it was handed out with; `None` while INIT, when it follows the newest.
     pub revision: Option<i64>,
+    /// Whether it does what the deployment does (install or uninstall), or the opposite.
+    pub aim: Aim,
+}
+
+/// What a live job does, seen from a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// The same: both install, or both uninstall.
+    Same,
+    /// One installs what the other uninstalls.
+    Opposite,
 }
 
 /// Jobs to open, and what gets none.
@@ -90,6 +103,10 @@ words! {
         NotPersistent = "not_persistent",
         /// A job for the same app and revision has not ended.
         JobInProgress = "job_in_progress",
+        /// A job that does the opposite (uninstall, install) with the same app has not ended.
+        OppositeInProgress = "opposite_in_progress",
+        /// Nobody who uses the desktop is authorized to the app.
+        NotAuthorized = "not_authorized",
         /// The app was deleted after the request.
         AppDeleted = "app_deleted",
     }
@@ -139,10 +156,14 @@ fn skip(app: usize, app_facts: &PlanApp, desktop: &PlanDesktop) -> Option<SkipRe
     if desktop.persistence == Persistence::NonPersistent {
         return Some(SkipReason::NotPersistent);
     }
-    desktop
-        .live_jobs
-        .iter()
-        .any(|job| job.app == app && job.revision.is_none_or(|revision| revision == newest))
+    if desktop.not_authorized.contains(&app) {
+        return Some(SkipReason::NotAuthorized);
+    }
+    let mut live = desktop.live_jobs.iter().filter(|job| job.app == app);
+    if live.clone().any(|job| job.aim == Aim::Opposite) {
+        return Some(SkipReason::OppositeInProgress);
+    }
+    live.any(|job| job.revision.is_none_or(|revision| revision == newest))
         .then_some(SkipReason::JobInProgress)
 }
 
@@ -158,6 +179,7 @@ mod tests {
             persistence: Persistence::Persistent,
             users_in_scope: users.iter().map(|name| (*name).to_owned()).collect(),
             live_jobs: vec![],
+            not_authorized: vec![],
         }
     }
 
@@ -213,14 +235,26 @@ mod tests {
             reasons(non_persistent, app(OsType::Linux)),
             Some(SkipReason::NotPersistent)
         );
-        for (revision, expected) in [
-            (None, Some(SkipReason::JobInProgress)),
-            (Some(7), Some(SkipReason::JobInProgress)),
-            (Some(6), None),
+        for (aim, revision, expected) in [
+            (Aim::Same, None, Some(SkipReason::JobInProgress)),
+            (Aim::Same, Some(7), Some(SkipReason::JobInProgress)),
+            (Aim::Same, Some(6), None),
+            (Aim::Opposite, None, Some(SkipReason::OppositeInProgress)),
+            (Aim::Opposite, Some(6), Some(SkipReason::OppositeInProgress)),
         ] {
-            busy.live_jobs = vec![LiveJob { app: 0, revision }];
+            busy.live_jobs = vec![LiveJob {
+                app: 0,
+                revision,
+                aim,
+            }];
             assert_eq!(reasons(busy.clone(), app(OsType::Linux)), expected);
         }
+        let mut nobody = desktop(OsType::Linux, &[]);
+        nobody.not_authorized = vec![0];
+        assert_eq!(
+            reasons(nobody, app(OsType::Linux)),
+            Some(SkipReason::NotAuthorized)
+        );
         let deleted = PlanApp {
             newest_revision: None,
             ..app(OsType::Other)
@@ -242,8 +276,9 @@ mod tests {
             ),
             1..5,
         );
-        let live = (0_usize..5, proptest::option::of(1_i64..4))
-            .prop_map(|(app, revision)| LiveJob { app, revision });
+        let aim = prop_oneof![Just(Aim::Same), Just(Aim::Opposite)];
+        let live = (0_usize..5, proptest::option::of(1_i64..4), aim)
+            .prop_map(|(app, revision, aim)| LiveJob { app, revision, aim });
         let desktops = proptest::collection::vec(
             (
                 os(),
@@ -260,6 +295,7 @@ mod tests {
                     },
                     users_in_scope,
                     live_jobs,
+                    not_authorized: vec![],
                 }),
             0..6,
         );
@@ -283,9 +319,17 @@ mod tests {
         #[test]
         fn planning_again_adds_nothing(mut input in any_input()) {
             for job in plan_install(&input).jobs {
-                input.desktops[job.desktop].live_jobs.push(LiveJob { app: job.app, revision: None });
+                input.desktops[job.desktop].live_jobs.push(LiveJob { app: job.app, revision: None, aim: Aim::Same });
             }
             prop_assert_eq!(plan_install(&input).jobs, vec![]);
+        }
+
+        #[test]
+        fn nothing_is_put_on_and_taken_off_at_once(input in any_input()) {
+            for job in plan_install(&input).jobs {
+                let opposite = |live: &LiveJob| live.app == job.app && live.aim == Aim::Opposite;
+                prop_assert!(!input.desktops[job.desktop].live_jobs.iter().any(opposite));
+            }
         }
 
         #[test]

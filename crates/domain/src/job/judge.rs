@@ -1,6 +1,8 @@
-use outfitter_agent_protocol::{DetectionRule, Evidence, Task, TaskKind};
+use outfitter_agent_protocol::{
+    Approach, DetectionRule, Evidence, ExitOutcome, Method, Task, TaskKind,
+};
 
-use super::{Failure, Reason, unpacks};
+use super::{Failure, Reason, exit_outcome, unpacks};
 
 /// How well a SUCCESS is proven. Shown by every native view; the contract has no word for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,6 +15,8 @@ pub enum Proof {
     AlreadyInstalled,
     /// A good exit code and nothing more: "unverified".
     ExitCodeOnly,
+    /// An uninstall found nothing to take off: the rule (or manifest) was false before; nothing was run.
+    AlreadyAbsent,
 }
 
 impl Proof {
@@ -22,6 +26,7 @@ impl Proof {
         Self::Manifest,
         Self::AlreadyInstalled,
         Self::ExitCodeOnly,
+        Self::AlreadyAbsent,
     ];
 
     /// The number in the database. Never reused.
@@ -31,6 +36,7 @@ impl Proof {
             Self::Manifest => 1,
             Self::AlreadyInstalled => 2,
             Self::ExitCodeOnly => 3,
+            Self::AlreadyAbsent => 4,
         }
     }
 
@@ -49,6 +55,7 @@ impl Proof {
             Self::Manifest => "manifest",
             Self::AlreadyInstalled => "already_installed",
             Self::ExitCodeOnly => "exit_code_only",
+            Self::AlreadyAbsent => "already_absent",
         }
     }
 }
@@ -65,11 +72,13 @@ pub enum Verdict {
 /// Judges what an agent saw of the attempt that `task` describes (invariant I3). The agent is not asked for
 /// its opinion, and not believed where its evidence does not hold together:
 ///
-/// - SUCCESS needs an exit code of the success set and, where a rule exists, the rule true afterwards (for an
+/// - SUCCESS needs an exit code that means success ([`exit_outcome`]) and, where a rule exists, the rule true afterwards (for an
 ///   uninstall: false). The rule is the task's; one that the agent derived from the verified package counts
 ///   where the task has none.
 /// - An archive that the agent unpacks itself needs its manifest, true afterwards.
-/// - "Already installed" needs a rule (or manifest) that can only be true of this revision, true before.
+/// - "Already installed" needs a rule (or manifest) that can only be true of this revision, true before; a repair
+///   is never already done.
+/// - "Already absent" needs a rule (or the agent's record of what it unpacked), false before.
 /// - The bytes must be those that the server recorded (I6).
 pub fn judge(task: &Task, evidence: &Evidence) -> Verdict {
     match weigh(task, evidence) {
@@ -84,10 +93,6 @@ pub fn judge(task: &Task, evidence: &Evidence) -> Verdict {
         }
     }
 }
-
-/// Windows Installer: another installation is in progress (ERROR_INSTALL_ALREADY_RUNNING). No Linux program can end
-/// with a code above 255. Source: the vendor's list of error codes for Windows Installer.
-const WINDOWS_INSTALLER_BUSY: i32 = 1618;
 
 /// A rule and whether it can only be true of one content.
 enum RuleInForce<'a> {
@@ -119,7 +124,10 @@ fn weigh(task: &Task, evidence: &Evidence) -> Result<Proof, Failure> {
     if evidence.already_installed {
         return match (task.kind, rule, &evidence.before) {
             (TaskKind::Install, Some(rule), Some(before))
-                if before.holds && rule.pins_version() && evidence.exit_code.is_none() =>
+                if before.holds
+                    && rule.pins_version()
+                    && evidence.exit_code.is_none()
+                    && task.approach == Approach::Ordinary =>
             {
                 Ok(Proof::AlreadyInstalled)
             }
@@ -128,12 +136,39 @@ fn weigh(task: &Task, evidence: &Evidence) -> Result<Proof, Failure> {
             )),
         };
     }
+    if evidence.already_absent {
+        return match (task.kind, rule, &evidence.before) {
+            (TaskKind::Uninstall, Some(_), Some(before))
+                if !before.holds && evidence.exit_code.is_none() =>
+            {
+                Ok(Proof::AlreadyAbsent)
+            }
+            _ => Err(refused(
+                "it says already absent, but no rule was false before",
+            )),
+        };
+    }
     let Some(exit_code) = evidence.exit_code else {
         return Err(refused("it holds neither an exit code nor a failure"));
     };
-    if !task.success_exit_codes.contains(&exit_code) {
+    let reason = match exit_outcome(task, exit_code) {
+        ExitOutcome::Success | ExitOutcome::RebootNeeded => None,
+        ExitOutcome::Retry if task.exit_codes.contains_key(&exit_code) => {
+            Some(Reason::ExitCodeRetry)
+        }
+        ExitOutcome::Retry => Some(Reason::InstallerBusy),
+        ExitOutcome::Failure => Some(Reason::ExitCode),
+    };
+    if let Some(reason) = reason {
         let mut detail = format!("exit code {exit_code}");
-        if let Some(last) = evidence
+        if let Some(text) = task
+            .exit_codes
+            .get(&exit_code)
+            .and_then(|meaning| meaning.text.as_deref())
+        {
+            detail.push_str(": ");
+            detail.push_str(text);
+        } else if let Some(last) = evidence
             .output_tail
             .lines()
             .rev()
@@ -142,11 +177,6 @@ fn weigh(task: &Task, evidence: &Evidence) -> Result<Proof, Failure> {
             detail.push_str(": ");
             detail.push_str(last.trim());
         }
-        let reason = if exit_code == WINDOWS_INSTALLER_BUSY {
-            Reason::InstallerBusy
-        } else {
-            Reason::ExitCode
-        };
         return Err(Failure::seen(reason, detail));
     }
     let Some(rule) = rule else {
@@ -181,7 +211,13 @@ fn rule_in_force<'a>(
     evidence: &'a Evidence,
 ) -> Result<Option<RuleInForce<'a>>, Failure> {
     let unpacks = unpacks(task);
-    let manifest = unpacks && evidence.manifest_files.is_some_and(|files| files > 0);
+    let listed = evidence.manifest_files.is_some_and(|files| files > 0);
+    let manifest = match task.kind {
+        TaskKind::Install => unpacks && listed,
+        // The agent's record of what it unpacked for the app, an empty one too; also where a command of the app's
+        // own takes it off.
+        TaskKind::Uninstall => unpacks || (task.method == Method::Unzip && listed),
+    };
     if task.kind == TaskKind::Install && unpacks && !manifest {
         return Err(refused(
             "an archive was to be unpacked, but there is no manifest of its files",
@@ -240,7 +276,7 @@ fn refused(why: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use outfitter_agent_protocol::{Detection, FailureCode, Method, PackageRef};
+    use outfitter_agent_protocol::{Detection, ExitMeaning, FailureCode, PackageRef};
     use outfitter_ids::{AppId, AttemptId, JobId, RevisionId};
     use proptest::prelude::*;
 
@@ -285,6 +321,8 @@ mod tests {
             detection: rule,
             success_exit_codes: vec![0, 3010],
             run_limit_secs: 3600,
+            approach: outfitter_agent_protocol::Approach::Ordinary,
+            exit_codes: std::collections::BTreeMap::new(),
         }
     }
 
@@ -307,6 +345,7 @@ mod tests {
             before: seen(false),
             after: seen(true),
             already_installed: false,
+            already_absent: false,
             exit_code: Some(0),
             output_tail: String::new(),
             package_sha256: Some(DIGEST.to_owned()),
@@ -424,7 +463,7 @@ mod tests {
     fn another_installation_in_progress_is_a_passing_failure() {
         let task = task(Some(pinning()));
         let mut busy = good(&task);
-        busy.exit_code = Some(WINDOWS_INSTALLER_BUSY);
+        busy.exit_code = Some(1618);
         assert_eq!(reason(&task, &busy), Reason::InstallerBusy);
     }
 
@@ -460,6 +499,125 @@ mod tests {
         gone.after = seen(false);
         gone.package_sha256 = None;
         assert_eq!(judge(&task, &gone), Verdict::Succeeded(Proof::Rule));
+    }
+
+    #[test]
+    fn an_uninstall_of_what_is_not_there_needs_a_rule_that_was_false() {
+        let absent = |task: &Task, before| Evidence {
+            already_absent: true,
+            exit_code: None,
+            before,
+            after: None,
+            package_sha256: None,
+            package_size_bytes: None,
+            manifest_files: None,
+            ..good(task)
+        };
+        let uninstall = |rule| Task {
+            kind: TaskKind::Uninstall,
+            ..task(rule)
+        };
+        let with_rule = uninstall(Some(loose()));
+        assert_eq!(
+            judge(&with_rule, &absent(&with_rule, seen(false))),
+            Verdict::Succeeded(Proof::AlreadyAbsent)
+        );
+        let unpacked = Task {
+            kind: TaskKind::Uninstall,
+            ..unzip_task()
+        };
+        assert_eq!(
+            judge(&unpacked, &absent(&unpacked, seen(false))),
+            Verdict::Succeeded(Proof::AlreadyAbsent)
+        );
+        let bare = uninstall(None);
+        let mut ran = absent(&with_rule, seen(false));
+        ran.exit_code = Some(0);
+        for (task, evidence) in [
+            (&with_rule, absent(&with_rule, seen(true))),
+            (&with_rule, absent(&with_rule, None)),
+            (&with_rule, ran),
+            (&bare, absent(&bare, seen(false))),
+            // Of an install it says nothing.
+            (
+                &task(Some(loose())),
+                absent(&task(Some(loose())), seen(false)),
+            ),
+        ] {
+            assert_eq!(reason(task, &evidence), Reason::EvidenceRefused);
+        }
+    }
+
+    #[test]
+    fn what_was_unpacked_is_gone_when_the_agents_record_says_so() {
+        let task = Task {
+            kind: TaskKind::Uninstall,
+            ..unzip_task()
+        };
+        let removed = |after| Evidence {
+            after,
+            package_sha256: None,
+            package_size_bytes: None,
+            ..good(&task)
+        };
+        assert_eq!(
+            judge(&task, &removed(seen(false))),
+            Verdict::Succeeded(Proof::Manifest)
+        );
+        assert_eq!(
+            reason(&task, &removed(seen(true))),
+            Reason::StillDetectedAfterUninstall
+        );
+        assert_eq!(reason(&task, &removed(None)), Reason::EvidenceRefused);
+    }
+
+    #[test]
+    fn a_repair_is_never_already_done() {
+        let task = Task {
+            approach: Approach::Repair,
+            ..task(Some(pinning()))
+        };
+        let mut evidence = good(&task);
+        assert_eq!(judge(&task, &evidence), Verdict::Succeeded(Proof::Rule));
+        evidence.already_installed = true;
+        evidence.exit_code = None;
+        evidence.before = seen(true);
+        assert_eq!(reason(&task, &evidence), Reason::EvidenceRefused);
+    }
+
+    #[test]
+    fn an_own_map_of_exit_codes_decides_and_speaks() {
+        let mut task = task(Some(pinning()));
+        for (code, outcome, text) in [
+            (0, ExitOutcome::Failure, Some("licence server away")),
+            (7, ExitOutcome::Retry, None),
+            (8, ExitOutcome::RebootNeeded, None),
+            (9, ExitOutcome::Success, None),
+        ] {
+            let text = text.map(str::to_owned);
+            task.exit_codes.insert(code, ExitMeaning { outcome, text });
+        }
+        let ended = |code| Evidence {
+            exit_code: Some(code),
+            output_tail: "last line\n".to_owned(),
+            ..good(&task)
+        };
+        let Verdict::Failed(failure) = judge(&task, &ended(0)) else {
+            panic!("succeeded");
+        };
+        assert_eq!(failure.reason, Reason::ExitCode);
+        assert_eq!(
+            failure.detail.as_deref(),
+            Some("exit code 0: licence server away")
+        );
+        assert_eq!(reason(&task, &ended(7)), Reason::ExitCodeRetry);
+        for code in [8, 9] {
+            assert_eq!(judge(&task, &ended(code)), Verdict::Succeeded(Proof::Rule));
+        }
+        // Meaning success, it still needs the rule.
+        let mut not_there = ended(9);
+        not_there.after = seen(false);
+        assert_eq!(reason(&task, &not_there), Reason::NotDetectedAfterInstall);
     }
 
     #[test]
@@ -524,6 +682,7 @@ mod tests {
                         prop_assert!(evidence.before.is_some_and(|seen| seen.holds));
                         prop_assert!(unzip || evidence.rule.is_some_and(|rule| rule.pins_version()));
                     }
+                    Proof::AlreadyAbsent => prop_assert!(false, "an install is never already absent"),
                     Proof::Rule | Proof::Manifest | Proof::ExitCodeOnly => {
                         prop_assert!(evidence.exit_code.is_some_and(|code| task.success_exit_codes.contains(&code)));
                         prop_assert!(evidence.package_sha256.is_some());
@@ -531,6 +690,55 @@ mod tests {
                         prop_assert!(!has_rule || evidence.after.is_some_and(|seen| seen.holds));
                         prop_assert!(proof != Proof::ExitCodeOnly || task.detection.is_none());
                     }
+                }
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever an agent sends, a verified SUCCESS of an uninstall saw the app gone.
+        #[test]
+        fn every_verified_uninstall_saw_it_gone(
+            task_rule in any_rule(),
+            rule in any_rule(),
+            unzip in any::<bool>(),
+            manifest_files in proptest::option::of(0_u32..3),
+            before in any_detection(),
+            after in any_detection(),
+            already_absent in any::<bool>(),
+            exit_code in proptest::option::of(prop_oneof![Just(0), Just(3010), Just(1605), Just(1)]),
+        ) {
+            let mut task = Task { kind: TaskKind::Uninstall, ..task(task_rule) };
+            if unzip {
+                task.method = Method::Unzip;
+                task.command = "unzip ${FILE_PATH}".to_owned();
+            }
+            let evidence = Evidence {
+                rule,
+                manifest_files,
+                before,
+                after,
+                already_absent,
+                exit_code,
+                package_sha256: None,
+                package_size_bytes: None,
+                ..good(&task)
+            };
+            if let Verdict::Succeeded(proof) = judge(&task, &evidence) {
+                match proof {
+                    Proof::AlreadyAbsent => {
+                        prop_assert!(evidence.exit_code.is_none());
+                        prop_assert!(evidence.before.is_some_and(|seen| !seen.holds));
+                    }
+                    Proof::Rule | Proof::Manifest => {
+                        prop_assert!(evidence.exit_code.is_some_and(|code| code != 1));
+                        prop_assert!(evidence.after.is_some_and(|seen| !seen.holds));
+                    }
+                    Proof::ExitCodeOnly => {
+                        prop_assert!(task.detection.is_none() && !unzip);
+                        prop_assert!(evidence.after.is_none_or(|seen| !seen.holds));
+                    }
+                    Proof::AlreadyInstalled => prop_assert!(false, "an uninstall is never already installed"),
                 }
             }
         }

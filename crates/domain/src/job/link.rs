@@ -23,6 +23,7 @@ pub fn link_is_broken(outcomes: impl IntoIterator<Item = (i64, Option<Reason>)>)
             None
             | Some(
                 Reason::ExitCode
+                | Reason::ExitCodeRetry
                 | Reason::NotDetectedAfterInstall
                 | Reason::StillDetectedAfterUninstall
                 | Reason::ArchiveRefused

@@ -1,11 +1,13 @@
 //! What becomes of a job: its states, why it fails, and the judgement over an agent's evidence.
 
+mod exit_code;
 mod judge;
 mod link;
 mod reason;
 mod state;
 mod task;
 
+pub use exit_code::{exit_outcome, wants_restart};
 pub use judge::{Proof, Verdict, judge};
 pub use link::{BROKEN_LINK_DESKTOPS, link_is_broken};
 pub use reason::{Failure, MAX_MESSAGE_CHARS, Reason, automatic_retry};

@@ -64,7 +64,7 @@ reasons! {
     /// The revision has no command.
     CommandMissing = "command_missing",
         "The application has no command to run.",
-        "Set an install command, then retry.";
+        "Set the missing command (install_command or uninstall_command), then retry.";
     /// The desktop never came while the job was INIT.
     ExpiredOffline = "expired_offline",
         "The desktop did not come online before the installation expired.",
@@ -88,6 +88,10 @@ reasons! {
     /// Exit code outside the set.
     ExitCode = "exit_code",
         "The installer ended with an exit code that does not count as success.",
+        "Read the installer's output in the receipt.";
+    /// The app's own map of exit codes says so.
+    ExitCodeRetry = "exit_code_retry",
+        "The installer asked to be run again later.",
         "Read the installer's output in the receipt.";
     /// The supervisor died with the installer.
     Interrupted = "interrupted",
@@ -268,7 +272,7 @@ impl Reason {
     const fn retry_policy(self) -> Option<RetryPolicy> {
         match self {
             // The other installer is a matter of minutes.
-            Self::InstallerBusy => Some(RetryPolicy {
+            Self::InstallerBusy | Self::ExitCodeRetry => Some(RetryPolicy {
                 first: Duration::from_secs(120),
                 factor: 2,
                 limit: 3,
@@ -338,6 +342,7 @@ mod tests {
         assert_eq!(automatic_retry(Reason::ExitCode, 1, 0), None);
         for (reason, ceilings) in [
             (Reason::InstallerBusy, vec![120, 240, 480]),
+            (Reason::ExitCodeRetry, vec![120, 240, 480]),
             (Reason::DownloadFailed, vec![60, 240, 960, 3840]),
         ] {
             for (retry, ceiling) in (1..).zip(&ceilings) {

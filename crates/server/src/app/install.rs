@@ -1,4 +1,4 @@
-//! Automatic installation: from an accepted call to a stored deployment.
+//! Automatic installation and removal: from an accepted call, the contract's or ours, to a stored deployment.
 //!
 //! **Guarantees.** One transaction checks, widens authorizations and stores the deployment; from its commit on nothing
 //! is lost, before it nothing has happened. Nothing here waits for an agent. **After a crash** the expansion goes on
@@ -7,15 +7,17 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use outfitter_agent_protocol::TaskKind;
+use outfitter_agent_protocol::{Approach, TaskKind};
 use outfitter_domain::app::{FieldProblem, distinct, text_problem};
+use outfitter_domain::install::{UninstallSources, uninstall_command};
 use outfitter_domain::text::is_blank;
 use outfitter_domain::{Account, AppStatus, AssignType, InstallType};
-use outfitter_ids::{AppId, DeploymentId};
+use outfitter_ids::{AppId, DeploymentId, DesktopId};
 use outfitter_store::{
-    Approach, DeploymentKey, DeploymentView, Expansion, FailLimit, InstallableApp, NewDeployment,
-    PackageAccess, ProjectKey, ScopeAccounts, StoreError, Tx,
+    DeploymentKey, DeploymentView, Expansion, FailLimit, IdempotencyClaim, InstallableApp,
+    NewDeployment, PackageAccess, ProjectKey, Reach, ScopeAccounts, StoreError, Tx,
 };
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::Services;
@@ -50,6 +52,15 @@ pub enum InstallError {
         /// The app's name.
         name: String,
     },
+    /// A desktop does not exist.
+    #[error("the desktop does not exist")]
+    DesktopNotFound,
+    /// Another call carried the same idempotency key.
+    #[error("the idempotency key was used for another call")]
+    KeyTaken,
+    /// A kept answer cannot be read.
+    #[error("a kept answer cannot be read")]
+    KeptAnswer(#[source] serde_json::Error),
     /// The caller may not, now that it is known what the call would do.
     #[error("{}", .0.reason)]
     Refused(Box<PolicyRefusal>),
@@ -58,19 +69,32 @@ pub enum InstallError {
     Store(#[from] StoreError),
 }
 
-/// Who an install is for.
+/// Who an install or uninstall is for.
 #[derive(Debug)]
 pub enum Audience {
-    /// Everyone: each app becomes ALL_USER.
+    /// Everyone: each app that is put on becomes ALL_USER.
     Everyone,
-    /// These accounts; what they lack is granted.
+    /// These accounts; what they lack of what is put on is granted.
     Listed(Vec<Account>),
     /// Whoever the app is authorized to; nothing changes.
     Authorized,
+    /// These desktops, `None` for ids that cannot exist; nothing is granted.
+    Desktops(Vec<Option<DesktopId>>),
 }
 
-/// An install call.
+/// What makes a call that is made twice one call.
+#[derive(Debug)]
+pub struct Idempotency {
+    /// The caller's `Idempotency-Key`.
+    pub key: String,
+    /// Digest of what was asked and by whom.
+    pub request_digest: Vec<u8>,
+}
+
+/// An install or uninstall call.
 pub struct Install<'a> {
+    /// On or off.
+    pub kind: TaskKind,
     /// The project.
     pub project: ProjectKey,
     /// The apps; `None` for ids that cannot exist.
@@ -79,12 +103,54 @@ pub struct Install<'a> {
     pub audience: Audience,
     /// Who asked.
     pub operator: &'a str,
-    /// Whether the caller may widen authorizations.
-    pub widening: &'a WideningCheck,
+    /// Whether the caller may widen authorizations; `None`: the call never does.
+    pub widening: Option<&'a WideningCheck>,
     /// Command for this run only.
     pub install_command: Option<&'a str>,
     /// Uninstall command for this run only.
     pub uninstall_command: Option<&'a str>,
+    /// What happens where the app is there already.
+    pub approach: Approach,
+    /// Failures above which nothing more is handed out.
+    pub fail_limit: FailLimit,
+    /// How long jobs wait for their desktop; `None`: [`OFFLINE_LIMIT`].
+    pub expires_in: Option<Duration>,
+    /// What makes a call that is made twice one call.
+    pub idempotency: Option<Idempotency>,
+}
+
+impl Install<'_> {
+    /// A call with nothing beside what every call has.
+    pub fn plain<'a>(
+        kind: TaskKind,
+        project: ProjectKey,
+        apps: Vec<Option<AppId>>,
+        audience: Audience,
+        operator: &'a str,
+        widening: Option<&'a WideningCheck>,
+    ) -> Install<'a> {
+        Install {
+            kind,
+            project,
+            apps,
+            audience,
+            operator,
+            widening,
+            install_command: None,
+            uninstall_command: None,
+            approach: Approach::Ordinary,
+            fail_limit: FailLimit::default(),
+            expires_in: None,
+            idempotency: None,
+        }
+    }
+}
+
+/// An accepted call, as it is kept for a repetition of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Its deployment.
+    pub id: DeploymentId,
 }
 
 /// A deployment that is stored in a transaction that is still open.
@@ -92,12 +158,22 @@ struct Stored {
     tx: Tx,
     id: DeploymentId,
     deployment: DeploymentKey,
-    scope: AssignType,
+    reach: Reach,
     apps: usize,
 }
 
+/// What came of a call.
+enum Outcome {
+    Stored(Stored),
+    /// It was carried out before.
+    Repeated(Accepted),
+}
+
 /// Checks a call, widens authorizations and stores the deployment; the caller commits, or does not.
-async fn store_deployment(services: &Services, call: &Install<'_>) -> Result<Stored, InstallError> {
+async fn store_deployment(
+    services: &Services,
+    call: &Install<'_>,
+) -> Result<Outcome, InstallError> {
     if let Audience::Listed(accounts) = &call.audience {
         distinct("users", accounts)?;
     }
@@ -117,6 +193,23 @@ async fn store_deployment(services: &Services, call: &Install<'_>) -> Result<Sto
         .ok_or(InstallError::NotFound)?;
     let now = services.clock.now();
     let tx = services.store.write().await?;
+    if let Some(Idempotency {
+        key,
+        request_digest,
+    }) = &call.idempotency
+    {
+        match tx
+            .idempotency_claim(call.project, key, request_digest, now)
+            .await?
+        {
+            IdempotencyClaim::New => {}
+            IdempotencyClaim::Repeated { body } => {
+                let accepted = serde_json::from_str(&body).map_err(InstallError::KeptAnswer)?;
+                return Ok(Outcome::Repeated(accepted));
+            }
+            IdempotencyClaim::Taken => return Err(InstallError::KeyTaken),
+        }
+    }
     let found = tx.deployment_apps(call.project, &ids).await?;
     let by_id: HashMap<AppId, &InstallableApp> = found.iter().map(|app| (app.id, app)).collect();
     let apps = ids
@@ -124,15 +217,41 @@ async fn store_deployment(services: &Services, call: &Install<'_>) -> Result<Sto
         .map(|id| by_id.get(id).copied())
         .collect::<Option<Vec<_>>>()
         .ok_or(InstallError::NotFound)?;
-    for app in &apps {
-        check_field_rules(app, call.install_command)?;
+    match call.kind {
+        TaskKind::Install => {
+            for app in &apps {
+                check_field_rules(app, call.install_command)?;
+            }
+            for app in &apps {
+                check_state(app)?;
+            }
+        }
+        TaskKind::Uninstall => {
+            for app in &apps {
+                check_can_be_taken_off(app, call.uninstall_command)?;
+            }
+        }
     }
-    for app in &apps {
-        check_state(app)?;
+    let mut desktops = Vec::new();
+    if let Audience::Desktops(ids) = &call.audience {
+        let ids = ids
+            .iter()
+            .copied()
+            .collect::<Option<Vec<_>>>()
+            .ok_or(InstallError::DesktopNotFound)?;
+        desktops = tx
+            .db()
+            .desktop_keys(call.project, &ids)
+            .await?
+            .into_iter()
+            .collect::<Option<Vec<_>>>()
+            .ok_or(InstallError::DesktopNotFound)?;
     }
     let keys: Vec<_> = apps.iter().map(|app| app.key).collect();
     let (scope, accounts) = match &call.audience {
-        Audience::Everyone => (AssignType::AllUser, ScopeAccounts::Listed(&[])),
+        Audience::Everyone | Audience::Desktops(_) => {
+            (AssignType::AllUser, ScopeAccounts::Listed(&[]))
+        }
         Audience::Listed(accounts) => (AssignType::AssignUser, ScopeAccounts::Listed(accounts)),
         // While everyone is authorized, the stored list has no effect.
         Audience::Authorized
@@ -150,36 +269,49 @@ async fn store_deployment(services: &Services, call: &Install<'_>) -> Result<Sto
             &NewDeployment {
                 id,
                 project: call.project,
-                kind: TaskKind::Install,
+                kind: call.kind,
                 scope,
                 operator: call.operator,
                 install_command: call.install_command,
                 uninstall_command: call.uninstall_command,
                 apps: &keys,
                 accounts,
-                expires_at: now.plus(OFFLINE_LIMIT),
-                approach: Approach::Ordinary,
-                fail_limit: FailLimit::default(),
+                desktops: &desktops,
+                expires_at: now.plus(call.expires_in.unwrap_or(OFFLINE_LIMIT)),
+                approach: call.approach,
+                fail_limit: call.fail_limit,
             },
             now,
         )
         .await?;
-    let widened = match &call.audience {
-        Audience::Everyone | Audience::Listed(_) => {
+    let widened = match (call.kind, &call.audience) {
+        (TaskKind::Install, Audience::Everyone | Audience::Listed(_)) => {
             tx.deployment_widen(deployment, scope, now).await?
         }
-        Audience::Authorized => 0,
+        (TaskKind::Install, Audience::Authorized | Audience::Desktops(_))
+        | (TaskKind::Uninstall, _) => 0,
     };
-    call.widening
-        .settle(Widening::when(widened > 0))
-        .map_err(InstallError::Refused)?;
-    Ok(Stored {
+    if let Some(widening) = call.widening {
+        widening
+            .settle(Widening::when(widened > 0))
+            .map_err(InstallError::Refused)?;
+    }
+    if let Some(Idempotency { key, .. }) = &call.idempotency {
+        let body = serde_json::to_string(&Accepted { id }).map_err(InstallError::KeptAnswer)?;
+        tx.idempotency_answer(call.project, key, 201, &body).await?;
+    }
+    let reach = match (&call.audience, scope) {
+        (Audience::Desktops(_), _) => Reach::Named,
+        (_, AssignType::AllUser) => Reach::All,
+        (_, AssignType::AssignUser) => Reach::OfUsers,
+    };
+    Ok(Outcome::Stored(Stored {
         tx,
         id,
         deployment,
-        scope,
+        reach,
         apps: keys.len(),
-    })
+    }))
 }
 
 /// What an install call would do.
@@ -197,9 +329,16 @@ pub struct Preview {
 /// See [`InstallError`].
 pub async fn preview(services: &Services, call: Install<'_>) -> Result<Preview, InstallError> {
     let project = call.project;
-    let Stored {
+    let call = Install {
+        idempotency: None,
+        ..call
+    };
+    let Outcome::Stored(Stored {
         tx, id, deployment, ..
-    } = store_deployment(services, &call).await?;
+    }) = store_deployment(services, &call).await?
+    else {
+        return Err(InstallError::KeyTaken);
+    };
     let now = services.clock.now();
     tx.deployment_expand(deployment, INLINE_JOBS, services.ids.as_ref(), now)
         .await?;
@@ -220,9 +359,12 @@ pub async fn install(services: &Services, call: Install<'_>) -> Result<Deploymen
         tx,
         id,
         deployment,
-        scope,
+        reach,
         apps,
-    } = store_deployment(services, &call).await?;
+    } = match store_deployment(services, &call).await? {
+        Outcome::Stored(stored) => stored,
+        Outcome::Repeated(accepted) => return Ok(accepted.id),
+    };
     tx.commit().await?;
 
     // From here on the call has succeeded: what fails now, the background does.
@@ -232,7 +374,7 @@ pub async fn install(services: &Services, call: Install<'_>) -> Result<Deploymen
         .deployment_desktops_up_to(
             deployment,
             call.project,
-            scope,
+            reach,
             INLINE_JOBS / apps.max(1) + 1,
         )
         .await;
@@ -280,6 +422,30 @@ fn check_field_rules(
         return Err(FieldProblem::new(
             "install_command",
             format!("{:?} has no command to install it with", app.name),
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// Whether anything tells how an app is taken off. A desktop may have an older revision; what that one lacks, the
+/// newest tells.
+fn check_can_be_taken_off(
+    app: &InstallableApp,
+    command_of_call: Option<&str>,
+) -> Result<(), InstallError> {
+    let command = uninstall_command(&UninstallSources {
+        of_call: command_of_call,
+        install_type: app.install_type,
+        of_revision: app.uninstall_command.as_deref(),
+        install_command: app.install_command.as_deref(),
+        debian_package: app.debian_package.as_deref(),
+        of_newest: None,
+    });
+    if command.is_none() {
+        return Err(FieldProblem::new(
+            "uninstall_command",
+            format!("{:?} has no command to uninstall it with", app.name),
         )
         .into());
     }

@@ -132,6 +132,8 @@ fn facts(operation: &Operation, body: &Value) -> BTreeMap<String, String> {
     // InstallApp has no word for it: without accounts it reaches everyone who may have the app.
     let scope = word.unwrap_or(match body.get("users") {
         Some(Value::Array(_)) => "ASSIGN_USER",
+        // Named desktops are not everyone's either.
+        _ if body.get("desktop_ids").is_some_and(Value::is_array) => "ASSIGN_USER",
         _ => "ALL_USER",
     });
     BTreeMap::from([(ASSIGN_SCOPE.to_owned(), scope.to_owned())])

@@ -412,3 +412,189 @@ async fn installs_are_refused_while_the_app_center_is_off_and_nothing_else_is() 
     accepted(&server, BATCH, batch).await;
     server.stop().await;
 }
+
+#[tokio::test]
+async fn an_uninstall_is_a_deployment_of_its_own_and_no_install_job() {
+    let server = TestServer::start().await;
+    let one = desktop(&server, "d1", &["li"]).await;
+    desktop(&server, "d2", &[]).await;
+    let bare = upload(&server, linked("bare")).await;
+    let app = upload(
+        &server,
+        with(linked("a"), json!({"uninstall_command": "${FILE_PATH} /U"})),
+    )
+    .await;
+    const UNINSTALL: &str = "/api/v1/{p}/deployments/uninstall";
+    // Nothing tells how, nobody is named, or too much is.
+    for (body, status, code, word) in [
+        (
+            json!({"app_ids": [bare], "assign_scope": "ALL_USER"}),
+            400,
+            "WKS.00211102",
+            "uninstall_command",
+        ),
+        (
+            json!({"app_ids": [app]}),
+            400,
+            "WKS.00211102",
+            "assign_scope",
+        ),
+        (
+            json!({"app_ids": [app], "assign_scope": "ASSIGN_USER"}),
+            400,
+            "WKS.00211102",
+            "users",
+        ),
+        (
+            json!({"app_ids": [app], "users": [user("li")], "desktop_ids": [one]}),
+            400,
+            "WKS.00211102",
+            "desktop_ids",
+        ),
+        (
+            json!({"app_ids": ["nobody"], "assign_scope": "ALL_USER"}),
+            404,
+            "WKS.00211902",
+            "application",
+        ),
+        (
+            json!({"app_ids": [app], "desktop_ids": ["nobody"]}),
+            404,
+            "WKS.00211902",
+            "desktop",
+        ),
+    ] {
+        server
+            .post(UNINSTALL, body)
+            .await
+            .refused(status, code, word);
+    }
+    let preview = server
+        .post(
+            &format!("{UNINSTALL}/preview"),
+            json!({"app_ids": [bare], "assign_scope": "ALL_USER", "uninstall_command": "x"}),
+        )
+        .await
+        .ok(200);
+    assert_eq!(
+        (&preview["jobs"], &preview["complete"]),
+        (&json!(2), &json!(true))
+    );
+    let made = server
+        .post(UNINSTALL, json!({"app_ids": [app], "users": [user("li")]}))
+        .await
+        .ok(201);
+    let shown = deployment(&server, made["id"].as_str().unwrap()).await;
+    assert_eq!(shown["kind"], "uninstall");
+    assert_eq!(shown["counts"]["jobs_init"], 1);
+    assert_eq!(shown["authorizations_widened"]["count"], 0);
+    // The contract's list does not speak of it; ours does.
+    assert_eq!(jobs(&server, "").await["count"], 0);
+    assert_eq!(jobs(&server, &format!("app_id={app}")).await["count"], 0);
+    let own = "/api/v1/{p}/jobs";
+    let listed = server.get(&format!("{own}?kind=uninstall")).await.ok(200);
+    assert_eq!(
+        (&listed["count"], &listed["items"][0]["kind"]),
+        (&json!(1), &json!("uninstall"))
+    );
+    assert_eq!(
+        server.get(&format!("{own}?kind=install")).await.ok(200)["count"],
+        0
+    );
+    let id = listed["items"][0]["id"].as_str().unwrap().to_owned();
+    let job = server.get(&format!("{own}/{id}")).await.ok(200);
+    assert_eq!(job, listed["items"][0]);
+    server
+        .get(&format!("{own}/nobody"))
+        .await
+        .refused(404, "WKS.00211902", "job");
+
+    // Installing the same meanwhile is skipped, with the reason.
+    let on = accepted(
+        &server,
+        BATCH,
+        json!({"app_ids": [app], "assign_scope": "ALL_USER"}),
+    )
+    .await;
+    let shown = deployment(&server, &on).await;
+    assert_eq!(shown["counts"]["jobs_init"], 1);
+    assert_eq!(
+        shown["desktops_skipped"]["items"][0]["reason"],
+        "opposite_in_progress"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_native_install_names_its_audience_limit_and_key() {
+    let server = TestServer::start().await;
+    let one = desktop(&server, "d1", &["li"]).await;
+    let two = desktop(&server, "d2", &[]).await;
+    let (app, other) = (
+        upload(&server, linked("a")).await,
+        upload(&server, linked("b")).await,
+    );
+    const CREATE: &str = "/api/v1/{p}/deployments";
+    server
+        .post(CREATE, json!({"app_ids": [app, other]}))
+        .await
+        .refused(400, "WKS.00211102", "app_ids");
+    server
+        .post(
+            CREATE,
+            json!({"app_ids": [app], "users": [user("li")], "expires_in_secs": 5}),
+        )
+        .await
+        .refused(400, "WKS.00211102", "expires_in_secs");
+    let call = async |key: &str, body: &Value| {
+        let request = server
+            .request(Method::POST, CREATE)
+            .header("Idempotency-Key", key)
+            .json(body);
+        TestServer::send(request).await
+    };
+    let body = json!({"app_ids": [app, other], "users": [user("li")], "repair": true,
+        "fail_limit": {"percent": 5}, "expires_in_secs": 3600});
+    let made = call("once", &body).await.ok(201);
+    assert_eq!(
+        call("once", &body).await.ok(201),
+        made,
+        "the same call is made once"
+    );
+    assert_eq!(jobs(&server, "").await["count"], 2);
+    call("once", &json!({"app_ids": [app], "users": [user("li")]}))
+        .await
+        .refused(409, "WKS.0409", "Idempotency-Key");
+    call(&"k".repeat(256), &body)
+        .await
+        .refused(400, "WKS.00211102", "Idempotency-Key");
+    // A refused call holds no key.
+    call(
+        "later",
+        &json!({"app_ids": ["nobody"], "users": [user("li")]}),
+    )
+    .await
+    .refused(404, "WKS.00211902", "application");
+    call("later", &body).await.ok(201);
+    let shown = deployment(&server, made["id"].as_str().unwrap()).await;
+    assert_eq!(
+        (&shown["repair"], &shown["fail_limit"]),
+        (&json!(true), &json!({"percent": 5}))
+    );
+    assert_eq!(shown["authorizations_widened"]["count"], 2);
+
+    // Desktops are named for whoever may have it there.
+    let made = server
+        .post(CREATE, json!({"app_ids": [app], "desktop_ids": [one, two]}))
+        .await
+        .ok(201);
+    let shown = deployment(&server, made["id"].as_str().unwrap()).await;
+    let reasons: Vec<_> = shown["desktops_skipped"]["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|skip| skip["reason"].clone())
+        .collect();
+    assert_eq!(reasons, ["job_in_progress", "not_authorized"]);
+    server.stop().await;
+}

@@ -9,6 +9,7 @@ use crate::job_scene::{ORDINARY, Scene};
 fn filters(full: &JobFilter) -> Vec<JobFilter> {
     (0..16)
         .map(|bits| JobFilter {
+            kind: None,
             desktop: full.desktop.filter(|_| bits & 1 != 0),
             app: full.app.filter(|_| bits & 2 != 0),
             target: full.target.clone().filter(|_| bits & 4 != 0),
@@ -46,6 +47,7 @@ on_both! {
         assert_eq!(all.len(), 21);
         assert!(all.is_sorted_by(|a, b| a.key > b.key));
         let full = JobFilter {
+            kind: None,
             desktop: Some(desktops[0]),
             app: Some(apps[0].key),
             target: Some("li".to_owned()),
@@ -136,7 +138,7 @@ on_both! {
         let app = scene.app("a", ORDINARY).await;
         scene.deploy(&[app], AllUser, &[]).await;
         let job = scene.job().await;
-        let full = JobFilter { desktop: Some(desktop), app: Some(app.key), target: None, wire: Some(WireState::Init) };
+        let full = JobFilter { kind: None, desktop: Some(desktop), app: Some(app.key), target: None, wire: Some(WireState::Init) };
         let db = scene.test.store.db();
         let other = scene.test.other_project;
         for filter in filters(&full) {
@@ -172,6 +174,7 @@ on_both! {
             scene.test.sql("VACUUM (ANALYZE) job").await;
         }
         let full = JobFilter {
+            kind: None,
             desktop: Some(desktop),
             app: Some(app.key),
             target: Some("user7".to_owned()),

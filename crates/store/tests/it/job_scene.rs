@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use outfitter_agent_protocol::{Detection, Evidence, FailureCode, Task, TaskKind};
+use outfitter_agent_protocol::{Approach, Detection, Evidence, FailureCode, Task, TaskKind};
 use outfitter_domain::{Account, AccountType, AssignType, Millis};
 use outfitter_ids::{AppId, AttemptId, DeploymentId, JobId, SystemIds};
 use outfitter_store::{
-    AppKey, Approach, Connected, DeploymentKey, DeploymentView, DesktopKey, Expansion, FailLimit,
+    AppKey, Connected, DeploymentKey, DeploymentView, DesktopKey, Expansion, FailLimit,
     FinishOutcome, GoOutcome, GoRequest, GroupKey, JobFilter, JobView, LeasedTask, NewDeployment,
     ResultReport, ScopeAccounts, UserKey,
 };
@@ -40,6 +40,33 @@ pub(crate) struct AppKind {
     pub(crate) authorization: AssignType,
     pub(crate) support_os: &'static str,
     pub(crate) store: Bytes,
+}
+
+/// What a deployment is to do.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub(crate) kind: TaskKind,
+    pub(crate) scope: AssignType,
+    pub(crate) accounts: &'a [Account],
+    pub(crate) desktops: &'a [DesktopKey],
+    pub(crate) uninstall_command: Option<&'a str>,
+    pub(crate) approach: Approach,
+    pub(crate) fail_limit: FailLimit,
+}
+
+impl Wish<'static> {
+    pub(crate) const INSTALL: Self = Wish {
+        kind: TaskKind::Install,
+        scope: AssignType::AllUser,
+        accounts: &[],
+        desktops: &[],
+        uninstall_command: None,
+        approach: Approach::Ordinary,
+        fail_limit: FailLimit {
+            count: None,
+            percent: None,
+        },
+    };
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -222,6 +249,27 @@ impl Scene {
         scope: AssignType,
         accounts: &[Account],
     ) -> DeploymentKey {
+        let wish = Wish {
+            scope,
+            accounts,
+            ..Wish::INSTALL
+        };
+        self.deploy_wish(apps, wish).await
+    }
+
+    /// Takes apps off desktops: of everyone, or the named ones; expanded to the end.
+    pub(crate) async fn uninstall(&self, apps: &[App], desktops: &[DesktopKey]) -> DeploymentKey {
+        let wish = Wish {
+            kind: TaskKind::Uninstall,
+            desktops,
+            ..Wish::INSTALL
+        };
+        let key = self.deploy_wish(apps, wish).await;
+        while self.expand(key, 100).await == Expansion::Expanding {}
+        key
+    }
+
+    pub(crate) async fn deploy_wish(&self, apps: &[App], wish: Wish<'_>) -> DeploymentKey {
         let tx = self.test.store.write().await.unwrap();
         let ids: Vec<AppId> = apps.iter().map(|app| app.id).collect();
         let found = tx.deployment_apps(self.test.project, &ids).await.unwrap();
@@ -231,22 +279,25 @@ impl Scene {
                 &NewDeployment {
                     id: DeploymentId::new(id()),
                     project: self.test.project,
-                    kind: TaskKind::Install,
-                    scope,
+                    kind: wish.kind,
+                    scope: wish.scope,
                     operator: "admin",
                     install_command: None,
-                    uninstall_command: None,
+                    uninstall_command: wish.uninstall_command,
                     apps: &keys,
-                    accounts: ScopeAccounts::Listed(accounts),
+                    accounts: ScopeAccounts::Listed(wish.accounts),
+                    desktops: wish.desktops,
                     expires_at: later(30 * 24 * 3600),
-                    approach: Approach::Ordinary,
-                    fail_limit: FailLimit::default(),
+                    approach: wish.approach,
+                    fail_limit: wish.fail_limit,
                 },
                 NOW,
             )
             .await
             .unwrap();
-        tx.deployment_widen(key, scope, NOW).await.unwrap();
+        if wish.kind == TaskKind::Install && wish.desktops.is_empty() {
+            tx.deployment_widen(key, wish.scope, NOW).await.unwrap();
+        }
         tx.commit().await.unwrap();
         key
     }
@@ -362,10 +413,13 @@ impl Scene {
     /// Every counter agrees with the jobs it counts.
     pub(crate) async fn check_counters(&self) {
         for (dimension, key) in [
-            (0, "''"),
-            (1, "CAST(j.app_id AS TEXT)"),
-            (2, "j.target"),
+            (0, "CASE WHEN j.kind = 0 THEN '' END"),
+            (1, "CASE WHEN j.kind = 0 THEN CAST(j.app_id AS TEXT) END"),
+            (2, "CASE WHEN j.kind = 0 THEN j.target END"),
             (3, "CAST(j.deployment_id AS TEXT)"),
+            (10, "CASE WHEN j.kind = 1 THEN '' END"),
+            (11, "CASE WHEN j.kind = 1 THEN CAST(j.app_id AS TEXT) END"),
+            (12, "CASE WHEN j.kind = 1 THEN j.target END"),
         ] {
             let wrong = self
                 .test
@@ -398,6 +452,7 @@ pub(crate) fn good(task: &Task) -> Evidence {
             seen: "there".to_owned(),
         }),
         already_installed: false,
+        already_absent: false,
         exit_code: Some(0),
         output_tail: "nul: \0".to_owned(),
         package_sha256: Some(DIGEST.to_owned()),

@@ -22,5 +22,6 @@ mod job_scene;
 mod package;
 mod push;
 mod truth;
+mod uninstall;
 mod user;
 mod workspace_job;

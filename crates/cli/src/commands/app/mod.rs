@@ -52,6 +52,7 @@ pub(super) async fn run(command: AppCommand, session: &Session) -> Result<Outcom
         AppCommand::Authorizations(args) => authorizations(args, session).await,
         AppCommand::Categories => categories(session).await,
         AppCommand::Install(args) => install::run(args, session).await,
+        AppCommand::Uninstall(args) => install::uninstall(args, session).await,
         AppCommand::Detection(args) => detection::run(args, session).await,
     }
 }

@@ -1,17 +1,17 @@
 //! Deployments: what accepted install requests reached.
 
 mod actions;
+mod create;
 mod jobs;
 mod list;
-mod preview;
 mod show;
 
-use outfitter_agent_protocol::TaskKind;
+use outfitter_agent_protocol::{Approach, TaskKind};
 use outfitter_api_types::native::deployments::{
     DeploymentCounts, DeploymentKind, DeploymentState, FailLimit,
 };
 use outfitter_api_types::time::WireTime;
-use outfitter_store::{Approach, DeploymentView, Expansion};
+use outfitter_store::{DeploymentView, Expansion};
 
 use super::operation::Named;
 use super::{Family, Operation, Routes};
@@ -73,18 +73,77 @@ pub(super) fn register(routes: &mut Routes) {
             .summary("List the jobs of a deployment by desktop and app."),
             jobs::list_deployment_jobs,
         )
+        .add(
+            Operation::post("/api/v1/{project_id}/deployments", "CreateDeployment")
+                .action("workspace:appcenter:batchInstallApps")
+                .names(&[
+                    Named::Ids("app", "app_ids[]"),
+                    Named::Accounts("users[]"),
+                    Named::Ids("desktop", "desktop_ids[]"),
+                ])
+                .may_widen()
+                .family(Family::Native)
+                .status(201)
+                .codes(&[404, 409])
+                .headers(&["X-Deployment-Id"])
+                .summary(
+                    "Install applications for accounts, everyone, whoever is authorized, or on desktops, with a limit \
+                     of failures and an expiry; the same Idempotency-Key makes no second deployment.",
+                ),
+            create::create_deployment,
+        )
         .add::<_, (), _, _, _>(
             Operation::post(
                 "/api/v1/{project_id}/deployments/preview",
                 "PreviewDeployment",
             )
             .action("workspace:appcenter:batchInstallApps")
-            .names(&[Named::Ids("app", "app_ids[]"), Named::Accounts("users[]")])
+            .names(&[
+                Named::Ids("app", "app_ids[]"),
+                Named::Accounts("users[]"),
+                Named::Ids("desktop", "desktop_ids[]"),
+            ])
             .may_widen()
             .family(Family::Native)
             .codes(&[404, 409])
-            .summary("Show what BatchInstallApps would do; nothing of it happens."),
-            preview::preview_deployment,
+            .summary("Show what CreateDeployment would do; nothing of it happens."),
+            create::preview_deployment,
+        )
+        .add(
+            Operation::post(
+                "/api/v1/{project_id}/deployments/uninstall",
+                "CreateUninstall",
+            )
+            .action("outfitter:deployments:uninstall")
+            .names(&[
+                Named::Ids("app", "app_ids[]"),
+                Named::Accounts("users[]"),
+                Named::Ids("desktop", "desktop_ids[]"),
+            ])
+            .family(Family::Native)
+            .status(201)
+            .codes(&[404, 409])
+            .headers(&["X-Deployment-Id"])
+            .summary(
+                "Uninstall applications from the desktops of accounts, from every desktop, or from named ones.",
+            ),
+            create::create_uninstall,
+        )
+        .add::<_, (), _, _, _>(
+            Operation::post(
+                "/api/v1/{project_id}/deployments/uninstall/preview",
+                "PreviewUninstall",
+            )
+            .action("outfitter:deployments:uninstall")
+            .names(&[
+                Named::Ids("app", "app_ids[]"),
+                Named::Accounts("users[]"),
+                Named::Ids("desktop", "desktop_ids[]"),
+            ])
+            .family(Family::Native)
+            .codes(&[404, 409])
+            .summary("Show what CreateUninstall would do; nothing of it happens."),
+            create::preview_uninstall,
         );
 }
 

@@ -86,6 +86,8 @@ pub(super) async fn parts(
                         Reason::OsMismatch => SkipReason::OsMismatch,
                         Reason::NotPersistent => SkipReason::NotPersistent,
                         Reason::JobInProgress => SkipReason::JobInProgress,
+                        Reason::OppositeInProgress => SkipReason::OppositeInProgress,
+                        Reason::NotAuthorized => SkipReason::NotAuthorized,
                         Reason::AppDeleted => SkipReason::AppDeleted,
                     },
                 })

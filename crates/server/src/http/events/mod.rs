@@ -8,15 +8,15 @@ use axum::response::sse::{Event as WireEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use http::StatusCode;
-use outfitter_api_types::native::events::{DeploymentEvent, JobEvent, ReadyEvent};
+use outfitter_api_types::native::events::{DeploymentEvent, ReadyEvent};
 use outfitter_api_types::time::WireTime;
-use outfitter_store::{DeploymentView, JobLive, ProjectKey};
+use outfitter_store::{DeploymentView, ProjectKey};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::deployments::{counts, state};
-use super::jobs::{install_job, wire_phase, wire_proof};
+use super::jobs::live_job;
 use super::{ApiError, Call, GatewayError, Operation, Routes};
 use crate::Services;
 use crate::app::events::{Event, Listener};
@@ -107,7 +107,7 @@ impl Stream {
 
 fn wire(what: &Event) -> Result<WireEvent, ApiError> {
     match what {
-        Event::Job(job) => event("job", &job_event(job)),
+        Event::Job(job) => event("job", &live_job(job)),
         Event::Deployment(_, view) => event("deployment", &deployment_event(view)),
         Event::Freeze(_) => event("freeze", &serde_json::json!({})),
         Event::Lost => event("lost", &serde_json::json!({})),
@@ -119,17 +119,6 @@ fn event(name: &str, data: &impl serde::Serialize) -> Result<WireEvent, ApiError
         .event(name)
         .json_data(data)
         .map_err(|error| ApiError::internal("write an event", error))
-}
-
-fn job_event(live: &JobLive) -> JobEvent {
-    JobEvent {
-        job: install_job(live.view.clone()),
-        deployment_id: live.view.deployment.to_string(),
-        reason: live.view.reason.map(|reason| reason.code().to_owned()),
-        proof: live.view.proof.map(wire_proof),
-        phase: live.phase.map(wire_phase),
-        percent: live.percent,
-    }
 }
 
 fn deployment_event(view: &DeploymentView) -> DeploymentEvent {

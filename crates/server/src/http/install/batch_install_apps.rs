@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
+use outfitter_agent_protocol::TaskKind;
 use outfitter_api_types::app_install::BatchAutoInstallAppsReq;
 use outfitter_api_types::authorizations::AssignType;
-use outfitter_ids::AppId;
 
-use super::accept;
+use super::{accept, app_ids};
 use crate::Services;
 use crate::app::install::{Audience, Install};
 use crate::http::apps::wire::account;
@@ -19,30 +19,25 @@ pub(super) async fn batch_install_apps(
 }
 
 /// What the call asks for.
-pub(in crate::http) fn batch(call: &Call<BatchAutoInstallAppsReq>) -> Install<'_> {
-    Install {
-        project: call.project().project,
-        apps: call
-            .body
-            .app_ids
-            .iter()
-            .map(|text| AppId::lookup(text))
-            .collect(),
-        audience: match call.body.assign_scope {
-            AssignType::AllUser => Audience::Everyone,
-            AssignType::AssignUser => Audience::Listed(
-                call.body
-                    .users
-                    .iter()
-                    .flatten()
-                    .cloned()
-                    .map(account)
-                    .collect(),
-            ),
-        },
-        operator: &call.caller().user_name,
-        widening: call.widening(),
-        install_command: None,
-        uninstall_command: None,
-    }
+fn batch(call: &Call<BatchAutoInstallAppsReq>) -> Install<'_> {
+    let audience = match call.body.assign_scope {
+        AssignType::AllUser => Audience::Everyone,
+        AssignType::AssignUser => Audience::Listed(
+            call.body
+                .users
+                .iter()
+                .flatten()
+                .cloned()
+                .map(account)
+                .collect(),
+        ),
+    };
+    Install::plain(
+        TaskKind::Install,
+        call.project().project,
+        app_ids(&call.body.app_ids),
+        audience,
+        &call.caller().user_name,
+        Some(call.widening()),
+    )
 }

@@ -5,9 +5,8 @@ mod install_app;
 
 use std::sync::Arc;
 
-pub(super) use batch_install_apps::batch;
 use http::{HeaderName, HeaderValue};
-use outfitter_ids::DeploymentId;
+use outfitter_ids::{AppId, DeploymentId};
 
 use super::operation::Named;
 use super::profiles::require_app_center;
@@ -52,9 +51,20 @@ pub(super) fn register(routes: &mut Routes) {
 async fn accept(services: Arc<Services>, call: Install<'_>) -> Result<Reply, ApiError> {
     require_app_center(services.store.db(), call.project).await?;
     let id: DeploymentId = install(&services, call).await?;
+    let (name, value) = deployment_header(id)?;
+    Ok(Reply::empty().header(name, value))
+}
+
+/// `X-Deployment-Id`.
+pub(super) fn deployment_header(id: DeploymentId) -> Result<(HeaderName, HeaderValue), ApiError> {
     let value = HeaderValue::from_str(&id.to_string())
         .map_err(|error| ApiError::internal("name the deployment", error))?;
-    Ok(Reply::empty().header(HeaderName::from_static("x-deployment-id"), value))
+    Ok((HeaderName::from_static("x-deployment-id"), value))
+}
+
+/// Ids of applications; `None` for those that cannot exist.
+pub(super) fn app_ids(texts: &[String]) -> Vec<Option<AppId>> {
+    texts.iter().map(|text| AppId::lookup(text)).collect()
 }
 
 impl From<InstallError> for ApiError {
@@ -70,6 +80,11 @@ impl From<InstallError> for ApiError {
                 "WKS.00211106",
                 format!("Invalid application download link: '{name}'"),
             ),
+            InstallError::DesktopNotFound => Self::NotFound { noun: "desktop" },
+            InstallError::KeyTaken => {
+                Self::conflict("WKS.0409", "The Idempotency-Key was used for another call")
+            }
+            InstallError::KeptAnswer(source) => Self::internal("read a kept answer", source),
             InstallError::Refused(refusal) => refusal.into(),
             InstallError::Store(source) => source.into(),
         }

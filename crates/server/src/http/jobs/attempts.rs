@@ -78,6 +78,7 @@ fn receipt(stored: StoredReceipt) -> Result<Receipt, ApiError> {
     Ok(Receipt {
         proof: stored.proof.map(proof),
         already_installed: evidence.already_installed,
+        already_absent: evidence.already_absent,
         failure: evidence.failure.map(word).transpose()?,
         failure_detail: evidence.failure_detail,
         detection_rule: evidence.rule.as_ref().map(wire_rule).transpose()?,
@@ -131,6 +132,7 @@ pub(in crate::http) fn proof(proof: ProofOfJob) -> Proof {
         ProofOfJob::Manifest => Proof::Manifest,
         ProofOfJob::AlreadyInstalled => Proof::AlreadyInstalled,
         ProofOfJob::ExitCodeOnly => Proof::ExitCodeOnly,
+        ProofOfJob::AlreadyAbsent => Proof::AlreadyAbsent,
     }
 }
 

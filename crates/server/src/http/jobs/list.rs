@@ -1,11 +1,16 @@
 use std::sync::Arc;
 
+use outfitter_agent_protocol::TaskKind;
 use outfitter_api_types::jobs::{AppInstallJob, JobStatus, ListJobsQuery, ListJobsResponse};
+use outfitter_api_types::native::deployments::DeploymentKind;
+use outfitter_api_types::native::events::JobEvent;
+use outfitter_api_types::native::jobs::{ListAppJobsQuery, ListAppJobsResponse};
 use outfitter_api_types::time::WireTime;
 use outfitter_domain::job::WireState;
-use outfitter_ids::{AppId, DesktopId};
-use outfitter_store::{JobFilter, JobView};
+use outfitter_ids::{AppId, DesktopId, JobId};
+use outfitter_store::{Db, JobFilter, JobLive, JobView, ProjectKey, StoreError};
 
+use super::attempts::{phase, proof};
 use crate::Services;
 use crate::http::{ApiError, Call, Reply};
 
@@ -16,44 +21,20 @@ pub(super) async fn list_jobs(
     let project = call.project().project;
     let query = &call.query;
     let db = services.store.db();
-    let mut filter = JobFilter {
-        target: query.target.clone(),
-        wire: query.job_status.map(wire_state),
-        ..JobFilter::default()
+    let named = Named {
+        // The contract speaks of installs alone: an uninstall that went well would read as an install.
+        kind: Some(TaskKind::Install),
+        app: query.app_id.as_deref(),
+        desktop: query.instance_id.as_deref(),
+        target: query.target.as_deref(),
+        status: query.job_status,
     };
-    // An id that does not exist is a filter that finds nothing.
-    let nothing = || {
-        Ok(Reply::new(ListJobsResponse {
+    let Some(filter) = filter(&db, project, &named).await? else {
+        return Ok(Reply::new(ListJobsResponse {
             count: 0,
             items: Vec::new(),
-        }))
+        }));
     };
-    if let Some(text) = &query.app_id {
-        let Some(id) = AppId::lookup(text) else {
-            return nothing();
-        };
-        filter.app = db.app_key(project, id).await?;
-        if filter.app.is_none() {
-            return nothing();
-        }
-    }
-    if let Some(text) = &query.instance_id {
-        let Some(id) = DesktopId::lookup(text) else {
-            return nothing();
-        };
-        filter.desktop = db.desktop_key(project, id).await?;
-        if filter.desktop.is_none() {
-            return nothing();
-        }
-    }
-    if filter
-        .target
-        .as_ref()
-        .is_some_and(|text| text.contains('\0'))
-    {
-        // No stored name holds it, and PostgreSQL cannot look for it.
-        return nothing();
-    }
     let (count, jobs) = db
         .job_list(project, &filter, query.offset, query.limit)
         .await?;
@@ -61,6 +42,121 @@ pub(super) async fn list_jobs(
         count,
         items: jobs.into_iter().map(install_job).collect(),
     }))
+}
+
+pub(super) async fn list_app_jobs(
+    services: Arc<Services>,
+    call: Call<(), ListAppJobsQuery>,
+) -> Result<Reply<ListAppJobsResponse>, ApiError> {
+    let project = call.project().project;
+    let query = &call.query;
+    let db = services.store.db();
+    let named = Named {
+        kind: query.kind.map(|kind| match kind {
+            DeploymentKind::Install => TaskKind::Install,
+            DeploymentKind::Uninstall => TaskKind::Uninstall,
+        }),
+        app: query.app_id.as_deref(),
+        desktop: query.desktop_id.as_deref(),
+        target: query.target.as_deref(),
+        status: query.job_status,
+    };
+    let Some(filter) = filter(&db, project, &named).await? else {
+        return Ok(Reply::new(ListAppJobsResponse {
+            count: 0,
+            items: Vec::new(),
+        }));
+    };
+    let (count, jobs) = db
+        .job_list(project, &filter, query.offset, query.limit)
+        .await?;
+    let keys: Vec<_> = jobs.iter().map(|job| job.key).collect();
+    // By key, so the oldest first.
+    let live = db.job_live(&keys).await?;
+    Ok(Reply::new(ListAppJobsResponse {
+        count,
+        items: live.iter().rev().map(live_job).collect(),
+    }))
+}
+
+pub(super) async fn show_app_job(
+    services: Arc<Services>,
+    call: Call,
+) -> Result<Reply<JobEvent>, ApiError> {
+    let db = services.store.db();
+    let found = match JobId::lookup(call.path("job_id")) {
+        Some(id) => db.job_find(call.project().project, id).await?,
+        None => None,
+    };
+    let live = match found {
+        Some(job) => db.job_live(&[job]).await?,
+        None => Vec::new(),
+    };
+    let job = live.first().ok_or(ApiError::NotFound { noun: "job" })?;
+    Ok(Reply::new(live_job(job)))
+}
+
+/// What a list of jobs is asked for.
+struct Named<'a> {
+    kind: Option<TaskKind>,
+    app: Option<&'a str>,
+    desktop: Option<&'a str>,
+    target: Option<&'a str>,
+    status: Option<JobStatus>,
+}
+
+/// The filter; `None` where it finds nothing, as one does that names an id which does not exist.
+async fn filter(
+    db: &Db<'_>,
+    project: ProjectKey,
+    named: &Named<'_>,
+) -> Result<Option<JobFilter>, StoreError> {
+    let mut filter = JobFilter {
+        target: named.target.map(str::to_owned),
+        wire: named.status.map(wire_state),
+        kind: named.kind,
+        ..JobFilter::default()
+    };
+    if let Some(text) = named.app {
+        filter.app = match AppId::lookup(text) {
+            Some(id) => db.app_key(project, id).await?,
+            None => None,
+        };
+        if filter.app.is_none() {
+            return Ok(None);
+        }
+    }
+    if let Some(text) = named.desktop {
+        filter.desktop = match DesktopId::lookup(text) {
+            Some(id) => db.desktop_key(project, id).await?,
+            None => None,
+        };
+        if filter.desktop.is_none() {
+            return Ok(None);
+        }
+    }
+    // No stored name holds a NUL, and PostgreSQL cannot look for it.
+    if named.target.is_some_and(|text| text.contains('\0')) {
+        return Ok(None);
+    }
+    Ok(Some(filter))
+}
+
+/// A job as our own routes show it.
+pub(in crate::http) fn live_job(live: &JobLive) -> JobEvent {
+    JobEvent {
+        job: install_job(live.view.clone()),
+        kind: match live.view.kind {
+            TaskKind::Install => DeploymentKind::Install,
+            TaskKind::Uninstall => DeploymentKind::Uninstall,
+        },
+        deployment_id: live.view.deployment.to_string(),
+        reason: live.view.reason.map(|reason| reason.code().to_owned()),
+        proof: live.view.proof.map(proof),
+        phase: live.phase.map(phase),
+        percent: live.percent,
+        restart_pending: live.view.restart_pending,
+    }
 }
 
 /// A job as the contract shows it.

@@ -6,9 +6,8 @@ mod cancel;
 mod list;
 mod retry;
 
-pub(super) use attempts::{phase as wire_phase, proof as wire_proof};
 pub(super) use cancel::answer as cancel_answer;
-pub(super) use list::{install_job, wire_state};
+pub(super) use list::{install_job, live_job, wire_state};
 
 use super::operation::Named;
 use super::{Family, Operation, Routes};
@@ -56,6 +55,21 @@ pub(super) fn register(routes: &mut Routes) {
                     "Cancel jobs, all or none: what waits ends at once, what runs is asked to stop safely.",
                 ),
             cancel::cancel_jobs,
+        )
+        .add(
+            Operation::get("/api/v1/{project_id}/jobs", "ListAppJobs")
+                .action("outfitter:jobs:list")
+                .family(Family::Native)
+                .summary("List jobs, installs and uninstalls, newest first."),
+            list::list_app_jobs,
+        )
+        .add(
+            Operation::get("/api/v1/{project_id}/jobs/{job_id}", "ShowAppJob")
+                .action("outfitter:jobs:get")
+                .family(Family::Native)
+                .codes(&[404])
+                .summary("Show a job, an install or an uninstall."),
+            list::show_app_job,
         )
         .add(
             Operation::get(
