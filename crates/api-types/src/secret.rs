@@ -105,7 +105,10 @@ mod tests {
             redacted::<Request>(&request),
             json!({"name": "ana", "password": "[secret]", "keys": ["[secret]", "[secret]"], "more": ["[secret]"]})
         );
-        assert_eq!(redacted::<Request>(&json!({"keys": ["k"]})), json!("[secret]"));
+        assert_eq!(
+            redacted::<Request>(&json!({"keys": ["k"]})),
+            json!("[secret]")
+        );
         assert_eq!(redacted::<Request>(&Value::Null), Value::Null);
     }
 

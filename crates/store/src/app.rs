@@ -506,13 +506,13 @@ impl Tx {
     ) -> Result<u64, StoreError> {
         let changed = self
             .app_set_word(
-            "set the authorization type of applications",
-            "authorization_type",
-            apps,
-            authorization_type.as_str(),
-            now,
-        )
-        .await?;
+                "set the authorization type of applications",
+                "authorization_type",
+                apps,
+                authorization_type.as_str(),
+                now,
+            )
+            .await?;
         if changed > 0 && authorization_type == AssignType::AllUser {
             self.widened(apps, Vec::new()).await?;
         }

@@ -1193,7 +1193,10 @@ impl Tx {
             .db()
             .all("list widened applications", sql, [deployment.into()])
             .await?;
-        Ok(rows.into_iter().map(|row| AppKey::new(row.app_id)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| AppKey::new(row.app_id))
+            .collect())
     }
 
     /// Expands one page of a deployment: about `pairs` pairs of desktop and app, at least one desktop. Jobs,

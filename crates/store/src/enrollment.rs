@@ -16,7 +16,9 @@ use uuid::Uuid;
 use crate::agent::{NewAgent, NewCertificate};
 use crate::desktop::{NewDesktop, Persistence};
 use crate::query::{Conditions, Page};
-use crate::{AgentKey, Db, DesktopKey, DomainKey, EnrollmentTokenKey, Listed, ProjectKey, StoreError, Tx};
+use crate::{
+    AgentKey, Db, DesktopKey, DomainKey, EnrollmentTokenKey, Listed, ProjectKey, StoreError, Tx,
+};
 
 /// SHA-256 of a secret. Compared in constant time.
 #[derive(Debug, Clone, Copy, Eq)]

@@ -558,18 +558,19 @@ impl Tx {
         name: &str,
         created_at: Millis,
     ) -> Result<ProjectKey, StoreError> {
-        let key = self.insert(
-            "make a project",
-            "INSERT INTO project (public_id, domain_id, name, created_at) \
+        let key = self
+            .insert(
+                "make a project",
+                "INSERT INTO project (public_id, domain_id, name, created_at) \
              VALUES ($1, $2, $3, $4) RETURNING id",
-            [
-                id.uuid().into(),
-                domain.into(),
-                name.into(),
-                created_at.get().into(),
-            ],
-        )
-        .await?;
+                [
+                    id.uuid().into(),
+                    domain.into(),
+                    name.into(),
+                    created_at.get().into(),
+                ],
+            )
+            .await?;
         self.made("project", id);
         Ok(ProjectKey::new(key))
     }
@@ -594,20 +595,21 @@ impl Tx {
     /// # Errors
     /// A conflict when the domain has a user of that name, in any case.
     pub async fn iam_user_insert(&self, user: NewIamUser<'_>) -> Result<IamUserKey, StoreError> {
-        let key = self.insert(
-            "make an IAM user",
-            "INSERT INTO iam_user (public_id, domain_id, name, name_folded, password_hash, \
+        let key = self
+            .insert(
+                "make an IAM user",
+                "INSERT INTO iam_user (public_id, domain_id, name, name_folded, password_hash, \
              tokens_valid_from, created_at) VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id",
-            [
-                user.id.uuid().into(),
-                user.domain.into(),
-                user.name.into(),
-                fold(user.name).into(),
-                user.password_hash.expose().into(),
-                user.created_at.get().into(),
-            ],
-        )
-        .await?;
+                [
+                    user.id.uuid().into(),
+                    user.domain.into(),
+                    user.name.into(),
+                    fold(user.name).into(),
+                    user.password_hash.expose().into(),
+                    user.created_at.get().into(),
+                ],
+            )
+            .await?;
         self.made("iamUser", user.id);
         Ok(IamUserKey::new(key))
     }
@@ -690,18 +692,19 @@ impl Tx {
         secret_sealed: Vec<u8>,
         created_at: Millis,
     ) -> Result<AccessKeyKey, StoreError> {
-        let key = self.insert(
-            "make an access key",
-            "INSERT INTO access_key (access, secret_sealed, iam_user_id, created_at) \
+        let key = self
+            .insert(
+                "make an access key",
+                "INSERT INTO access_key (access, secret_sealed, iam_user_id, created_at) \
              VALUES ($1, $2, $3, $4) RETURNING id",
-            [
-                access.into(),
-                secret_sealed.into(),
-                user.into(),
-                created_at.get().into(),
-            ],
-        )
-        .await?;
+                [
+                    access.into(),
+                    secret_sealed.into(),
+                    user.into(),
+                    created_at.get().into(),
+                ],
+            )
+            .await?;
         self.made("accessKey", access);
         Ok(AccessKeyKey::new(key))
     }

@@ -440,19 +440,20 @@ impl Tx {
         name: &str,
         now: Millis,
     ) -> Result<IamGroupKey, StoreError> {
-        let key = self.insert(
-            "make an IAM group",
-            "INSERT INTO iam_group (public_id, domain_id, name, name_folded, created_at) \
+        let key = self
+            .insert(
+                "make an IAM group",
+                "INSERT INTO iam_group (public_id, domain_id, name, name_folded, created_at) \
              VALUES ($1, $2, $3, $4, $5) RETURNING id",
-            [
-                id.uuid().into(),
-                domain.into(),
-                name.into(),
-                fold(name).into(),
-                now.get().into(),
-            ],
-        )
-        .await?;
+                [
+                    id.uuid().into(),
+                    domain.into(),
+                    name.into(),
+                    fold(name).into(),
+                    now.get().into(),
+                ],
+            )
+            .await?;
         self.made("iamGroup", id);
         Ok(IamGroupKey::new(key))
     }

@@ -31,7 +31,13 @@ async fn client(test: &TestStore, folder: &tempfile::TempDir, quota_bytes: i64) 
     Client::new(Arc::new(objects), clock, project)
 }
 
-async fn put(client: &Client, key: &str, query: &str, size: usize, fill: u8) -> (StatusCode, String) {
+async fn put(
+    client: &Client,
+    key: &str,
+    query: &str,
+    size: usize,
+    fill: u8,
+) -> (StatusCode, String) {
     let answer = client.send("PUT", key, query, vec![fill; size]).await;
     let text = String::from_utf8_lossy(answer.body()).into_owned();
     (answer.status(), text)
@@ -39,7 +45,10 @@ async fn put(client: &Client, key: &str, query: &str, size: usize, fill: u8) -> 
 
 fn assert_full((status, text): (StatusCode, String)) {
     assert_eq!(status, StatusCode::FORBIDDEN, "{text}");
-    assert!(text.contains("<Code>InsufficientStorageSpace</Code>"), "{text}");
+    assert!(
+        text.contains("<Code>InsufficientStorageSpace</Code>"),
+        "{text}"
+    );
     assert!(text.contains("1000 bytes"), "{text}");
 }
 

@@ -53,7 +53,11 @@ pub async fn enroll(
     enrolled.map(Json)
 }
 
-async fn admit(services: &Services, source: IpAddr, body: &Bytes) -> Result<EnrollResponse, Refusal> {
+async fn admit(
+    services: &Services,
+    source: IpAddr,
+    body: &Bytes,
+) -> Result<EnrollResponse, Refusal> {
     let request: EnrollRequest = serde_json::from_slice(body)
         .map_err(|error| Refusal::bad_request("request_invalid", error.to_string()))?;
     if request.protocol < PROTOCOL_FLOOR {

@@ -14,8 +14,8 @@ use outfitter_domain::text::is_blank;
 use outfitter_domain::{Account, AppStatus, AssignType, InstallType};
 use outfitter_ids::{AppId, DeploymentId, DesktopId};
 use outfitter_store::{
-    AuditScope, DeploymentKey, DeploymentView, Expansion, FailLimit, IdempotencyClaim, InstallableApp,
-    NewDeployment, PackageAccess, ProjectKey, Reach, ScopeAccounts, StoreError, Tx,
+    AuditScope, DeploymentKey, DeploymentView, Expansion, FailLimit, IdempotencyClaim,
+    InstallableApp, NewDeployment, PackageAccess, ProjectKey, Reach, ScopeAccounts, StoreError, Tx,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

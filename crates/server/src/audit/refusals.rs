@@ -51,7 +51,13 @@ struct Key {
 
 impl Key {
     fn of(refusal: &Refusal) -> Self {
-        let AuditFacts { project, actor, address, operation, .. } = &refusal.facts;
+        let AuditFacts {
+            project,
+            actor,
+            address,
+            operation,
+            ..
+        } = &refusal.facts;
         Self {
             project: project.map(|project| project.get()),
             actor: (
@@ -261,8 +267,8 @@ impl Refusals {
     /// What is to be written now; `all`: whatever the time and the room.
     pub(crate) fn take_due(&mut self, now: Millis, all: bool) -> Vec<Due> {
         let mut due = Vec::new();
-        let in_vain = self.known.take_due(now, all, &mut due)
-            + self.unknown.take_due(now, all, &mut due);
+        let in_vain =
+            self.known.take_due(now, all, &mut due) + self.unknown.take_due(now, all, &mut due);
         if in_vain > 0 {
             self.others += in_vain;
             self.others_since.get_or_insert(now);
@@ -319,18 +325,10 @@ mod tests {
         for _ in 0..1000 {
             refusals.count(refusal(START, AuditActorKind::Nobody, 1));
         }
-        assert!(
-            refusals
-                .take_due(START.plus(WINDOW / 2), false)
-                .is_empty()
-        );
+        assert!(refusals.take_due(START.plus(WINDOW / 2), false).is_empty());
         let due = refusals.take_due(START.plus(WINDOW), false);
         assert_eq!(due.iter().map(|it| it.times).collect::<Vec<_>>(), [1000]);
-        assert!(
-            refusals
-                .take_due(START.plus(WINDOW * 3), false)
-                .is_empty()
-        );
+        assert!(refusals.take_due(START.plus(WINDOW * 3), false).is_empty());
         assert!(refusals.unknown.held.is_empty(), "nothing is held for ever");
     }
 

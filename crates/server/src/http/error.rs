@@ -161,8 +161,7 @@ impl ApiError {
 
     /// Status and reason of a refusal for the credential or the rights of the caller; `None` for anything else.
     pub(super) fn refusal(&self) -> Option<(StatusCode, String)> {
-        let refuses =
-            |status| matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        let refuses = |status| matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         match self {
             Self::Forbidden { reason } => Some((StatusCode::FORBIDDEN, reason.clone())),
             Self::Refused(refusal) => Some((StatusCode::FORBIDDEN, refusal.reason.clone())),

@@ -68,7 +68,11 @@ pub(super) async fn check(
 }
 
 /// What a call names, in the order of path and body.
-pub(super) fn named(operation: &Operation, path: &BTreeMap<String, String>, body: &Value) -> Vec<String> {
+pub(super) fn named(
+    operation: &Operation,
+    path: &BTreeMap<String, String>,
+    body: &Value,
+) -> Vec<String> {
     let of_path = operation
         .path_parameters()
         .filter(|name| *name != "project_id")

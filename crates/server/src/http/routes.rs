@@ -344,9 +344,7 @@ impl Row {
             return handler(Arc::clone(services), admitted).await;
         }
         let scope = trail.scope(services, (self.redact)(&admitted.body));
-        let response = scope
-            .run(handler(Arc::clone(services), admitted))
-            .await?;
+        let response = scope.run(handler(Arc::clone(services), admitted)).await?;
         if scope.entries() == 0 && response.status().is_success() {
             services.store.audit_call(&scope).await?;
         }

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::Request;
-use outfitter_store::{
-    AuditActor, AuditFacts, AuditKind, AuditScope, AuditTarget, NewAuditScope,
-};
+use outfitter_store::{AuditActor, AuditFacts, AuditKind, AuditScope, AuditTarget, NewAuditScope};
 use serde_json::Value;
 
 use super::error::ApiError;
@@ -33,10 +31,10 @@ impl Trail {
                 domain: None,
                 project: None,
                 at: services.clock.now(),
-                action: operation
-                    .access
-                    .action()
-                    .map_or_else(|| format!("outfitter:operations:{}", operation.id), str::to_owned),
+                action: operation.access.action().map_or_else(
+                    || format!("outfitter:operations:{}", operation.id),
+                    str::to_owned,
+                ),
                 operation: operation.id.to_owned(),
                 actor: AuditActor::nobody(),
                 on_behalf_of: None,

@@ -32,7 +32,12 @@ impl TestServer {
     }
 
     /// A call of the administrator for the whole domain.
-    async fn in_domain(&self, method: Method, path: &str, body: Option<Value>) -> crate::server::Answer {
+    async fn in_domain(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> crate::server::Answer {
         let domain = json!({"domain": {"name": "outfitter"}});
         let mut request = self
             .anonymous(method, path)
@@ -83,7 +88,8 @@ fn every_operation_that_is_no_get_is_audited_but_the_reviewed_ones() {
         table
             .entries()
             .iter()
-            .all(|entry| entry.operation.method != Method::GET || entry.operation.audited == Audited::Never),
+            .all(|entry| entry.operation.method != Method::GET
+                || entry.operation.audited == Audited::Never),
         "what reads leaves no entry"
     );
 }
@@ -91,20 +97,35 @@ fn every_operation_that_is_no_get_is_audited_but_the_reviewed_ones() {
 /// Whether a member holds a secret, by its name.
 fn sounds_secret(name: &str) -> bool {
     let name = name.to_lowercase();
-    ["password", "passwd", "secret", "passphrase", "private_key", "jump_key"]
-        .iter()
-        .any(|word| name.contains(word))
+    [
+        "password",
+        "passwd",
+        "secret",
+        "passphrase",
+        "private_key",
+        "jump_key",
+    ]
+    .iter()
+    .any(|word| name.contains(word))
 }
 
 /// A value of a schema with a marked text in every member that sounds secret; `marked` counts them.
-fn filled(entry: &outfitter_server::http::routes::RouteEntry, schema: &Value, name: &str, depth: usize, marked: &mut usize) -> Value {
+fn filled(
+    entry: &outfitter_server::http::routes::RouteEntry,
+    schema: &Value,
+    name: &str,
+    depth: usize,
+    marked: &mut usize,
+) -> Value {
     let root = &entry.body.as_ref().unwrap().root;
     if depth > 8 {
         return Value::Null;
     }
     if let Some(target) = schema["$ref"].as_str() {
         let pointer = target.trim_start_matches('#');
-        return root.pointer(pointer).map_or(Value::Null, |it| filled(entry, it, name, depth + 1, marked));
+        return root
+            .pointer(pointer)
+            .map_or(Value::Null, |it| filled(entry, it, name, depth + 1, marked));
     }
     for choice in ["oneOf", "anyOf", "allOf"] {
         if let Some(shapes) = schema[choice].as_array() {
@@ -116,7 +137,10 @@ fn filled(entry: &outfitter_server::http::routes::RouteEntry, schema: &Value, na
         return words[0].clone();
     }
     let is = |kind: &str| {
-        schema["type"] == kind || schema["type"].as_array().is_some_and(|it| it.contains(&json!(kind)))
+        schema["type"] == kind
+            || schema["type"]
+                .as_array()
+                .is_some_and(|it| it.contains(&json!(kind)))
     };
     if let Some(members) = schema["properties"].as_object() {
         return members
@@ -171,7 +195,12 @@ fn no_secret_of_any_body_is_kept() {
         bodies += 1;
     }
     println!("{bodies} bodies, those with secrets: {marks:?}");
-    for known in ["CreateSession", "KeystoneCreateUserTokenByPassword", "SetDesktopReach", "CreateIamUser"] {
+    for known in [
+        "CreateSession",
+        "KeystoneCreateUserTokenByPassword",
+        "SetDesktopReach",
+        "CreateIamUser",
+    ] {
         assert!(marks.contains_key(known), "{known}");
     }
 }
@@ -200,7 +229,10 @@ async fn a_call_leaves_who_what_from_where_before_and_after() {
     assert_eq!(entry["project_id"], server.project.as_str());
     assert_eq!(entry["resource_name"], "Text Tools");
     let id = entry["id"].as_str().unwrap();
-    let shown = server.get(&format!("/api/v1/{{p}}/audit/{id}")).await.ok(200);
+    let shown = server
+        .get(&format!("/api/v1/{{p}}/audit/{id}"))
+        .await
+        .ok(200);
     let told: Vec<_> = shown["differences"]
         .as_array()
         .unwrap()
@@ -211,7 +243,10 @@ async fn a_call_leaves_who_what_from_where_before_and_after() {
 
     // By the id of the request, as the answer names it.
     let request = entry["request_id"].as_str().unwrap();
-    assert_eq!(server.audit(&format!("request_id={request}")).await.len(), 1);
+    assert_eq!(
+        server.audit(&format!("request_id={request}")).await.len(),
+        1
+    );
     // What only reads, and what was refused for its state, leaves nothing.
     let before = server.audit("").await.len();
     server.get("/v1/{p}/app-center/apps").await.ok(200);
@@ -224,7 +259,10 @@ async fn a_call_leaves_who_what_from_where_before_and_after() {
 async fn an_install_leaves_one_entry_and_one_more_for_what_it_widens() {
     let server = TestServer::start().await;
     server
-        .post("/api/v1/{p}/desktops", json!({"name": "DESK", "os_type": "Windows"}))
+        .post(
+            "/api/v1/{p}/desktops",
+            json!({"name": "DESK", "os_type": "Windows"}),
+        )
         .await
         .ok(201);
     let mut app = linked("a");
@@ -246,7 +284,11 @@ async fn an_install_leaves_one_entry_and_one_more_for_what_it_widens() {
 
     let answer = server.post(BATCH, install).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(server.audit("").await.len() - before, 3, "nothing more was widened");
+    assert_eq!(
+        server.audit("").await.len() - before,
+        3,
+        "nothing more was widened"
+    );
     server.stop().await;
 }
 
@@ -276,7 +318,12 @@ async fn secrets_are_in_no_entry_and_logins_and_refusals_are() {
                 .in_domain(Method::GET, "/api/v1/audit?limit=100&kind=refusal", None)
                 .await
                 .ok(200);
-            if let Some(entry) = listed["items"].as_array().unwrap().iter().find(|it| it["operation"] == "CreateSession") {
+            if let Some(entry) = listed["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|it| it["operation"] == "CreateSession")
+            {
                 break entry.clone();
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -296,7 +343,9 @@ async fn secrets_are_in_no_entry_and_logins_and_refusals_are() {
     for kept in [
         secret,
         "Wrong-4-the-log!",
-        made["access_key"]["secret_key"].as_str().unwrap_or("no key at all"),
+        made["access_key"]["secret_key"]
+            .as_str()
+            .unwrap_or("no key at all"),
         server.bootstrap["password"].as_str().unwrap(),
         server.bootstrap["secret_key"].as_str().unwrap(),
     ] {
@@ -304,7 +353,11 @@ async fn secrets_are_in_no_entry_and_logins_and_refusals_are() {
     }
     assert!(whole.contains("[secret]"));
     let logins = server
-        .in_domain(Method::GET, "/api/v1/audit?limit=100&actor=auditor&outcome=done", None)
+        .in_domain(
+            Method::GET,
+            "/api/v1/audit?limit=100&actor=auditor&outcome=done",
+            None,
+        )
         .await
         .ok(200);
     assert_eq!(logins["items"][0]["operation"], "CreateSession");
@@ -332,10 +385,17 @@ async fn the_log_is_listed_exported_verified_and_shortened(server: TestServer) {
         paged.iter().map(|it| &it["id"]).collect::<Vec<_>>(),
         all.iter().map(|it| &it["id"]).collect::<Vec<_>>()
     );
-    for (query, field) in [("from=x", "from"), ("marker=x", "marker"), ("kind=x", "kind")] {
+    for (query, field) in [
+        ("from=x", "from"),
+        ("marker=x", "marker"),
+        ("kind=x", "kind"),
+    ] {
         let answer = server.get(&format!("/api/v1/{{p}}/audit?{query}")).await;
         assert_eq!(answer.status, 400, "{query}");
-        assert!(answer.body["error_msg"].as_str().unwrap().contains(field), "{answer:?}");
+        assert!(
+            answer.body["error_msg"].as_str().unwrap().contains(field),
+            "{answer:?}"
+        );
     }
 
     let export = server
@@ -370,9 +430,21 @@ async fn the_log_is_listed_exported_verified_and_shortened(server: TestServer) {
     let prune = "/api/v1/audit/actions/prune";
     // Rights in one project do not reach the whole log.
     assert_eq!(server.post(verify, json!({})).await.status, 403);
-    assert_eq!(server.post(prune, json!({"before": "2026-01-01T00:00:00Z"})).await.status, 403);
+    assert_eq!(
+        server
+            .post(prune, json!({"before": "2026-01-01T00:00:00Z"}))
+            .await
+            .status,
+        403
+    );
     let future = json!({"before": "2999-01-01T00:00:00Z"});
-    assert_eq!(server.in_domain(Method::POST, prune, Some(future)).await.status, 400);
+    assert_eq!(
+        server
+            .in_domain(Method::POST, prune, Some(future))
+            .await
+            .status,
+        400
+    );
     let now = all[0]["time"].clone();
     let pruned = server
         .in_domain(Method::POST, prune, Some(json!({"before": now})))
@@ -389,7 +461,10 @@ async fn the_log_is_listed_exported_verified_and_shortened(server: TestServer) {
         .in_domain(Method::GET, "/api/v1/audit?kind=retention", None)
         .await
         .ok(200);
-    assert_eq!(retention["items"][0]["detail"]["deleted"], pruned["deleted"]);
+    assert_eq!(
+        retention["items"][0]["detail"]["deleted"],
+        pruned["deleted"]
+    );
     server.stop().await;
 }
 

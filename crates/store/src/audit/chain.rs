@@ -384,11 +384,7 @@ impl Db<'_> {
 
 impl Tx {
     /// The chain's row, locked: of several servers one seals or cuts at a time, the others wait for it.
-    async fn audit_chain_lock(
-        &self,
-        key: &AuditKey,
-        now: Millis,
-    ) -> Result<ChainRow, StoreError> {
+    async fn audit_chain_lock(&self, key: &AuditKey, now: Millis) -> Result<ChainRow, StoreError> {
         let locked = format!("{CHAIN}{}", self.dialect().for_update());
         let doing = "lock the audit chain";
         if let Some(row) = self.db().one(doing, &locked, []).await? {

@@ -281,7 +281,13 @@ impl EntryRow {
             self.status,
             Some(self.times),
         ] {
-            push_option(&mut bytes, number.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
+            push_option(
+                &mut bytes,
+                number
+                    .map(i64::to_be_bytes)
+                    .as_ref()
+                    .map(<[u8; 8]>::as_slice),
+            );
         }
         for text in [
             Some(&self.kind),

@@ -121,7 +121,13 @@ impl Db<'_> {
         let mut conditions = Conditions::new(self.dialect());
         within(&mut conditions, reach);
         conditions.equals("e.public_id", id);
-        let paged = conditions.page("e.id", crate::Page { offset: 0, limit: 1 });
+        let paged = conditions.page(
+            "e.id",
+            crate::Page {
+                offset: 0,
+                limit: 1,
+            },
+        );
         let rows: Vec<EntryRow> = self
             .all(
                 "find an audit entry",
@@ -136,7 +142,13 @@ impl Db<'_> {
         let mut conditions = Conditions::new(self.dialect());
         within(&mut conditions, reach);
         conditions.equals("e.public_id", id);
-        let paged = conditions.page("e.id", crate::Page { offset: 0, limit: 1 });
+        let paged = conditions.page(
+            "e.id",
+            crate::Page {
+                offset: 0,
+                limit: 1,
+            },
+        );
         self.scalar(
             "find an audit entry",
             &format!("SELECT e.id FROM audit_entry e WHERE {}", paged.tail),

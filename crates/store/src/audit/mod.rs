@@ -13,7 +13,7 @@ mod list;
 mod scope;
 mod snapshot;
 
-pub use chain::{AuditCheck, AuditChain, AuditFinding, AuditPruned, AuditSealed};
+pub use chain::{AuditChain, AuditCheck, AuditFinding, AuditPruned, AuditSealed};
 pub use entry::{
     AuditActor, AuditActorKind, AuditEntry, AuditKey, AuditKind, AuditOutcome, NewAuditEntry,
 };

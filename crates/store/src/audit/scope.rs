@@ -320,10 +320,7 @@ impl AuditPart {
         entry.resource_name = name;
         tx.audit_insert(&self.scope.key, entry).await?;
         for Widened { name, apps, detail } in widened {
-            let resources = apps
-                .iter()
-                .map(|app| format!("app:{app}"))
-                .collect();
+            let resources = apps.iter().map(|app| format!("app:{app}")).collect();
             let mut entry = self.scope.entry(AuditKind::Widening, resources, detail);
             entry.resource_name = name;
             tx.audit_insert(&self.scope.key, entry).await?;
@@ -338,7 +335,11 @@ impl AuditPart {
 }
 
 /// Before and after of each resource whose state is another now, and how many were left out for their size.
-fn changes(targets: &[AuditTarget], before: &[Snapshot], after: &[Snapshot]) -> (Vec<Value>, usize) {
+fn changes(
+    targets: &[AuditTarget],
+    before: &[Snapshot],
+    after: &[Snapshot],
+) -> (Vec<Value>, usize) {
     let find = |all: &[Snapshot], target: &AuditTarget| {
         all.iter()
             .find(|it| it.target == *target)
@@ -438,7 +439,9 @@ impl crate::Store {
     /// # Errors
     /// When the database cannot.
     pub async fn audit_call(&self, scope: &Arc<AuditScope>) -> Result<(), StoreError> {
-        scope.run(async { self.write().await?.commit().await }).await
+        scope
+            .run(async { self.write().await?.commit().await })
+            .await
     }
 }
 
@@ -458,7 +461,10 @@ mod tests {
             .map(|number| (format!("member-{number}"), number.into()))
             .collect();
         assert!(bounded(many.into()).to_string().len() <= MOST_REQUEST_BYTES + 100);
-        assert_eq!(bounded(json!("x".repeat(9000))), json!({"omitted_bytes": 9002}));
+        assert_eq!(
+            bounded(json!("x".repeat(9000))),
+            json!({"omitted_bytes": 9002})
+        );
     }
 
     #[test]

@@ -583,7 +583,9 @@ pub fn strip_link_secrets(value: &mut Value) {
 
 fn without_link_secrets(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
-    let is_link = ["http", "https"].iter().any(|it| scheme.eq_ignore_ascii_case(it));
+    let is_link = ["http", "https"]
+        .iter()
+        .any(|it| scheme.eq_ignore_ascii_case(it));
     if !is_link {
         return None;
     }

@@ -33,7 +33,13 @@ fn differences(detail: &Map<String, Value>) -> Vec<AuditDifference> {
     let mut found = Vec::new();
     for change in changes.into_iter().flatten() {
         let resource = change["resource"].as_str().unwrap_or_default();
-        compare(resource, "", &change["before"], &change["after"], &mut found);
+        compare(
+            resource,
+            "",
+            &change["before"],
+            &change["after"],
+            &mut found,
+        );
     }
     found
 }
@@ -85,7 +91,14 @@ mod tests {
         let found = differences(detail.as_object().unwrap());
         let told: Vec<_> = found
             .iter()
-            .map(|it| (it.resource.as_str(), it.member.as_str(), it.before.to_string(), it.after.to_string()))
+            .map(|it| {
+                (
+                    it.resource.as_str(),
+                    it.member.as_str(),
+                    it.before.to_string(),
+                    it.after.to_string(),
+                )
+            })
             .collect();
         assert_eq!(
             told,
