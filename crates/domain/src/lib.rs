@@ -8,6 +8,7 @@ pub mod words;
 
 pub mod account;
 pub mod app;
+pub mod directory;
 pub mod fleet;
 pub mod iam;
 pub mod install;

@@ -16,10 +16,12 @@ mod attempt;
 mod authorization;
 mod bucket;
 mod changes;
+mod closure;
 mod db;
 mod deployment;
 mod desktop;
 mod dialect;
+mod directory;
 mod dispatch;
 mod download;
 mod enrollment;
@@ -64,6 +66,9 @@ pub use desktop::{
     Persistence,
 };
 pub use dialect::Dialect;
+pub use directory::{
+    ClaimedDirectory, DirectoryOutcome, DirectoryState, DirectoryWish, StoredDirectory,
+};
 pub use enrollment::{
     Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken, SecretDigest,
 };

@@ -9,6 +9,7 @@ pub mod cancel;
 pub mod deployments;
 pub mod desktops;
 pub mod detection;
+pub mod directory;
 pub mod enrollment_tokens;
 pub mod events;
 pub mod freeze;

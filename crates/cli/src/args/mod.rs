@@ -5,6 +5,7 @@ pub(crate) mod app;
 pub(crate) mod demo;
 pub(crate) mod deployment;
 pub(crate) mod desktop;
+pub(crate) mod directory;
 pub(crate) mod group;
 pub(crate) mod iam;
 pub(crate) mod job;
@@ -132,6 +133,9 @@ pub(crate) enum Command {
     /// User groups of the directory
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// The company directory that users and groups come from (Active Directory or LDAP)
+    #[command(subcommand)]
+    Directory(directory::DirectoryCommand),
     /// Tokens that let agents enroll
     #[command(subcommand)]
     Token(token::TokenCommand),

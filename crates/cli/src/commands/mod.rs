@@ -5,6 +5,7 @@ mod app;
 mod config;
 mod deployment;
 mod desktop;
+mod directory;
 mod doctor;
 mod group;
 mod iam;
@@ -83,6 +84,7 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
         Command::WorkspaceJob(command) => workspace_job::run(command, &session()?).await,
         Command::User(command) => Box::pin(user::run(command, &session()?)).await,
         Command::Group(command) => Box::pin(group::run(command, &session()?)).await,
+        Command::Directory(command) => directory::run(command, &session()?).await,
         Command::Token(command) => token::run(command, &session()?).await,
         Command::Project(command) => project::run(command, &session()?).await,
         Command::Iam(command) => iam::run(command, &session()?).await,

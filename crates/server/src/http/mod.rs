@@ -13,6 +13,7 @@ mod catalogs;
 mod console;
 mod deployments;
 mod desktops;
+mod directory;
 mod enrollment_tokens;
 pub mod error;
 mod events;
@@ -73,6 +74,7 @@ pub fn routes() -> Routes {
     events::register(&mut routes);
     freeze::register(&mut routes);
     desktops::register(&mut routes);
+    directory::register(&mut routes);
     enrollment_tokens::register(&mut routes);
     keystone::register(&mut routes);
     iam::register(&mut routes);

@@ -10,6 +10,7 @@ mod attacks;
 mod authorizations;
 mod bounds;
 mod cases;
+mod company_directory;
 mod concurrency;
 mod conformance;
 mod coverage;

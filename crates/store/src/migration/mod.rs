@@ -40,6 +40,10 @@ impl MigratorTrait for Migrator {
                 name: "0006_push",
                 sql: include_str!("../../migrations/0006_push.sql"),
             }),
+            Box::new(Script {
+                name: "0007_directory",
+                sql: include_str!("../../migrations/0007_directory.sql"),
+            }),
         ]
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod agent_push;
 pub(super) mod deployment_expand;
+pub(super) mod directory_sync;
 pub(super) mod job_dispatch;
 pub(super) mod job_expiry;
 pub(super) mod job_sweep;
