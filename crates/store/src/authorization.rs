@@ -8,7 +8,7 @@ use sea_orm::FromQueryResult;
 use serde_json::json;
 
 use crate::query::{Conditions, word};
-use crate::{AppKey, Db, Listed, Page, StoreError, Tx};
+use crate::{AppKey, Db, Listed, Page, ProjectKey, StoreError, Tx};
 
 /// Which accounts a list shows.
 #[derive(Debug, Clone, Default)]
@@ -185,5 +185,77 @@ impl Tx {
             self.widened(&widened, accounts).await?;
         }
         Ok(anew)
+    }
+
+    /// Takes what names an account along to its new domain and name: app authorizations, and the scopes of
+    /// deployments that have not ended.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub(crate) async fn authorizations_follow(
+        &self,
+        project: ProjectKey,
+        account_type: AccountType,
+        (old_domain, old_name): &(String, String),
+        (new_domain, new_name): &(String, String),
+    ) -> Result<(), StoreError> {
+        let old = (fold(old_domain), fold(old_name));
+        let new = (fold(new_domain), fold(new_name));
+        for (table, owner, owners) in [
+            (
+                "app_authorization",
+                "app_id",
+                "SELECT id FROM app WHERE project_id = $1",
+            ),
+            (
+                "deployment_account",
+                "deployment_id",
+                // In the index job_project_wire, and in deployment_expanding.
+                "SELECT deployment_id FROM job WHERE project_id = $1 AND wire IN (0, 1) \
+                 UNION SELECT id FROM deployment WHERE project_id = $1 AND state = 'expanding'",
+            ),
+        ] {
+            let of_account = format!(
+                "account_type = '{account_type}' AND domain_folded = $2 AND account_folded = $3 \
+             AND {owner} IN ({owners})"
+            );
+            if old != new {
+                // An app may name the new name already, as an account the directory did not know.
+                self.run(
+                    "merge the authorizations of a renamed account",
+                    &format!(
+                        "DELETE FROM {table} WHERE {of_account} AND {owner} IN \
+                     (SELECT {owner} FROM {table} WHERE account_type = '{account_type}' \
+                      AND domain_folded = $4 AND account_folded = $5)"
+                    ),
+                    [
+                        project.into(),
+                        old.0.clone().into(),
+                        old.1.clone().into(),
+                        new.0.clone().into(),
+                        new.1.clone().into(),
+                    ],
+                )
+                .await?;
+            }
+            self.run(
+                "rename an account in authorizations",
+                &format!(
+                    "UPDATE {table} SET domain = $4, domain_folded = $5, account = $6, \
+                 account_folded = $7 WHERE {of_account}"
+                ),
+                [
+                    project.into(),
+                    old.0.clone().into(),
+                    old.1.clone().into(),
+                    new_domain.as_str().into(),
+                    new.0.clone().into(),
+                    new_name.as_str().into(),
+                    new.1.clone().into(),
+                ],
+            )
+            .await?;
+        }
+        Ok(())
     }
 }

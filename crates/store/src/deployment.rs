@@ -20,7 +20,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::attempt::{approach_of_repair, debian_package};
-use crate::job::{Counted, CounterChanges, JobCounts, id_list, key_list, names_user};
+use crate::job::{Counted, CounterChanges, JobCounts, id_list, key_list, lets_user, names_user};
 use crate::query::{in_ids, in_keys, word};
 use crate::{AppKey, Db, DeploymentKey, DesktopKey, ProjectKey, StoreError, Tx};
 
@@ -338,11 +338,13 @@ struct KeyRow {
 const SCOPE_USERS: &str = "SELECT u.id AS user_id FROM deployment_account x \
        JOIN directory_user u ON u.project_id = $2 AND u.domain_folded = x.domain_folded \
          AND u.name_folded = x.account_folded \
-       WHERE x.deployment_id = $1 AND x.account_type = 'SIMPLE' \
+       WHERE x.deployment_id = $1 AND x.account_type = 'SIMPLE' AND u.disabled = 0 \
+         AND u.external_disabled = 0 \
      UNION SELECT c.user_id FROM deployment_account x \
        JOIN directory_group g ON g.project_id = $2 AND g.domain_folded = x.domain_folded \
          AND g.name_folded = x.account_folded \
        JOIN group_closure c ON c.group_id = g.id \
+       JOIN directory_user u ON u.id = c.user_id AND u.disabled = 0 AND u.external_disabled = 0 \
        WHERE x.deployment_id = $1 AND x.account_type = 'USER_GROUP'";
 
 #[derive(FromQueryResult)]
@@ -424,7 +426,7 @@ impl Db<'_> {
                          AND k.deleted_at IS NULL AND EXISTS (SELECT 1 FROM desktop_user du \
                            JOIN directory_user u ON u.id = du.user_id \
                            WHERE du.desktop_id = k.id AND {}) ORDER BY k.id LIMIT $4",
-                        names_user("deployment_account", "x.deployment_id = $1")
+                        lets_user("deployment_account", "x.deployment_id = $1")
                     )
                 };
                 self.all(DOING, &sql, values([after, limit])).await
@@ -654,7 +656,7 @@ impl Db<'_> {
         }
         let in_scope = match deployment.scope {
             AssignType::AllUser => "1 = 1".to_owned(),
-            AssignType::AssignUser => names_user("deployment_account", "x.deployment_id = $1"),
+            AssignType::AssignUser => lets_user("deployment_account", "x.deployment_id = $1"),
         };
         let rows: Vec<ReachedRow> = self
             .all(
@@ -1501,7 +1503,7 @@ impl Tx {
         let keys = key_list(desktops.iter().map(|desktop| desktop.id));
         let in_scope = match reach {
             Reach::All | Reach::Named => "$2 = $2".to_owned(),
-            Reach::OfUsers => names_user("deployment_account", "x.deployment_id = $2"),
+            Reach::OfUsers => lets_user("deployment_account", "x.deployment_id = $2"),
         };
         let element = format!("CAST({} AS BIGINT)", dialect.element_text());
         let users: Vec<UserRow> = self

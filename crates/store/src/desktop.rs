@@ -142,7 +142,7 @@ pub enum DesktopOrder {
 pub enum LeftUsers {
     /// They stay.
     Keep,
-    /// They are deleted.
+    /// They are deleted, except whom the company directory keeps.
     Delete,
 }
 
@@ -605,7 +605,7 @@ impl Tx {
                 .all(
                     "find users without a desktop",
                     &format!(
-                        "SELECT u.id AS user_id FROM directory_user u WHERE {} \
+                        "SELECT u.id AS user_id FROM directory_user u WHERE {} AND u.external_id IS NULL \
                          AND NOT EXISTS (SELECT 1 FROM desktop_user du WHERE du.user_id = u.id)",
                         in_keys(self.dialect(), "u.id", "$1")
                     ),

@@ -1,8 +1,8 @@
 //! Groups of the directory and who is in them.
 //!
-//! `group_member` holds direct members, `group_closure` every user a group reaches; authorization reads only
-//! the closure. Writes here touch direct members of groups without nested groups (nesting comes with directory
-//! synchronisation alone), so both tables change alike, in one transaction.
+//! `group_member` holds direct members, `group_nesting` groups in groups, `group_closure` every user a group
+//! reaches; authorization reads only the closure. Writes here count the closure of the users they touch again
+//! (`closure.rs`), in the same transaction.
 
 use outfitter_domain::text::fold;
 use outfitter_domain::{AccountType, Millis, PlatformType};
@@ -43,6 +43,8 @@ pub struct Group {
     pub platform_type: PlatformType,
     /// Free text.
     pub description: String,
+    /// `objectSid` or `entryUUID` of a group that the company directory keeps.
+    pub external_id: Option<String>,
     /// When the group was made.
     pub created_at: Millis,
     /// Number of users it reaches.
@@ -70,6 +72,7 @@ struct GroupRow {
     domain: String,
     platform_type: String,
     description: String,
+    external_id: Option<String>,
     created_at: i64,
     users: i64,
     desktops: i64,
@@ -81,7 +84,8 @@ struct KeyRow {
     public_id: Uuid,
 }
 
-const GROUP_COLUMNS: &str = "g.id, g.public_id, g.name, g.domain, g.platform_type, g.description, g.created_at, \
+const GROUP_COLUMNS: &str = "g.id, g.public_id, g.name, g.domain, g.platform_type, g.description, \
+     g.external_id, g.created_at, \
      (SELECT count(*) FROM group_closure c WHERE c.group_id = g.id) AS users, \
      (SELECT count(DISTINCT du.desktop_id) FROM group_closure c \
       JOIN desktop_user du ON du.user_id = c.user_id WHERE c.group_id = g.id) AS desktops";
@@ -101,6 +105,7 @@ impl GroupRow {
                 PlatformType::parse,
             )?,
             description: self.description,
+            external_id: self.external_id,
             created_at: Millis::new(self.created_at),
             users: self.users,
             desktops: self.desktops,
@@ -276,49 +281,18 @@ impl Tx {
             [group.key.into(), name.into(), fold(name).into()],
         )
         .await?;
-        let of_group = format!(
-            "account_type = '{}' AND domain_folded = $2 AND account_folded = $3 \
-             AND app_id IN (SELECT id FROM app WHERE project_id = $1)",
-            AccountType::UserGroup
-        );
-        let (domain, old, new) = (fold(&group.domain), fold(&group.name), fold(name));
-        if old != new {
-            // An app may name the new name already, as an account the directory did not know.
-            self.run(
-                "merge the authorizations of a renamed group",
-                &format!(
-                    "DELETE FROM app_authorization WHERE {of_group} AND app_id IN \
-                     (SELECT app_id FROM app_authorization WHERE account_type = '{}' \
-                      AND domain_folded = $2 AND account_folded = $4)",
-                    AccountType::UserGroup
-                ),
-                [
-                    project.into(),
-                    domain.clone().into(),
-                    old.clone().into(),
-                    new.clone().into(),
-                ],
-            )
-            .await?;
-        }
-        self.run(
-            "rename a group in authorizations",
-            &format!(
-                "UPDATE app_authorization SET account = $4, account_folded = $5 WHERE {of_group}"
-            ),
-            [
-                project.into(),
-                domain.into(),
-                old.into(),
-                name.into(),
-                new.into(),
-            ],
+        let place = |name: &str| (group.domain.clone(), name.to_owned());
+        self.authorizations_follow(
+            project,
+            AccountType::UserGroup,
+            &place(&group.name),
+            &place(name),
         )
         .await
-        .map(drop)
     }
 
-    /// Deletes groups, and with them their memberships and app authorizations.
+    /// Deletes groups, and with them their memberships and app authorizations. The closure of groups that held
+    /// them waits for [`Tx::closure_refresh_due`].
     ///
     /// # Errors
     /// The database's.
@@ -327,6 +301,7 @@ impl Tx {
         project: ProjectKey,
         groups: &[GroupKey],
     ) -> Result<(), StoreError> {
+        self.closure_mark_below_nested(groups).await?;
         self.accounts_delete(
             project,
             AccountType::UserGroup,
@@ -346,18 +321,16 @@ impl Tx {
     ) -> Result<(), StoreError> {
         let keys: Value = key_array(users.iter().map(|user| user.get())).into();
         let listed = in_keys(self.dialect(), "id", "$2");
-        for table in ["group_member", "group_closure"] {
-            self.run(
-                "put users into a group",
-                &format!(
-                    "INSERT INTO {table} (group_id, user_id) SELECT CAST($1 AS BIGINT), id FROM directory_user \
-                     WHERE {listed} ON CONFLICT DO NOTHING"
-                ),
-                [group.into(), keys.clone()],
-            )
-            .await?;
-        }
-        Ok(())
+        self.run(
+            "put users into a group",
+            &format!(
+                "INSERT INTO group_member (group_id, user_id) SELECT CAST($1 AS BIGINT), id FROM directory_user \
+                 WHERE {listed} ON CONFLICT DO NOTHING"
+            ),
+            [group.into(), keys],
+        )
+        .await?;
+        self.closure_refresh(users).await
     }
 
     /// Takes users out of a group; who is not in it is passed over.
@@ -371,14 +344,12 @@ impl Tx {
     ) -> Result<(), StoreError> {
         let keys: Value = key_array(users.iter().map(|user| user.get())).into();
         let listed = in_keys(self.dialect(), "user_id", "$2");
-        for table in ["group_member", "group_closure"] {
-            self.run(
-                "take users out of a group",
-                &format!("DELETE FROM {table} WHERE group_id = $1 AND {listed}"),
-                [group.into(), keys.clone()],
-            )
-            .await?;
-        }
-        Ok(())
+        self.run(
+            "take users out of a group",
+            &format!("DELETE FROM group_member WHERE group_id = $1 AND {listed}"),
+            [group.into(), keys],
+        )
+        .await?;
+        self.closure_refresh(users).await
     }
 }

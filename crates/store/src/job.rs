@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::attempt::phase_from_word;
 use crate::query::{id_array, in_ids, in_keys, key_array};
+use crate::user::IS_ENABLED;
 use crate::{AppKey, Db, DeploymentKey, DesktopKey, Dialect, JobKey, ProjectKey, StoreError, Tx};
 
 /// Rows a counter is spread over, so that writers of different jobs rarely meet.
@@ -280,6 +281,12 @@ impl CounterChanges {
     }
 }
 
+/// Whether an account list of `table` (alias `x`, chosen by `owner`) lets the user `u` in: names the user, directly
+/// or by a group, and the account is not disabled.
+pub(crate) fn lets_user(table: &str, owner: &str) -> String {
+    format!("({IS_ENABLED} AND {})", names_user(table, owner))
+}
+
 /// Whether an account list of `table` (alias `x`, chosen by `owner`) names the user `u`, directly or by a group.
 pub(crate) fn names_user(table: &str, owner: &str) -> String {
     format!(
@@ -301,8 +308,8 @@ pub(crate) fn authorization_stands() -> String {
          WHEN j.target IS NOT NULL AND EXISTS (SELECT 1 FROM desktop_user du \
            JOIN directory_user u ON u.id = du.user_id WHERE du.desktop_id = j.desktop_id \
            AND (d.assign_scope = 'ALL_USER' OR {}) AND {}) THEN 1 ELSE 0 END AS BIGINT)",
-        names_user("deployment_account", "x.deployment_id = d.id"),
-        names_user("app_authorization", "x.app_id = a.id"),
+        lets_user("deployment_account", "x.deployment_id = d.id"),
+        lets_user("app_authorization", "x.app_id = a.id"),
     )
 }
 

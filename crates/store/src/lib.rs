@@ -17,11 +17,13 @@ mod audit;
 mod authorization;
 mod bucket;
 mod changes;
+mod closure;
 mod db;
 mod deployment;
 mod desktop;
 mod desktop_app;
 mod dialect;
+mod directory;
 mod dispatch;
 mod download;
 mod download_limits;
@@ -77,6 +79,9 @@ pub use desktop::{
 pub use desktop_app::DesktopApp;
 pub use dialect::Dialect;
 pub use download_limits::StoredLimits;
+pub use directory::{
+    ClaimedDirectory, DirectoryOutcome, DirectoryState, DirectoryWish, StoredDirectory,
+};
 pub use enrollment::{
     Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken, SecretDigest,
 };

@@ -10,6 +10,7 @@ use outfitter_ids::UserId;
 use sea_orm::{FromQueryResult, Value};
 use uuid::Uuid;
 
+use crate::closure::table_of;
 use crate::query::{Conditions, id_array, in_ids, in_keys, json, key_array, word};
 use crate::{Db, GroupKey, Listed, Page, ProjectKey, StoreError, Tx, UserKey};
 
@@ -57,8 +58,12 @@ pub struct User {
     pub enterprise_project_id: Option<String>,
     /// The rest.
     pub profile: UserProfile,
-    /// Whether the account is disabled.
+    /// Whether the account is disabled, here or by the company directory.
     pub disabled: bool,
+    /// Whether it is disabled here.
+    pub disabled_here: bool,
+    /// `objectSid` or `entryUUID` of a user that the company directory keeps.
+    pub external_id: Option<String>,
     /// When the user was made.
     pub created_at: Millis,
     /// Number of desktops attached to the user.
@@ -75,7 +80,7 @@ pub struct UserChange {
     pub description: String,
     /// Who activates the account.
     pub active_type: ActiveType,
-    /// Whether the account is disabled.
+    /// Whether the account is disabled here.
     pub disabled: bool,
     /// The rest.
     pub profile: UserProfile,
@@ -118,6 +123,8 @@ struct UserRow {
     enterprise_project_id: Option<String>,
     profile: String,
     disabled: i64,
+    external_disabled: i64,
+    external_id: Option<String>,
     created_at: i64,
     desktops: i64,
 }
@@ -135,8 +142,12 @@ struct KeyRow {
 }
 
 const USER_COLUMNS: &str = "u.id, u.public_id, u.name, u.domain, u.platform_type, u.description, \
-     u.active_type, u.enterprise_project_id, u.profile, u.disabled, u.created_at, \
+     u.active_type, u.enterprise_project_id, u.profile, u.disabled, \
+     u.external_disabled, u.external_id, u.created_at, \
      (SELECT count(*) FROM desktop_user du WHERE du.user_id = u.id) AS desktops";
+
+/// Whether the account of a user `u` is neither disabled here nor by the company directory.
+pub(crate) const IS_ENABLED: &str = "u.disabled = 0 AND u.external_disabled = 0";
 
 impl UserRow {
     fn read(self) -> Result<User, StoreError> {
@@ -163,7 +174,9 @@ impl UserRow {
             )?,
             enterprise_project_id: self.enterprise_project_id,
             profile: json(table, "profile", self.id, &self.profile)?,
-            disabled: self.disabled != 0,
+            disabled: self.disabled != 0 || self.external_disabled != 0,
+            disabled_here: self.disabled != 0,
+            external_id: self.external_id,
             created_at: Millis::new(self.created_at),
             desktops: self.desktops,
             groups: Vec::new(),
@@ -230,7 +243,8 @@ impl Db<'_> {
             ));
         }
         if let Some(disabled) = filter.disabled {
-            conditions.equals("u.disabled", i64::from(disabled));
+            let wanted = if disabled { "NOT " } else { "" };
+            conditions.and(&format!("{wanted}({IS_ENABLED})"));
         }
         if let Some(domain) = &filter.domain {
             conditions.equals("u.domain_folded", fold(domain));
@@ -507,10 +521,7 @@ impl Tx {
     ) -> Result<(), StoreError> {
         let keys: Value = key_array(keys).into();
         let listed = in_keys(self.dialect(), "id", "$2");
-        let table = match account_type {
-            AccountType::Simple => "directory_user",
-            AccountType::UserGroup => "directory_group",
-        };
+        let table = table_of(account_type);
         self.run(
             "take authorizations from deleted accounts",
             &format!(
@@ -536,6 +547,6 @@ pub(crate) fn folded(texts: &[String]) -> Vec<String> {
     texts.iter().map(|text| fold(text)).collect()
 }
 
-fn profile_json(profile: &UserProfile) -> String {
+pub(crate) fn profile_json(profile: &UserProfile) -> String {
     serde_json::to_string(profile).expect("a profile is JSON")
 }

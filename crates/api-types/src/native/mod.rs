@@ -11,6 +11,7 @@ pub mod deployments;
 pub mod desktops;
 pub mod detection;
 pub mod download_limits;
+pub mod directory;
 pub mod enrollment_tokens;
 pub mod events;
 pub mod freeze;

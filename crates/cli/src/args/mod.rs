@@ -8,6 +8,7 @@ pub(crate) mod deployment;
 pub(crate) mod desktop;
 pub(crate) mod download_limits;
 pub(crate) mod freeze;
+pub(crate) mod directory;
 pub(crate) mod group;
 pub(crate) mod iam;
 pub(crate) mod job;
@@ -142,6 +143,9 @@ pub(crate) enum Command {
     /// How fast packages are handed out, by every server
     #[command(subcommand)]
     DownloadLimits(download_limits::DownloadLimitsCommand),
+    /// The company directory that users and groups come from (Active Directory or LDAP)
+    #[command(subcommand)]
+    Directory(directory::DirectoryCommand),
     /// Tokens that let agents enroll
     #[command(subcommand)]
     Token(token::TokenCommand),

@@ -6,6 +6,7 @@ mod audit;
 mod config;
 mod deployment;
 mod desktop;
+mod directory;
 mod doctor;
 mod download_limits;
 mod freeze;
@@ -89,6 +90,7 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
         Command::User(command) => Box::pin(user::run(command, &session()?)).await,
         Command::Group(command) => Box::pin(group::run(command, &session()?)).await,
         Command::DownloadLimits(command) => download_limits::run(command, &session()?).await,
+        Command::Directory(command) => directory::run(command, &session()?).await,
         Command::Token(command) => token::run(command, &session()?).await,
         Command::Audit(command) => Box::pin(audit::run(command, &session()?)).await,
         Command::Project(command) => project::run(command, &session()?).await,

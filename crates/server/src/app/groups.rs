@@ -25,6 +25,9 @@ pub enum GroupError {
     /// An AD group keeps its directory's name.
     #[error("an AD group cannot be renamed")]
     AdRename,
+    /// The company directory keeps the group.
+    #[error("the company directory keeps this group; change it there")]
+    OfDirectory,
     /// No such group.
     #[error("the user group does not exist")]
     GroupUnknown,
@@ -35,6 +38,9 @@ pub enum GroupError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+/// Users whose groups are counted at once, after groups that held groups were deleted.
+const CLOSURE_PAGE: usize = 250;
 
 /// Whether users join or leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +102,10 @@ pub async fn update(
         }
         named(tx.group_rename(project, &group, &name).await, &name)?;
     }
-    if let Some(description) = description {
+    if let Some(description) = description.filter(|text| *text != group.description) {
+        if group.external_id.is_some() {
+            return Err(GroupError::OfDirectory);
+        }
         tx.group_describe(group.key, &description).await?;
     }
     tx.commit().await?;
@@ -136,6 +145,9 @@ pub async fn change_members(
 ) -> Result<(), GroupError> {
     let tx = services.store.write().await?;
     let group = find(tx.db(), project, id).await?;
+    if group.external_id.is_some() {
+        return Err(GroupError::OfDirectory);
+    }
     let users = users::keys(&tx, project, users).await?;
     match membership {
         Membership::Join => tx.group_members_add(group.key, &users).await?,
@@ -165,7 +177,11 @@ pub async fn delete(
         return Err(GroupError::GroupUnknown);
     }
     let keys: Vec<GroupKey> = found.into_iter().map(|(_, key)| key).collect();
+    if tx.db().any_group_of_directory(project, &keys).await? {
+        return Err(GroupError::OfDirectory);
+    }
     tx.groups_delete(project, &keys).await?;
+    while tx.closure_refresh_due(CLOSURE_PAGE).await? > 0 {}
     tx.commit().await?;
     Ok(())
 }

@@ -34,6 +34,9 @@ pub enum UserError {
         /// The name.
         name: String,
     },
+    /// The company directory keeps this.
+    #[error("the company directory keeps this; change it there")]
+    OfDirectory,
     /// No such user.
     #[error("the user does not exist")]
     UserUnknown,
@@ -237,7 +240,11 @@ async fn group_keys(
     if found.len() != ids.len() {
         return Err(UserError::GroupUnknown);
     }
-    Ok(found.into_iter().map(|(_, key)| key).collect())
+    let keys: Vec<GroupKey> = found.into_iter().map(|(_, key)| key).collect();
+    if tx.db().any_group_of_directory(project, &keys).await? {
+        return Err(UserError::OfDirectory);
+    }
+    Ok(keys)
 }
 
 /// The keys of users, each once.
@@ -282,11 +289,21 @@ pub async fn update(
         .user_find(project, id)
         .await?
         .ok_or(UserError::UserUnknown)?;
+    let differs = |new: &Option<String>, old: Option<&String>| {
+        new.as_ref().is_some_and(|new| Some(new) != old)
+    };
+    if user.external_id.is_some()
+        && (differs(&patch.description, Some(&user.description))
+            || differs(&patch.email, user.profile.email.as_ref())
+            || differs(&patch.phone, user.profile.phone.as_ref()))
+    {
+        return Err(UserError::OfDirectory);
+    }
     let stored = user.profile;
     let change = UserChange {
         description: patch.description.unwrap_or(user.description),
         active_type: patch.active_type.unwrap_or(user.active_type),
-        disabled: patch.disabled.unwrap_or(user.disabled),
+        disabled: patch.disabled.unwrap_or(user.disabled_here),
         profile: UserProfile {
             email: patch.email.or(stored.email),
             phone: patch.phone.or(stored.phone),
@@ -323,6 +340,9 @@ pub async fn delete(
 ) -> Result<(), UserError> {
     let tx = services.store.write().await?;
     let keys = keys(&tx, project, ids).await?;
+    if tx.db().any_user_of_directory(project, &keys).await? {
+        return Err(UserError::OfDirectory);
+    }
     tx.users_delete(project, &keys).await?;
     tx.commit().await?;
     Ok(())

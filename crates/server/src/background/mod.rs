@@ -41,6 +41,9 @@ pub struct Background {
     desktops: Mutex<BTreeSet<DesktopKey>>,
     dispatch: Arc<Notify>,
     expand: Arc<Notify>,
+    directory: Arc<Notify>,
+    /// One for each directory that this process works on.
+    directories: Arc<()>,
     sweep: Mutex<Option<SweepCursor>>,
     page_size: PageSize,
 }
@@ -66,6 +69,8 @@ impl Background {
                 desktops: Mutex::default(),
                 dispatch: Arc::default(),
                 expand: Arc::default(),
+                directory: Arc::default(),
+                directories: Arc::default(),
                 sweep: Mutex::default(),
                 page_size: PageSize::default(),
             },
@@ -90,6 +95,21 @@ impl Background {
     /// Says that a deployment waits to be expanded.
     pub fn nudge_expansion(&self) {
         self.expand.notify_one();
+    }
+
+    /// Says that a directory may be due.
+    pub fn nudge_directory(&self) {
+        self.directory.notify_one();
+    }
+
+    /// How many more directories this process may work on, of `most`.
+    fn free_directories(&self, most: usize) -> usize {
+        (most + 1).saturating_sub(Arc::strong_count(&self.directories))
+    }
+
+    /// Takes a place, until what is answered is dropped.
+    fn begin_directory(&self) -> Arc<()> {
+        Arc::clone(&self.directories)
     }
 
     /// Where the sweep over INIT jobs goes on; `None`: at the beginning.
@@ -187,6 +207,15 @@ pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) 
         every("download_limits", 10),
         Arc::new(Notify::new()),
         tasks::download_limits::run,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("directory_sync", 5),
+        Arc::clone(&background.directory),
+        {
+            let tracker = tracker.clone();
+            move |services| tasks::directory_sync::run(services, tracker.clone())
+        },
     ));
     tracker.spawn(drive(
         Arc::clone(services),

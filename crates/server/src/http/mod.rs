@@ -15,6 +15,7 @@ mod console;
 mod deployments;
 mod desktops;
 mod download_limits;
+mod directory;
 mod enrollment_tokens;
 pub mod error;
 mod events;
@@ -79,6 +80,7 @@ pub fn routes() -> Routes {
     freeze::register(&mut routes);
     audit::register(&mut routes);
     desktops::register(&mut routes);
+    directory::register(&mut routes);
     enrollment_tokens::register(&mut routes);
     keystone::register(&mut routes);
     iam::register(&mut routes);

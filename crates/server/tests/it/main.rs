@@ -11,6 +11,7 @@ mod audit;
 mod authorizations;
 mod bounds;
 mod cases;
+mod company_directory;
 mod concurrency;
 mod conformance;
 mod coverage;

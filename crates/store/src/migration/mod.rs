@@ -56,6 +56,10 @@ impl MigratorTrait for Migrator {
                 name: "0013_download_limits",
                 sql: include_str!("../../migrations/0013_download_limits.sql"),
             }),
+            Box::new(Script {
+                name: "0007_directory",
+                sql: include_str!("../../migrations/0007_directory.sql"),
+            }),
         ]
     }
 }

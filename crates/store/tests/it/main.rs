@@ -13,6 +13,7 @@ mod authorization;
 mod database;
 mod deployment;
 mod desktop;
+mod directory;
 mod enrollment;
 mod group;
 mod housekeeping;

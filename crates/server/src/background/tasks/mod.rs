@@ -5,6 +5,7 @@ pub(super) mod audit_retention;
 pub(super) mod audit_seal;
 pub(super) mod deployment_expand;
 pub(super) mod download_limits;
+pub(super) mod directory_sync;
 pub(super) mod job_dispatch;
 pub(super) mod job_expiry;
 pub(super) mod job_sweep;

@@ -79,6 +79,7 @@ fn refused(error: GroupError) -> ApiError {
     match error {
         GroupError::NameBlank | GroupError::AdRename => ApiError::invalid("group_name", text),
         GroupError::NameTaken { .. } => bad_request("WKS.0409", text),
+        GroupError::OfDirectory => bad_request("WKS.0001", text),
         GroupError::GroupUnknown => bad_request("WKS.00170208", text),
         GroupError::User(source) => user_refused(source, ""),
         GroupError::Store(source) => source.into(),

@@ -126,6 +126,6 @@ fn wire(user: User, with_desktops: bool, now: Millis) -> WireUser {
         user_info_map: profile.user_info_map,
         domain: Some(user.domain),
         certificate_status: Some(false),
-        sid: None,
+        sid: user.external_id.filter(|id| id.starts_with("S-1-")),
     }
 }

@@ -79,6 +79,7 @@ pub(super) fn refused(error: UserError, prefix: &str) -> ApiError {
         }
         UserError::PasswordTooSimple => bad_request("WKS.00170101", format!("{prefix}{text}")),
         UserError::NameTaken { .. } => bad_request("WKS.0409", text),
+        UserError::OfDirectory => bad_request("WKS.0001", text),
         UserError::UserUnknown => bad_request("WKS.00170312", text),
         UserError::GroupUnknown => bad_request("WKS.00170208", text),
         UserError::Busy(source) => ApiError::Unavailable {
