@@ -8,8 +8,8 @@ pub mod words;
 
 pub mod account;
 pub mod app;
-pub mod downloads;
 pub mod directory;
+pub mod downloads;
 pub mod fleet;
 pub mod iam;
 pub mod install;

@@ -1545,7 +1545,7 @@ impl Tx {
                                SELECT 1 FROM desktop_user du JOIN directory_user u ON u.id = du.user_id \
                                WHERE du.desktop_id = k.id AND {})",
                             dialect.each("$1"),
-                            names_user("app_authorization", "x.app_id = a.id"),
+                            lets_user("app_authorization", "x.app_id = a.id"),
                         ),
                         [keys, deployment.into()],
                     )

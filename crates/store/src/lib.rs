@@ -78,10 +78,10 @@ pub use desktop::{
 };
 pub use desktop_app::DesktopApp;
 pub use dialect::Dialect;
-pub use download_limits::StoredLimits;
 pub use directory::{
     ClaimedDirectory, DirectoryOutcome, DirectoryState, DirectoryWish, StoredDirectory,
 };
+pub use download_limits::StoredLimits;
 pub use enrollment::{
     Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken, SecretDigest,
 };
