@@ -62,6 +62,14 @@ impl Dialect {
         }
     }
 
+    /// Where a text holds another, from 1; 0: nowhere. Case counts.
+    pub(crate) fn place_of(self, text: &str, part: &str) -> String {
+        match self {
+            Self::Sqlite => format!("instr({text}, {part})"),
+            Self::Postgres => format!("strpos({text}, {part})"),
+        }
+    }
+
     /// Ends a `SELECT` whose rows will be changed: other writers wait for them. SQLite has one writer.
     pub(crate) fn for_update(self) -> &'static str {
         match self {

@@ -212,7 +212,7 @@ impl Db<'_> {
         let holds: Option<i64> = self
             .scalar(
                 "look for a sealed audit entry",
-                "SELECT 1 FROM audit_chain c WHERE c.sequence >= $1 AND (c.cut_sequence > $1 \
+                "SELECT CAST(1 AS BIGINT) FROM audit_chain c WHERE c.sequence >= $1 AND (c.cut_sequence > $1 \
                  OR (c.cut_sequence = $1 AND c.cut_hash = $2) \
                  OR EXISTS (SELECT 1 FROM audit_entry e WHERE e.sequence = $1 AND e.hash = $2))",
                 [sequence.into(), hash.into()],

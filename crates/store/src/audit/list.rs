@@ -1,13 +1,12 @@
 //! Reading the log.
 
 use outfitter_domain::Millis;
-use outfitter_domain::text::contains_pattern;
 use sea_orm::{FromQueryResult, Value};
 use uuid::Uuid;
 
 use super::entry::{AuditEntry, AuditKind, AuditOutcome, COLUMNS, EntryRow};
 use crate::query::Conditions;
-use crate::{Db, DomainKey, ProjectKey, StoreError};
+use crate::{Db, Dialect, DomainKey, ProjectKey, StoreError};
 
 /// Whose entries are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +66,7 @@ impl Db<'_> {
             let key = conditions.bind(key);
             conditions.and(&format!("e.id < {key}"));
         }
-        matching(&mut conditions, filter);
+        matching(&mut conditions, self.dialect(), filter);
         let paged = conditions.page("e.id DESC", crate::Page { offset: 0, limit });
         let rows: Vec<EntryRow> = self
             .all(
@@ -95,7 +94,7 @@ impl Db<'_> {
         within(&mut conditions, reach);
         let after = conditions.bind(after);
         conditions.and(&format!("e.id > {after}"));
-        matching(&mut conditions, filter);
+        matching(&mut conditions, self.dialect(), filter);
         let paged = conditions.page("e.id", crate::Page { offset: 0, limit });
         let rows: Vec<EntryRow> = self
             .all(
@@ -193,7 +192,7 @@ fn within(conditions: &mut Conditions, reach: AuditReach) {
     }
 }
 
-fn matching(conditions: &mut Conditions, filter: &AuditFilter) {
+fn matching(conditions: &mut Conditions, dialect: Dialect, filter: &AuditFilter) {
     if let Some(from) = filter.from {
         let from = conditions.bind(from.get());
         conditions.and(&format!("e.occurred_at >= {from}"));
@@ -221,7 +220,9 @@ fn matching(conditions: &mut Conditions, filter: &AuditFilter) {
         } else {
             format!("\n{resource}\n")
         };
-        conditions.contains("e.resources", &pattern);
+        let pattern = conditions.bind(pattern);
+        let place = dialect.place_of("e.resources", &pattern);
+        conditions.and(&format!("{place} > 0"));
     }
     if let Some(kind) = filter.kind {
         conditions.equals("e.kind", kind.as_str());
@@ -234,8 +235,10 @@ fn matching(conditions: &mut Conditions, filter: &AuditFilter) {
     }
 }
 
+/// Case counts, and no character of the text has a meaning of its own.
 fn begins_with(conditions: &mut Conditions, column: &str, start: &str) {
-    let pattern = contains_pattern(start);
-    let placeholder = conditions.bind(pattern.trim_start_matches('%').to_owned());
-    conditions.and(&format!("{column} LIKE {placeholder} ESCAPE '\\'"));
+    let start = conditions.bind(start.to_owned());
+    conditions.and(&format!(
+        "substr({column}, 1, length(CAST({start} AS TEXT))) = {start}"
+    ));
 }

@@ -218,7 +218,8 @@ fn bounded(request: Value) -> Value {
             Value::Array(items) => json!({"omitted_items": items.len()}),
             _ => json!({"omitted_bytes": bytes}),
         };
-        let used = name.len() + length(&value);
+        // With quotes, colon and comma.
+        let used = name.len() + length(&value) + 4;
         if used > room {
             kept.insert("omitted_members".to_owned(), true.into());
             break;
