@@ -15,6 +15,7 @@ use crate::server::TestServer;
 /// is a decision.
 const NOT_AUDITED: &[(&str, &str)] = &[
     ("PreviewDeployment", "takes everything back"),
+    ("PreviewUninstall", "takes everything back"),
     ("ListDesktopByTags", "reads"),
     ("ListDesktopsByTags", "reads"),
     ("DecodeAuthorizationMessage", "reads"),

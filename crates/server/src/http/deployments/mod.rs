@@ -143,6 +143,7 @@ pub(super) fn register(routes: &mut Routes) {
             ])
             .family(Family::Native)
             .codes(&[404, 409])
+            .reads()
             .summary("Show what CreateUninstall would do; nothing of it happens."),
             create::preview_uninstall,
         );
