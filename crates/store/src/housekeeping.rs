@@ -492,7 +492,7 @@ impl Tx {
                 &format!(
                     "UPDATE package AS p SET state = 'collecting' WHERE {} \
                      AND p.state NOT IN ('gone', 'collecting') AND p.unreferenced_at <= $3 \
-                     AND p.claimed_until < $4 AND NOT {} RETURNING p.id, p.sha256",
+                     AND p.claimed_until < $4 AND NOT {} RETURNING id, sha256",
                     in_keys(dialect, "p.id", "$1"),
                     needed("$2")
                 ),
