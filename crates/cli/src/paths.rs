@@ -58,6 +58,7 @@ pub(crate) const APP_JOBS: &str = "/api/v1/{project_id}/jobs";
 pub(crate) const JOBS_CANCEL: &str = "/api/v1/{project_id}/jobs/actions/cancel";
 pub(crate) const UNINSTALL: &str = "/api/v1/{project_id}/deployments/uninstall";
 pub(crate) const UNINSTALL_PREVIEW: &str = "/api/v1/{project_id}/deployments/uninstall/preview";
+pub(crate) const WHY: &str = "/api/v1/{project_id}/why";
 pub(crate) const FREEZE: &str = "/api/v1/{project_id}/freeze";
 pub(crate) const SERVER_FREEZE: &str = "/api/v1/freeze";
 pub(crate) const DEPLOYMENTS: &str = "/api/v1/{project_id}/deployments";

@@ -16,6 +16,7 @@ pub mod install;
 pub mod job;
 pub mod text;
 pub mod time;
+pub mod why;
 
 pub use account::{Account, AccountKey};
 pub use time::{Clock, Millis, SystemClock};

@@ -220,6 +220,8 @@ pub struct Receipt {
     pub received_at: Millis,
     /// What it proves; `None`: no success.
     pub proof: Option<Proof>,
+    /// Whether it is whole only after a restart of the desktop.
+    pub wants_restart: bool,
 }
 
 /// How far an attempt is.
@@ -689,6 +691,7 @@ impl Db<'_> {
                             Verdict::Succeeded(_) | Verdict::Failed(_) => None,
                         };
                         Some(Receipt {
+                            wants_restart: proof.is_some() && wants_restart(&task, &evidence),
                             evidence,
                             received_at: Millis::new(received_at),
                             proof,

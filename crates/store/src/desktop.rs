@@ -56,6 +56,8 @@ pub struct Desktop {
     pub ip_address: Option<String>,
     /// Last sign of life of its agent.
     pub last_seen_at: Option<Millis>,
+    /// Since when an installer's wish for a restart waits.
+    pub reboot_needed_at: Option<Millis>,
     /// When it was registered.
     pub created_at: Millis,
     /// Its live agent.
@@ -156,6 +158,7 @@ struct DesktopRow {
     persistent: i64,
     ip_address: Option<String>,
     last_seen_at: Option<i64>,
+    reboot_needed_at: Option<i64>,
     created_at: i64,
     agent_version: Option<String>,
     agent_enrolled_at: Option<i64>,
@@ -184,7 +187,7 @@ struct UserKeyRow {
 }
 
 const DESKTOP_COLUMNS: &str = "d.id, d.public_id, d.name, d.os_type, d.desktop_type, d.persistent, d.ip_address, \
-     d.last_seen_at, d.created_at, live.version AS agent_version, live.enrolled_at AS agent_enrolled_at, \
+     d.last_seen_at, d.reboot_needed_at, d.created_at, live.version AS agent_version, live.enrolled_at AS agent_enrolled_at, \
      live.sandbox_root";
 
 impl DesktopRow {
@@ -208,6 +211,7 @@ impl DesktopRow {
             },
             ip_address: self.ip_address,
             last_seen_at: self.last_seen_at.map(Millis::new),
+            reboot_needed_at: self.reboot_needed_at.map(Millis::new),
             created_at: Millis::new(self.created_at),
             agent: self
                 .agent_version

@@ -198,4 +198,33 @@ impl Tx {
         .await
         .map(drop)
     }
+
+    /// Notes the boot that a desktop's agent said hello from. Another one than before is the restart that an installer
+    /// wanted. Answers whether one was waited for.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn desktop_boot(
+        &self,
+        desktop: DesktopKey,
+        boot_id: &str,
+    ) -> Result<bool, StoreError> {
+        const DOING: &str = "note a desktop's boot";
+        let restarted = self
+            .run(
+                DOING,
+                "UPDATE desktop SET reboot_needed_at = NULL, boot_id = $2 \
+                 WHERE id = $1 AND boot_id <> $2 AND reboot_needed_at IS NOT NULL",
+                [desktop.into(), boot_id.into()],
+            )
+            .await?
+            > 0;
+        self.run(
+            DOING,
+            "UPDATE desktop SET boot_id = $2 WHERE id = $1 AND (boot_id IS NULL OR boot_id <> $2)",
+            [desktop.into(), boot_id.into()],
+        )
+        .await?;
+        Ok(restarted)
+    }
 }

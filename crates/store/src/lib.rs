@@ -50,6 +50,7 @@ mod revision;
 mod rule;
 mod tag;
 mod user;
+mod why;
 mod workspace_job;
 
 pub use agent::{CertificateHolder, DesktopSeen, EpochRaise, NewAgent, NewCertificate};
@@ -115,4 +116,5 @@ pub use revision::{LinkPin, NewRevision, PackageBinding, PinningDesktop, Revisio
 pub use rule::{AppRule, Control, RuleContent, RuleScopeFilter};
 pub use tag::{DesktopTag, ProjectTag, TagMatch, TagSearch};
 pub use user::{NewUser, User, UserChange, UserFilter};
+pub use why::{WhyJob, WhyRecord, WhySkip};
 pub use workspace_job::{NewSubJob, SubJob, SubJobFilter, SubJobOutcome, WorkspaceJob};

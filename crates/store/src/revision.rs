@@ -1,6 +1,8 @@
 //! Revisions: immutable installable content of apps. Only a package that becomes known is written later.
 
-use outfitter_agent_protocol::DetectionRule;
+use std::collections::BTreeMap;
+
+use outfitter_agent_protocol::{DetectionRule, ExitMeaning};
 use outfitter_domain::app::{AppRule, BucketPlace, FileStore, RevisionContent, RuleOrigin};
 use outfitter_domain::{Millis, StoreType};
 use outfitter_ids::{DesktopId, RevisionId};
@@ -35,6 +37,8 @@ pub struct Revision {
     pub rule: Option<AppRule>,
     /// Exit codes that mean success.
     pub success_exit_codes: Vec<i64>,
+    /// What exit codes mean for this app, before all that.
+    pub exit_codes: BTreeMap<i32, ExitMeaning>,
     /// When it was made.
     pub created_at: Millis,
 }
@@ -115,6 +119,7 @@ pub(crate) const REVISION_COLUMNS: &str = "r.id AS r_id, r.public_id AS r_public
      r.link_pinned_by AS r_link_pinned_by, d.public_id AS r_link_pinned_by_id, r.install_command AS r_install_command, \
      r.uninstall_command AS r_uninstall_command, r.detection_rule AS r_detection_rule, \
      r.detection_origin AS r_detection_origin, r.success_exit_codes AS r_success_exit_codes, \
+     r.exit_codes AS r_exit_codes, \
      r.created_at AS r_created_at";
 
 /// Revisions `r` with their packages `p` and the desktops `d` that pinned their links; a condition on `r`
@@ -148,6 +153,7 @@ pub(crate) struct RevisionRow {
     r_detection_rule: Option<String>,
     r_detection_origin: Option<String>,
     r_success_exit_codes: String,
+    r_exit_codes: Option<String>,
     r_created_at: i64,
 }
 
@@ -219,6 +225,10 @@ impl RevisionRow {
             }),
             rule,
             success_exit_codes: json(TABLE, "success_exit_codes", id, &self.r_success_exit_codes)?,
+            exit_codes: match self.r_exit_codes {
+                Some(text) => json(TABLE, "exit_codes", id, &text)?,
+                None => BTreeMap::new(),
+            },
             created_at: Millis::new(self.r_created_at),
         })
     }
@@ -282,7 +292,8 @@ impl Db<'_> {
 }
 
 impl Tx {
-    /// Inserts a revision and makes it the newest of its app, which must be locked or new.
+    /// Inserts a revision and makes it the newest of its app, which must be locked or new. What exit codes mean is
+    /// carried over from the one before.
     ///
     /// # Errors
     /// When the database cannot.
@@ -299,9 +310,11 @@ impl Tx {
                 "INSERT INTO app_revision (public_id, app_id, number, version, store_type, bucket_name, \
                  bucket_file_path, file_link, package_id, link_sha256, link_size_bytes, link_pinned_by, \
                  install_command, uninstall_command, detection_rule, detection_origin, \
-                 success_exit_codes, created_at) \
+                 success_exit_codes, created_at, exit_codes) \
                  SELECT $1, $2, COALESCE(MAX(number), 0) + 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
-                 $13, $14, $15, $16, $17 FROM app_revision WHERE app_id = $2 RETURNING id",
+                 $13, $14, $15, $16, $17, (SELECT o.exit_codes FROM app a \
+                   JOIN app_revision o ON o.id = a.revision_id WHERE a.id = $2) \
+                 FROM app_revision WHERE app_id = $2 RETURNING id",
                 [
                     new.id.uuid().into(),
                     new.app.into(),
@@ -338,6 +351,26 @@ impl Tx {
         )
         .await?;
         Ok(key)
+    }
+
+    /// Says what exit codes mean for a revision that this transaction inserted: afterwards a revision never changes.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn revision_exit_codes(
+        &self,
+        revision: RevisionKey,
+        exit_codes: &BTreeMap<i32, ExitMeaning>,
+    ) -> Result<(), StoreError> {
+        let text = (!exit_codes.is_empty())
+            .then(|| serde_json::to_string(exit_codes).expect("meanings are JSON"));
+        self.run(
+            "say what exit codes mean",
+            "UPDATE app_revision SET exit_codes = $2 WHERE id = $1",
+            [revision.into(), text.into()],
+        )
+        .await
+        .map(drop)
     }
 
     /// Binds the newest revisions of these apps to the packages that lie in the bucket now, where they are

@@ -102,6 +102,8 @@ pub struct Receipt {
     /// Exit code of the installer; left out: none ran or unknown.
     #[schema(nullable = false)]
     pub exit_code: Option<i64>,
+    /// Whether it asked for a restart: what it did is whole only then.
+    pub wants_restart: bool,
     /// The last of what the installer printed.
     #[schema(nullable = false)]
     pub output_tail: Option<String>,

@@ -51,6 +51,9 @@ pub struct RegisteredDesktop {
     /// The live agent, where there is one.
     #[schema(nullable = false)]
     pub agent: Option<DesktopAgent>,
+    /// Since when a restart is needed for what was installed or uninstalled; left out: none is.
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    pub restart_needed_since: Option<WireTime>,
     /// When it was registered.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: WireTime,

@@ -24,3 +24,4 @@ pub mod projects;
 pub mod reach;
 pub mod revisions;
 pub mod session;
+pub mod why;

@@ -86,9 +86,47 @@ pub struct AppRevision {
     pub detection_origin: Option<DetectionOrigin>,
     /// Exit codes that count as success.
     pub success_exit_codes: Vec<i64>,
+    /// What exit codes mean for this application; others mean what `success_exit_codes` and their kind of installer say.
+    pub exit_codes: Vec<ExitCode>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: WireTime,
+}
+
+/// What an exit code comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitOutcome {
+    /// Done.
+    Success,
+    /// Done, and whole only after the desktop has restarted. Nothing restarts it but people.
+    RebootNeeded,
+    /// Not now: tried again by itself, three times.
+    Retry,
+    /// Not done.
+    Failure,
+}
+
+/// What an exit code means for an application.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExitCode {
+    /// The code as the desktop's system gives it; on Linux ended by signal n is 128 + n.
+    #[schema(minimum = -2147483648, maximum = 2147483647)]
+    pub code: i64,
+    /// What it comes to. A success still needs its detection rule.
+    pub outcome: ExitOutcome,
+    /// What it says, shown with the failure.
+    #[schema(max_length = 255)]
+    pub text: Option<String>,
+}
+
+/// Body of saying what exit codes mean for an application, which makes a new revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SetExitCodesReq {
+    /// All of them; an empty list leaves them to their kind of installer.
+    #[schema(max_items = 64)]
+    pub exit_codes: Vec<ExitCode>,
 }
 
 /// Body of setting the detection rule of an application, which makes a new revision.

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use outfitter_api_types::apps::{InstallType, OsTypeEnum};
 use outfitter_api_types::authorizations::AccountTypeEnum;
 use outfitter_api_types::native::deployments::FailLimit;
+use outfitter_api_types::native::revisions::{ExitCode, ExitOutcome};
 use url::Url;
 
 use super::{AccountArgs, ListArgs, WaitArgs};
@@ -43,8 +44,12 @@ pub(crate) enum AppCommand {
     Uninstall(UninstallArgs),
     /// Accept what lies behind an application's link now as a new revision
     AcceptLink(AcceptLinkArgs),
+    /// List the desktops that have an older revision than the newest
+    Outdated(OutdatedArgs),
     /// Set how a desktop tells whether an application is there
     Detection(DetectionArgs),
+    /// Say what exit codes of an application's installer mean
+    ExitCodes(ExitCodesArgs),
 }
 
 #[derive(Debug, Args)]
@@ -376,4 +381,70 @@ impl From<OsArg> for OsTypeEnum {
             OsArg::Other => Self::Other,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExitCodesArgs {
+    /// Name or id of the application
+    pub(crate) app: String,
+    /// A code and what it comes to (success, reboot_needed, retry, failure), with words if wanted; these replace all
+    #[arg(required_unless_present = "clear", value_name = "CODE=OUTCOME[:TEXT]")]
+    pub(crate) codes: Vec<ExitCodeArg>,
+    /// Leave every code to its kind of installer
+    #[arg(long, conflicts_with = "codes")]
+    pub(crate) clear: bool,
+}
+
+/// One code of [`ExitCodesArgs`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ExitCodeArg(pub(crate) ExitCode);
+
+impl FromStr for ExitCodeArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (code, rest) = text
+            .split_once('=')
+            .ok_or("CODE=OUTCOME is wanted, such as 3010=reboot_needed")?;
+        let (outcome, words) = match rest.split_once(':') {
+            Some((outcome, words)) => (outcome, Some(words.trim().to_owned())),
+            None => (rest, None),
+        };
+        let code = code
+            .trim()
+            .parse::<i32>()
+            .map_err(|_| format!("{code:?} is no exit code"))?;
+        let outcome = match outcome.trim() {
+            "success" => ExitOutcome::Success,
+            "reboot_needed" => ExitOutcome::RebootNeeded,
+            "retry" => ExitOutcome::Retry,
+            "failure" => ExitOutcome::Failure,
+            other => {
+                return Err(format!(
+                    "{other:?} is none of success, reboot_needed, retry, failure"
+                ));
+            }
+        };
+        Ok(Self(ExitCode {
+            code: i64::from(code),
+            outcome,
+            text: words.filter(|words| !words.is_empty()),
+        }))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutdatedArgs {
+    /// Name or id of the application
+    pub(crate) app: String,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// Name or id of the application
+    pub(crate) app: String,
+    /// Name or id of the desktop
+    pub(crate) desktop: String,
 }

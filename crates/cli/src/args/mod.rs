@@ -116,6 +116,8 @@ pub(crate) enum Command {
     /// Deployments: what one install request reached
     #[command(subcommand)]
     Deployment(deployment::DeploymentCommand),
+    /// Say why a desktop has an application or has it not
+    Why(app::WhyArgs),
     /// One switch that stops all hand-outs, of a project or of the server
     #[command(subcommand)]
     Freeze(freeze::FreezeCommand),

@@ -380,6 +380,10 @@ fn view(desktops: &[RegisteredDesktop]) -> View {
                             .unwrap_or_default(),
                     ),
                 };
+                let seen = match desktop.restart_needed_since {
+                    Some(_) => format!("{seen}; restart needed"),
+                    None => seen,
+                };
                 vec![
                     desktop.id.clone().into(),
                     desktop.name.clone().into(),

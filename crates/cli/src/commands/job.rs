@@ -196,6 +196,9 @@ fn attempt_view(attempt: &Attempt) -> View {
     if let Some(code) = receipt.exit_code {
         members.push(("exit code", code.to_string()));
     }
+    if receipt.wants_restart {
+        members.push(("restart", "wanted: it is whole only then".to_owned()));
+    }
     for (name, seen) in [
         ("seen before", &receipt.detected_before),
         ("seen after", &receipt.detected_after),

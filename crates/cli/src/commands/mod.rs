@@ -23,6 +23,7 @@ mod serve;
 mod store;
 mod token;
 mod user;
+mod why;
 mod workspace_job;
 
 #[cfg(unix)]
@@ -81,6 +82,7 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
         Command::App(command) => Box::pin(app::run(command, &session()?)).await,
         Command::Job(command) => job::run(command, &session()?).await,
         Command::Deployment(command) => deployment::run(command, &session()?).await,
+        Command::Why(args) => why::run(args, &session()?).await,
         Command::Freeze(command) => freeze::run(command, &session()?).await,
         Command::Rule(command) => rule::run(command, &session()?).await,
         Command::Profile(command) => profile::run(command, &session()?).await,

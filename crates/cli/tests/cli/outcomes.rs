@@ -312,7 +312,7 @@ fn installs(ends: [(&str, Option<&str>); 3]) -> Canned {
         .count() as i64;
     let attempt = |proof: Option<&str>| {
         let receipt = json!({
-            "proof": proof, "already_installed": false, "already_absent": false, "agent_version": "0.1.0", "phases": [],
+            "proof": proof, "already_installed": false, "already_absent": false, "wants_restart": false, "agent_version": "0.1.0", "phases": [],
             "ended_at": "2026-11-21T10:00:03.000Z", "received_at": "2026-11-21T10:00:03.000Z",
         });
         list(&[json!({
@@ -617,4 +617,44 @@ fn hand_outs_are_frozen_and_jobs_cancelled() {
         server.asked()[0],
         "PUT /api/v1/P1/freeze {\"frozen\":true,\"reason\":\"audit week\"}"
     );
+}
+
+#[test]
+fn why_is_an_answer_and_its_steps() {
+    let step = |step: &str, result: &str, text: &str, hint: Option<&str>| json!({"step": step, "result": result, "text": text, "hint": hint});
+    let server = Canned::start(vec![
+        (
+            "GET /api/v1/P1/why?app=0193e2a4-7c1e-7abc-8def-000000000001&desktop=0193e2a4-7c1e-7abc-8def-0000000000d1",
+            200,
+            "",
+            json!({
+                "app_id": APP, "desktop_id": DEPLOYMENT,
+                "answer": "Editor waits to be installed on desk-1. Its agent is not connected.",
+                "steps": [
+                    step("authorization", "fine", "ana may have it by name.", None),
+                    step("agent", "blocks", "Its agent is not connected.", Some("Start the desktop.")),
+                ],
+            })
+            .to_string(),
+        ),
+        (
+            "GET /api/v1/P1/apps/0193e2a4-7c1e-7abc-8def-000000000001/outdated-desktops?limit=100&offset=0",
+            200,
+            "",
+            list(&[json!({
+                "desktop_id": "D1", "desktop_name": "desk-1", "app_revision_id": "R1", "app_version": "1.1",
+                "installed_at": "2026-11-21T10:00:00.000Z",
+            })]),
+        ),
+    ]);
+    let run = |arguments: &[&str]| Run::new(arguments).against(&server.endpoint).end();
+    let all = [
+        run(&["why", APP, DEPLOYMENT]),
+        run(&["app", "outdated", APP]),
+    ];
+    insta::assert_snapshot!("why_and_outdated", all.join("\n"));
+    for bad in ["x=success", "5=maybe", "5"] {
+        let end = run(&["app", "exit-codes", APP, bad]);
+        assert!(end.starts_with("exit code: 2\n"), "{end}");
+    }
 }

@@ -172,6 +172,9 @@ async fn run(
         .await?;
     tx.agent_version_set(holder.agent, &hello.agent_version)
         .await?;
+    if !raised.is_empty() && !hello.boot_id.is_empty() {
+        tx.desktop_boot(holder.desktop, &hello.boot_id).await?;
+    }
     tx.commit().await?;
     let Some((_, epoch)) = raised.first().copied() else {
         return Err(End::LostRace);

@@ -21,4 +21,5 @@ pub mod push;
 pub mod reach;
 pub mod refusals;
 pub mod users;
+pub mod why;
 pub mod workspace_jobs;

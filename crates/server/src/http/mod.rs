@@ -46,6 +46,7 @@ mod store;
 mod tags;
 mod trail;
 mod users;
+mod why;
 mod workspace_jobs;
 
 use std::any::Any;
@@ -87,6 +88,7 @@ pub fn routes() -> Routes {
     groups::register(&mut routes);
     users::register(&mut routes);
     tags::register(&mut routes);
+    why::register(&mut routes);
     workspace_jobs::register(&mut routes);
     app_rules::register(&mut routes);
     profiles::register(&mut routes);

@@ -598,3 +598,125 @@ async fn a_native_install_names_its_audience_limit_and_key() {
     assert_eq!(reasons, ["job_in_progress", "not_authorized"]);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn why_is_answered_in_words() {
+    let server = TestServer::start().await;
+    let one = desktop(&server, "d1", &["li"]).await;
+    let app = upload(&server, linked("a")).await;
+    let why = async || {
+        server
+            .get(&format!("/api/v1/{{p}}/why?app={app}&desktop={one}"))
+            .await
+            .ok(200)
+    };
+    let answer = why().await;
+    assert!(
+        answer["answer"]
+            .as_str()
+            .unwrap()
+            .contains("No deployment of the application has reached"),
+        "{answer}"
+    );
+    let results = |answer: &Value| -> Vec<(String, String)> {
+        let steps = answer["steps"].as_array().unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        steps
+            .iter()
+            .map(|step| (text(&step["step"]), text(&step["result"])))
+            .collect()
+    };
+    assert!(results(&answer).contains(&("authorization".to_owned(), "blocks".to_owned())));
+    accepted(
+        &server,
+        BATCH,
+        json!({"app_ids": [app], "assign_scope": "ASSIGN_USER", "users": [user("li")]}),
+    )
+    .await;
+    let answer = why().await;
+    assert_eq!(
+        answer["answer"],
+        "a waits to be installed on d1. The desktop has no agent."
+    );
+    assert!(results(&answer).contains(&("authorization".to_owned(), "fine".to_owned())));
+    let frozen = server
+        .request(Method::PUT, "/api/v1/{p}/freeze")
+        .json(&json!({"frozen": true, "reason": "audit"}));
+    TestServer::send(frozen).await.ok(200);
+    let answer = why().await;
+    assert!(
+        answer["answer"]
+            .as_str()
+            .unwrap()
+            .contains("The project is frozen by"),
+        "{answer}"
+    );
+    for (query, code, word) in [
+        (format!("app=nobody&desktop={one}"), 404, "application"),
+        (format!("app={app}&desktop=nobody"), 404, "desktop"),
+    ] {
+        server
+            .get(&format!("/api/v1/{{p}}/why?{query}"))
+            .await
+            .refused(code, "WKS.00211902", word);
+    }
+    server
+        .get(&format!("/api/v1/{{p}}/why?app={app}"))
+        .await
+        .refused(400, "WKS.00211102", "desktop");
+    let outdated = server
+        .get(&format!("/api/v1/{{p}}/apps/{app}/outdated-desktops"))
+        .await
+        .ok(200);
+    assert_eq!(outdated, json!({"count": 0, "items": []}));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn exit_codes_are_said_once_each_and_carried_over() {
+    let server = TestServer::start().await;
+    let app = upload(&server, linked("a")).await;
+    let path = format!("/api/v1/{{p}}/apps/{app}/exit-codes");
+    let set = async |body: Value| {
+        let request = server.request(Method::PUT, &path).json(&body);
+        TestServer::send(request).await
+    };
+    let codes = json!([
+        {"code": -5, "outcome": "failure", "text": "the licence server is away"},
+        {"code": 7, "outcome": "retry"},
+    ]);
+    let made = set(json!({"exit_codes": codes})).await.ok(200);
+    assert_eq!((&made["exit_codes"], &made["number"]), (&codes, &json!(2)));
+    // The same again is no new revision; a new version keeps them.
+    assert_eq!(set(json!({"exit_codes": codes})).await.ok(200)["number"], 2);
+    server
+        .call(
+            Method::PATCH,
+            &format!("{APPS}/{app}"),
+            Some(json!({"version": "2.0"})),
+        )
+        .await
+        .ok(200);
+    let revisions = server
+        .get(&format!("/api/v1/{{p}}/apps/{app}/revisions"))
+        .await
+        .ok(200);
+    assert_eq!(revisions["items"][0]["exit_codes"], codes);
+    assert_eq!(revisions["items"][2]["exit_codes"], json!([]));
+    for (bad, field) in [
+        (
+            json!([{"code": 1, "outcome": "success"}, {"code": 1, "outcome": "retry"}]),
+            "exit_codes[1].code",
+        ),
+        (json!([{"code": 1, "outcome": "maybe"}]), "outcome"),
+        (
+            json!([{"code": 4_294_967_296_i64, "outcome": "success"}]),
+            "code",
+        ),
+    ] {
+        set(json!({"exit_codes": bad}))
+            .await
+            .refused(400, "WKS.00211102", field);
+    }
+    server.stop().await;
+}

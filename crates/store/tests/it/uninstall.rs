@@ -9,7 +9,9 @@ use outfitter_store::{
 };
 
 use crate::database::{NOW, on_both};
-use crate::job_scene::{App, AppKind, Bytes, ORDINARY, Scene, Wish, failed, good, later, simple};
+use crate::job_scene::{
+    App, AppKind, Bytes, ORDINARY, Scene, Wish, failed, good, later, simple, user_group,
+};
 
 async fn uninstall_command(scene: &Scene, app: App, command: &str) {
     scene
@@ -245,6 +247,32 @@ on_both! {
         assert_eq!(scene.test.number("SELECT reboot_needed_at FROM desktop").await, later(1).get());
         scene.test.sql("UPDATE desktop SET reboot_needed_at = NULL").await;
         assert!(!scene.job().await.restart_pending);
+    }
+
+    async fn what_tells_why_is_found(test: TestStore) {
+        let scene = Scene::new(test);
+        let ana = scene.user("ana").await;
+        let bea = scene.user("bea").await;
+        scene.group("office", &[ana, bea]).await;
+        let desktop = scene.desktop("d", &[ana, bea]).await;
+        let connected = scene.connect(desktop).await;
+        let restricted = AppKind { authorization: AssignType::AssignUser, ..ORDINARY };
+        let app = scene.app("a", restricted).await;
+        let db = scene.test.store.db();
+        let nothing = db.why(app.key, desktop).await.unwrap();
+        assert!(nothing.authorized.is_empty() && nothing.job.is_none() && nothing.skipped.is_none());
+        scene.deploy(&[app], AssignType::AssignUser, &[user_group("office"), simple("bea")]).await;
+        let twice = scene.deploy(&[app], AssignType::AssignUser, &[simple("bea")]).await;
+        let task = scene.start(connected, NOW).await;
+        let record = db.why(app.key, desktop).await.unwrap();
+        let named: Vec<_> = record.authorized.iter().map(|user| (user.name.as_str(), user.by_group.as_deref())).collect();
+        assert_eq!(named, [("bea", None), ("ana", Some("office")), ("bea", Some("office"))]);
+        let skipped = record.skipped.unwrap();
+        assert_eq!((skipped.deployment, skipped.reason), (twice, SkipReason::JobInProgress));
+        assert_eq!(record.busy_with, Some(("a".to_owned(), app.key)));
+        let job = record.job.unwrap();
+        assert_eq!((job.view.state, job.attempt.unwrap().id), (State::Running, task.attempt));
+        assert!(job.deployment.get() < twice.get());
     }
 
     async fn a_key_makes_two_calls_one(test: TestStore) {

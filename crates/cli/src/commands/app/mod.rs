@@ -22,7 +22,8 @@ use outfitter_api_types::authorizations::{
     AccountInfo, AccountTypeEnum, AssignType, BatchAssignAppAuthorizationsReq,
 };
 use outfitter_api_types::native::detection::DetectionRule;
-use outfitter_api_types::native::revisions::{AcceptLinkReq, AppRevision};
+use outfitter_api_types::native::revisions::{AcceptLinkReq, AppRevision, SetExitCodesReq};
+use outfitter_api_types::native::why::OutdatedDesktop;
 use outfitter_client::Method;
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -31,8 +32,8 @@ use url::Url;
 use super::{Session, counted, note_cut, table, text, word};
 use crate::args::AccountArgs;
 use crate::args::app::{
-    AcceptLinkArgs, AppCommand, AppsArg, AuthorizeArgs, DeleteArgs, ListAppsArgs,
-    ListAuthorizationsArgs, RevokeArgs, UpdateArgs,
+    AcceptLinkArgs, AppCommand, AppsArg, AuthorizeArgs, DeleteArgs, ExitCodesArgs, ListAppsArgs,
+    ListAuthorizationsArgs, OutdatedArgs, RevokeArgs, UpdateArgs,
 };
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
@@ -57,6 +58,8 @@ pub(super) async fn run(command: AppCommand, session: &Session) -> Result<Outcom
         AppCommand::Categories => categories(session).await,
         AppCommand::Install(args) => install::run(args, session).await,
         AppCommand::Uninstall(args) => install::uninstall(args, session).await,
+        AppCommand::Outdated(args) => outdated(args, session).await,
+        AppCommand::ExitCodes(args) => exit_codes(args, session).await,
         AppCommand::Detection(args) => detection::run(args, session).await,
     }
 }
@@ -116,9 +119,76 @@ async fn show(wanted: &str, session: &Session) -> Result<Outcome, CommandError> 
         listing::fetch_below(&session.client, &path, usize::MAX).await?;
     let document = json!({"app": app, "revisions": revisions.items});
     session.printer.show(&document, || {
-        View::Several(vec![card(&app), revisions_view(&revisions.items)])
+        let mut views = vec![card(&app), revisions_view(&revisions.items)];
+        let newest = revisions.items.first();
+        views.extend(
+            newest
+                .filter(|revision| !revision.exit_codes.is_empty())
+                .map(exit_codes_view),
+        );
+        View::Several(views)
     });
     Ok(Outcome::Done)
+}
+
+async fn outdated(args: OutdatedArgs, session: &Session) -> Result<Outcome, CommandError> {
+    let app_id = listing::app_id(&session.client, &args.app).await?;
+    let path = paths::app_part(&app_id, "outdated-desktops");
+    let listing: Listing<OutdatedDesktop> =
+        listing::fetch_below(&session.client, &path, args.list.limit).await?;
+    session.printer.show(&listing, || {
+        let rows = listing.items.iter().map(|found| {
+            vec![
+                found.desktop_id.clone().into(),
+                found.desktop_name.clone().into(),
+                Shade::Doubtful(found.app_version.clone()),
+                found.installed_at.to_string().into(),
+            ]
+        });
+        table(
+            &["desktop", "name", "version", "installed"],
+            rows.collect(),
+            "every desktop that has it has the newest revision",
+        )
+    });
+    note_cut(session.printer, &listing);
+    Ok(Outcome::Done)
+}
+
+async fn exit_codes(args: ExitCodesArgs, session: &Session) -> Result<Outcome, CommandError> {
+    let app_id = listing::app_id(&session.client, &args.app).await?;
+    let body = SetExitCodesReq {
+        exit_codes: args.codes.into_iter().map(|code| code.0).collect(),
+    };
+    let path = paths::app_part(&app_id, "exit-codes");
+    let body = serde_json::to_value(&body)
+        .map_err(|error| CommandError::because("cannot write the request", error))?;
+    let revision: AppRevision = session
+        .client
+        .call(Method::PUT, &path, &[], Some(&body))
+        .await?;
+    session
+        .printer
+        .show(&revision, || exit_codes_view(&revision));
+    Ok(Outcome::Done)
+}
+
+fn exit_codes_view(revision: &AppRevision) -> View {
+    View::Table(TableView {
+        head: ["code", "outcome", "text"].map(str::to_owned).into(),
+        rows: revision
+            .exit_codes
+            .iter()
+            .map(|code| {
+                vec![
+                    code.code.to_string().into(),
+                    word(&code.outcome).into(),
+                    code.text.clone().unwrap_or_default().into(),
+                ]
+            })
+            .collect(),
+        empty: "every code means what it means for its kind of installer",
+    })
 }
 
 fn card(app: &Application) -> View {

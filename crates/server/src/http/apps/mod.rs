@@ -150,6 +150,19 @@ pub(super) fn register(routes: &mut Routes) {
             .codes(&[404])
             .summary("Bring a deleted application back, with what it had."),
             deleted::restore_app,
+        )
+        .add(
+            Operation::put(
+                "/api/v1/{project_id}/apps/{app_id}/exit-codes",
+                "SetAppExitCodes",
+            )
+            .action("outfitter:apps:setExitCodes")
+            .codes(&[404, 412])
+            .headers(&["ETag"])
+            .summary(
+                "Say what exit codes mean for an application: success, reboot needed, retry or failure. Makes a new revision.",
+            ),
+            detection_rule::set_app_exit_codes,
         );
 }
 

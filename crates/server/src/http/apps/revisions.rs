@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use outfitter_agent_protocol::DetectionRule;
+use outfitter_agent_protocol::{DetectionRule, ExitOutcome};
 use outfitter_api_types::native::revisions::{
-    AppRevision, DetectionOrigin, ListAppRevisionsQuery, ListAppRevisionsResponse,
-    PackageState as WirePackageState, RevisionPackage,
+    AppRevision, DetectionOrigin, ExitCode, ExitOutcome as WireOutcome, ListAppRevisionsQuery,
+    ListAppRevisionsResponse, PackageState as WirePackageState, RevisionPackage,
 };
 use outfitter_api_types::time::WireTime;
 use outfitter_domain::app::RuleOrigin;
@@ -106,6 +106,15 @@ pub(super) fn app_revision(
             RuleOrigin::Written => DetectionOrigin::Written,
         }),
         success_exit_codes: revision.success_exit_codes,
+        exit_codes: revision
+            .exit_codes
+            .into_iter()
+            .map(|(code, meaning)| ExitCode {
+                code: i64::from(code),
+                outcome: wire_outcome(meaning.outcome),
+                text: meaning.text,
+            })
+            .collect(),
         created_at: WireTime::from_unix_millis(revision.created_at.get()),
     })
 }
@@ -129,4 +138,23 @@ fn same_json<T: DeserializeOwned>(rule: &impl Serialize) -> Result<T, ApiError> 
     serde_json::to_value(rule)
         .and_then(serde_json::from_value)
         .map_err(|error| ApiError::internal("carry a detection rule over", error))
+}
+
+fn wire_outcome(outcome: ExitOutcome) -> WireOutcome {
+    match outcome {
+        ExitOutcome::Success => WireOutcome::Success,
+        ExitOutcome::RebootNeeded => WireOutcome::RebootNeeded,
+        ExitOutcome::Retry => WireOutcome::Retry,
+        ExitOutcome::Failure => WireOutcome::Failure,
+    }
+}
+
+/// What an exit code comes to, as agents are sent it.
+pub(super) fn agent_outcome(outcome: WireOutcome) -> ExitOutcome {
+    match outcome {
+        WireOutcome::Success => ExitOutcome::Success,
+        WireOutcome::RebootNeeded => ExitOutcome::RebootNeeded,
+        WireOutcome::Retry => ExitOutcome::Retry,
+        WireOutcome::Failure => ExitOutcome::Failure,
+    }
 }

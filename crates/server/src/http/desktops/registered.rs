@@ -87,6 +87,7 @@ pub(super) fn wire(services: &Services, desktop: Desktop) -> RegisteredDesktop {
                 platform_type: None,
             })
             .collect(),
+        restart_needed_since: desktop.reboot_needed_at.map(time),
         agent: desktop.agent.map(|agent| DesktopAgent {
             version: agent.version,
             connected,

@@ -89,6 +89,7 @@ fn receipt(stored: StoredReceipt) -> Result<Receipt, ApiError> {
         manifest_files: evidence.manifest_files.map(i64::from),
         detected_before: evidence.before.map(detected),
         detected_after: evidence.after.map(detected),
+        wants_restart: stored.wants_restart,
         exit_code: evidence.exit_code.map(i64::from),
         output_tail: Some(evidence.output_tail).filter(|text| !text.is_empty()),
         command: evidence.command,
