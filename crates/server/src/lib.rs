@@ -7,6 +7,7 @@ pub mod app;
 pub mod auth;
 pub mod background;
 pub mod config;
+pub mod data_dir;
 pub mod http;
 pub mod listen;
 pub mod secrets;

@@ -65,7 +65,7 @@ pub use desktop::{
 };
 pub use dialect::Dialect;
 pub use enrollment::{Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken};
-pub use error::StoreError;
+pub use error::{OpenFailure, StoreError};
 pub use freeze::{Freeze, FreezeScope};
 pub use group::{Group, GroupFilter, NewGroup};
 pub use iam::{

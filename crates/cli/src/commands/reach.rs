@@ -152,7 +152,7 @@ async fn set(args: SetReachArgs, session: &Session) -> Result<(), CommandError> 
 }
 
 /// A secret from a file, without the line's end that editors add.
-fn secret(path: Option<&Path>) -> Result<Option<SecretText>, CommandError> {
+pub(super) fn secret(path: Option<&Path>) -> Result<Option<SecretText>, CommandError> {
     let Some(path) = path else {
         return Ok(None);
     };

@@ -4,6 +4,7 @@
 //! them too, and nobody disables themselves.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use http::StatusCode;
 use outfitter_domain::iam::ReadyMadePolicy;
@@ -13,7 +14,7 @@ use outfitter_store::{
     AccessKey, DomainKey, IamGrant, IamUser, IamUserKey, NewIamUser, PasswordHash, Project,
     ProjectKey, StoreError, Tx,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
 use crate::auth::{
@@ -92,6 +93,12 @@ pub enum LoginError {
     /// The project is suspended.
     #[error("The project is unavailable.")]
     Suspended,
+    /// Too many wrong passwords of this user from this address.
+    #[error("Too many wrong passwords: try again later.")]
+    Locked {
+        /// Until when the lock holds.
+        retry_after: Duration,
+    },
     /// Too many at once.
     #[error(transparent)]
     Busy(#[from] PasswordsBusy),
@@ -108,10 +115,24 @@ impl From<LoginError> for ApiError {
             LoginError::Disabled | LoginError::NoRole | LoginError::Suspended => {
                 Self::coded(StatusCode::FORBIDDEN, "IAM.0003", message)
             }
+            LoginError::Locked { retry_after } => passwords_locked(retry_after),
             LoginError::Busy(busy) => busy.into(),
             LoginError::Store(error) => error.into(),
         }
     }
+}
+
+/// The answer while passwords of a user are refused.
+fn passwords_locked(retry_after: Duration) -> ApiError {
+    let secs = retry_after.as_millis().div_ceil(1000);
+    ApiError::Gateway(GatewayError {
+        retry_after_secs: u32::try_from(secs).ok(),
+        ..GatewayError::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "APIGW.0308",
+            "Too many wrong passwords: try again later.",
+        )
+    })
 }
 
 impl From<PasswordsBusy> for ApiError {
@@ -136,9 +157,10 @@ pub async fn login(
     who: &WhoLogsIn,
     password: SecretString,
     scope: &WantedScope,
+    source: IpAddr,
 ) -> Result<Login, LoginError> {
     let db = services.store.db();
-    let user = user_by_password(services, who, password).await?;
+    let user = user_by_password(services, who, password, source).await?;
     let own_domain = |domain: &ByIdOrName| match domain {
         ByIdOrName::Id(text) => DomainId::lookup(text) == Some(user.domain.id),
         ByIdOrName::Name(name) => fold(name) == fold(&user.domain.name),
@@ -183,11 +205,13 @@ pub async fn login(
     })
 }
 
-/// The user whose password it is. An unknown user takes as long as a wrong password.
+/// The user whose password it is. An unknown user takes as long as a wrong password, and is locked like one that is
+/// there.
 async fn user_by_password(
     services: &Services,
     who: &WhoLogsIn,
     password: SecretString,
+    source: IpAddr,
 ) -> Result<IamUser, LoginError> {
     let db = services.store.db();
     let user = match who {
@@ -197,14 +221,118 @@ async fn user_by_password(
         },
         WhoLogsIn::Name { domain, user } => db.iam_user_by_name(domain, user).await?,
     };
-    let hash = user.as_ref().map(|user| &user.password_hash);
-    let verified = services.auth.passwords().verify(password, hash).await?;
+    let whom = match (&user, who) {
+        // One row of wrong tries, however the user is named.
+        (Some(user), _) => user.id.to_string(),
+        (None, WhoLogsIn::Id(text)) => text.chars().take(128).collect(),
+        (None, WhoLogsIn::Name { domain, user }) => {
+            format!("{}\0{}", fold(domain), fold(user))
+        }
+    };
+    let hash = user.as_ref().and_then(|user| user.password_hash.as_ref());
+    let verified = password_verify(services, &whom, password, hash, source).await?;
     let user = user.filter(|_| verified).ok_or(LoginError::Wrong)?;
     if user.enabled {
         Ok(user)
     } else {
         Err(LoginError::Disabled)
     }
+}
+
+/// Whether a password is the one of the hash. Wrong ones are counted.
+async fn password_verify(
+    services: &Services,
+    whom: &str,
+    password: SecretString,
+    hash: Option<&PasswordHash>,
+    source: IpAddr,
+) -> Result<bool, LoginError> {
+    let auth = &services.auth;
+    let check = || match auth.passwords_locked_for(whom, source, services.clock.now()) {
+        Some(retry_after) => Err(LoginError::Locked { retry_after }),
+        None => Ok(()),
+    };
+    check()?;
+    let verified = auth.passwords().verify(password, hash).await?;
+    // Again: guesses that were sent all at once passed the first look together.
+    check()?;
+    if verified {
+        auth.note_right_password(whom, source);
+    } else {
+        auth.note_wrong_password(whom, source, services.clock.now());
+    }
+    Ok(verified)
+}
+
+/// Why a user could not change their own password.
+#[derive(Debug, Error)]
+pub enum PasswordChangeError {
+    /// The user has none here: the company's provider knows it.
+    #[error("the user logs in through the login provider and has no password here")]
+    External,
+    /// The new one is the old one.
+    #[error("the new password is the old one")]
+    Same,
+    /// The old one is wrong, or was not looked at.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+}
+
+impl From<PasswordChangeError> for ApiError {
+    fn from(error: PasswordChangeError) -> Self {
+        let message = error.to_string();
+        match error {
+            PasswordChangeError::External => Self::conflict("WKS.0409", message),
+            PasswordChangeError::Same => Self::invalid("password", message),
+            // Not 401: the credential of the call is good, and clients would throw it away.
+            PasswordChangeError::Login(LoginError::Wrong) => {
+                Self::invalid("original_password", "is not the user's password")
+            }
+            PasswordChangeError::Login(error) => error.into(),
+        }
+    }
+}
+
+/// Changes the caller's own password. Every token and session so far ends, the caller's too; access keys stay.
+///
+/// # Errors
+/// [`PasswordChangeError`]; nothing is changed then.
+pub async fn password_change(
+    services: &Services,
+    caller: &Caller,
+    original: SecretString,
+    password: SecretString,
+) -> Result<(), PasswordChangeError> {
+    let store = |error: StoreError| PasswordChangeError::Login(error.into());
+    let user = services
+        .store
+        .db()
+        .iam_user_by_id(caller.user_id)
+        .await
+        .map_err(store)?
+        .ok_or(LoginError::Wrong)?;
+    let Some(hash) = &user.password_hash else {
+        return Err(PasswordChangeError::External);
+    };
+    let same = original.expose_secret() == password.expose_secret();
+    let whom = user.id.to_string();
+    if !password_verify(services, &whom, original, Some(hash), caller.source).await? {
+        return Err(LoginError::Wrong.into());
+    }
+    if same {
+        return Err(PasswordChangeError::Same);
+    }
+    let made = services
+        .auth
+        .passwords()
+        .hash(password)
+        .await
+        .map_err(LoginError::from)?;
+    let tx = services.store.write().await.map_err(store)?;
+    tx.iam_user_set_password(user.key, &made, services.clock.now())
+        .await
+        .map_err(store)?;
+    tx.commit().await.map_err(store)
 }
 
 /// Checks a password and begins a browser's session.
@@ -217,7 +345,7 @@ pub async fn login_in_browser(
     password: SecretString,
     source: IpAddr,
 ) -> Result<Caller, LoginError> {
-    let user = user_by_password(services, who, password).await?;
+    let user = user_by_password(services, who, password, source).await?;
     let claims = services.auth.begin_session(&user, services.clock.now());
     Ok(Caller::in_domain(user, Credential::Session(claims), source))
 }
@@ -430,6 +558,9 @@ pub async fn user_change(
     if amendment.policy.is_some() {
         project.rights.check_action(ATTACH)?;
     }
+    if amendment.password.is_some() && user.password_hash.is_none() {
+        return Err(PasswordChangeError::External.into());
+    }
     let password_hash = match amendment.password {
         Some(password) => Some(services.auth.passwords().hash(password).await?),
         None => None,
@@ -521,13 +652,18 @@ pub async fn access_key_set_enabled(
     access: &str,
     enabled: bool,
     action: &str,
-) -> Result<(), ApiError> {
+) -> Result<AccessKey, ApiError> {
     let (user, _) = user_in_reach(services, caller, project, user_id, action).await?;
+    let not_found = || ApiError::NotFound { noun: "access key" };
     let tx = services.store.write().await?;
     if !tx.access_key_set_enabled(user.key, access, enabled).await? {
-        return Err(ApiError::NotFound { noun: "access key" });
+        return Err(not_found());
     }
-    Ok(tx.commit().await?)
+    let keys = tx.db().access_key_list(user.key).await?;
+    tx.commit().await?;
+    keys.into_iter()
+        .find(|key| key.access == access)
+        .ok_or_else(not_found)
 }
 
 /// Deletes an access key.

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub(super) const LETTERS_AND_DIGITS: &[u8] =
 pub struct Auth {
     pub(super) token_key: SecretBytes,
     pub(super) lockout: Lockout,
+    password_lockout: Lockout,
     passwords: Passwords,
     sealer: Sealer,
     randomness: Arc<dyn Randomness>,
@@ -74,6 +76,7 @@ impl Auth {
         Ok(Self {
             token_key: shared_secret(store, &sealer, clock, TOKEN_KEY, make).await?,
             lockout: Lockout::default(),
+            password_lockout: Lockout::default(),
             passwords: Passwords::new(Arc::clone(&randomness)).await,
             sealer,
             randomness,
@@ -94,6 +97,27 @@ impl Auth {
     /// Hashes and checks passwords.
     pub fn passwords(&self) -> &Passwords {
         &self.passwords
+    }
+
+    /// For how long passwords of a user are refused, right or wrong, from this address. Users who do not exist count
+    /// like others.
+    pub fn passwords_locked_for(
+        &self,
+        user: &str,
+        source: IpAddr,
+        now: Millis,
+    ) -> Option<Duration> {
+        self.password_lockout.locked_for(user, source, now)
+    }
+
+    /// Counts a wrong password of a user from this address.
+    pub fn note_wrong_password(&self, user: &str, source: IpAddr, now: Millis) {
+        self.password_lockout.wrong(user, source, now);
+    }
+
+    /// A right password ends the row of wrong ones.
+    pub fn note_right_password(&self, user: &str, source: IpAddr) {
+        self.password_lockout.right(user, source);
     }
 
     /// Issues a token for 24 hours.

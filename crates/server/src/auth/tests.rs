@@ -195,7 +195,7 @@ async fn token(server: &TestServer, scope: WantedScope) -> String {
         user: server.bootstrap.user_name.clone(),
     };
     let password = server.bootstrap.password.expose().into();
-    let login = login(&server.services, &who, password, &scope)
+    let login = login(&server.services, &who, password, &scope, HERE)
         .await
         .unwrap();
     login.token.text.expose_secret().to_owned()

@@ -24,7 +24,14 @@ pub(super) async fn create_token(
     let user = call.body.auth.identity.password.user;
     let password = SecretString::from(user.password.expose());
     let scope = wanted_scope(call.body.auth.scope)?;
-    let login = login(&services, &who(user)?, password, &scope).await?;
+    let login = login(
+        &services,
+        &who(user)?,
+        password,
+        &scope,
+        call.context.source,
+    )
+    .await?;
     let wants_catalog = call.query.nocatalog.is_none_or(|text| text.is_empty());
     let mut header = HeaderValue::from_str(login.token.text.expose_secret())
         .map_err(|error| ApiError::internal("send a token", error))?;
