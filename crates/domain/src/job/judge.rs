@@ -180,7 +180,11 @@ fn weigh(task: &Task, evidence: &Evidence) -> Result<Proof, Failure> {
         return Err(Failure::seen(reason, detail));
     }
     let Some(rule) = rule else {
-        return Ok(Proof::ExitCodeOnly);
+        // What was detected without a rule to detect it by is no evidence of anything.
+        return match &evidence.after {
+            None => Ok(Proof::ExitCodeOnly),
+            Some(_) => Err(refused("it holds a detection and no rule")),
+        };
     };
     let Some(after) = &evidence.after else {
         return Err(refused("the rule was not evaluated afterwards"));

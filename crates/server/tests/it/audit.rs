@@ -128,6 +128,13 @@ fn filled(
             .pointer(pointer)
             .map_or(Value::Null, |it| filled(entry, it, name, depth + 1, marked));
     }
+    // Before the choices: rules about the members stand beside them.
+    if let Some(members) = schema["properties"].as_object() {
+        return members
+            .iter()
+            .map(|(name, member)| (name.clone(), filled(entry, member, name, depth + 1, marked)))
+            .collect();
+    }
     for choice in ["oneOf", "anyOf", "allOf"] {
         if let Some(shapes) = schema[choice].as_array() {
             let shape = shapes.iter().find(|it| it["type"] != "null");
@@ -143,12 +150,6 @@ fn filled(
                 .as_array()
                 .is_some_and(|it| it.contains(&json!(kind)))
     };
-    if let Some(members) = schema["properties"].as_object() {
-        return members
-            .iter()
-            .map(|(name, member)| (name.clone(), filled(entry, member, name, depth + 1, marked)))
-            .collect();
-    }
     if is("array") {
         return json!([filled(entry, &schema["items"], name, depth + 1, marked)]);
     }
