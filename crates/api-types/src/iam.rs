@@ -60,6 +60,24 @@ pub struct PasswordIdentity {
     pub password: PasswordMethod,
 }
 
+/// Body of changing one's own password. Source: OpenStack Identity API v3, "Change password for user".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeystoneChangePasswordReq {
+    /// The passwords.
+    pub user: KeystoneChangePassword,
+}
+
+/// The new password and the old one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeystoneChangePassword {
+    /// The new password; every token and session so far ends.
+    #[schema(value_type = String, min_length = 12, max_length = 128)]
+    pub password: SecretText,
+    /// The password so far.
+    #[schema(value_type = String, max_length = 1024)]
+    pub original_password: SecretText,
+}
+
 /// Domain by id or name.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -1,5 +1,6 @@
 //! How a command ends: its exit code, and its error with the advice apart.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -49,13 +50,13 @@ pub(crate) enum CommandError {
     #[error("{what}")]
     Usage {
         what: String,
-        hint: Option<&'static str>,
+        hint: Option<Cow<'static, str>>,
     },
     /// Something on this machine or in the answer stands in the way.
     #[error("{what}")]
     Failed {
         what: String,
-        hint: Option<&'static str>,
+        hint: Option<Cow<'static, str>>,
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
@@ -102,9 +103,9 @@ impl CommandError {
 
     /// The same with advice.
     #[must_use]
-    pub(crate) fn hint(mut self, advice: &'static str) -> Self {
+    pub(crate) fn hint(mut self, advice: impl Into<Cow<'static, str>>) -> Self {
         match &mut self {
-            Self::Usage { hint, .. } | Self::Failed { hint, .. } => *hint = Some(advice),
+            Self::Usage { hint, .. } | Self::Failed { hint, .. } => *hint = Some(advice.into()),
             Self::Client(_) => {}
         }
         self
@@ -127,7 +128,7 @@ impl CommandError {
     /// What to do about it.
     pub(crate) fn advice(&self) -> Option<String> {
         match self {
-            Self::Usage { hint, .. } | Self::Failed { hint, .. } => hint.map(str::to_owned),
+            Self::Usage { hint, .. } | Self::Failed { hint, .. } => hint.as_deref().map(str::to_owned),
             Self::Client(error) => match error {
                 error if error.is_about_certificate() => Some(
                     "a self-signed certificate or an authority of your own is trusted with --ca FILE; \

@@ -73,6 +73,7 @@ pub(crate) const IAM_ATTACHMENTS: &str = "/api/v1/iam/attachments";
 pub(crate) const IAM_DETACH: &str = "/api/v1/iam/attachments/actions/detach";
 pub(crate) const IAM_GROUPS: &str = "/api/v1/iam/groups";
 pub(crate) const IAM_EXPLAIN: &str = "/api/v1/{project_id}/iam/explain";
+pub(crate) const PASSWORD: &str = "/api/v1/iam/password";
 pub(crate) const IAM_USERS: &str = "/api/v1/{project_id}/iam/users";
 
 /// Quota of a project.

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod auth;
 pub mod background;
 pub mod config;
+pub mod data_dir;
 pub mod edge;
 pub mod http;
 pub mod listen;

@@ -4,8 +4,9 @@
 //! say where we are, then service. A process that cannot do one of these ends with the reason before it answered
 //! anything. **On shutdown** channels close first and leave their jobs as they are, then requests get ten seconds.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,7 +18,7 @@ use outfitter_bucket::{Bucket, BucketParts, Keys as BucketKeys, Objects};
 use outfitter_domain::{Clock, SystemClock};
 use outfitter_ids::{IdSource, SystemIds};
 use outfitter_push::AgentBinaries;
-use outfitter_store::{Store, StoreError, StoreOptions};
+use outfitter_store::{OpenFailure, Store, StoreError, StoreOptions};
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -35,6 +36,7 @@ use crate::auth::Auth;
 use crate::background::{self, Background};
 use crate::config::{Config, Database};
 use crate::edge::{Edge, RetryAfter, rate::monotonic};
+use crate::data_dir::{DataDir, DataDirError};
 use crate::http as api;
 use crate::http::answers::AnswerCounters;
 use crate::listen::{Endpoint, Transport, serve};
@@ -60,17 +62,9 @@ const RESERVED_DESCRIPTORS: u64 = 512;
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// A folder or file of ours.
-    #[error("cannot {doing} {}", path.display())]
-    File {
-        /// What was attempted.
-        doing: &'static str,
-        /// Which.
-        path: PathBuf,
-        /// The system's words.
-        #[source]
-        source: std::io::Error,
-    },
+    /// The data folder.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
     /// An address is taken or not ours.
     #[error("cannot listen on {address} ({listener})")]
     Listen {
@@ -108,6 +102,117 @@ pub enum ServeError {
     Bootstrap(#[from] BootstrapError),
 }
 
+impl ServeError {
+    /// What to do about it, where that can be said.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::DataDir(error) => match error {
+                DataDirError::Taken { .. } => Some(
+                    "stop that one first, or name another folder with --data-dir; several servers over one \
+                     PostgreSQL have a folder each"
+                        .to_owned(),
+                ),
+                DataDirError::File { source, path, .. } => file_hint(source, path),
+            },
+            Self::Listen { source, .. } => match source.kind() {
+                ErrorKind::AddrInUse => Some(
+                    "another program listens there, perhaps another `outfitter serve`: stop it, or choose another \
+                     address with --listen, --agent-listen or --bucket-listen"
+                        .to_owned(),
+                ),
+                ErrorKind::AddrNotAvailable => Some(
+                    "this machine does not have that address; 0.0.0.0 stands for all it has".to_owned(),
+                ),
+                ErrorKind::PermissionDenied => Some(
+                    "ports below 1024 need the right to bind them: CAP_NET_BIND_SERVICE, or a proxy in front"
+                        .to_owned(),
+                ),
+                _ => None,
+            },
+            Self::Store(error) => store_hint(error),
+            Self::Key(error) => match error {
+                KeyFileError::Missing { .. } => Some(
+                    "put the server.key of the first server there, or name it with --server-key-file".to_owned(),
+                ),
+                KeyFileError::Malformed { .. } => Some(
+                    "put the right file there, from a backup or another server; without it what is sealed stays sealed"
+                        .to_owned(),
+                ),
+                KeyFileError::Exposed { path } => Some(format!("chmod 600 {}", path.display())),
+                KeyFileError::Store(error) => store_hint(error),
+                KeyFileError::Io { path, source, .. } => file_hint(source, path),
+            },
+            Self::Secret(error) => match error {
+                SecretError::OtherKey { .. } => Some(
+                    "use the server.key of the server that initialised this database (--server-key-file), or another \
+                     database with this key"
+                        .to_owned(),
+                ),
+                SecretError::Store(error) => store_hint(error),
+            },
+            Self::Tls(TlsError::File { path, source, .. }) => file_hint(source, path),
+            Self::Packages(PackageStoreError::DiskFull { .. }) => {
+                Some("make room on that disk".to_owned())
+            }
+            Self::Bootstrap(BootstrapError::File { path, source, .. }) => file_hint(source, path),
+            Self::Bootstrap(BootstrapError::Store(error)) => store_hint(error),
+            Self::Bootstrap(
+                BootstrapError::Pending { .. }
+                | BootstrapError::Authority(_)
+                | BootstrapError::Passwords(_),
+            )
+            | Self::Tls(TlsError::Pem { .. } | TlsError::Pair(_) | TlsError::Make(_))
+            | Self::Packages(_)
+            | Self::Authority(_)
+            | Self::StoredAuthority(_) => None,
+        }
+    }
+}
+
+fn file_hint(source: &std::io::Error, path: &Path) -> Option<String> {
+    match source.kind() {
+        ErrorKind::PermissionDenied => Some(format!(
+            "the account that runs the server must own {}: chown it, or name another place",
+            path.display()
+        )),
+        ErrorKind::ReadOnlyFilesystem => {
+            Some("the file system is mounted read-only: name another place".to_owned())
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Some("make room on that disk".to_owned())
+        }
+        ErrorKind::NotADirectory => {
+            Some("a part of that path is a file: name another place".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn store_hint(error: &StoreError) -> Option<String> {
+    let text = match error {
+        StoreError::Newer { .. } => {
+            "start the newer version again; going back needs the backup from before the upgrade"
+        }
+        StoreError::Open { source, .. } => match OpenFailure::of(source) {
+            OpenFailure::Unreachable => {
+                "is PostgreSQL running there, and does its pg_hba.conf let this machine in?"
+            }
+            OpenFailure::Refused => "check user and password in --database-url",
+            OpenFailure::NoDatabase => {
+                "make it first, for example with `createdb`; outfitter makes its tables itself"
+            }
+            OpenFailure::Other => return None,
+        },
+        StoreError::Busy { .. } => {
+            "another program holds the database: a backup, or an editor of SQLite files?"
+        }
+        StoreError::Conflict { .. }
+        | StoreError::Inconsistent { .. }
+        | StoreError::Driver { .. } => return None,
+    };
+    Some(text.to_owned())
+}
+
 /// Runs the server until `shutdown`.
 ///
 /// # Errors
@@ -116,7 +221,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
     // The agent's half of a test process may have installed its own.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let agent_connections = raise_descriptor_limit();
-    make_private_folder(&config.data_dir)?;
+    // Held until the end: nobody else works in this folder meanwhile.
+    let _data_dir = DataDir::lock(&config.data_dir)?;
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
@@ -357,19 +463,6 @@ fn endpoints(
             .unwrap_or_else(|| agents.to_string()),
         endpoint,
     })
-}
-
-fn make_private_folder(path: &Path) -> Result<(), ServeError> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| ServeError::File {
-            doing: "make the folder",
-            path: path.to_owned(),
-            source,
-        })
 }
 
 /// Raises the limit of open files as far as it goes; answers how many agents may connect.

@@ -35,6 +35,19 @@ impl Dialect {
             .replace("{{uuid}}", uuid)
     }
 
+    /// A query with one row when there is a table of that name (a plain word), and none otherwise.
+    pub(crate) fn has_table(self, table: &str) -> String {
+        match self {
+            Self::Sqlite => {
+                format!("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '{table}'")
+            }
+            Self::Postgres => format!(
+                "SELECT 1 FROM information_schema.tables WHERE table_schema = current_schema() \
+                 AND table_name = '{table}'"
+            ),
+        }
+    }
+
     /// A table with one column `value`, one row for each element of the JSON array bound as `placeholder`.
     /// Members are read alike on both: `CAST(value ->> 'name' AS BIGINT)`.
     pub(crate) fn each(self, placeholder: &str) -> String {

@@ -1,4 +1,4 @@
-use sea_orm::{DbErr, SqlErr};
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
 /// What can go wrong with the database. Absence is not an error: look-ups answer `Option`.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,16 @@ pub enum StoreError {
         #[source]
         source: DbErr,
     },
+    /// The database was brought up to date by a newer version.
+    #[error(
+        "the database {place} was made by a newer version: it has the migration {migration}, which this one does not know"
+    )]
+    Newer {
+        /// Path or address, without credentials.
+        place: String,
+        /// The first migration that is not known here.
+        migration: String,
+    },
     /// The database cannot be opened or brought up to date.
     #[error("cannot open the database {place}")]
     Open {
@@ -51,6 +61,40 @@ pub enum StoreError {
         #[source]
         source: DbErr,
     },
+}
+
+/// Why a database could not be opened, as far as its operator can act on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenFailure {
+    /// Nobody answers at that address.
+    Unreachable,
+    /// User or password is wrong.
+    Refused,
+    /// There is no database of that name.
+    NoDatabase,
+    /// Anything else.
+    Other,
+}
+
+impl OpenFailure {
+    /// Sorts a driver error of [`StoreError::Open`].
+    pub fn of(source: &DbErr) -> Self {
+        let (DbErr::Conn(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) =
+            source
+        else {
+            return Self::Other;
+        };
+        match error.as_ref() {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => Self::Unreachable,
+            // Source: PostgreSQL, appendix A, "PostgreSQL Error Codes".
+            sqlx::Error::Database(error) => match error.code().as_deref() {
+                Some("28000" | "28P01") => Self::Refused,
+                Some("3D000") => Self::NoDatabase,
+                _ => Self::Other,
+            },
+            _ => Self::Other,
+        }
+    }
 }
 
 impl StoreError {

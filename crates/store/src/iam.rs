@@ -81,8 +81,8 @@ pub struct IamUser {
     pub id: IamUserId,
     /// Name, unique in the domain without regard to case.
     pub name: String,
-    /// Hash of the password.
-    pub password_hash: PasswordHash,
+    /// Hash of the password; a user of the login provider has none.
+    pub password_hash: Option<PasswordHash>,
     /// Whether the user may do anything.
     pub enabled: bool,
     /// Tokens issued before are refused.
@@ -246,7 +246,10 @@ impl From<UserRow> for IamUser {
             key: row.user_id.into(),
             id: row.user_public_id.into(),
             name: row.user_name,
-            password_hash: PasswordHash::new(row.password_hash),
+            // The column came before users without one: empty text is none.
+            password_hash: Some(row.password_hash)
+                .filter(|phc| !phc.is_empty())
+                .map(PasswordHash::new),
             enabled: row.user_enabled != 0,
             tokens_valid_from: Millis::new(row.tokens_valid_from),
             created_at: Millis::new(row.user_created_at),

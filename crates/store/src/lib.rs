@@ -85,7 +85,7 @@ pub use download_limits::StoredLimits;
 pub use enrollment::{
     Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken, SecretDigest,
 };
-pub use error::StoreError;
+pub use error::{OpenFailure, StoreError};
 pub use freeze::{Freeze, FreezeScope};
 pub use group::{Group, GroupFilter, NewGroup};
 pub use housekeeping::{

@@ -58,7 +58,7 @@ impl Store {
     /// [`StoreError::Open`] with the database's words.
     pub async fn open(options: &StoreOptions) -> Result<Self, StoreError> {
         let place = options.place();
-        let failed = |source| StoreError::Open {
+        let failed = |source: DbErr| StoreError::Open {
             place: place.clone(),
             source,
         };
@@ -121,6 +121,12 @@ impl Store {
                 }
             }
         };
+        if let Some(migration) = migration::unknown(&store.writers, store.dialect)
+            .await
+            .map_err(failed)?
+        {
+            return Err(StoreError::Newer { place, migration });
+        }
         migration::migrate(&store.writers, store.dialect)
             .await
             .map_err(failed)?;

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use outfitter_domain::Millis;
 use outfitter_ids::{IdSource as _, SystemIds};
-use outfitter_store::{Dialect, ProjectKey, Store, StoreOptions};
+use outfitter_store::{Dialect, ProjectKey, Store, StoreError, StoreOptions};
 
 use sea_orm::{ConnectionTrait as _, Database, DbBackend, Statement};
 use tempfile::TempDir;
@@ -90,6 +90,19 @@ impl TestStore {
             }
         }
         test
+    }
+
+    /// Opens the same database again, as a second process would.
+    pub async fn open_again(&self) -> Result<Store, StoreError> {
+        Store::open(&match self.address.strip_prefix("sqlite://") {
+            Some(rest) => StoreOptions::Sqlite {
+                path: rest.trim_end_matches("?mode=rw").into(),
+            },
+            None => StoreOptions::Postgres {
+                url: self.address.clone(),
+            },
+        })
+        .await
     }
 
     /// Runs a statement beside the store: for tables that belong to other aggregates.

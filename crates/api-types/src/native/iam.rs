@@ -52,6 +52,17 @@ pub struct UpdateIamUserReq {
     pub password: Option<SecretText>,
 }
 
+/// Body of changing one's own password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChangePasswordReq {
+    /// The new password; every token and session so far ends, access keys stay.
+    #[schema(value_type = String, min_length = 12, max_length = 128)]
+    pub password: SecretText,
+    /// The password so far.
+    #[schema(value_type = String, max_length = 1024)]
+    pub original_password: SecretText,
+}
+
 /// IAM user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct IamUser {

@@ -23,6 +23,8 @@ pub(crate) enum IamCommand {
     Group(IamGroupCommand),
     /// Say whether an IAM user may do something, and which statement decides
     Explain(ExplainArgs),
+    /// Change your own password; tokens and sessions so far end, access keys stay
+    Password(PasswordArgs),
     /// Open the sealed reason of a refusal (encoded_authorization_message)
     Decode(DecodeArgs),
 }
@@ -144,6 +146,16 @@ pub(crate) struct ExplainArgs {
 pub(crate) struct DecodeArgs {
     /// The sealed reason as the refusal had it
     pub(crate) message: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PasswordArgs {
+    /// File with the password so far; `-` is standard input [default: asked for]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) original_file: Option<PathBuf>,
+    /// File with the new password; `-` is standard input [default: asked for, twice]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,14 +1,18 @@
+use std::io::IsTerminal as _;
+
 use outfitter_api_types::iam::{CallerIdentity, DecodeAuthorizationMessageResponse};
 use outfitter_api_types::native::iam::{
-    AccessKey, CreateAccessKeyResponse, CreateIamUserReq, CreateIamUserResponse, IamUser,
-    UpdateAccessKeyReq, UpdateIamUserReq,
+    AccessKey, ChangePasswordReq, CreateAccessKeyResponse, CreateIamUserReq, CreateIamUserResponse,
+    IamUser, UpdateAccessKeyReq, UpdateIamUserReq,
 };
+use outfitter_api_types::secret::SecretText;
 use outfitter_client::{Client, Method};
 use serde::de::IgnoredAny;
 use serde_json::json;
 
+use super::reach::secret;
 use super::{Session, iam_policy, note_cut, text, word};
-use crate::args::iam::{IamCommand, IamUserCommand, KeyArgs, KeyCommand};
+use crate::args::iam::{IamCommand, IamUserCommand, KeyArgs, KeyCommand, PasswordArgs};
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
 use crate::paths;
@@ -22,6 +26,7 @@ pub(super) async fn run(command: IamCommand, session: &Session) -> Result<Outcom
         IamCommand::Policy(command) => iam_policy::policy(command, session).await,
         IamCommand::Group(command) => iam_policy::group(command, session).await,
         IamCommand::Explain(args) => iam_policy::explain(args, session).await,
+        IamCommand::Password(args) => password(args, session).await,
         IamCommand::Decode(args) => decode(&args.message, session).await,
     }
 }
@@ -37,6 +42,56 @@ async fn whoami(session: &Session) -> Result<Outcome, CommandError> {
         ])
     });
     Ok(Outcome::Done)
+}
+
+/// Changes the password of who this connection is.
+async fn password(args: PasswordArgs, session: &Session) -> Result<Outcome, CommandError> {
+    let stdin = std::path::Path::new("-");
+    if args.original_file.as_deref() == Some(stdin) && args.new_file.as_deref() == Some(stdin) {
+        return Err(CommandError::usage(
+            "standard input can hold one of the two passwords",
+        ));
+    }
+    let original_password = match secret(args.original_file.as_deref())? {
+        Some(given) => given,
+        None => ask("Password so far")?,
+    };
+    let password = match secret(args.new_file.as_deref())? {
+        Some(given) => given,
+        None => {
+            let given = ask("New password")?;
+            if ask("New password again")? != given {
+                return Err(CommandError::failed("the two new passwords differ"));
+            }
+            given
+        }
+    };
+    let body = json!(ChangePasswordReq {
+        password,
+        original_password,
+    });
+    let _: IgnoredAny = session
+        .client
+        .call(Method::PUT, paths::PASSWORD, &[], Some(&body))
+        .await?;
+    session.printer.show(&json!({"changed": true}), || {
+        View::Line("the password is changed; tokens and sessions so far have ended".to_owned())
+    });
+    Ok(Outcome::Done)
+}
+
+/// Asks at the terminal, without showing what is typed.
+fn ask(what: &str) -> Result<SecretText, CommandError> {
+    if !std::io::stdin().is_terminal() {
+        return Err(CommandError::usage(format!(
+            "{}: there is no terminal to ask at",
+            what.to_lowercase()
+        ))
+        .hint("--original-file and --new-file read passwords from files"));
+    }
+    rpassword::prompt_password(format!("{what}: "))
+        .map(SecretText::new)
+        .map_err(|error| CommandError::because("cannot read the password", error))
 }
 
 async fn decode(message: &str, session: &Session) -> Result<Outcome, CommandError> {

@@ -27,7 +27,14 @@ pub(super) async fn run(args: ServeArgs) -> Result<Outcome, CommandError> {
     tokio::spawn(end_on_signal(shutdown.clone()));
     outfitter_server::serve::run(config, shutdown)
         .await
-        .map_err(|error| CommandError::because("the server ended", error))?;
+        .map_err(|error| {
+            let hint = error.hint();
+            let error = CommandError::because("the server cannot start", error);
+            match hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })?;
     Ok(Outcome::Done)
 }
 

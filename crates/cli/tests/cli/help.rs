@@ -78,6 +78,7 @@ const COMMANDS: &[&str] = &[
     "iam group delete",
     "iam explain",
     "iam decode",
+    "iam password",
     "iam key rotate",
     "iam key add",
     "iam key list",

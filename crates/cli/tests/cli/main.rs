@@ -9,6 +9,7 @@ mod outcomes;
 mod secure;
 mod server;
 mod server_options;
+mod start_up;
 
 use std::path::Path;
 use std::process::Command;

@@ -11,13 +11,13 @@ use crate::Run;
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// `outfitter serve` on SQLite, ended when dropped.
-struct Server {
+pub(crate) struct Server {
     process: Child,
     folder: tempfile::TempDir,
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_outfitter"))
             .args([
@@ -44,8 +44,19 @@ impl Server {
         server
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// Process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Kills it; the folder stays.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 
     fn bootstrap(&self) -> PathBuf {
@@ -85,8 +96,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.kill();
     }
 }
 
@@ -270,4 +280,49 @@ fn every_noun_of_an_administrator_has_its_verbs() {
         tell(&line.split(' ').collect::<Vec<_>>());
     }
     insta::assert_snapshot!("story", story);
+}
+
+#[test]
+fn access_keys_are_disabled_rotated_and_a_password_is_changed_by_its_owner() {
+    let server = Server::start();
+    let made = server.json(&["iam", "user", "add", "ana", "--role", "app-operator"]);
+    let key = made["access_key"]["access_key"].as_str().unwrap();
+    let listed = || server.json(&["iam", "key", "list", "--user", "ana"]);
+    let disabled = server.json(&["iam", "key", "disable", key, "--user", "ana"]);
+    assert_eq!(disabled["enabled"], false);
+    assert_eq!(listed()["items"][0]["enabled"], false);
+    server.json(&["iam", "key", "enable", key, "--user", "ana"]);
+    let rotated = server.json(&["iam", "key", "rotate", key, "--user", "ana"]);
+    assert_ne!(rotated["access_key"], key);
+    let keys = listed();
+    assert_eq!(keys["count"], 2);
+    assert_eq!(keys["items"][0]["access_key"], rotated["access_key"]);
+    assert_eq!(
+        (&keys["items"][0]["enabled"], &keys["items"][1]["enabled"]),
+        (&true.into(), &false.into())
+    );
+
+    // The administrator of the bootstrap file changes its own password, with the key that stands there.
+    let bootstrap: serde_json::Value =
+        serde_json::from_slice(&fs::read(server.bootstrap()).unwrap()).unwrap();
+    let old = server.file("old", bootstrap["password"].as_str().unwrap().as_bytes());
+    let new = server.file("new", b"correct horse battery\n");
+    let change = |original: &str, new: &str| {
+        server.run(&[
+            "iam",
+            "password",
+            "--original-file",
+            original,
+            "--new-file",
+            new,
+        ])
+    };
+    assert!(change(&new, &old).contains("original_password: is not the user's password"));
+    assert!(change(&old, &new).starts_with("exit code: 0\n"));
+    assert!(change(&new, &old).starts_with("exit code: 0\n"));
+    let asked = server.run(&["iam", "password"]);
+    assert!(
+        asked.contains("there is no terminal to ask at") && asked.contains("hint: "),
+        "{asked}"
+    );
 }

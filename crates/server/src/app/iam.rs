@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::StatusCode;
+use outfitter_domain::Millis;
 use outfitter_domain::iam::ReadyMadePolicy;
 use outfitter_domain::text::fold;
 use outfitter_ids::{DomainId, IamUserId, ProjectId};
@@ -14,7 +15,7 @@ use outfitter_store::{
     AccessKey, DomainKey, IamGrant, IamUser, IamUserKey, NewIamUser, PasswordHash, Project,
     ProjectKey, StoreError, Tx,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
@@ -222,24 +223,8 @@ async fn user_by_password(
         (None, WhoLogsIn::Id(text)) => digest_of(&[text]),
         (None, WhoLogsIn::Name { domain, user }) => digest_of(&[&fold(domain), &fold(user)]),
     };
-    let throttled = |retry_after_secs| LoginError::Throttled { retry_after_secs };
-    services
-        .edge
-        .may_try_password(source)
-        .map_err(|RetryAfter(seconds)| throttled(seconds))?;
-    let now = services.clock.now();
-    if let Some(until) = services.auth.account_locked_until(&account, source, now) {
-        let left = u64::try_from(until.get() - now.get()).unwrap_or_default();
-        return Err(throttled(seconds_of(Duration::from_millis(left))));
-    }
-    let hash = user.as_ref().map(|user| &user.password_hash);
-    let verified = services.auth.passwords().verify(password, hash).await?;
-    services
-        .auth
-        .password_tried(&account, source, verified, now);
-    if !verified {
-        services.edge.wrong_password_from(source);
-    }
+    let hash = user.as_ref().and_then(|user| user.password_hash.as_ref());
+    let verified = password_verify(services, &account, password, hash, source).await?;
     let user = user.filter(|_| verified).ok_or(LoginError::Wrong)?;
     audit::identify(&user, "password");
     if user.enabled {
@@ -247,6 +232,109 @@ async fn user_by_password(
     } else {
         Err(LoginError::Disabled)
     }
+}
+
+/// Whether a password is the one of the hash. Wrong ones count, of the account and of the address.
+async fn password_verify(
+    services: &Services,
+    account: &str,
+    password: SecretString,
+    hash: Option<&PasswordHash>,
+    source: IpAddr,
+) -> Result<bool, LoginError> {
+    let throttled = |retry_after_secs| LoginError::Throttled { retry_after_secs };
+    let check = |now: Millis| match services.auth.account_locked_until(account, source, now) {
+        None => Ok(()),
+        Some(until) => {
+            let left = u64::try_from(until.get() - now.get()).unwrap_or_default();
+            Err(throttled(seconds_of(Duration::from_millis(left))))
+        }
+    };
+    services
+        .edge
+        .may_try_password(source)
+        .map_err(|RetryAfter(seconds)| throttled(seconds))?;
+    check(services.clock.now())?;
+    let verified = services.auth.passwords().verify(password, hash).await?;
+    let now = services.clock.now();
+    // Again: guesses that were sent all at once passed the first look together.
+    check(now)?;
+    services.auth.password_tried(account, source, verified, now);
+    if !verified {
+        services.edge.wrong_password_from(source);
+    }
+    Ok(verified)
+}
+
+/// Why a user could not change their own password.
+#[derive(Debug, Error)]
+pub enum PasswordChangeError {
+    /// The user has none here: the company's provider knows it.
+    #[error("the user logs in through the login provider and has no password here")]
+    External,
+    /// The new one is the old one.
+    #[error("the new password is the old one")]
+    Same,
+    /// The old one is wrong, or was not looked at.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+}
+
+impl From<PasswordChangeError> for ApiError {
+    fn from(error: PasswordChangeError) -> Self {
+        let message = error.to_string();
+        match error {
+            PasswordChangeError::External => Self::conflict("WKS.0409", message),
+            PasswordChangeError::Same => Self::invalid("password", message),
+            // Not 401: the credential of the call is good, and clients would throw it away.
+            PasswordChangeError::Login(LoginError::Wrong) => {
+                Self::invalid("original_password", "is not the user's password")
+            }
+            PasswordChangeError::Login(error) => error.into(),
+        }
+    }
+}
+
+/// Changes the caller's own password. Every token and session so far ends, the caller's too; access keys stay.
+///
+/// # Errors
+/// [`PasswordChangeError`]; nothing is changed then.
+pub async fn password_change(
+    services: &Services,
+    caller: &Caller,
+    original: SecretString,
+    password: SecretString,
+) -> Result<(), PasswordChangeError> {
+    let store = |error: StoreError| PasswordChangeError::Login(error.into());
+    let user = services
+        .store
+        .db()
+        .iam_user_by_id(caller.user_id)
+        .await
+        .map_err(store)?
+        .ok_or(LoginError::Wrong)?;
+    let Some(hash) = &user.password_hash else {
+        return Err(PasswordChangeError::External);
+    };
+    let same = original.expose_secret() == password.expose_secret();
+    let account = user.id.to_string();
+    if !password_verify(services, &account, original, Some(hash), caller.source).await? {
+        return Err(LoginError::Wrong.into());
+    }
+    if same {
+        return Err(PasswordChangeError::Same);
+    }
+    let made = services
+        .auth
+        .passwords()
+        .hash(password)
+        .await
+        .map_err(LoginError::from)?;
+    let tx = services.store.write().await.map_err(store)?;
+    tx.iam_user_set_password(user.key, &made, services.clock.now())
+        .await
+        .map_err(store)?;
+    tx.commit().await.map_err(store)
 }
 
 /// Checks a password and begins a browser's session.
@@ -472,6 +560,9 @@ pub async fn user_change(
     if amendment.policy.is_some() {
         project.rights.check_action(ATTACH)?;
     }
+    if amendment.password.is_some() && user.password_hash.is_none() {
+        return Err(PasswordChangeError::External.into());
+    }
     let password_hash = match amendment.password {
         Some(password) => Some(services.auth.passwords().hash(password).await?),
         None => None,
@@ -563,13 +654,18 @@ pub async fn access_key_set_enabled(
     access: &str,
     enabled: bool,
     action: &str,
-) -> Result<(), ApiError> {
+) -> Result<AccessKey, ApiError> {
     let (user, _) = user_in_reach(services, caller, project, user_id, action).await?;
+    let not_found = || ApiError::NotFound { noun: "access key" };
     let tx = services.store.write().await?;
     if !tx.access_key_set_enabled(user.key, access, enabled).await? {
-        return Err(ApiError::NotFound { noun: "access key" });
+        return Err(not_found());
     }
-    Ok(tx.commit().await?)
+    let keys = tx.db().access_key_list(user.key).await?;
+    tx.commit().await?;
+    keys.into_iter()
+        .find(|key| key.access == access)
+        .ok_or_else(not_found)
 }
 
 /// Deletes an access key.

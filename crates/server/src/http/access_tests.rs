@@ -53,7 +53,7 @@ async fn user(server: &TestServer, name: &str) -> (IamUser, IamPolicyKey) {
             id,
             domain: first.domain.key,
             name,
-            password_hash: &first.password_hash,
+            password_hash: first.password_hash.as_ref().unwrap(),
             created_at: now,
         })
         .await

@@ -281,7 +281,7 @@ impl From<StoreError> for ApiError {
                 }
             }
             StoreError::Inconsistent { .. } => Self::internal("read a row", error),
-            StoreError::Open { .. } => Self::Unavailable {
+            StoreError::Open { .. } | StoreError::Newer { .. } => Self::Unavailable {
                 doing: "open the database",
                 source: Box::new(error),
             },

@@ -21,10 +21,7 @@ pub struct ServerKey(Zeroizing<[u8; Self::BYTES]>);
 #[derive(Debug, Error)]
 pub enum KeyFileError {
     /// The database was initialised with a key that is not here.
-    #[error(
-        "the database has been initialised, but its server key is not at {path}: put the server.key of \
-         the first server there, or name it with --server-key-file"
-    )]
+    #[error("the database has been initialised, but its server key is not at {path}")]
     Missing {
         /// Where it was looked for.
         path: PathBuf,
@@ -36,7 +33,7 @@ pub enum KeyFileError {
         path: PathBuf,
     },
     /// Others on this machine may read it.
-    #[error("{path} can be read by others: take their rights away (chmod 600)")]
+    #[error("{path} can be read by others")]
     Exposed {
         /// The file.
         path: PathBuf,

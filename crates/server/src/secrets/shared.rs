@@ -15,10 +15,7 @@ pub enum SecretError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The server key is not the one that the database was initialised with.
-    #[error(
-        "the server key does not open the secret {name:?} of the database: use the server.key of the server \
-         that initialised it"
-    )]
+    #[error("the server key is not the one of this database: it does not open the secret {name:?}")]
     OtherKey {
         /// The secret.
         name: String,

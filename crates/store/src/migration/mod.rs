@@ -2,7 +2,7 @@
 //!
 //! Several servers that start together on PostgreSQL wait for each other on an advisory lock.
 
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbErr, TransactionTrait as _};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbErr, Statement, TransactionTrait as _};
 use sea_orm_migration::prelude::*;
 
 use crate::Dialect;
@@ -88,6 +88,40 @@ impl MigrationTrait for Script {
             .await
             .map(drop)
     }
+}
+
+/// The first migration that was run here and that this version does not have.
+pub(crate) async fn unknown(
+    connection: &DatabaseConnection,
+    dialect: Dialect,
+) -> Result<Option<String>, DbErr> {
+    let backend = dialect.backend();
+    let known: Vec<String> = Migrator::migrations()
+        .iter()
+        .map(|migration| migration.name().to_owned())
+        .collect();
+    let exists = connection
+        .query_one_raw(Statement::from_string(
+            backend,
+            dialect.has_table("seaql_migrations"),
+        ))
+        .await?;
+    if exists.is_none() {
+        return Ok(None);
+    }
+    let applied = connection
+        .query_all_raw(Statement::from_string(
+            backend,
+            "SELECT version FROM seaql_migrations ORDER BY version",
+        ))
+        .await?;
+    for row in applied {
+        let version: String = row.try_get_by_index(0)?;
+        if !known.contains(&version) {
+            return Ok(Some(version));
+        }
+    }
+    Ok(None)
 }
 
 /// Brings the database up to date.

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use outfitter_api_types::native::iam::{
-    CreateAccessKeyResponse, ListAccessKeysQuery, ListAccessKeysResponse, UpdateAccessKeyReq,
+    AccessKey, CreateAccessKeyResponse, ListAccessKeysQuery, ListAccessKeysResponse,
+    UpdateAccessKeyReq,
 };
 use outfitter_api_types::time::WireTime;
 
@@ -45,18 +46,19 @@ pub(super) async fn list(
 pub(super) async fn update(
     services: Arc<Services>,
     call: Call<UpdateAccessKeyReq>,
-) -> Result<Reply<()>, ApiError> {
-    access_key_set_enabled(
+) -> Result<Reply<AccessKey>, ApiError> {
+    let user_id = call.path("user_id");
+    let changed = access_key_set_enabled(
         &services,
         call.caller(),
         call.project(),
-        call.path("user_id"),
+        user_id,
         call.path("access_key"),
         call.body.enabled,
         UPDATE,
     )
     .await?;
-    Ok(Reply::empty())
+    Ok(Reply::new(access_key(changed, user_id)))
 }
 
 pub(super) async fn delete(services: Arc<Services>, call: Call) -> Result<Reply<()>, ApiError> {

@@ -2,6 +2,7 @@
 
 mod access_keys;
 mod groups;
+mod password;
 mod policies;
 pub(in crate::http) mod projects;
 #[cfg(test)]
@@ -55,6 +56,13 @@ pub(super) fn register(routes: &mut Routes) {
             projects::set_quota,
         )
         .add::<_, (), _, _, _>(
+            Operation::put("/api/v1/iam/password", "ChangePassword")
+                .status(204)
+                .codes(&[409])
+                .summary("Change the caller's own password; tokens and sessions so far end"),
+            password::change,
+        )
+        .add::<_, (), _, _, _>(
             Operation::post(USERS, "CreateIamUser")
                 .action("outfitter:iamUsers:create")
                 .status(201)
@@ -71,7 +79,7 @@ pub(super) fn register(routes: &mut Routes) {
         .add::<_, (), _, _, _>(
             Operation::patch(USER, "UpdateIamUser")
                 .action(users::UPDATE)
-                .codes(&[404])
+                .codes(&[404, 409])
                 .summary("Change role, password or state of an IAM user"),
             users::update,
         )

@@ -727,3 +727,144 @@ async fn policies_that_cannot_be_read_or_are_in_use_are_refused() {
     let help_desk = administrator("GET", &format!("{POLICIES}/help-desk"), Value::Null).await;
     assert_eq!(help_desk.body["ready_made"], true);
 }
+
+async fn token_by_password(server: &TestServer, user: &str, password: &str) -> Answer {
+    let body = json!({"auth": {"identity": {"methods": ["password"], "password": {"user": {
+        "name": user, "password": password, "domain": {"name": server.bootstrap.domain_name}}}}}});
+    server
+        .call(As::Nobody, "POST", "/v3/auth/tokens", Some(body))
+        .await
+}
+
+fn token_of(answer: &Answer) -> String {
+    answer.headers["x-subject-token"]
+        .to_str()
+        .unwrap()
+        .to_owned()
+}
+
+const OWN_PASSWORD: &str = "/api/v1/iam/password";
+
+#[tokio::test]
+async fn users_change_their_own_password_and_everything_before_it_ends() {
+    let server = TestServer::start().await;
+    let project = server.bootstrap.project_id.clone();
+    let made = make_user(
+        &server,
+        server.administrator(),
+        &project,
+        "ana",
+        "read-only",
+    )
+    .await;
+    let first = text(&made.body["password"]).to_owned();
+    let id = text(&made.body["user"]["id"]).to_owned();
+    let token = token_of(&token_by_password(&server, "ana", &first).await);
+    let change = async |token: &str, original: &str, password: &str| {
+        let body = json!({"original_password": original, "password": password});
+        server
+            .call(As::Token(token), "PUT", OWN_PASSWORD, Some(body))
+            .await
+    };
+    let second = "a second long one";
+    let wrong = change(&token, "not the first one", second).await;
+    assert_eq!(wrong.status, 400);
+    assert!(text(&wrong.body["error_msg"]).contains("original_password: "));
+    let same = change(&token, &first, &first).await;
+    assert_eq!(same.status, 400);
+    assert!(text(&same.body["error_msg"]).contains("password: the new password is the old one"));
+    assert_eq!(change(&token, &first, "short").await.status, 400);
+    assert_eq!(change(&token, &first, second).await.status, 204);
+    let ended = change(&token, second, &first).await;
+    assert_eq!(
+        (ended.status.as_u16(), text(&ended.body["error_code"])),
+        (401, "APIGW.0307")
+    );
+    assert_eq!(token_by_password(&server, "ana", &first).await.status, 401);
+
+    // As `openstack user password set` does it.
+    let token = token_of(&token_by_password(&server, "ana", second).await);
+    let keystone = async |id: &str, original: &str, password: &str| {
+        let body = json!({"user": {"original_password": original, "password": password}});
+        let path = format!("/v3/users/{id}/password");
+        server
+            .call(As::Token(&token), "POST", &path, Some(body))
+            .await
+    };
+    let administrator = server
+        .call(server.administrator(), "GET", "/v5/caller-identity", None)
+        .await;
+    let theirs = text(&administrator.body["principal_id"]);
+    assert_eq!(
+        keystone(theirs, second, "a third long one").await.status,
+        403
+    );
+    assert_eq!(keystone(&id, second, "a third long one").await.status, 204);
+    let third = token_by_password(&server, "ana", "a third long one").await;
+    assert_eq!(third.status, 201);
+}
+
+#[tokio::test]
+async fn six_wrong_passwords_lock_the_user_for_their_address_whoever_it_is() {
+    let server = TestServer::start().await;
+    let project = server.bootstrap.project_id.clone();
+    let made = make_user(
+        &server,
+        server.administrator(),
+        &project,
+        "ana",
+        "read-only",
+    )
+    .await;
+    let password = text(&made.body["password"]).to_owned();
+    let id = &made.body["user"]["id"];
+    let by_id = json!({"auth": {"identity": {"methods": ["password"], "password": {"user": {
+        "id": id, "password": password}}}}});
+    // Of a name that nobody has the answers are the same, so that the lock does not tell who exists.
+    for name in ["ana", "nobody"] {
+        for attempt in 0..6 {
+            let wrong = token_by_password(&server, name, "wrong").await;
+            assert_eq!(wrong.status, 401, "{name} {attempt}");
+        }
+        let locked = token_by_password(&server, name, &password).await;
+        assert_eq!(locked.status, 429, "{name}: {}", locked.body);
+        assert_eq!(locked.headers["retry-after"], "300");
+    }
+    // However the user is named, and wherever a password counts.
+    let call =
+        async |path: &str, body: Value| server.call(As::Nobody, "POST", path, Some(body)).await;
+    assert_eq!(call("/v3/auth/tokens", by_id.clone()).await.status, 429);
+    let own = json!({"original_password": password, "password": "another long one"});
+    let own = server
+        .call(key(&made.body), "PUT", OWN_PASSWORD, Some(own))
+        .await;
+    assert_eq!(own.status, 429);
+    // Others are not locked, and the lock ends.
+    let bootstrap = &server.bootstrap;
+    let administrator =
+        token_by_password(&server, &bootstrap.user_name, bootstrap.password.expose()).await;
+    assert_eq!(administrator.status, 201);
+    server.clock.advance(std::time::Duration::from_secs(299));
+    assert_eq!(call("/v3/auth/tokens", by_id.clone()).await.status, 429);
+    server.clock.advance(std::time::Duration::from_secs(1));
+    assert_eq!(call("/v3/auth/tokens", by_id).await.status, 201);
+}
+
+#[tokio::test]
+async fn guesses_sent_all_at_once_are_counted_like_others() {
+    let server = TestServer::start().await;
+    let bootstrap = &server.bootstrap;
+    let guesses = (0..20).map(|number| {
+        let server = &server;
+        async move {
+            let guess = format!("guess {number}");
+            let answer = token_by_password(server, &server.bootstrap.user_name, &guess).await;
+            answer.status.as_u16()
+        }
+    });
+    let answers = futures_util::future::join_all(guesses).await;
+    let told_wrong = answers.iter().filter(|status| **status == 401).count();
+    assert_eq!(told_wrong, 6, "{answers:?}");
+    let right = token_by_password(&server, &bootstrap.user_name, bootstrap.password.expose()).await;
+    assert_eq!(right.status, 429);
+}

@@ -2,6 +2,7 @@
 //! accounts, the service catalogue, discovery, and who is calling. Source: the contract, `auth.md` section 3 and
 //! `clients.md` sections 1 to 5.
 
+mod change_password;
 mod create_temporary_key;
 mod create_token;
 mod decode_refusal;
@@ -49,6 +50,13 @@ pub(super) fn register(routes: &mut Routes) {
                 .headers(&["X-Subject-Token"])
                 .summary("Get a token with a password"),
             create_token::create_token,
+        )
+        .add::<_, (), _, _, _>(
+            Operation::post("/v3/users/{user_id}/password", "KeystoneChangePassword")
+                .status(204)
+                .codes(&[409])
+                .summary("Change the caller's own password; tokens and sessions so far end"),
+            change_password::change_password,
         )
         .add(
             Operation::get("/v3/projects", "KeystoneListProjects").summary("List projects"),

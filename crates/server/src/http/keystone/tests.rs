@@ -448,9 +448,13 @@ async fn a_temporary_key_signs_with_its_security_token_only_and_ends() {
         .unwrap()
         .unwrap();
     let tx = server.services.store.write().await.unwrap();
-    tx.iam_user_set_password(user.key, &user.password_hash, server.services.clock.now())
-        .await
-        .unwrap();
+    tx.iam_user_set_password(
+        user.key,
+        user.password_hash.as_ref().unwrap(),
+        server.services.clock.now(),
+    )
+    .await
+    .unwrap();
     tx.commit().await.unwrap();
     let revoked = call(signer(&made)).await;
     assert_eq!(
