@@ -32,7 +32,7 @@ use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
 use crate::app::bootstrap::{self, BootstrapError, Endpoints};
 use crate::audit::Audit;
-use crate::auth::Auth;
+use crate::auth::{Auth, OidcProvider, OidcSetupError};
 use crate::background::{self, Background};
 use crate::config::{Config, Database};
 use crate::edge::{Edge, RetryAfter, rate::monotonic};
@@ -97,6 +97,9 @@ pub enum ServeError {
     /// TLS of the API.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The login provider.
+    #[error("the login provider cannot be used as configured")]
+    Oidc(#[from] OidcSetupError),
     /// The first start.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
@@ -150,6 +153,10 @@ impl ServeError {
                 ),
                 SecretError::Store(error) => store_hint(error),
             },
+            Self::Oidc(OidcSetupError::File { path, source }) => file_hint(source, path),
+            Self::Oidc(
+                OidcSetupError::Content { .. } | OidcSetupError::Address(_) | OidcSetupError::Http(_),
+            ) => None,
             Self::Tls(TlsError::File { path, source, .. }) => file_hint(source, path),
             Self::Packages(PackageStoreError::DiskFull { .. }) => {
                 Some("make room on that disk".to_owned())
@@ -268,6 +275,15 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
 
     let downloads = Downloads::default();
     downloads.reload(&store).await?;
+    let oidc = match &config.oidc {
+        None => None,
+        Some(provider) => Some(Arc::new(OidcProvider::new(
+            provider.clone(),
+            format!("{}{}", endpoints.endpoint, api::LOGIN_RETURN),
+            Arc::clone(&clock),
+        )?)),
+    };
+
     let (background, writers) = Background::new();
     let objects = Objects::new(
         store.clone(),
@@ -284,6 +300,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         ids,
         audit,
         auth,
+        oidc,
         authority,
         registry: Registry::default(),
         presence: Presence::default(),

@@ -17,7 +17,7 @@ use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
 use crate::app::bootstrap::Endpoints;
 use crate::audit::Audit;
-use crate::auth::Auth;
+use crate::auth::{Auth, OidcProvider};
 use crate::background::Background;
 use crate::edge::Edge;
 use crate::http::answers::AnswerCounters;
@@ -64,6 +64,8 @@ pub struct Services {
     pub edge: Arc<Edge>,
     /// Writes and seals the audit log.
     pub audit: Audit,
+    /// The login provider, where one is configured.
+    pub oidc: Option<Arc<OidcProvider>>,
     /// Answers by operation and status, for `/metrics`.
     pub answers: AnswerCounters,
 }

@@ -144,6 +144,7 @@ pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Servic
         audit,
         auth,
         edge: Edge::ordinary(),
+        oidc: None,
         answers: AnswerCounters::default(),
     })
 }

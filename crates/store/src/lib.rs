@@ -33,6 +33,7 @@ mod freeze;
 mod group;
 mod housekeeping;
 mod iam;
+mod iam_identity;
 mod iam_policy;
 mod idempotency;
 mod job;
@@ -94,6 +95,7 @@ pub use housekeeping::{
 pub use iam::{
     AccessKey, Domain, IamGrant, IamUser, NewIamUser, PasswordHash, Project, SigningKey,
 };
+pub use iam_identity::NewIdentity;
 pub use iam_policy::{
     AttachedPolicy, HeldDocument, HeldPolicy, IamAttachment, IamGroup, IamPolicy, PolicyHolder,
 };

@@ -76,6 +76,7 @@ const COMMANDS: &[&str] = &[
     "iam group add-member",
     "iam group remove-member",
     "iam group delete",
+    "iam group map",
     "iam explain",
     "iam decode",
     "iam password",

@@ -598,6 +598,12 @@ pub async fn access_key_add(
     action: &str,
 ) -> Result<(NewAccessKey, AccessKey), ApiError> {
     let (user, _) = user_in_reach(services, caller, project, user_id, action).await?;
+    if user.password_hash.is_none() {
+        return Err(ApiError::conflict(
+            "WKS.0409",
+            "The user logs in through the login provider and has no access keys: make an IAM user for what runs by itself",
+        ));
+    }
     let made = services.auth.new_access_key();
     let tx = services.store.write().await?;
     if tx.db().access_key_list(user.key).await?.len() >= MAX_ACCESS_KEYS {

@@ -22,7 +22,7 @@ const TOKEN_KEY: &str = "token_mac_key";
 pub(super) const ACCESS_KEY_PURPOSE: &str = "access_key.secret_sealed";
 
 pub(super) const CAPITALS_AND_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-pub(super) const LETTERS_AND_DIGITS: &[u8] =
+pub(crate) const LETTERS_AND_DIGITS: &[u8] =
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// What judging credentials needs beside the database. One per process.
