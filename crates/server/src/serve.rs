@@ -35,14 +35,14 @@ use crate::audit::Audit;
 use crate::auth::{Auth, OidcProvider, OidcSetupError};
 use crate::background::{self, Background};
 use crate::config::{Config, Database};
-use crate::edge::{Edge, RetryAfter, rate::monotonic};
 use crate::data_dir::{DataDir, DataDirError};
+use crate::edge::{Edge, RetryAfter, rate::monotonic};
 use crate::http as api;
 use crate::http::answers::AnswerCounters;
 use crate::listen::{Endpoint, Transport, serve};
 use crate::secrets::{
-    KeyFileError, Randomness as _, Sealer, SecretBytes, SecretError, ServerKey, SystemRandomness,
-    shared_secret,
+    KeyFileError, KeyKeeper, Randomness as _, Sealer, SecretBytes, SecretError, ServerKeys,
+    SettleError, SystemRandomness, settle_server_key, shared_secret,
 };
 use crate::services::Services;
 use crate::tls::{self, CertificateFiles, TlsError};
@@ -105,6 +105,16 @@ pub enum ServeError {
     Bootstrap(#[from] BootstrapError),
 }
 
+impl From<SettleError> for ServeError {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Key(error) => Self::Key(error),
+            SettleError::Secret(error) => Self::Secret(error),
+            SettleError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 impl ServeError {
     /// What to do about it, where that can be said.
     pub fn hint(&self) -> Option<String> {
@@ -136,6 +146,9 @@ impl ServeError {
             Self::Key(error) => match error {
                 KeyFileError::Missing { .. } => Some(
                     "put the server.key of the first server there, or name it with --server-key-file".to_owned(),
+                ),
+                KeyFileError::Lacks { .. } => Some(
+                    "the key was rotated: copy server.key from a server that runs".to_owned(),
                 ),
                 KeyFileError::Malformed { .. } => Some(
                     "put the right file there, from a backup or another server; without it what is sealed stays sealed"
@@ -220,6 +233,16 @@ fn store_hint(error: &StoreError) -> Option<String> {
     Some(text.to_owned())
 }
 
+/// Where the data of a configuration is.
+pub fn store_options(config: &Config) -> StoreOptions {
+    match &config.database {
+        Database::File => StoreOptions::Sqlite {
+            path: config.data_dir.join("outfitter.db"),
+        },
+        Database::Url(url) => StoreOptions::Postgres { url: url.clone() },
+    }
+}
+
 /// Runs the server until `shutdown`.
 ///
 /// # Errors
@@ -234,15 +257,26 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
     let randomness = Arc::new(SystemRandomness);
-    let store = Store::open(&match &config.database {
-        Database::File => StoreOptions::Sqlite {
-            path: config.data_dir.join("outfitter.db"),
-        },
-        Database::Url(url) => StoreOptions::Postgres { url: url.clone() },
-    })
+    let store = Store::open(&store_options(&config)).await?;
+    let keys =
+        ServerKeys::load_or_make(&store, &config.server_key_file, randomness.as_ref()).await?;
+    let sealer = Sealer::new(&keys, randomness.clone());
+    settle_server_key(
+        &store,
+        &keys,
+        &sealer,
+        &config.server_key_file,
+        clock.as_ref(),
+    )
     .await?;
-    let key = ServerKey::load_or_make(&store, &config.server_key_file, randomness.as_ref()).await?;
-    let sealer = Sealer::new(&key, randomness.clone());
+    drop(keys);
+    let key_keeper = KeyKeeper::new(
+        sealer.clone(),
+        config.server_key_file.clone(),
+        ids.uuid(clock.now().get()),
+        process_name(),
+    );
+    key_keeper.look(&store, clock.now()).await?;
     let authority = authority(&store, &sealer, clock.as_ref()).await?;
     let bucket_keys = shared_secret(&store, &sealer, clock.as_ref(), BUCKET_CREDENTIALS, || {
         let mut key = vec![0; 32];
@@ -300,6 +334,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         ids,
         audit,
         auth,
+        key_keeper,
         oidc,
         authority,
         registry: Registry::default(),
@@ -395,6 +430,12 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
             "the last refusals are missing in the audit log"
         );
     }
+    if let Err(error) = services.key_keeper.let_go(&services.store).await {
+        tracing::debug!(
+            error = api::error::chain(&error),
+            "the database does not hear that this server ends"
+        );
+    }
     match Arc::try_unwrap(services) {
         Ok(services) => services.store.close().await,
         // A request that outlived its time still holds the parts: the process ends all the same.
@@ -432,6 +473,15 @@ async fn renew_listener(
             ),
         }
     }
+}
+
+/// Host and process id: what people know a server by.
+fn process_name() -> String {
+    let host = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "this host".to_owned());
+    format!("{host} (process {})", std::process::id())
 }
 
 async fn bind(listener: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {

@@ -21,6 +21,7 @@ use crate::auth::{Auth, OidcProvider};
 use crate::background::Background;
 use crate::edge::Edge;
 use crate::http::answers::AnswerCounters;
+use crate::secrets::KeyKeeper;
 
 /// The server's parts. One per process, shared by every request.
 pub struct Services {
@@ -64,6 +65,8 @@ pub struct Services {
     pub edge: Arc<Edge>,
     /// Writes and seals the audit log.
     pub audit: Audit,
+    /// Keeps the server keys in step with their file and the database.
+    pub key_keeper: KeyKeeper,
     /// The login provider, where one is configured.
     pub oidc: Option<Arc<OidcProvider>>,
     /// Answers by operation and status, for `/metrics`.

@@ -49,6 +49,7 @@ mod query;
 mod quota;
 mod revision;
 mod rule;
+mod sealed;
 mod tag;
 mod user;
 mod workspace_job;
@@ -115,6 +116,9 @@ pub use query::{Listed, Page};
 pub use quota::PackageSettings;
 pub use revision::{LinkPin, NewRevision, PackageBinding, PinningDesktop, Revision};
 pub use rule::{AppRule, Control, RuleContent, RuleScopeFilter};
+pub use sealed::{
+    SEALED_COLUMNS, SealedColumn, SealedValue, ServerKeyHolder, ServerKeyRecord, ServerKeyRole,
+};
 pub use tag::{DesktopTag, ProjectTag, TagMatch, TagSearch};
 pub use user::{NewUser, User, UserChange, UserFilter};
 pub use workspace_job::{NewSubJob, SubJob, SubJobFilter, SubJobOutcome, WorkspaceJob};

@@ -64,13 +64,13 @@ pub enum ProviderLoginError {
     #[error(transparent)]
     Provider(#[from] OidcError),
     /// Nothing is held.
-    #[error("{name} is in no group that has rights here")]
+    #[error("no group of {name} has rights here")]
     NoRights {
         /// As the provider names them.
         name: String,
     },
     /// The user is disabled here.
-    #[error("{name} is disabled here")]
+    #[error("the user {name} is disabled here")]
     Disabled {
         /// The user.
         name: String,

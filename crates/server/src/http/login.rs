@@ -3,11 +3,10 @@
 //! These are pages, not operations: they answer redirects, or a plain page that says what went wrong.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::header::{
@@ -19,6 +18,7 @@ use outfitter_store::StoreError;
 use serde::Deserialize;
 
 use super::error::chain;
+use super::limits;
 use crate::app::oidc::{LOGIN_LIFETIME, ProviderLoginError, Returned, begin, end};
 use crate::auth::{CookieTransport, Credential, OidcError, cookie_of, login_cookie};
 use crate::services::Services;
@@ -76,10 +76,7 @@ async fn from_provider(
     Query(query): Query<ReturnQuery>,
     request: Request,
 ) -> Response {
-    let source = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::from([127, 0, 0, 1]), |info| info.0.ip());
+    let source = limits::source(&request);
     let transport = CookieTransport::of(&services.endpoints.endpoint);
     let forget = || login_cookie(COOKIE, RETURN, "", std::time::Duration::ZERO, transport);
     let returned = Returned {
