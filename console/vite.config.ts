@@ -51,7 +51,7 @@ export default defineConfig({
   server: {
     // `npm run dev` against a running server, e.g. of `outfitter demo --keep`.
     proxy: Object.fromEntries(
-      ['/api', '/v1', '/v2', '/v3', '/icons', '/openapi.json'].map((path) => [
+      ['/api', '/v1', '/v2', '/v3', '/icons', '/login', '/openapi.json'].map((path) => [
         path,
         { target: process.env['OUTFITTER_ENDPOINT'] ?? 'http://127.0.0.1:8080', changeOrigin: false },
       ]),

@@ -274,12 +274,14 @@ export const dictionary = {
 
   'login.domain': ['Account', '账号'],
   'login.hint': ['The first administrator’s password stands in bootstrap.json on the server.', '首个管理员的密码保存在服务器的 bootstrap.json 中。'],
+  'login.or': ['or', '或'],
   'login.other-domain': ['Another account', '使用其他账号'],
   'login.password': ['Password', '密码'],
   'login.show': ['Show the password', '显示密码'],
   'login.submit': ['Log in', '登录'],
   'login.title': ['Log in', '登录'],
   'login.user': ['User name', '用户名'],
+  'login.with': ['Log in with {name}', '使用 {name} 登录'],
   'login.wrong': ['The user name or the password is wrong.', '用户名或密码错误。'],
 
   'nav.access': ['Access', '访问管理'],

@@ -1,14 +1,29 @@
-import { Anchor, Button, Group, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
+import { Anchor, Button, Divider, Group, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
 import { useEffect, useState, type FormEvent } from 'react';
-import { ApiProblem } from '../api/client';
+import { ApiProblem, api, ok } from '../api/client';
 import { Problem } from '../components/states';
 import { useTexts } from '../i18n';
 import { Brand, LanguageMenu, SchemeButton } from '../layout/switches';
 import { useLogIn } from '../session';
 
+/** Where the login begins; it ends at the page that was asked for. */
+function providerAddress(path: string): string {
+  const { pathname, search, hash } = window.location;
+  return `${path}?${new URLSearchParams({ next: pathname + search + hash }).toString()}`;
+}
+
 export function Login() {
   const { t } = useTexts();
   const logIn = useLogIn();
+  // Without an answer there is no button: the password is asked for all the same.
+  const methods = useQuery({
+    queryKey: ['login-methods'],
+    queryFn: () => ok(api.GET('/api/v1/login-methods'), 'unwatched'),
+    staleTime: Infinity,
+    retry: false,
+  });
+  const provider = methods.data?.provider;
   const [name, setName] = useState('');
   const [password, setPassword] = useState('');
   const [domain, setDomain] = useState('');
@@ -81,6 +96,14 @@ export function Login() {
             <Button type="submit" loading={busy} fullWidth>
               {t('login.submit')}
             </Button>
+            {provider !== undefined && (
+              <>
+                <Divider label={t('login.or')} />
+                <Button component="a" variant="default" fullWidth href={providerAddress(provider.path)}>
+                  {t('login.with', { name: provider.name })}
+                </Button>
+              </>
+            )}
           </Stack>
         </form>
       </Stack>

@@ -35,6 +35,8 @@ pub(crate) const AUDIT_KEEP_DAYS: &str = "OUTFITTER_AUDIT_KEEP_DAYS";
 pub(crate) const PACKAGE_GRACE_SECS: &str = "OUTFITTER_PACKAGE_GRACE_SECS";
 pub(crate) const UPLOAD_LIFE_SECS: &str = "OUTFITTER_UPLOAD_LIFE_SECS";
 pub(crate) const LINK_ALLOW: &str = "OUTFITTER_LINK_ALLOW";
+/// The secret of our client at the login provider; the rest of `[oidc]` stands in the file.
+pub(crate) const OIDC_CLIENT_SECRET: &str = "OUTFITTER_OIDC_CLIENT_SECRET";
 pub(crate) const AGENT_HEARTBEAT_SECS: &str = "OUTFITTER_AGENT_HEARTBEAT_SECS";
 
 /// What the server logs: a filter such as `info` or `outfitter_server=debug`.

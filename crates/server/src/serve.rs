@@ -32,7 +32,7 @@ use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
 use crate::app::bootstrap::{self, BootstrapError, Endpoints};
 use crate::audit::Audit;
-use crate::auth::Auth;
+use crate::auth::{Auth, OidcProvider, OidcSetupError};
 use crate::background::{self, Background};
 use crate::config::{Config, Database};
 use crate::data_dir::{DataDir, DataDirError};
@@ -41,8 +41,8 @@ use crate::http as api;
 use crate::http::answers::AnswerCounters;
 use crate::listen::{Endpoint, Transport, serve};
 use crate::secrets::{
-    KeyFileError, Randomness as _, Sealer, SecretBytes, SecretError, ServerKey, SystemRandomness,
-    shared_secret,
+    KeyFileError, KeyKeeper, Randomness as _, Sealer, SecretBytes, SecretError, ServerKeys,
+    SettleError, SystemRandomness, settle_server_key, shared_secret,
 };
 use crate::services::Services;
 use crate::tls::{self, CertificateFiles, TlsError};
@@ -97,9 +97,22 @@ pub enum ServeError {
     /// TLS of the API.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The login provider.
+    #[error("the login provider cannot be used as configured")]
+    Oidc(#[from] OidcSetupError),
     /// The first start.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
+}
+
+impl From<SettleError> for ServeError {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Key(error) => Self::Key(error),
+            SettleError::Secret(error) => Self::Secret(error),
+            SettleError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl ServeError {
@@ -134,6 +147,9 @@ impl ServeError {
                 KeyFileError::Missing { .. } => Some(
                     "put the server.key of the first server there, or name it with --server-key-file".to_owned(),
                 ),
+                KeyFileError::Lacks { .. } => Some(
+                    "the key was rotated: copy server.key from a server that runs".to_owned(),
+                ),
                 KeyFileError::Malformed { .. } => Some(
                     "put the right file there, from a backup or another server; without it what is sealed stays sealed"
                         .to_owned(),
@@ -150,6 +166,10 @@ impl ServeError {
                 ),
                 SecretError::Store(error) => store_hint(error),
             },
+            Self::Oidc(OidcSetupError::File { path, source }) => file_hint(source, path),
+            Self::Oidc(
+                OidcSetupError::Content { .. } | OidcSetupError::Address(_) | OidcSetupError::Http(_),
+            ) => None,
             Self::Tls(TlsError::File { path, source, .. }) => file_hint(source, path),
             Self::Packages(PackageStoreError::DiskFull { .. }) => {
                 Some("make room on that disk".to_owned())
@@ -213,6 +233,16 @@ fn store_hint(error: &StoreError) -> Option<String> {
     Some(text.to_owned())
 }
 
+/// Where the data of a configuration is.
+pub fn store_options(config: &Config) -> StoreOptions {
+    match &config.database {
+        Database::File => StoreOptions::Sqlite {
+            path: config.data_dir.join("outfitter.db"),
+        },
+        Database::Url(url) => StoreOptions::Postgres { url: url.clone() },
+    }
+}
+
 /// Runs the server until `shutdown`.
 ///
 /// # Errors
@@ -227,15 +257,26 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
     let randomness = Arc::new(SystemRandomness);
-    let store = Store::open(&match &config.database {
-        Database::File => StoreOptions::Sqlite {
-            path: config.data_dir.join("outfitter.db"),
-        },
-        Database::Url(url) => StoreOptions::Postgres { url: url.clone() },
-    })
+    let store = Store::open(&store_options(&config)).await?;
+    let keys =
+        ServerKeys::load_or_make(&store, &config.server_key_file, randomness.as_ref()).await?;
+    let sealer = Sealer::new(&keys, randomness.clone());
+    settle_server_key(
+        &store,
+        &keys,
+        &sealer,
+        &config.server_key_file,
+        clock.as_ref(),
+    )
     .await?;
-    let key = ServerKey::load_or_make(&store, &config.server_key_file, randomness.as_ref()).await?;
-    let sealer = Sealer::new(&key, randomness.clone());
+    drop(keys);
+    let key_keeper = KeyKeeper::new(
+        sealer.clone(),
+        config.server_key_file.clone(),
+        ids.uuid(clock.now().get()),
+        process_name(),
+    );
+    key_keeper.look(&store, clock.now()).await?;
     let authority = authority(&store, &sealer, clock.as_ref()).await?;
     let bucket_keys = shared_secret(&store, &sealer, clock.as_ref(), BUCKET_CREDENTIALS, || {
         let mut key = vec![0; 32];
@@ -268,6 +309,15 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
 
     let downloads = Downloads::default();
     downloads.reload(&store).await?;
+    let oidc = match &config.oidc {
+        None => None,
+        Some(provider) => Some(Arc::new(OidcProvider::new(
+            provider.clone(),
+            format!("{}{}", endpoints.endpoint, api::LOGIN_RETURN),
+            Arc::clone(&clock),
+        )?)),
+    };
+
     let (background, writers) = Background::new();
     let objects = Objects::new(
         store.clone(),
@@ -284,6 +334,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         ids,
         audit,
         auth,
+        key_keeper,
+        oidc,
         authority,
         registry: Registry::default(),
         presence: Presence::default(),
@@ -378,6 +430,12 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
             "the last refusals are missing in the audit log"
         );
     }
+    if let Err(error) = services.key_keeper.let_go(&services.store).await {
+        tracing::debug!(
+            error = api::error::chain(&error),
+            "the database does not hear that this server ends"
+        );
+    }
     match Arc::try_unwrap(services) {
         Ok(services) => services.store.close().await,
         // A request that outlived its time still holds the parts: the process ends all the same.
@@ -415,6 +473,15 @@ async fn renew_listener(
             ),
         }
     }
+}
+
+/// Host and process id: what people know a server by.
+fn process_name() -> String {
+    let host = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "this host".to_owned());
+    format!("{host} (process {})", std::process::id())
 }
 
 async fn bind(listener: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {

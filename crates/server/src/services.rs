@@ -17,10 +17,11 @@ use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
 use crate::app::bootstrap::Endpoints;
 use crate::audit::Audit;
-use crate::auth::Auth;
+use crate::auth::{Auth, OidcProvider};
 use crate::background::Background;
 use crate::edge::Edge;
 use crate::http::answers::AnswerCounters;
+use crate::secrets::KeyKeeper;
 
 /// The server's parts. One per process, shared by every request.
 pub struct Services {
@@ -64,6 +65,10 @@ pub struct Services {
     pub edge: Arc<Edge>,
     /// Writes and seals the audit log.
     pub audit: Audit,
+    /// Keeps the server keys in step with their file and the database.
+    pub key_keeper: KeyKeeper,
+    /// The login provider, where one is configured.
+    pub oidc: Option<Arc<OidcProvider>>,
     /// Answers by operation and status, for `/metrics`.
     pub answers: AnswerCounters,
 }

@@ -30,7 +30,7 @@ use crate::auth::Auth;
 use crate::background::Background;
 use crate::edge::Edge;
 use crate::http::answers::AnswerCounters;
-use crate::secrets::{Sealer, ServerKey, SystemRandomness};
+use crate::secrets::{KeyKeeper, Sealer, ServerKeys, SystemRandomness};
 use crate::services::Services;
 
 /// The instant of the contract's signature vectors: 2026-01-10T08:30:15Z.
@@ -98,13 +98,14 @@ pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Servic
     .await
     .unwrap();
     let randomness = Arc::new(SystemRandomness);
-    let key = ServerKey::load_or_make(&store, &folder.join("server.key"), randomness.as_ref())
+    let key = ServerKeys::load_or_make(&store, &folder.join("server.key"), randomness.as_ref())
         .await
         .unwrap();
     let sealer = Sealer::new(&key, randomness.clone());
     let audit = Audit::open(&store, clock.as_ref(), &sealer, randomness.as_ref())
         .await
         .unwrap();
+    let auth_sealer = sealer.clone();
     let auth = Auth::open(&store, clock.as_ref(), sealer, randomness)
         .await
         .unwrap();
@@ -144,6 +145,13 @@ pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Servic
         audit,
         auth,
         edge: Edge::ordinary(),
+        key_keeper: KeyKeeper::new(
+            auth_sealer,
+            folder.join("server.key"),
+            uuid::Uuid::nil(),
+            "test".to_owned(),
+        ),
+        oidc: None,
         answers: AnswerCounters::default(),
     })
 }

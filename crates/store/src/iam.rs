@@ -310,6 +310,21 @@ impl Db<'_> {
         Ok(some.is_some())
     }
 
+    /// The domain of a name, without regard to case.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn domain_by_name(&self, name: &str) -> Result<Option<DomainKey>, StoreError> {
+        let key: Option<i64> = self
+            .scalar(
+                "look for a domain by name",
+                "SELECT id FROM domain WHERE name_folded = $1",
+                [fold(name).into()],
+            )
+            .await?;
+        Ok(key.map(DomainKey::new))
+    }
+
     /// A domain's project by public id; a project of another domain does not exist here.
     pub async fn project_by_id(
         &self,

@@ -309,8 +309,9 @@ impl Db<'_> {
         let rows: Vec<MemberRow> = self
             .all(
                 "list the members of an IAM group",
-                "SELECT u.public_id, u.name FROM iam_group_member m \
-                 JOIN iam_user u ON u.id = m.iam_user_id WHERE m.iam_group_id = $1 \
+                "SELECT u.public_id, u.name FROM iam_user u WHERE u.id IN \
+                 (SELECT iam_user_id FROM iam_group_member WHERE iam_group_id = $1 \
+                  UNION SELECT iam_user_id FROM iam_provider_member WHERE iam_group_id = $1) \
                  ORDER BY u.name_folded",
                 [group.into()],
             )

@@ -33,6 +33,7 @@ mod freeze;
 mod group;
 mod housekeeping;
 mod iam;
+mod iam_identity;
 mod iam_policy;
 mod idempotency;
 mod job;
@@ -48,6 +49,7 @@ mod query;
 mod quota;
 mod revision;
 mod rule;
+mod sealed;
 mod tag;
 mod user;
 mod why;
@@ -95,6 +97,7 @@ pub use housekeeping::{
 pub use iam::{
     AccessKey, Domain, IamGrant, IamUser, NewIamUser, PasswordHash, Project, SigningKey,
 };
+pub use iam_identity::NewIdentity;
 pub use iam_policy::{
     AttachedPolicy, HeldDocument, HeldPolicy, IamAttachment, IamGroup, IamPolicy, PolicyHolder,
 };
@@ -114,6 +117,9 @@ pub use query::{Listed, Page};
 pub use quota::PackageSettings;
 pub use revision::{LinkPin, NewRevision, PackageBinding, PinningDesktop, Revision};
 pub use rule::{AppRule, Control, RuleContent, RuleScopeFilter};
+pub use sealed::{
+    SEALED_COLUMNS, SealedColumn, SealedValue, ServerKeyHolder, ServerKeyRecord, ServerKeyRole,
+};
 pub use tag::{DesktopTag, ProjectTag, TagMatch, TagSearch};
 pub use user::{NewUser, User, UserChange, UserFilter};
 pub use why::{WhyJob, WhyRecord, WhySkip};

@@ -7,7 +7,8 @@ use sea_orm::{
     ConnectionTrait as _, DatabaseConnection, DbErr, RuntimeErr, SqliteTransactionMode,
     SqlxPostgresConnector, SqlxSqliteConnector, TransactionOptions, TransactionTrait as _,
 };
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -100,6 +101,13 @@ impl Store {
                     .map_err(|error| failed(driver(error)))?
                     .application_name("outfitter")
                     .options([("synchronous_commit", "on")]);
+                // A pool tries until its time is over and then says no more than that.
+                PgConnection::connect_with(&connect)
+                    .await
+                    .map_err(|error| failed(driver(error)))?
+                    .close()
+                    .await
+                    .map_err(|error| failed(driver(error)))?;
                 let pool = |connections: u32| {
                     PgPoolOptions::new()
                         .max_connections(connections)

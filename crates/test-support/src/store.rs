@@ -128,6 +128,32 @@ impl TestStore {
         number
     }
 
+    /// Every column of bytes, as `table.column`. On SQLite public ids are among them.
+    pub async fn byte_columns(&self) -> Vec<String> {
+        let (backend, sql) = if self.address.starts_with("sqlite") {
+            (
+                DbBackend::Sqlite,
+                "SELECT m.name || '.' || c.name AS name FROM sqlite_master m, pragma_table_info(m.name) c \
+                 WHERE m.type = 'table' AND c.type = 'BLOB' ORDER BY 1",
+            )
+        } else {
+            (
+                DbBackend::Postgres,
+                "SELECT table_name || '.' || column_name AS name FROM information_schema.columns \
+                 WHERE table_schema = current_schema() AND data_type = 'bytea' ORDER BY 1",
+            )
+        };
+        let connection = Database::connect(&self.address).await.unwrap();
+        let rows = connection
+            .query_all_raw(Statement::from_string(backend, sql))
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        rows.iter()
+            .map(|row| row.try_get("", "name").unwrap())
+            .collect()
+    }
+
     /// The plan that SQLite makes for a query, a line a step.
     pub async fn sqlite_plan(&self, sql: &str) -> String {
         let connection = Database::connect(&self.address).await.unwrap();

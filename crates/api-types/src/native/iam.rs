@@ -76,6 +76,8 @@ pub struct IamUser {
     pub role: IamRole,
     /// Whether the user may do anything.
     pub enabled: bool,
+    /// Whether the login provider knows the user: then there is no password and there are no access keys.
+    pub external: bool,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: WireTime,

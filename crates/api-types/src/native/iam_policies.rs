@@ -182,6 +182,11 @@ pub struct CreateIamGroupReq {
     pub name: String,
 }
 
+/// Name of a group of the login provider, as its tokens have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(min_length = 1, max_length = 255)]
+pub struct ProviderGroup(pub String);
+
 /// Body of changing who is in an IAM group.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -192,6 +197,10 @@ pub struct UpdateIamGroupReq {
     /// IDs of IAM users to take out.
     #[schema(max_items = 100)]
     pub remove_user_ids: Option<Vec<String>>,
+    /// Groups of the login provider whose members are members: these, no others. Taking one away takes out whom the
+    /// provider brought, until their next login.
+    #[schema(max_items = 100)]
+    pub provider_groups: Option<Vec<ProviderGroup>>,
 }
 
 /// IAM group.
@@ -201,8 +210,10 @@ pub struct IamGroup {
     pub id: String,
     /// Name.
     pub name: String,
-    /// Its members, by name.
+    /// Its members, by name; who the login provider brings among them.
     pub members: Vec<IamGroupMember>,
+    /// Groups of the login provider whose members are members.
+    pub provider_groups: Vec<ProviderGroup>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: WireTime,

@@ -45,3 +45,23 @@ pub struct Session {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<WireTime>,
 }
+
+/// Answer of asking how a browser can log in.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListLoginMethodsResponse {
+    /// Whether users with a password can log in.
+    pub password: bool,
+    /// The login provider, where one is configured.
+    #[schema(nullable = false)]
+    pub provider: Option<LoginProvider>,
+}
+
+/// Login provider (OpenID Connect).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LoginProvider {
+    /// What it is called.
+    pub name: String,
+    /// Path of this server where a browser begins; `?next=` is the page of the console to end at.
+    pub path: String,
+}

@@ -101,6 +101,8 @@ pub(crate) enum IamGroupCommand {
     AddMember(IamMembersArgs),
     /// Take IAM users out of a group
     RemoveMember(IamMembersArgs),
+    /// Say which groups of the login provider a group stands for: these, no others
+    Map(IamGroupMapArgs),
     /// Delete a group with what is attached to it
     Delete(IamGroupArg),
 }
@@ -109,6 +111,22 @@ pub(crate) enum IamGroupCommand {
 pub(crate) struct IamGroupArg {
     /// Name (or id) of the group
     pub(crate) group: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IamGroupMapArgs {
+    /// Name or id of the group
+    pub(crate) group: String,
+    /// Group of the login provider, as its tokens name it; may be given several times
+    #[arg(
+        long = "provider-group",
+        value_name = "NAME",
+        required_unless_present = "none"
+    )]
+    pub(crate) provider_groups: Vec<String>,
+    /// The group stands for none
+    #[arg(long, conflicts_with = "provider_groups")]
+    pub(crate) none: bool,
 }
 
 #[derive(Debug, Args)]

@@ -17,6 +17,7 @@ pub(crate) mod project;
 pub(crate) mod reach;
 pub(crate) mod rule;
 pub(crate) mod serve;
+pub(crate) mod server_key;
 pub(crate) mod store;
 pub(crate) mod token;
 pub(crate) mod user;
@@ -77,7 +78,7 @@ pub(crate) struct ConnectionArgs {
 }
 
 /// Commands that talk to no server: what says to which one is not among their options.
-const WITHOUT_SERVER: [&str; 3] = ["serve", "demo", "config"];
+const WITHOUT_SERVER: [&str; 4] = ["serve", "demo", "config", "server-key"];
 
 impl Cli {
     /// Reads the command line of the process; leaves it with help, version or a usage error.
@@ -107,6 +108,9 @@ pub(crate) enum Command {
     /// Look at the server's options
     #[command(subcommand)]
     Config(serve::ConfigCommand),
+    /// The key that secrets in the database are sealed under, on a machine that has its file
+    #[command(subcommand)]
+    ServerKey(server_key::ServerKeyCommand),
     /// Applications of the catalogue
     #[command(subcommand)]
     App(app::AppCommand),

@@ -100,6 +100,15 @@ fn members(config: &Config) -> Vec<(&'static str, Value)> {
             json!(config.retention.upload_life.as_secs()),
         ),
         ("link_allow", json!(config.link_allow.to_string())),
+        (
+            "login_provider",
+            json!(
+                config
+                    .oidc
+                    .as_ref()
+                    .map_or("none", |provider| provider.issuer.as_str())
+            ),
+        ),
     ]
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use outfitter_api_types::native::iam_policies::{
     CreateIamGroupReq, CreateIamPolicyReq, ExplainIamResponse, IamAttachment, IamAttachmentReq,
-    IamGroup, IamPolicy, IamPolicyDocument, UpdateIamGroupReq, UpdateIamPolicyReq,
+    IamGroup, IamPolicy, IamPolicyDocument, ProviderGroup, UpdateIamGroupReq, UpdateIamPolicyReq,
 };
 use outfitter_client::Method;
 use serde::de::IgnoredAny;
@@ -164,6 +164,7 @@ pub(super) async fn group(
             let body = UpdateIamGroupReq {
                 add_user_ids: Some(ids),
                 remove_user_ids: None,
+                provider_groups: None,
             };
             change_group(session, &args.group, &body).await?;
         }
@@ -172,6 +173,20 @@ pub(super) async fn group(
             let body = UpdateIamGroupReq {
                 add_user_ids: None,
                 remove_user_ids: Some(ids),
+                provider_groups: None,
+            };
+            change_group(session, &args.group, &body).await?;
+        }
+        IamGroupCommand::Map(args) => {
+            let body = UpdateIamGroupReq {
+                add_user_ids: None,
+                remove_user_ids: None,
+                provider_groups: Some(
+                    args.provider_groups
+                        .into_iter()
+                        .map(ProviderGroup)
+                        .collect(),
+                ),
             };
             change_group(session, &args.group, &body).await?;
         }

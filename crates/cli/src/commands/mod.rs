@@ -20,6 +20,7 @@ mod project;
 mod reach;
 mod rule;
 mod serve;
+mod server_key;
 mod store;
 mod token;
 mod user;
@@ -72,6 +73,7 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
     match cli.command {
         Command::Serve(args) => Box::pin(serve::run(args)).await,
         Command::Config(command) => config::run(command, printer),
+        Command::ServerKey(command) => Box::pin(server_key::run(command, printer)).await,
         Command::Doctor(args) => doctor::run(args, connection, printer).await,
         #[cfg(unix)]
         Command::Demo(args) => Box::pin(crate::demo::run(&args, printer)).await,

@@ -1,11 +1,13 @@
 use std::io::IsTerminal as _;
 
 use outfitter_server::config::{Config, ServeOptions};
+use secrecy::SecretString;
 use tokio::signal;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::serve::{LogFormat, ServeArgs, ServerOptions};
+use crate::env;
 use crate::outcome::{CommandError, Outcome};
 
 /// Serves until SIGINT or SIGTERM.
@@ -98,8 +100,16 @@ impl ServerOptions {
             package_grace_secs: self.package_grace_secs,
             upload_life_secs: self.upload_life_secs,
             link_allow: self.link_allow,
+            oidc: None,
         };
-        Ok(flags.over(file))
+        let mut options = flags.over(file);
+        if let Some(provider) = &mut options.oidc {
+            provider.client_secret = std::env::var(env::OIDC_CLIENT_SECRET)
+                .ok()
+                .filter(|secret| !secret.is_empty())
+                .map(SecretString::from);
+        }
+        Ok(options)
     }
 
     /// What the server works with.

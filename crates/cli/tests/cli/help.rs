@@ -102,9 +102,13 @@ const COMMANDS: &[&str] = &[
     "iam group add-member",
     "iam group remove-member",
     "iam group delete",
+    "iam group map",
     "iam explain",
     "iam decode",
     "iam password",
+    "server-key show",
+    "server-key rotate",
+    "server-key retire",
     "iam key rotate",
     "iam key add",
     "iam key list",
@@ -187,7 +191,8 @@ fn every_command_explains_itself_and_its_options() {
         let usage = format!("Usage: {}", format!("outfitter {words}").trim());
         assert!(text.contains(&usage), "{words}: {text}");
         assert!(text.contains("--json"), "{words}: {text}");
-        let talks = !["serve", "demo", "config check"].contains(words);
+        let talks =
+            !["serve", "demo", "config check"].contains(words) && !words.starts_with("server-key");
         for option in ["--bootstrap", "--profile", "--project", "--ca"] {
             assert_eq!(text.contains(option), talks, "{words}: {option}: {text}");
         }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::StatusCode;
+use outfitter_domain::Millis;
 use outfitter_domain::iam::ReadyMadePolicy;
 use outfitter_domain::text::fold;
 use outfitter_ids::{DomainId, IamUserId, ProjectId};
@@ -217,14 +218,13 @@ async fn user_by_password(
         WhoLogsIn::Name { domain, user } => db.iam_user_by_name(domain, user).await?,
     };
     // Names of nobody are as long as callers like: their digest is not.
-    let whom = match (&user, who) {
-        // One row of wrong tries, however the user is named.
+    let account = match (&user, who) {
         (Some(user), _) => user.id.to_string(),
         (None, WhoLogsIn::Id(text)) => digest_of(&[text]),
         (None, WhoLogsIn::Name { domain, user }) => digest_of(&[&fold(domain), &fold(user)]),
     };
     let hash = user.as_ref().and_then(|user| user.password_hash.as_ref());
-    let verified = password_verify(services, &whom, password, hash, source).await?;
+    let verified = password_verify(services, &account, password, hash, source).await?;
     let user = user.filter(|_| verified).ok_or(LoginError::Wrong)?;
     audit::identify(&user, "password");
     if user.enabled {
@@ -234,32 +234,33 @@ async fn user_by_password(
     }
 }
 
-/// Whether a password is the one of the hash. Wrong ones are counted.
+/// Whether a password is the one of the hash. Wrong ones count, of the account and of the address.
 async fn password_verify(
     services: &Services,
-    whom: &str,
+    account: &str,
     password: SecretString,
     hash: Option<&PasswordHash>,
     source: IpAddr,
 ) -> Result<bool, LoginError> {
-    let auth = &services.auth;
     let throttled = |retry_after_secs| LoginError::Throttled { retry_after_secs };
-    let check = || match auth.passwords_locked_for(whom, source, services.clock.now()) {
-        Some(left) => Err(throttled(seconds_of(left))),
+    let check = |now: Millis| match services.auth.account_locked_until(account, source, now) {
         None => Ok(()),
+        Some(until) => {
+            let left = u64::try_from(until.get() - now.get()).unwrap_or_default();
+            Err(throttled(seconds_of(Duration::from_millis(left))))
+        }
     };
     services
         .edge
         .may_try_password(source)
         .map_err(|RetryAfter(seconds)| throttled(seconds))?;
-    check()?;
-    let verified = auth.passwords().verify(password, hash).await?;
+    check(services.clock.now())?;
+    let verified = services.auth.passwords().verify(password, hash).await?;
+    let now = services.clock.now();
     // Again: guesses that were sent all at once passed the first look together.
-    check()?;
-    if verified {
-        auth.note_right_password(whom, source);
-    } else {
-        auth.note_wrong_password(whom, source, services.clock.now());
+    check(now)?;
+    services.auth.password_tried(account, source, verified, now);
+    if !verified {
         services.edge.wrong_password_from(source);
     }
     Ok(verified)
@@ -316,8 +317,8 @@ pub async fn password_change(
         return Err(PasswordChangeError::External);
     };
     let same = original.expose_secret() == password.expose_secret();
-    let whom = user.id.to_string();
-    if !password_verify(services, &whom, original, Some(hash), caller.source).await? {
+    let account = user.id.to_string();
+    if !password_verify(services, &account, original, Some(hash), caller.source).await? {
         return Err(LoginError::Wrong.into());
     }
     if same {
@@ -597,6 +598,12 @@ pub async fn access_key_add(
     action: &str,
 ) -> Result<(NewAccessKey, AccessKey), ApiError> {
     let (user, _) = user_in_reach(services, caller, project, user_id, action).await?;
+    if user.password_hash.is_none() {
+        return Err(ApiError::conflict(
+            "WKS.0409",
+            "The user logs in through the login provider and has no access keys: make an IAM user for what runs by itself",
+        ));
+    }
     let made = services.auth.new_access_key();
     let tx = services.store.write().await?;
     if tx.db().access_key_list(user.key).await?.len() >= MAX_ACCESS_KEYS {

@@ -208,6 +208,7 @@ pub async fn group_change(
     id: &str,
     add: &[String],
     remove: &[String],
+    provider_groups: Option<&[String]>,
 ) -> Result<IamGroup, ApiError> {
     let group = group_find(services, caller, id).await?;
     let mut members = Vec::new();
@@ -224,6 +225,10 @@ pub async fn group_change(
         } else {
             tx.iam_group_remove(group.key, user).await?;
         }
+    }
+    if let Some(provider_groups) = provider_groups {
+        tx.iam_group_set_provider_groups(group.key, provider_groups)
+            .await?;
     }
     tx.commit().await?;
     Ok(group)

@@ -16,6 +16,7 @@ pub mod iam_policies;
 pub mod icons;
 pub mod install;
 pub mod job_events;
+pub mod oidc;
 pub mod packages;
 pub mod push;
 pub mod reach;

@@ -1,5 +1,5 @@
-//! What is locked after wrong signatures or passwords, by key or user and source address, so that knowing a key's
-//! id or a user's name is not enough to lock its owner out (contract, `auth.md`, section 2.3).
+//! Access keys that are locked after wrong signatures, and accounts after wrong passwords, by source address too, so
+//! that knowing a name is not enough to lock its owner out (contract, `auth.md`, section 2.3; for passwords ours).
 //!
 //! Kept in this process's memory: several servers count apart, and a restart forgets.
 
@@ -12,15 +12,15 @@ use outfitter_domain::Millis;
 
 use crate::edge::network;
 
-/// Wrong signatures, or passwords, in a row that are forgiven. Source: the contract, for signatures; ours for passwords.
+/// Wrong signatures in a row that are forgiven. Source: the contract.
 const FORGIVEN: u32 = 5;
 
 /// How long a lock holds. Source: the contract.
 const LOCKED_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// Most pairs remembered; the one longest without a wrong try makes room. About 2 MiB. Only keys that exist get into
-/// the lock-out of keys, so a stranger cannot fill it. Names of users that do not exist count like others, or the lock
-/// would tell which do; they come as fast as an address may try wrong passwords (`edge`).
+/// Most pairs remembered; the one longest without a wrong signature makes room. About 1 MiB. Only keys that exist
+/// get here, so a stranger cannot fill it with names; names of accounts that do not exist do, as fast as an address
+/// may try wrong passwords (`edge`).
 const MAX_ENTRIES: usize = 10_000;
 
 #[derive(Default)]
@@ -35,32 +35,30 @@ struct Entry {
 }
 
 impl Lockout {
-    /// Whether it is locked for this address.
-    pub(super) fn is_locked(&self, whom: &str, source: IpAddr, now: Millis) -> bool {
-        self.locked_for(whom, source, now).is_some()
+    /// Whether the key is locked for this address.
+    pub(super) fn is_locked(&self, access: &str, source: IpAddr, now: Millis) -> bool {
+        self.locked_until(access, source, now).is_some()
     }
 
-    /// For how long it is still locked for this address.
-    pub(super) fn locked_for(&self, whom: &str, source: IpAddr, now: Millis) -> Option<Duration> {
-        let pair = (whom.to_owned(), network(source));
+    /// Until when it is locked for this address; `None` when it is not.
+    pub(super) fn locked_until(&self, name: &str, source: IpAddr, now: Millis) -> Option<Millis> {
+        let pair = (name.to_owned(), network(source));
         let mut entries = self.entries();
         let entry = entries.get(&pair)?;
         if entry.wrong_in_a_row <= FORGIVEN {
             return None;
         }
-        let end = entry.last_wrong_at.plus(LOCKED_FOR);
-        let left = u64::try_from(end.get() - now.get())
-            .ok()
-            .filter(|left| *left > 0);
-        if left.is_none() {
+        let until = entry.last_wrong_at.plus(LOCKED_FOR);
+        if now >= until {
             entries.remove(&pair);
+            return None;
         }
-        left.map(Duration::from_millis)
+        Some(until)
     }
 
-    /// Counts a wrong try.
-    pub(super) fn wrong(&self, whom: &str, source: IpAddr, now: Millis) {
-        let pair = (whom.to_owned(), network(source));
+    /// Counts a wrong signature.
+    pub(super) fn wrong(&self, access: &str, source: IpAddr, now: Millis) {
+        let pair = (access.to_owned(), network(source));
         let mut entries = self.entries();
         if entries.len() >= MAX_ENTRIES && !entries.contains_key(&pair) {
             let oldest = entries
@@ -79,9 +77,9 @@ impl Lockout {
         entry.last_wrong_at = now;
     }
 
-    /// A right try ends the row.
-    pub(super) fn right(&self, whom: &str, source: IpAddr) {
-        self.entries().remove(&(whom.to_owned(), network(source)));
+    /// A right signature ends the row.
+    pub(super) fn right(&self, access: &str, source: IpAddr) {
+        self.entries().remove(&(access.to_owned(), network(source)));
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<(String, IpAddr), Entry>> {

@@ -6,6 +6,7 @@
 //! forgotten, nothing else is kept here. **Does not** map refusals to answers (`http/error.rs`).
 
 mod lockout;
+mod oidc;
 mod password;
 mod refusal;
 mod rights;
@@ -33,6 +34,7 @@ use outfitter_store::{IamUser, Project};
 use crate::http::{ApiError, GatewayError};
 use crate::services::Services;
 
+pub use oidc::{LoginSecrets, OidcError, OidcProvider, OidcSetupError, ProviderIdentity};
 pub use password::{Passwords, PasswordsBusy};
 pub use refusal::AuthRefusal;
 pub use rights::{
@@ -40,6 +42,8 @@ pub use rights::{
     WideningCheck,
 };
 pub use session::{CookieTransport, GUARD, check_origin};
+pub(crate) use session::{cookie_of, login_cookie};
+pub(crate) use state::LETTERS_AND_DIGITS;
 pub use state::{Auth, IssuedToken, NewAccessKey};
 pub use temporary::TemporaryKey;
 pub use token::{TokenClaims, TokenMethod, TokenScope};

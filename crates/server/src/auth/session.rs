@@ -47,13 +47,18 @@ impl CookieTransport {
 
 /// The text of the session in a request's cookies.
 pub(super) fn of_request(headers: &HeaderMap) -> Option<&str> {
+    cookie_of(headers, COOKIE_NAME)
+}
+
+/// The text of a cookie in a request.
+pub(crate) fn cookie_of<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
     headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|text| text.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, value)| *name == COOKIE_NAME && !value.is_empty())
+        .find(|(name, value)| *name == wanted && !value.is_empty())
         .map(|(_, value)| value)
 }
 
@@ -73,17 +78,38 @@ pub fn check_origin(method: &Method, headers: &HeaderMap) -> Result<(), AuthRefu
     }
 }
 
-/// The header that sets the cookie for `age`; an empty text with no age takes it away.
+/// The header that sets the session's cookie for `age`; an empty text with no age takes it away.
 pub(super) fn cookie(text: &str, age: Duration, transport: CookieTransport) -> HeaderValue {
+    set_cookie((COOKIE_NAME, "/", "Strict"), text, age, transport)
+}
+
+/// The header that sets a cookie that comes along when another site sends the browser back to `path`; an empty text
+/// with no age takes it away.
+pub(crate) fn login_cookie(
+    name: &str,
+    path: &str,
+    text: &str,
+    age: Duration,
+    transport: CookieTransport,
+) -> HeaderValue {
+    set_cookie((name, path, "Lax"), text, age, transport)
+}
+
+fn set_cookie(
+    (name, path, same_site): (&str, &str, &str),
+    text: &str,
+    age: Duration,
+    transport: CookieTransport,
+) -> HeaderValue {
     let secure = match transport {
         CookieTransport::Secure => "; Secure",
         CookieTransport::Plain => "",
     };
     let age = age.as_secs();
     let mut value = HeaderValue::try_from(format!(
-        "{COOKIE_NAME}={text}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}"
+        "{name}={text}; Path={path}; HttpOnly; SameSite={same_site}; Max-Age={age}{secure}"
     ))
-    .expect("a session's text is base64");
+    .expect("a cookie's text is base64");
     value.set_sensitive(true);
     value
 }

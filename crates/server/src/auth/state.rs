@@ -22,7 +22,7 @@ const TOKEN_KEY: &str = "token_mac_key";
 pub(super) const ACCESS_KEY_PURPOSE: &str = "access_key.secret_sealed";
 
 pub(super) const CAPITALS_AND_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-pub(super) const LETTERS_AND_DIGITS: &[u8] =
+pub(crate) const LETTERS_AND_DIGITS: &[u8] =
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// What judging credentials needs beside the database. One per process.
@@ -32,7 +32,7 @@ pub(super) const LETTERS_AND_DIGITS: &[u8] =
 pub struct Auth {
     pub(super) token_key: SecretBytes,
     pub(super) lockout: Lockout,
-    password_lockout: Lockout,
+    accounts: Lockout,
     passwords: Passwords,
     sealer: Sealer,
     randomness: Arc<dyn Randomness>,
@@ -76,7 +76,7 @@ impl Auth {
         Ok(Self {
             token_key: shared_secret(store, &sealer, clock, TOKEN_KEY, make).await?,
             lockout: Lockout::default(),
-            password_lockout: Lockout::default(),
+            accounts: Lockout::default(),
             passwords: Passwords::new(Arc::clone(&randomness)).await,
             sealer,
             randomness,
@@ -99,25 +99,29 @@ impl Auth {
         &self.passwords
     }
 
-    /// For how long passwords of a user are refused, right or wrong, from this address. Users who do not exist count
-    /// like others.
-    pub fn passwords_locked_for(
+    /// Until when no password of an account is looked at that comes from this address; `None`: it is.
+    pub(crate) fn account_locked_until(
         &self,
-        user: &str,
+        account: &str,
         source: IpAddr,
         now: Millis,
-    ) -> Option<Duration> {
-        self.password_lockout.locked_for(user, source, now)
+    ) -> Option<Millis> {
+        self.accounts.locked_until(account, source, now)
     }
 
-    /// Counts a wrong password of a user from this address.
-    pub fn note_wrong_password(&self, user: &str, source: IpAddr, now: Millis) {
-        self.password_lockout.wrong(user, source, now);
-    }
-
-    /// A right password ends the row of wrong ones.
-    pub fn note_right_password(&self, user: &str, source: IpAddr) {
-        self.password_lockout.right(user, source);
+    /// Notes how a try of an account's password ended.
+    pub(crate) fn password_tried(
+        &self,
+        account: &str,
+        source: IpAddr,
+        was_right: bool,
+        now: Millis,
+    ) {
+        if was_right {
+            self.accounts.right(account, source);
+        } else {
+            self.accounts.wrong(account, source, now);
+        }
     }
 
     /// Issues a token for 24 hours.

@@ -219,6 +219,12 @@ pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) 
     ));
     tracker.spawn(drive(
         Arc::clone(services),
+        every("server_key", 5),
+        Arc::new(Notify::new()),
+        tasks::server_key::run,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
         every("presence_flush", 2),
         Arc::new(Notify::new()),
         tasks::presence_flush::run,

@@ -3,6 +3,8 @@
 //! The command line reads flags and environment into [`ServeOptions`] and lays them over those of the file;
 //! [`Config::resolve`] checks the whole and fills the defaults.
 
+mod oidc;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use outfitter_domain::app::LinkAllowList;
 use serde::Deserialize;
 
 use crate::edge::{EdgeLimits, ForwardedHeader, Proxies};
+pub use oidc::{ClientSecretSource, OidcConfig, OidcOptions};
 
 /// Every option as it was given; what is `None` was not.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -72,6 +75,8 @@ pub struct ServeOptions {
     pub upload_life_secs: Option<u32>,
     /// Where desktops may fetch packages from; default: anywhere by http and https.
     pub link_allow: Option<Vec<String>>,
+    /// The login provider. In the file only.
+    pub oidc: Option<OidcOptions>,
 }
 
 /// What the server works with.
@@ -113,6 +118,8 @@ pub struct Config {
     pub retention: Retention,
     /// Where desktops may fetch packages from.
     pub link_allow: LinkAllowList,
+    /// The login provider, where there is one.
+    pub oidc: Option<OidcConfig>,
 }
 
 /// Where the data is.
@@ -221,6 +228,7 @@ impl ServeOptions {
             package_grace_secs: self.package_grace_secs.or(below.package_grace_secs),
             upload_life_secs: self.upload_life_secs.or(below.upload_life_secs),
             link_allow: self.link_allow.or(below.link_allow),
+            oidc: self.oidc.or(below.oidc),
         }
     }
 
@@ -343,7 +351,9 @@ impl Config {
                     })?,
             ),
         };
+        let oidc = options.oidc.map(OidcConfig::resolve).transpose()?;
         Ok(Self {
+            oidc,
             audit_keep_days: options.audit_keep_days,
             listen,
             agent_listen: options.agent_listen.unwrap_or_else(|| loopback(7443)),

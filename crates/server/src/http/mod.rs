@@ -29,6 +29,7 @@ mod keystone;
 pub(crate) mod limits;
 #[cfg(test)]
 mod log_tests;
+mod login;
 pub mod openapi;
 pub mod operation;
 mod packages;
@@ -59,6 +60,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use call::{Call, Reply};
 pub use error::{ApiError, GatewayError};
+pub(crate) use login::RETURN as LOGIN_RETURN;
 pub use operation::{Family, Operation};
 pub use routes::Routes;
 
@@ -105,6 +107,7 @@ pub fn router(services: &Arc<Services>) -> Router {
         .into_router(Arc::clone(services))
         .merge(plain::router(services))
         .merge(console::router())
+        .merge(login::router(services))
         .merge(reference::router())
         .merge(document)
         .layer(CatchPanicLayer::custom(panicked))

@@ -1,15 +1,12 @@
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use thiserror::Error;
-use zeroize::Zeroizing;
 
-use super::{Randomness, SecretBytes, ServerKey};
-
-/// Names the key that sealed; a second one comes with rotation.
-const KEY_ID: u8 = 1;
+use super::{Randomness, SecretBytes, ServerKeys};
 
 /// Bytes of an XChaCha20 nonce: long enough to be drawn at random for ever.
 const NONCE_BYTES: usize = 24;
@@ -30,37 +27,104 @@ pub enum SealError {
     Refused,
 }
 
-/// Seals and opens secrets with XChaCha20-Poly1305. Cheap to clone.
+/// Seals and opens secrets with XChaCha20-Poly1305. Cheap to clone; clones share their keys, also those that come.
 #[derive(Clone)]
 pub struct Sealer {
-    cipher: Arc<XChaCha20Poly1305>,
+    keyring: Arc<RwLock<Keyring>>,
     randomness: Arc<dyn Randomness>,
 }
 
+struct Keyring {
+    ciphers: BTreeMap<u8, Arc<XChaCha20Poly1305>>,
+    sealing: u8,
+}
+
 impl Sealer {
-    /// Seals under a server key.
-    pub fn new(key: &ServerKey, randomness: Arc<dyn Randomness>) -> Self {
-        let cipher = XChaCha20Poly1305::new_from_slice(key.expose())
-            .expect("a server key is as long as the cipher wants");
+    /// Opens what was sealed under any of the keys, and seals under the first until told otherwise.
+    pub fn new(keys: &ServerKeys, randomness: Arc<dyn Randomness>) -> Self {
         Self {
-            cipher: Arc::new(cipher),
+            keyring: Arc::new(RwLock::new(Keyring {
+                ciphers: ciphers(keys),
+                sealing: keys.first(),
+            })),
             randomness,
         }
     }
 
+    /// Takes these keys in the place of those so far. Does nothing, and answers false, when the sealing one is not
+    /// among them.
+    pub fn take_keys(&self, keys: &ServerKeys) -> bool {
+        let mut keyring = self.keyring.write().unwrap_or_else(PoisonError::into_inner);
+        let holds = keys.holds(keyring.sealing);
+        if holds {
+            keyring.ciphers = ciphers(keys);
+        }
+        holds
+    }
+
+    /// Seals under this key from now on. Does nothing, and answers false, when it is not there.
+    pub fn seal_under(&self, key_id: u8) -> bool {
+        let mut keyring = self.keyring.write().unwrap_or_else(PoisonError::into_inner);
+        let holds = keyring.ciphers.contains_key(&key_id);
+        if holds {
+            keyring.sealing = key_id;
+        }
+        holds
+    }
+
+    /// Id of the key that seals.
+    pub fn sealing(&self) -> u8 {
+        self.keyring().sealing
+    }
+
+    /// Ids of the keys that open.
+    pub fn key_ids(&self) -> Vec<u8> {
+        self.keyring().ciphers.keys().copied().collect()
+    }
+
     /// Seals a secret for one place: a purpose (table and column) and the identity of the row.
     pub fn seal(&self, purpose: &str, identity: &str, secret: &[u8]) -> Vec<u8> {
+        let (key_id, cipher) = {
+            let keyring = self.keyring();
+            let cipher = keyring
+                .ciphers
+                .get(&keyring.sealing)
+                .expect("the sealing key is never taken away");
+            (keyring.sealing, Arc::clone(cipher))
+        };
+        self.seal_by(key_id, &cipher, purpose, identity, secret)
+    }
+
+    /// Seals under a key that need not be the sealing one; `None` when it is not there.
+    pub fn seal_with(
+        &self,
+        key_id: u8,
+        purpose: &str,
+        identity: &str,
+        secret: &[u8],
+    ) -> Option<Vec<u8>> {
+        let cipher = self.keyring().ciphers.get(&key_id).map(Arc::clone)?;
+        Some(self.seal_by(key_id, &cipher, purpose, identity, secret))
+    }
+
+    fn seal_by(
+        &self,
+        key_id: u8,
+        cipher: &XChaCha20Poly1305,
+        purpose: &str,
+        identity: &str,
+        secret: &[u8],
+    ) -> Vec<u8> {
         let mut nonce = [0_u8; NONCE_BYTES];
         self.randomness.fill(&mut nonce);
         let payload = Payload {
             msg: secret,
-            aad: &associated_data(KEY_ID, purpose, identity),
+            aad: &associated_data(key_id, purpose, identity),
         };
-        let sealed = self
-            .cipher
+        let sealed = cipher
             .encrypt(&XNonce::from(nonce), payload)
             .expect("secrets are far shorter than the cipher's limit of 256 GiB");
-        [&[KEY_ID], &nonce[..], &sealed].concat()
+        [&[key_id], &nonce[..], &sealed].concat()
     }
 
     /// Opens what [`Sealer::seal`] made for the same place.
@@ -74,9 +138,12 @@ impl Sealer {
         sealed: &[u8],
     ) -> Result<SecretBytes, SealError> {
         let (key_id, rest) = sealed.split_first().ok_or(SealError::Cut)?;
-        if *key_id != KEY_ID {
-            return Err(SealError::OtherKey(*key_id));
-        }
+        let cipher = self
+            .keyring()
+            .ciphers
+            .get(key_id)
+            .map(Arc::clone)
+            .ok_or(SealError::OtherKey(*key_id))?;
         let (nonce, message) = rest
             .split_first_chunk::<NONCE_BYTES>()
             .ok_or(SealError::Cut)?;
@@ -84,11 +151,26 @@ impl Sealer {
             msg: message,
             aad: &associated_data(*key_id, purpose, identity),
         };
-        self.cipher
+        cipher
             .decrypt(&XNonce::from(*nonce), payload)
             .map(SecretBytes::from)
             .map_err(|_| SealError::Refused)
     }
+
+    fn keyring(&self) -> RwLockReadGuard<'_, Keyring> {
+        // Nothing panics while the lock is held, and every state of the keyring is a whole one.
+        self.keyring.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn ciphers(keys: &ServerKeys) -> BTreeMap<u8, Arc<XChaCha20Poly1305>> {
+    keys.each()
+        .map(|(id, key)| {
+            let cipher = XChaCha20Poly1305::new_from_slice(key)
+                .expect("a server key is as long as the cipher wants");
+            (id, Arc::new(cipher))
+        })
+        .collect()
 }
 
 impl fmt::Debug for Sealer {
@@ -107,18 +189,6 @@ fn associated_data(key_id: u8, purpose: &str, identity: &str) -> Vec<u8> {
     data
 }
 
-impl ServerKey {
-    /// Bytes of a key.
-    pub(super) const BYTES: usize = 32;
-}
-
-/// Decodes lower- or upper-case hex into a key.
-pub(super) fn key_from_hex(text: &[u8]) -> Option<Zeroizing<[u8; ServerKey::BYTES]>> {
-    let mut key = Zeroizing::new([0_u8; ServerKey::BYTES]);
-    hex::decode_to_slice(text.trim_ascii(), &mut key[..]).ok()?;
-    Some(key)
-}
-
 #[cfg(test)]
 mod tests {
     use secrecy::ExposeSecret as _;
@@ -128,7 +198,7 @@ mod tests {
 
     fn sealer() -> Sealer {
         let randomness = Arc::new(SystemRandomness);
-        Sealer::new(&ServerKey::random(randomness.as_ref()), randomness)
+        Sealer::new(&ServerKeys::random(randomness.as_ref()), randomness)
     }
 
     #[test]
@@ -164,5 +234,31 @@ mod tests {
             assert!(sealer.open("p", "i", &changed).is_err(), "{position}");
             assert!(sealer.open("p", "i", &sealed[..position]).is_err());
         }
+    }
+
+    #[test]
+    fn what_an_older_key_sealed_opens_until_the_key_is_gone() {
+        let randomness = Arc::new(SystemRandomness);
+        let mut keys = ServerKeys::random(randomness.as_ref());
+        let sealer = Sealer::new(&keys, randomness.clone());
+        let old = sealer.seal("p", "i", b"old");
+        keys.add(2, randomness.as_ref());
+        assert!(!sealer.seal_under(2));
+        assert!(sealer.take_keys(&keys) && sealer.seal_under(2));
+        let new = sealer.seal("p", "i", b"new");
+        assert_eq!((old[0], new[0], sealer.sealing()), (1, 2, 2));
+        assert_eq!(sealer.open("p", "i", &old).unwrap().expose_secret(), b"old");
+        // The key's id is part of what is authenticated.
+        let mut renamed = old.clone();
+        renamed[0] = 2;
+        assert!(sealer.open("p", "i", &renamed).is_err());
+        keys.keep_only(2);
+        assert!(sealer.take_keys(&keys));
+        assert_eq!(
+            sealer.open("p", "i", &old).map(drop),
+            Err(SealError::OtherKey(1))
+        );
+        assert_eq!(sealer.open("p", "i", &new).unwrap().expose_secret(), b"new");
+        assert!(!sealer.take_keys(&ServerKeys::random(randomness.as_ref())));
     }
 }

@@ -29,6 +29,10 @@ const OPEN: &[(&str, &str)] = &[
     ),
     ("CreateSession", "it is how a browser's session is got"),
     (
+        "ListLoginMethods",
+        "a login page asks before anybody is logged in; it tells a name and a path of ours",
+    ),
+    (
         "CreateTemporaryAccessKeyByToken",
         "it takes its token in the body too, and checks it itself",
     ),

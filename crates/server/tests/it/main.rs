@@ -30,5 +30,6 @@ mod housekeeping;
 mod install;
 mod packages;
 mod server;
+mod server_key;
 mod session;
 mod truth;

@@ -60,6 +60,14 @@ impl MigratorTrait for Migrator {
                 name: "0007_directory",
                 sql: include_str!("../../migrations/0007_directory.sql"),
             }),
+            Box::new(Script {
+                name: "0009_oidc",
+                sql: include_str!("../../migrations/0009_oidc.sql"),
+            }),
+            Box::new(Script {
+                name: "0009_server_key",
+                sql: include_str!("../../migrations/0009_server_key.sql"),
+            }),
         ]
     }
 }

@@ -18,6 +18,7 @@ mod enrollment;
 mod group;
 mod housekeeping;
 mod iam;
+mod iam_identity;
 mod iam_policy;
 mod job;
 mod job_list;

@@ -10,5 +10,6 @@ pub(super) mod job_dispatch;
 pub(super) mod job_expiry;
 pub(super) mod job_sweep;
 pub(super) mod presence_flush;
+pub(super) mod server_key;
 pub(super) mod store_collect;
 pub(super) mod writers;

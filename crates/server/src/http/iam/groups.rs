@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use outfitter_api_types::native::iam_policies::{
     CreateIamGroupReq, IamGroup, IamGroupMember, ListIamGroupsResponse, ListIamQuery,
-    UpdateIamGroupReq,
+    ProviderGroup, UpdateIamGroupReq,
 };
 use outfitter_api_types::time::WireTime;
 use outfitter_store as store;
@@ -42,12 +42,17 @@ pub(super) async fn update(
     call: Call<UpdateIamGroupReq>,
 ) -> Result<Reply<IamGroup>, ApiError> {
     let body = &call.body;
+    let provider_groups: Option<Vec<String>> = body
+        .provider_groups
+        .as_ref()
+        .map(|groups| groups.iter().map(|group| group.0.clone()).collect());
     let changed = group_change(
         &services,
         call.caller(),
         call.path("group_id"),
         body.add_user_ids.as_deref().unwrap_or_default(),
         body.remove_user_ids.as_deref().unwrap_or_default(),
+        provider_groups.as_deref(),
     )
     .await?;
     Ok(Reply::new(wire(&services, changed).await?))
@@ -59,7 +64,9 @@ pub(super) async fn delete(services: Arc<Services>, call: Call) -> Result<Reply<
 }
 
 async fn wire(services: &Services, group: store::IamGroup) -> Result<IamGroup, ApiError> {
-    let members = services.store.db().iam_group_members(group.key).await?;
+    let db = services.store.db();
+    let members = db.iam_group_members(group.key).await?;
+    let provider_groups = db.iam_group_provider_groups(group.key).await?;
     Ok(IamGroup {
         id: group.id.to_string(),
         name: group.name,
@@ -70,6 +77,7 @@ async fn wire(services: &Services, group: store::IamGroup) -> Result<IamGroup, A
                 user_name,
             })
             .collect(),
+        provider_groups: provider_groups.into_iter().map(ProviderGroup).collect(),
         created_at: WireTime::from_unix_millis(group.created_at.get()),
     })
 }

@@ -87,7 +87,7 @@ pub(super) fn register(routes: &mut Routes) {
             Operation::post(KEYS, "CreateAccessKey")
                 .action(access_keys::CREATE)
                 .status(201)
-                .codes(&[404])
+                .codes(&[404, 409])
                 .summary("Make an access key for an IAM user"),
             access_keys::create,
         )
@@ -244,6 +244,7 @@ fn user(user: &store::IamUser, policy: ReadyMadePolicy) -> IamUser {
         domain_id: user.domain.id.to_string(),
         role: role(policy),
         enabled: user.enabled,
+        external: user.password_hash.is_none(),
         created_at: WireTime::from_unix_millis(user.created_at.get()),
     }
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use http::header::SET_COOKIE;
-use outfitter_api_types::native::session::{CreateSessionReq, Session};
+use outfitter_api_types::native::session::{
+    CreateSessionReq, ListLoginMethodsResponse, LoginProvider, Session,
+};
 use outfitter_api_types::time::WireTime;
 use secrecy::SecretString;
 
 use super::iam::projects::shape;
-use super::{ApiError, Call, Operation, Reply, Routes};
+use super::{ApiError, Call, Operation, Reply, Routes, login};
 use crate::app::iam::{WhoLogsIn, login_in_browser, projects_of};
 use crate::auth::{Caller, CookieTransport, Credential, check_origin};
 use crate::services::Services;
@@ -26,6 +28,12 @@ pub(super) fn register(routes: &mut Routes) {
                     "Log a browser in: the session is a cookie. Wants the header X-Outfitter-Console.",
                 ),
             create,
+        )
+        .add::<(), (), _, _, _>(
+            Operation::get("/api/v1/login-methods", "ListLoginMethods")
+                .open()
+                .summary("Say how a browser can log in."),
+            methods,
         )
         .add::<(), (), _, _, _>(
             Operation::get(PATH, "ShowSession")
@@ -59,6 +67,19 @@ async fn create(
     let password = SecretString::from(password.expose());
     let caller = login_in_browser(&services, &who, password, call.context.source).await?;
     answer(&services, &caller).await
+}
+
+async fn methods(
+    services: Arc<Services>,
+    _call: Call,
+) -> Result<Reply<ListLoginMethodsResponse>, ApiError> {
+    Ok(Reply::new(ListLoginMethodsResponse {
+        password: true,
+        provider: services.oidc.as_ref().map(|provider| LoginProvider {
+            name: provider.name().to_owned(),
+            path: login::BEGIN.to_owned(),
+        }),
+    }))
 }
 
 async fn show(services: Arc<Services>, call: Call) -> Result<Reply<Session>, ApiError> {
