@@ -45,6 +45,19 @@ pub(crate) enum AppCommand {
     AcceptLink(AcceptLinkArgs),
     /// Set how a desktop tells whether an application is there
     Detection(DetectionArgs),
+    /// Have packages read and digested where they lie
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) apps: AppsArg,
+    /// Wait until it is done; fails when a package is missing or altered
+    #[arg(long)]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) limit: WaitArgs,
 }
 
 #[derive(Debug, Args)]

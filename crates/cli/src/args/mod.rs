@@ -107,6 +107,9 @@ pub(crate) enum Command {
     /// Look at the server's options
     #[command(subcommand)]
     Config(serve::ConfigCommand),
+    /// The package store: prove it, fill it, remove what is garbage there
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Applications of the catalogue
     #[command(subcommand)]
     App(app::AppCommand),
@@ -155,9 +158,6 @@ pub(crate) enum Command {
     /// Projects
     #[command(subcommand)]
     Project(project::ProjectCommand),
-    /// The package store: what is garbage there
-    #[command(subcommand)]
-    Store(store::StoreCommand),
     /// Who may call the API: users and access keys
     #[command(subcommand)]
     Iam(iam::IamCommand),

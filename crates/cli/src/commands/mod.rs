@@ -21,6 +21,7 @@ mod reach;
 mod rule;
 mod serve;
 mod store;
+mod store_collect;
 mod token;
 mod user;
 mod workspace_job;
@@ -71,6 +72,7 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
     match cli.command {
         Command::Serve(args) => Box::pin(serve::run(args)).await,
         Command::Config(command) => config::run(command, printer),
+        Command::Store(command) => Box::pin(store::run(command, printer, session)).await,
         Command::Doctor(args) => doctor::run(args, connection, printer).await,
         #[cfg(unix)]
         Command::Demo(args) => Box::pin(crate::demo::run(&args, printer)).await,
@@ -94,7 +96,6 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
         Command::Token(command) => token::run(command, &session()?).await,
         Command::Audit(command) => Box::pin(audit::run(command, &session()?)).await,
         Command::Project(command) => project::run(command, &session()?).await,
-        Command::Store(command) => store::run(command, &session()?).await,
         Command::Iam(command) => iam::run(command, &session()?).await,
     }
 }

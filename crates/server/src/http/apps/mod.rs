@@ -5,6 +5,7 @@ mod deleted;
 mod detection_rule;
 mod link;
 mod list;
+mod package;
 pub(in crate::http) mod revisions;
 mod update;
 mod upload;
@@ -150,6 +151,19 @@ pub(super) fn register(routes: &mut Routes) {
             .codes(&[404])
             .summary("Bring a deleted application back, with what it had."),
             deleted::restore_app,
+        )
+        .add(
+            Operation::post(
+                "/api/v1/{project_id}/apps/{app_id}/package/actions/verify",
+                "VerifyAppPackage",
+            )
+            .action("outfitter:apps:verifyPackage")
+            .status(202)
+            .codes(&[404, 409])
+            .summary(
+                "Have the newest package read and digested; the revision tells what was found.",
+            ),
+            package::verify_app_package,
         );
 }
 
