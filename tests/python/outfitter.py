@@ -157,6 +157,21 @@ class Server:
             raise
         return cls(folder, process, arguments, bootstrap, endpoints)
 
+    @classmethod
+    def join(cls, folder: Path, first: Server, database_url: str, options: list[str]) -> Server:
+        """Another server over the first one's database; who initialised that has the secrets."""
+        data = folder / "data"
+        arguments = [str(SERVER_BINARY), "serve", "--data-dir", str(data), "--database-url", database_url, *options]
+        for listener in ("--listen", "--agent-listen", "--bucket-listen"):
+            arguments += [listener, "127.0.0.1:0"]
+        process = Process.start("joined server", arguments, folder / "server.log")
+        try:
+            endpoints = _ready(process, data)
+        except BaseException:
+            process.stop()
+            raise
+        return cls(folder, process, arguments, first.bootstrap, endpoints)
+
     def restart(self) -> None:
         """Starts it again on the same folder; port 0 means that the endpoints may change."""
         self.process.stop()

@@ -314,6 +314,10 @@ pub struct Source {
     /// the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_holds_secs: Option<u32>,
+    /// Certificates (PEM) that the address may show beside those the desktop's system trusts; with
+    /// [`SourceTrust::System`] only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_pem: Option<String>,
 }
 
 /// Whose certificate a source must show.

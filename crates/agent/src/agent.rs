@@ -66,7 +66,8 @@ pub async fn run(
         apps: state.apps(),
         sandbox_root: identity.sandbox_root.clone(),
         credentials: credentials.clone(),
-        system: system_client(&proxies).map_err(AgentError::Http)?,
+        system: system_client(&proxies, []).map_err(AgentError::Http)?,
+        proxies: proxies.clone(),
         cache: PackageCache::open(state.cache(), settings.cache_bytes),
         clock: Arc::clone(&clock),
         jitter,
@@ -105,14 +106,18 @@ pub async fn run(
     Ok(())
 }
 
-/// The client for packages that are not in the server's own store: under the system's trust.
-fn system_client(proxies: &Proxies) -> Result<reqwest::Client, reqwest::Error> {
+/// The client for packages that are not in the server's own store: under the system's trust, and the roots beside it.
+pub(crate) fn system_client(
+    proxies: &Proxies,
+    roots: impl IntoIterator<Item = reqwest::Certificate>,
+) -> Result<reqwest::Client, reqwest::Error> {
     // Refused when the process has one already, which is as good.
     let _ = rustls::crypto::CryptoProvider::install_default((*crate::tls::provider()).clone());
     let builder = reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(15))
         .read_timeout(Duration::from_secs(60))
-        .pool_max_idle_per_host(0);
+        .pool_max_idle_per_host(0)
+        .tls_certs_merge(roots);
     proxies.apply(builder)?.build()
 }
 

@@ -49,10 +49,11 @@ fn every_schema_compiles_with_what_it_refers_to() {
         iam: IamRole, CreateIamUserReq, UpdateIamUserReq, IamUser, CreateIamUserResponse,
             ListIamUsersResponse, ListIamUsersQuery, AccessKey, CreateAccessKeyResponse,
             UpdateAccessKeyReq, ListAccessKeysResponse, ListAccessKeysQuery;
-        packages: PackageKind, PackageUploadResponse;
+        packages: PackageKind, PackageUploadResponse, DamagedPackage,
+            ListDamagedPackagesResponse, ListDamagedPackagesQuery;
         projects: CreateProjectReq, Project, CreateProjectResponse, ListProjectsResponse,
             ListProjectsQuery;
-        revisions: PackageState, DetectionOrigin, RevisionPackage, AppRevision,
+        revisions: PackageState, PackageCondition, DetectionOrigin, RevisionPackage, AppRevision,
             SetDetectionRuleReq, ListAppRevisionsResponse, ListAppRevisionsQuery;
     };
     for (name, validator) in &validators {

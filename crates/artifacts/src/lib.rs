@@ -2,32 +2,43 @@
 //!
 //! Guarantees: a package is there with all its bytes or not at all, also after a crash or power loss; memory does
 //! not grow with the size of a package; equal bytes are stored once. Nothing runs here by itself: callers wake it.
-//! After a crash, what was being written is swept away when the store is opened again.
+//! After a crash, what was being written is swept away: in a folder when the store is opened again, in an object
+//! store, which others use too, by [`PackageStore::sweep`] when it is old.
+//!
+//! There are two kinds of place, a local folder and an S3-compatible store (`docs/adr/0017`); nobody outside this
+//! crate needs to know which, but for one question: [`PackageStore::download_address`].
 //!
 //! It does not know who may read a package, which apps need it, or when it may go: the database does. A `remove`
 //! that races with a `put` of the same bytes may win; the caller keeps the two apart.
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+mod credentials;
 mod local;
+mod object;
 mod reader;
 
 use std::error::Error;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::Stream;
+use outfitter_ids::IdSource;
+use outfitter_packages::Digester;
 pub use outfitter_packages::Sha256Digest;
 use thiserror::Error;
-
+use tokio::io::AsyncReadExt as _;
 use uuid::Uuid;
 
-use crate::local::LocalFolder;
-pub use crate::local::StagedPackage;
-pub use crate::reader::PackageReader;
+pub use crate::credentials::{KeyFileProblem, KeyPair, ObjectCredentials};
+use crate::local::{LocalFolder, StagedFile};
+pub use crate::object::{AddressStyle, Downloads, MAX_ADDRESS_SECS, ObjectStoreOptions};
+use crate::object::{ObjectFolder, StagedObject};
+pub use crate::reader::{PackageReader, PackageView};
 
 /// Where the server keeps package files; cheap to clone.
 #[derive(Debug, Clone)]
@@ -35,21 +46,85 @@ pub struct PackageStore {
     backend: Backend,
 }
 
-/// The kinds of place; an object store goes beside the folder.
+/// The kinds of place.
 #[derive(Debug, Clone)]
 enum Backend {
     Local(LocalFolder),
+    Object(ObjectFolder),
 }
 
 /// A package that is durably in the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredPackage {
     /// Digest of its bytes, and its name in the store.
     pub sha256: Sha256Digest,
     /// Number of its bytes.
     pub size_bytes: u64,
-    /// A file with its bytes, to look into and not to change; it lives as long as the package.
-    pub path: PathBuf,
+}
+
+/// Bytes that are durable and not a package yet; they go when this is dropped, or, after a crash, with a sweep.
+#[derive(Debug)]
+pub struct StagedPackage {
+    /// Digest of the bytes.
+    pub sha256: Sha256Digest,
+    /// Number of the bytes.
+    pub size_bytes: u64,
+    staged: Staged,
+}
+
+#[derive(Debug)]
+enum Staged {
+    Local(StagedFile),
+    Object(StagedObject),
+}
+
+/// Whether a package is what it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PackageCondition {
+    /// As far as was looked.
+    Intact,
+    /// Its bytes are not there.
+    Missing,
+    /// Its bytes are others.
+    Altered,
+}
+
+/// How far a package is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scrutiny {
+    /// Size, and the object store's tag.
+    Size,
+    /// Every byte.
+    Digest,
+}
+
+/// An address from which a desktop gets a package without the server.
+#[derive(Clone)]
+pub struct DownloadAddress {
+    /// The address. It is a credential: not for logs.
+    pub url: String,
+    /// How long it holds from now on.
+    pub life: Duration,
+    /// Certificates to trust there beside the system's, PEM.
+    pub ca_pem: Option<String>,
+}
+
+impl std::fmt::Debug for DownloadAddress {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("DownloadAddress")
+            .field("life", &self.life)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a sweep took away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Uploads into the store that were not completed.
+    pub uploads: u64,
+    /// Bytes that nothing named.
+    pub objects: u64,
 }
 
 /// A package as it lies in the store.
@@ -118,6 +193,16 @@ pub enum PackageStoreError {
         /// Size of the package, in bytes.
         size_bytes: u64,
     },
+    /// The store refused, broke off or cannot be reached.
+    #[error("cannot {action} {object} in the package store")]
+    Remote {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        object: String,
+        /// The store's reason.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The system refused.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -140,6 +225,44 @@ impl PackageStore {
     pub async fn open_local(folder: impl Into<PathBuf>) -> Result<Self, PackageStoreError> {
         let backend = Backend::Local(LocalFolder::open(folder.into()).await?);
         Ok(Self { backend })
+    }
+
+    /// Uses a folder that a server may be using, and leaves what lies unfinished there alone.
+    pub fn join_local(folder: impl Into<PathBuf>) -> Self {
+        let backend = Backend::Local(LocalFolder::join(folder.into()));
+        Self { backend }
+    }
+
+    /// Uses a bucket of an S3-compatible store, which any number of processes may share. The store is not asked yet;
+    /// [`ping`](Self::ping) does. `ids` names what is written.
+    ///
+    /// # Errors
+    /// The options cannot be: a prefix that is no key, certificates that are none, an address that is none.
+    pub fn open_object(
+        options: ObjectStoreOptions,
+        ids: Arc<dyn IdSource>,
+    ) -> Result<Self, PackageStoreError> {
+        let backend = Backend::Object(ObjectFolder::open(options, ids)?);
+        Ok(Self { backend })
+    }
+
+    /// Names the place, for people.
+    pub fn description(&self) -> String {
+        match &self.backend {
+            Backend::Local(folder) => folder.description(),
+            Backend::Object(folder) => folder.description().to_owned(),
+        }
+    }
+
+    /// Tells whether the store can be used at all.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub async fn ping(&self) -> Result<(), PackageStoreError> {
+        match &self.backend {
+            Backend::Local(folder) => folder.ping().await,
+            Backend::Object(folder) => folder.ping().await,
+        }
     }
 
     /// Stores a stream of bytes of at most `limit_bytes`, inclusive, and returns once they are durable.
@@ -169,7 +292,22 @@ impl PackageStore {
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         match &self.backend {
-            Backend::Local(folder) => folder.stage(bytes, limit_bytes).await,
+            Backend::Local(folder) => {
+                let (staged, digest) = folder.stage(bytes, limit_bytes).await?;
+                Ok(StagedPackage {
+                    sha256: digest.sha256,
+                    size_bytes: digest.size_bytes,
+                    staged: Staged::Local(staged),
+                })
+            }
+            Backend::Object(folder) => {
+                let (staged, digest) = folder.stage(bytes, limit_bytes).await?;
+                Ok(StagedPackage {
+                    sha256: digest.sha256,
+                    size_bytes: digest.size_bytes,
+                    staged: Staged::Object(staged),
+                })
+            }
         }
     }
 
@@ -180,6 +318,7 @@ impl PackageStore {
     pub async fn open_part(&self, name: Uuid) -> Result<PackageReader, PackageStoreError> {
         match &self.backend {
             Backend::Local(folder) => folder.open_part(name).await,
+            Backend::Object(folder) => folder.open_part(name).await,
         }
     }
 
@@ -190,6 +329,7 @@ impl PackageStore {
     pub async fn remove_part(&self, name: Uuid) -> Result<bool, PackageStoreError> {
         match &self.backend {
             Backend::Local(folder) => folder.remove_part(name).await,
+            Backend::Object(folder) => folder.remove_part(name).await,
         }
     }
 
@@ -200,6 +340,7 @@ impl PackageStore {
     pub async fn parts(&self) -> Result<Vec<StrayPart>, PackageStoreError> {
         match &self.backend {
             Backend::Local(folder) => folder.parts().await,
+            Backend::Object(folder) => folder.parts().await,
         }
     }
 
@@ -210,6 +351,7 @@ impl PackageStore {
     pub async fn packages(&self) -> Result<Vec<PackageFile>, PackageStoreError> {
         match &self.backend {
             Backend::Local(folder) => folder.packages().await,
+            Backend::Object(folder) => folder.packages().await,
         }
     }
 
@@ -224,6 +366,7 @@ impl PackageStore {
     ) -> Result<PackageReader, PackageStoreError> {
         match &self.backend {
             Backend::Local(folder) => folder.open_range(sha256, range).await,
+            Backend::Object(folder) => folder.open_range(sha256, range).await,
         }
     }
 
@@ -234,6 +377,7 @@ impl PackageStore {
     pub async fn size(&self, sha256: &Sha256Digest) -> Result<Option<u64>, PackageStoreError> {
         match &self.backend {
             Backend::Local(folder) => folder.size(sha256).await,
+            Backend::Object(folder) => folder.size(sha256).await,
         }
     }
 
@@ -245,14 +389,139 @@ impl PackageStore {
         Ok(self.size(sha256).await?.is_some())
     }
 
-    /// Removes a package durably and tells whether it was there. Readers that have it open read on to their end.
+    /// Looks whether a package is what it was. `recorded_bytes` is the size it should have.
+    ///
+    /// # Errors
+    /// The store cannot be used: then nothing is known about the package.
+    pub async fn condition(
+        &self,
+        sha256: &Sha256Digest,
+        recorded_bytes: u64,
+        scrutiny: Scrutiny,
+    ) -> Result<PackageCondition, PackageStoreError> {
+        let by_size = match &self.backend {
+            Backend::Local(folder) => {
+                folder.ping().await?;
+                match folder.size(sha256).await? {
+                    None => PackageCondition::Missing,
+                    Some(size) if size != recorded_bytes => PackageCondition::Altered,
+                    Some(_) => PackageCondition::Intact,
+                }
+            }
+            Backend::Object(folder) => folder.condition(sha256, recorded_bytes).await?,
+        };
+        if by_size != PackageCondition::Intact || scrutiny == Scrutiny::Size {
+            return Ok(by_size);
+        }
+        let mut reader = match self.open_range(sha256, 0..u64::MAX).await {
+            Err(PackageStoreError::NotFound { .. }) => return Ok(PackageCondition::Missing),
+            opened => opened?,
+        };
+        let mut digester = Digester::new();
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let read = reader.read(&mut buffer).await;
+            match read.map_err(|error| read_on(sha256, error))? {
+                0 => break,
+                length => digester.update(&buffer[..length]),
+            }
+        }
+        Ok(if digester.finish().sha256 == *sha256 {
+            PackageCondition::Intact
+        } else {
+            PackageCondition::Altered
+        })
+    }
+
+    /// Gives an address at which a desktop gets the package from the store itself; `None` where desktops get it from
+    /// the server.
+    ///
+    /// # Errors
+    /// The package is not in the store, or the store cannot be used.
+    pub async fn download_address(
+        &self,
+        sha256: &Sha256Digest,
+    ) -> Result<Option<DownloadAddress>, PackageStoreError> {
+        match &self.backend {
+            Backend::Local(_) => Ok(None),
+            Backend::Object(folder) => folder.download_address(sha256).await,
+        }
+    }
+
+    /// Takes away what crashes left unfinished at least `grace` ago; what is being written must be younger.
+    ///
+    /// # Errors
+    /// The store cannot be used; what was taken away until then stays away.
+    pub async fn sweep(
+        &self,
+        now: SystemTime,
+        grace: Duration,
+    ) -> Result<Swept, PackageStoreError> {
+        match &self.backend {
+            // One process uses a folder: it was swept when it was opened.
+            Backend::Local(_) => Ok(Swept::default()),
+            Backend::Object(folder) => folder.sweep(now, grace).await,
+        }
+    }
+
+    /// Removes a package durably and tells whether it was there. Readers that have it open read on to their end; one
+    /// that comes back to an object store for the rest does not find it.
     ///
     /// # Errors
     /// The system refuses.
     pub async fn remove(&self, sha256: &Sha256Digest) -> Result<bool, PackageStoreError> {
         match &self.backend {
             Backend::Local(folder) => folder.remove(sha256).await,
+            Backend::Object(folder) => folder.remove(sha256).await,
         }
+    }
+}
+
+impl StagedPackage {
+    /// Opens the bytes, to look into them from a thread that may wait. To be called within a runtime.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn view(&self) -> Result<PackageView, PackageStoreError> {
+        match &self.staged {
+            Staged::Local(staged) => staged.view().map(PackageView::new),
+            Staged::Object(staged) => Ok(PackageView::new(staged.view())),
+        }
+    }
+
+    /// Makes the bytes a package; equal bytes that are one already and are intact may stay in their place.
+    ///
+    /// # Errors
+    /// The store refuses; the bytes are no package then, and go at once or with a sweep.
+    pub async fn place(self) -> Result<StoredPackage, PackageStoreError> {
+        match self.staged {
+            Staged::Local(staged) => staged.place(&self.sha256).await?,
+            Staged::Object(staged) => staged.place(self.sha256).await?,
+        }
+        Ok(StoredPackage {
+            sha256: self.sha256,
+            size_bytes: self.size_bytes,
+        })
+    }
+
+    /// Keeps the bytes durably as a part of something larger, under a name that is new.
+    ///
+    /// # Errors
+    /// The store refuses; the bytes are no part then, and go at once or with a sweep.
+    pub async fn keep_as_part(self, name: Uuid) -> Result<(), PackageStoreError> {
+        match self.staged {
+            Staged::Local(staged) => staged.keep_as_part(name).await,
+            Staged::Object(staged) => staged.keep_as_part(name).await,
+        }
+    }
+}
+
+/// Reading a package broke off.
+fn read_on(sha256: &Sha256Digest, source: io::Error) -> PackageStoreError {
+    PackageStoreError::Remote {
+        action: "read",
+        object: sha256.to_string(),
+        source: source.into(),
     }
 }
 

@@ -12,14 +12,12 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use outfitter_packages::{Digester, Sha256Digest};
+use outfitter_packages::{Digester, FileDigest, Sha256Digest};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use uuid::Uuid;
 
-use crate::{
-    PackageFile, PackageReader, PackageStoreError, PutError, StoredPackage, StrayPart, failed,
-};
+use crate::{PackageFile, PackageReader, PackageStoreError, PutError, StrayPart, failed};
 
 const INCOMING_PREFIX: &str = ".incoming-";
 
@@ -45,11 +43,21 @@ impl LocalFolder {
         })
     }
 
+    /// Uses a folder beside the process that opened it.
+    pub(crate) fn join(folder: PathBuf) -> Self {
+        // Names of their own for what is on its way: the other process counts from 0.
+        let first = u64::from(std::process::id()) << 32;
+        Self {
+            folder: folder.into(),
+            incoming: Arc::new(AtomicU64::new(first)),
+        }
+    }
+
     pub(crate) async fn stage<S, E>(
         &self,
         bytes: S,
         limit_bytes: u64,
-    ) -> Result<StagedPackage, PutError>
+    ) -> Result<(StagedFile, FileDigest), PutError>
     where
         S: Stream<Item = Result<Bytes, E>>,
         E: Into<Box<dyn Error + Send + Sync>>,
@@ -82,13 +90,23 @@ impl LocalFolder {
             Ok(incoming)
         })
         .await?;
-        let digest = digester.finish();
-        Ok(StagedPackage {
-            sha256: digest.sha256,
-            size_bytes: digest.size_bytes,
+        let staged = StagedFile {
             incoming,
             folder: self.clone(),
-        })
+        };
+        Ok((staged, digester.finish()))
+    }
+
+    pub(crate) fn description(&self) -> String {
+        format!("folder {}", self.folder.display())
+    }
+
+    /// Whether the folder is there.
+    pub(crate) async fn ping(&self) -> Result<(), PackageStoreError> {
+        tokio::fs::read_dir(&*self.folder)
+            .await
+            .map(drop)
+            .map_err(failed("read folder", &self.folder))
     }
 
     async fn move_in(&self, incoming: Incoming, place: PathBuf) -> Result<(), PackageStoreError> {
@@ -239,11 +257,7 @@ fn sweep(folder: &Path) -> Result<(), PackageStoreError> {
 
 /// Bytes that are durable and not a package yet; they go when this is dropped, or with the next start.
 #[derive(Debug)]
-pub struct StagedPackage {
-    /// Digest of the bytes.
-    pub sha256: Sha256Digest,
-    /// Number of the bytes.
-    pub size_bytes: u64,
+pub(crate) struct StagedFile {
     incoming: Incoming,
     folder: LocalFolder,
 }
@@ -277,31 +291,21 @@ impl Drop for Incoming {
     }
 }
 
-impl StagedPackage {
-    /// Where the bytes lie meanwhile, to look into.
-    pub fn path(&self) -> &Path {
-        &self.incoming.path
+impl StagedFile {
+    /// The bytes, to look into.
+    pub(crate) fn view(&self) -> Result<fs::File, PackageStoreError> {
+        let path = &self.incoming.path;
+        fs::File::open(path).map_err(failed("open", path))
     }
 
     /// Makes the bytes a package; equal bytes that are one already are replaced.
-    ///
-    /// # Errors
-    /// The system refuses; nothing is left of the bytes then.
-    pub async fn place(self) -> Result<StoredPackage, PackageStoreError> {
-        let path = self.folder.path_of(&self.sha256);
-        self.folder.move_in(self.incoming, path.clone()).await?;
-        Ok(StoredPackage {
-            sha256: self.sha256,
-            size_bytes: self.size_bytes,
-            path,
-        })
+    pub(crate) async fn place(self, sha256: &Sha256Digest) -> Result<(), PackageStoreError> {
+        let path = self.folder.path_of(sha256);
+        self.folder.move_in(self.incoming, path).await
     }
 
-    /// Keeps the bytes durably as a part of something larger, under a name that is new.
-    ///
-    /// # Errors
-    /// The system refuses; nothing is left of the bytes then.
-    pub async fn keep_as_part(self, name: Uuid) -> Result<(), PackageStoreError> {
+    /// Keeps the bytes as a part.
+    pub(crate) async fn keep_as_part(self, name: Uuid) -> Result<(), PackageStoreError> {
         let path = self.folder.part_path(name);
         self.folder.move_in(self.incoming, path).await
     }

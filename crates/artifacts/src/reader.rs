@@ -1,5 +1,5 @@
 use std::fmt;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -7,14 +7,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 /// A range of a package being read; ends after [`length_bytes`](Self::length_bytes).
 pub struct PackageReader {
-    inner: Pin<Box<dyn AsyncRead + Send + Sync>>,
+    inner: Pin<Box<dyn AsyncRead + Send>>,
     length_bytes: u64,
     size_bytes: u64,
 }
 
 impl PackageReader {
     pub(crate) fn new(
-        inner: impl AsyncRead + Send + Sync + 'static,
+        inner: impl AsyncRead + Send + 'static,
         length_bytes: u64,
         size_bytes: u64,
     ) -> Self {
@@ -52,6 +52,43 @@ impl fmt::Debug for PackageReader {
             .debug_struct("PackageReader")
             .field("length_bytes", &self.length_bytes)
             .field("size_bytes", &self.size_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bytes that are staged, to look into; waits for them where they are far away, so not for the threads of a runtime.
+pub struct PackageView {
+    inner: Box<dyn Bytes>,
+}
+
+trait Bytes: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Bytes for T {}
+
+impl PackageView {
+    pub(crate) fn new(inner: impl Read + Seek + Send + 'static) -> Self {
+        Self {
+            inner: Box::new(inner),
+        }
+    }
+}
+
+impl Read for PackageView {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer)
+    }
+}
+
+impl Seek for PackageView {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+impl fmt::Debug for PackageView {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("PackageView")
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! Objects of the bucket: bytes in the package store, rows in the database.
 
-use std::path::Path;
+use std::io::{Read, Seek};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use outfitter_agent_protocol::DetectionRule;
 use outfitter_artifacts::{PackageStore, PackageStoreError, PutError, StagedPackage};
 use outfitter_domain::Clock;
-use outfitter_packages::{InspectError, PackageFacts, PackageKind, Sha256Digest, inspect};
+use outfitter_packages::{InspectError, PackageFacts, PackageKind, Sha256Digest, inspect_reader};
 use outfitter_store::{
     BucketUploadKey, BucketUploadPart, NewObject, PackageClaim, ProjectKey, Store, StoreError,
 };
@@ -132,8 +132,8 @@ impl Objects {
         staged: StagedPackage,
         origin: Origin<'_>,
     ) -> Result<Object, ObjectError> {
-        let path = staged.path().to_owned();
-        let facts = tokio::task::spawn_blocking(move || package_facts(&path))
+        let mut view = staged.view()?;
+        let facts = tokio::task::spawn_blocking(move || package_facts(&mut view))
             .await
             .map_err(ObjectError::Interrupted)?
             .map_err(ObjectError::Inspect)?;
@@ -251,18 +251,19 @@ pub(crate) fn step(done: &'static str) {
     tracing::trace!(step = done, "a step of package storage");
 }
 
-/// What a file is, as it is recorded of objects. A file that begins like a Debian package and is none is still a
-/// file: the desktop's `dpkg` will refuse it.
+/// What bytes are, as it is recorded of objects. What begins like a Debian package and is none is still a file:
+/// the desktop's `dpkg` will refuse it.
 ///
 /// # Errors
-/// The file cannot be read.
-pub fn package_facts(path: &Path) -> Result<PackageFacts, InspectError> {
-    match inspect(path) {
+/// The bytes cannot be read.
+pub fn package_facts(bytes: &mut (impl Read + Seek)) -> Result<PackageFacts, InspectError> {
+    match inspect_reader(bytes) {
         Err(InspectError::Debian(error)) => {
             tracing::info!(%error, "an uploaded Debian package is damaged");
             Ok(PackageFacts {
                 kind: PackageKind::Deb,
                 debian: None,
+                installer: None,
             })
         }
         other => other,

@@ -37,6 +37,19 @@ pub(crate) const UPLOAD_LIFE_SECS: &str = "OUTFITTER_UPLOAD_LIFE_SECS";
 pub(crate) const LINK_ALLOW: &str = "OUTFITTER_LINK_ALLOW";
 /// The secret of our client at the login provider; the rest of `[oidc]` stands in the file.
 pub(crate) const OIDC_CLIENT_SECRET: &str = "OUTFITTER_OIDC_CLIENT_SECRET";
+pub(crate) const PACKAGE_STORE: &str = "OUTFITTER_PACKAGE_STORE";
+pub(crate) const PACKAGE_STORE_ENDPOINT: &str = "OUTFITTER_PACKAGE_STORE_ENDPOINT";
+pub(crate) const PACKAGE_STORE_REGION: &str = "OUTFITTER_PACKAGE_STORE_REGION";
+pub(crate) const PACKAGE_STORE_PATH_STYLE: &str = "OUTFITTER_PACKAGE_STORE_PATH_STYLE";
+pub(crate) const PACKAGE_STORE_CREDENTIALS: &str = "OUTFITTER_PACKAGE_STORE_CREDENTIALS";
+pub(crate) const PACKAGE_STORE_CA: &str = "OUTFITTER_PACKAGE_STORE_CA";
+pub(crate) const PACKAGE_STORE_DOWNLOADS: &str = "OUTFITTER_PACKAGE_STORE_DOWNLOADS";
+pub(crate) const PACKAGE_STORE_PUBLIC: &str = "OUTFITTER_PACKAGE_STORE_PUBLIC";
+pub(crate) const PACKAGE_STORE_ADDRESS_SECS: &str = "OUTFITTER_PACKAGE_STORE_ADDRESS_SECS";
+// Secrets, which process lists must not show: there is no flag for these.
+pub(crate) const PACKAGE_STORE_ACCESS_KEY: &str = "OUTFITTER_PACKAGE_STORE_ACCESS_KEY";
+pub(crate) const PACKAGE_STORE_SECRET_KEY: &str = "OUTFITTER_PACKAGE_STORE_SECRET_KEY";
+pub(crate) const PACKAGE_STORE_SESSION_TOKEN: &str = "OUTFITTER_PACKAGE_STORE_SESSION_TOKEN";
 pub(crate) const AGENT_HEARTBEAT_SECS: &str = "OUTFITTER_AGENT_HEARTBEAT_SECS";
 
 /// What the server logs: a filter such as `info` or `outfitter_server=debug`.

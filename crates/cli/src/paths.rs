@@ -1,6 +1,7 @@
 //! Routes that are called, `{project_id}` left for the client to fill. Source: the contract, and `/openapi.json`
 //! for our own.
 
+pub(crate) const DAMAGED_PACKAGES: &str = "/api/v1/{project_id}/damaged-packages";
 pub(crate) const APPS: &str = "/v1/{project_id}/app-center/apps";
 pub(crate) const APPS_DELETE: &str = "/v1/{project_id}/app-center/apps/actions/batch-delete";
 pub(crate) const APPS_ENABLE: &str = "/v1/{project_id}/app-center/apps/actions/batch-enable";

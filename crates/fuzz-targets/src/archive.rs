@@ -26,7 +26,7 @@ pub(crate) fn run(data: &[u8]) {
     let archive = scene.path().join("package");
     fs::write(&archive, data).expect("write the package");
     if let Ok(facts) = facts {
-        drop(propose(&archive, "setup.bin", &facts));
+        drop(propose(&mut Cursor::new(data), "setup.bin", &facts));
     }
     let target = scene.path().join("deep/target");
     fs::create_dir_all(&target).expect("make the target");

@@ -20,7 +20,9 @@ pub use digest::{
     DigestTextError, DigestWriter, Digester, FileDigest, Sha256Digest, digest_reader,
 };
 pub use extract::{ExtractError, Limits, Refusal, StagedArchive, extract, stage};
-pub use inspect::{InspectError, PackageFacts, PackageKind, inspect, inspect_reader};
+pub use inspect::{
+    InspectError, InstallerFamily, PackageFacts, PackageKind, inspect, inspect_reader,
+};
 pub use proposal::{Advice, Proposal, ProposedMethod, ProposedSystem, propose};
 
 pub use manifest::{

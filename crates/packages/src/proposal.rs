@@ -1,10 +1,8 @@
 //! What is proposed for a package: how it is called, installed and removed. A person confirms or changes it.
 
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _};
-use std::path::Path;
+use std::io::{self, BufRead as _, BufReader, Read, Seek};
 
-use crate::inspect::{PackageFacts, PackageKind};
+use crate::inspect::{InstallerFamily, PackageFacts, PackageKind};
 
 /// How a package is installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,11 +54,15 @@ pub struct Proposal {
     pub advice: Option<Advice>,
 }
 
-/// Proposes how the package at `path`, called `file_name` by whoever brought it, becomes an app.
+/// Proposes how a package, called `file_name` by whoever brought it, becomes an app.
 ///
 /// # Errors
 /// When a script cannot be read.
-pub fn propose(path: &Path, file_name: &str, facts: &PackageFacts) -> io::Result<Proposal> {
+pub fn propose(
+    package: &mut (impl Read + Seek),
+    file_name: &str,
+    facts: &PackageFacts,
+) -> io::Result<Proposal> {
     let (name, version) = name_and_version(file_name);
     let bare = Proposal {
         name,
@@ -97,7 +99,7 @@ pub fn propose(path: &Path, file_name: &str, facts: &PackageFacts) -> io::Result
             ..bare
         },
         PackageKind::Script => {
-            let command = format!("{} ${{FILE_PATH}}", interpreter(path)?);
+            let command = format!("{} ${{FILE_PATH}}", interpreter(package)?);
             by_command(linux, Some(command), Some(Advice::ScriptMayAsk))
         }
         PackageKind::Rpm => {
@@ -108,7 +110,10 @@ pub fn propose(path: &Path, file_name: &str, facts: &PackageFacts) -> io::Result
             let command = "msiexec /i ${FILE_PATH} /qn /norestart".to_owned();
             by_command(windows, Some(command), None)
         }
-        PackageKind::Exe => by_command(windows, None, Some(Advice::GiveCommand)),
+        PackageKind::Exe => match facts.installer.and_then(silent_switches) {
+            Some(switches) => by_command(windows, Some(format!("${{FILE_PATH}} {switches}")), None),
+            None => by_command(windows, None, Some(Advice::GiveCommand)),
+        },
         PackageKind::Elf | PackageKind::AppImage => {
             by_command(linux, None, Some(Advice::GiveCommand))
         }
@@ -119,13 +124,24 @@ pub fn propose(path: &Path, file_name: &str, facts: &PackageFacts) -> io::Result
     })
 }
 
+/// How installers of a family are told to ask nothing. Sources: Inno Setup, "Setup Command Line Parameters"; NSIS, 3.2;
+/// WiX, the standard bootstrapper's command line. InstallShield's depend on how the setup was built.
+fn silent_switches(family: InstallerFamily) -> Option<&'static str> {
+    match family {
+        InstallerFamily::Inno => Some("/VERYSILENT /SUPPRESSMSGBOXES /NORESTART /SP-"),
+        InstallerFamily::Nsis => Some("/S"),
+        InstallerFamily::WixBurn => Some("/quiet /norestart"),
+        InstallerFamily::InstallShield => None,
+    }
+}
+
 /// The interpreter that a script names, with its arguments.
-fn interpreter(path: &Path) -> io::Result<String> {
+fn interpreter(package: &mut (impl Read + Seek)) -> io::Result<String> {
     /// Longest first line the kernel looks at, in bytes. Source: linux/binfmts.h, BINPRM_BUF_SIZE.
     const LONGEST: u64 = 256;
     let mut line = Vec::new();
-    File::open(path)
-        .and_then(|file| BufReader::new(file.take(LONGEST)).read_until(b'\n', &mut line))?;
+    package.rewind()?;
+    BufReader::new(package.take(LONGEST)).read_until(b'\n', &mut line)?;
     let text = String::from_utf8_lossy(&line);
     let named = text.trim_start_matches("#!").trim();
     Ok(if named.is_empty() { "/bin/sh" } else { named }.to_owned())
@@ -158,16 +174,15 @@ fn name_and_version(file_name: &str) -> (String, Option<String>) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::io::Cursor;
 
     use super::*;
-    use crate::inspect::inspect;
+    use crate::inspect::inspect_reader;
 
     fn proposal(file_name: &str, content: &[u8]) -> Proposal {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(file_name);
-        File::create(&path).unwrap().write_all(content).unwrap();
-        propose(&path, file_name, &inspect(&path).unwrap()).unwrap()
+        let mut package = Cursor::new(content);
+        let facts = inspect_reader(&mut package).unwrap();
+        propose(&mut package, file_name, &facts).unwrap()
     }
 
     #[test]
@@ -194,6 +209,31 @@ mod tests {
         );
         assert_eq!(found.method, Some(ProposedMethod::Command));
         assert_eq!(found.system, Some(ProposedSystem::Linux));
+    }
+
+    #[test]
+    fn a_known_installer_is_told_to_ask_nothing() {
+        let facts = |installer| PackageFacts {
+            kind: PackageKind::Exe,
+            debian: None,
+            installer,
+        };
+        let proposed = |installer| {
+            propose(&mut Cursor::new(b"MZ"), "tool-1.0.exe", &facts(installer)).unwrap()
+        };
+        let known = proposed(Some(InstallerFamily::Nsis));
+        assert_eq!(known.install_command.as_deref(), Some("${FILE_PATH} /S"));
+        assert_eq!(
+            (known.system, known.advice),
+            (Some(ProposedSystem::Windows), None)
+        );
+        for unknown in [None, Some(InstallerFamily::InstallShield)] {
+            let found = proposed(unknown);
+            assert_eq!(
+                (found.install_command, found.advice),
+                (None, Some(Advice::GiveCommand))
+            );
+        }
     }
 
     #[test]

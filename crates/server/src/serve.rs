@@ -8,12 +8,13 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
-use outfitter_artifacts::{PackageStore, PackageStoreError};
+use outfitter_artifacts::PackageStoreError;
 use outfitter_bucket::{Bucket, BucketParts, Keys as BucketKeys, Objects};
 use outfitter_domain::{Clock, SystemClock};
 use outfitter_ids::{IdSource, SystemIds};
@@ -34,7 +35,7 @@ use crate::app::bootstrap::{self, BootstrapError, Endpoints};
 use crate::audit::Audit;
 use crate::auth::{Auth, OidcProvider, OidcSetupError};
 use crate::background::{self, Background};
-use crate::config::{Config, Database};
+use crate::config::{Config, Database, OpenPackagesError};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::edge::{Edge, RetryAfter, rate::monotonic};
 use crate::http as api;
@@ -55,6 +56,9 @@ const BUCKET_CREDENTIALS: &str = "bucket-credentials";
 
 /// Connections at once on the API and bucket listeners.
 const API_CONNECTIONS: usize = 4096;
+
+/// Longest wait for the package store at the start.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Descriptors kept free for the database, packages and the API when the rest goes to agents.
 const RESERVED_DESCRIPTORS: u64 = 512;
@@ -93,7 +97,7 @@ pub enum ServeError {
     StoredAuthority(#[source] serde_json::Error),
     /// Package bytes.
     #[error(transparent)]
-    Packages(#[from] PackageStoreError),
+    Packages(#[from] OpenPackagesError),
     /// TLS of the API.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -171,7 +175,7 @@ impl ServeError {
                 OidcSetupError::Content { .. } | OidcSetupError::Address(_) | OidcSetupError::Http(_),
             ) => None,
             Self::Tls(TlsError::File { path, source, .. }) => file_hint(source, path),
-            Self::Packages(PackageStoreError::DiskFull { .. }) => {
+            Self::Packages(OpenPackagesError::Store(PackageStoreError::DiskFull { .. })) => {
                 Some("make room on that disk".to_owned())
             }
             Self::Bootstrap(BootstrapError::File { path, source, .. }) => file_hint(source, path),
@@ -288,7 +292,19 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         .await?
         .keeping(config.audit_keep_days);
     let auth = Auth::open(&store, clock.as_ref(), sealer, randomness).await?;
-    let packages = PackageStore::open_local(config.data_dir.join("packages")).await?;
+    let packages = config
+        .packages
+        .open(&config.data_dir, Arc::clone(&ids))
+        .await?;
+    // A store that does not answer yet stops nobody: `/readyz` says so until it does.
+    let usable = tokio::time::timeout(STORE_PATIENCE, packages.ping()).await;
+    if let Err(error) = usable
+        .map_err(|_| "it does not answer".to_owned())
+        .and_then(|answer| answer.map_err(|error| api::error::chain(&error)))
+    {
+        let store = packages.description();
+        tracing::error!(error, store, "the package store cannot be used");
+    }
     let listener_tls = Arc::new(authority.listener_config(clock.now())?);
     let certificate = tls::files(&config.tls, &config.data_dir, clock.now())?;
     let api_tls = certificate

@@ -910,8 +910,9 @@ impl Tx {
                 &format!(
                     "SELECT a.id, a.public_id, a.name, a.status, a.install_type, a.authorization_type, \
                      r.install_command, r.uninstall_command, r.store_type, p.facts AS package_facts, \
-                     CAST(CASE WHEN r.store_type = 'OBS' AND COALESCE(p.state, 'gone') \
-                       IN ('gone', 'collecting', 'refused') THEN 1 ELSE 0 END AS BIGINT) AS object_missing \
+                     CAST(CASE WHEN r.store_type = 'OBS' AND (COALESCE(p.state, 'gone') \
+                       IN ('gone', 'collecting', 'refused') OR p.condition <> 'intact') THEN 1 ELSE 0 END AS BIGINT) \
+                     AS object_missing \
                      FROM app a JOIN app_revision r ON r.id = a.revision_id \
                      LEFT JOIN package p ON p.id = r.package_id WHERE {} ORDER BY a.id",
                     in_keys(dialect, "a.id", "$1")

@@ -43,6 +43,7 @@ mod lookup;
 mod migration;
 mod open;
 mod package;
+mod package_condition;
 mod profile;
 mod push;
 mod query;
@@ -112,6 +113,7 @@ pub use keys::{
 };
 pub use open::{Store, StoreOptions};
 pub use package::{NewObject, ObjectPut, Package, PackageState};
+pub use package_condition::{DamagedPackage, PackageCondition, PackageLook, PackageToLookAt};
 pub use push::{AgentFacts, ClaimedPush, HostKeyOf, NetworkReach, PinnedHostKey, StoredReach};
 pub use query::{Listed, Page};
 pub use quota::PackageSettings;

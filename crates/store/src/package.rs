@@ -192,7 +192,7 @@ impl Tx {
             .scalar(
                 "record a package",
                 "UPDATE package SET facts = $2, derived_rule = $3, state = $4, size_bytes = $5, \
-                 unreferenced_at = NULL \
+                 unreferenced_at = NULL, condition = 'intact', digested_at = NULL \
                  WHERE sha256 = $1 AND state <> 'collecting' AND claimed_until >= $6 RETURNING id",
                 [
                     object.sha256.into(),

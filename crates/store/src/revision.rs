@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::app::app_key_array;
 use crate::query::{in_keys, json, word};
 use crate::{
-    AppKey, Db, DesktopKey, Listed, PackageKey, PackageState, Page, ProjectKey, RevisionKey,
-    StoreError, Tx,
+    AppKey, Db, DesktopKey, Listed, PackageCondition, PackageKey, PackageState, Page, ProjectKey,
+    RevisionKey, StoreError, Tx,
 };
 
 /// One immutable installable content of an app.
@@ -56,6 +56,14 @@ pub struct PackageBinding {
     pub state: PackageState,
     /// What the content is (`PackageFacts` of outfitter-packages), JSON.
     pub facts: String,
+    /// What was found when its bytes were last looked at.
+    pub condition: PackageCondition,
+    /// When they were last looked at; `None`: never since they came.
+    pub looked_at: Option<Millis>,
+    /// When they were last read and digested.
+    pub digested_at: Option<Millis>,
+    /// Whether somebody asked for that and it has not ended.
+    pub is_digest_wanted: bool,
 }
 
 /// What is known of a link's content.
@@ -115,6 +123,8 @@ pub(crate) const REVISION_COLUMNS: &str = "r.id AS r_id, r.public_id AS r_public
      r.bucket_name AS r_bucket_name, r.bucket_file_path AS r_bucket_file_path, r.file_link AS r_file_link, \
      r.package_id AS r_package_id, p.sha256 AS r_package_sha256, p.size_bytes AS r_package_size_bytes, \
      p.state AS r_package_state, p.facts AS r_package_facts, \
+     p.condition AS r_package_condition, p.looked_at AS r_package_looked_at, \
+     p.digested_at AS r_package_digested_at, p.digest_wanted_at AS r_package_digest_wanted_at, \
      r.link_sha256 AS r_link_sha256, r.link_size_bytes AS r_link_size_bytes, \
      r.link_pinned_by AS r_link_pinned_by, d.public_id AS r_link_pinned_by_id, r.install_command AS r_install_command, \
      r.uninstall_command AS r_uninstall_command, r.detection_rule AS r_detection_rule, \
@@ -144,6 +154,10 @@ pub(crate) struct RevisionRow {
     r_package_size_bytes: Option<i64>,
     r_package_state: Option<String>,
     r_package_facts: Option<String>,
+    r_package_condition: Option<String>,
+    r_package_looked_at: Option<i64>,
+    r_package_digested_at: Option<i64>,
+    r_package_digest_wanted_at: Option<i64>,
     r_link_sha256: Option<String>,
     r_link_size_bytes: Option<i64>,
     r_link_pinned_by: Option<i64>,
@@ -200,16 +214,32 @@ impl RevisionRow {
                 self.r_package_size_bytes,
                 self.r_package_state,
                 self.r_package_facts,
+                self.r_package_condition,
             ) {
-                (Some(key), Some(sha256), Some(size_bytes), Some(state), Some(facts)) => {
-                    Some(PackageBinding {
-                        key: PackageKey::new(key),
-                        sha256,
-                        size_bytes,
-                        state: word("package", "state", key, &state, PackageState::parse)?,
-                        facts,
-                    })
-                }
+                (
+                    Some(key),
+                    Some(sha256),
+                    Some(size_bytes),
+                    Some(state),
+                    Some(facts),
+                    Some(condition),
+                ) => Some(PackageBinding {
+                    key: PackageKey::new(key),
+                    sha256,
+                    size_bytes,
+                    state: word("package", "state", key, &state, PackageState::parse)?,
+                    facts,
+                    condition: word(
+                        "package",
+                        "condition",
+                        key,
+                        &condition,
+                        PackageCondition::parse,
+                    )?,
+                    looked_at: self.r_package_looked_at.map(Millis::new),
+                    digested_at: self.r_package_digested_at.map(Millis::new),
+                    is_digest_wanted: self.r_package_digest_wanted_at.is_some(),
+                }),
                 _ => None,
             },
             link_pin: self.r_link_sha256.map(|sha256| LinkPin {

@@ -72,6 +72,7 @@ fn source(attempt: AttemptId) -> Source {
         trust: SourceTrust::Server,
         bytes_per_second: None,
         rate_holds_secs: None,
+        ca_pem: None,
     }
 }
 

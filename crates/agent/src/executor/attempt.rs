@@ -302,6 +302,7 @@ impl Attempt<'_> {
         let fetcher = Fetcher {
             credentials: &self.workplace.credentials,
             system: &self.workplace.system,
+            proxies: &self.workplace.proxies,
             folder: self.folder,
             cache: &self.workplace.cache,
             clock: &*self.workplace.clock,

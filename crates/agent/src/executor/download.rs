@@ -16,12 +16,14 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
 
 use super::Sources;
+use crate::agent::system_client;
 use crate::cache::PackageCache;
 use crate::clock::Clock;
 use crate::credentials::SharedCredentials;
 use crate::durable;
 use crate::evidence::Stop;
 use crate::platform;
+use crate::proxy::Proxies;
 use crate::server_client::{chain, read_refusal, retry_after_secs};
 use crate::spool::AttemptFolder;
 
@@ -52,6 +54,8 @@ pub(super) struct Fetcher<'a> {
     pub(super) credentials: &'a SharedCredentials,
     /// The client for everything else.
     pub(super) system: &'a reqwest::Client,
+    /// The way to stores with certificates of their own.
+    pub(super) proxies: &'a Proxies,
     /// Where the bytes go.
     pub(super) folder: &'a AttemptFolder,
     /// Packages that were fetched before.
@@ -266,6 +270,8 @@ impl Fetcher<'_> {
                     retry_after_secs,
                 }) => {
                     failures = if won_bytes { 1 } else { failures + 1 };
+                    // Addresses lapse; a download that goes on may outlive many.
+                    refusals = if won_bytes { 0 } else { refusals };
                     tracing::info!(attempt.id = %self.folder.attempt, "the download broke off: {reason}");
                     if failures > FAILURES_ALLOWED {
                         return Err(Stop::new(FailureCode::DownloadFailed, reason));
@@ -305,7 +311,14 @@ impl Fetcher<'_> {
                 .client()
                 .map_err(failed)?
                 .request(Method::GET, &source.url),
-            (SourceTrust::System, false) => self.system.get(&source.url),
+            (SourceTrust::System, false) => match &source.ca_pem {
+                None => self.system.get(&source.url),
+                // A store of the operator's own, with the operator's own certificates.
+                Some(pem) => reqwest::Certificate::from_pem_bundle(pem.as_bytes())
+                    .and_then(|roots| system_client(self.proxies, roots))
+                    .map_err(|error| failed(chain(&error)))?
+                    .get(&source.url),
+            },
             _ => {
                 return Err(Stop::new(
                     FailureCode::DownloadFailed,

@@ -24,6 +24,7 @@ use crate::channel::{Desktop, DesktopEvent};
 use crate::clock::Clock;
 use crate::credentials::SharedCredentials;
 use crate::evidence::{Stop, blank_evidence};
+use crate::proxy::Proxies;
 use crate::server_client::chain;
 use crate::spool::{AttemptFolder, Spool, Unfinished};
 
@@ -44,6 +45,8 @@ pub struct Workplace {
     pub credentials: SharedCredentials,
     /// For packages from elsewhere.
     pub system: reqwest::Client,
+    /// The way out to stores with certificates of their own.
+    pub proxies: Proxies,
     /// Packages that were fetched before.
     pub cache: PackageCache,
     /// The present.

@@ -497,6 +497,7 @@ fn react(shared: &Shared, message: &AgentMessage) -> Vec<ServerMessage> {
                 trust,
                 bytes_per_second: inner.rate.map(|(rate, _)| rate),
                 rate_holds_secs: inner.rate.map(|(_, secs)| secs),
+                ca_pem: None,
             })]
         }
         AgentMessage::Result(evidence) if inner.habits.record => {

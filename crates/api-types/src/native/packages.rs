@@ -5,6 +5,8 @@ use serde_with::skip_serializing_none;
 use utoipa::ToSchema;
 
 use crate::apps::{BucketStore, InstallType, OsTypeEnum};
+use crate::native::revisions::PackageCondition;
+use crate::time::WireTime;
 
 /// What an uploaded file is, judged by its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -30,8 +32,24 @@ pub enum PackageKind {
     Rar,
     /// Script.
     Script,
+    /// AppImage.
+    AppImage,
     /// Anything else.
     Other,
+}
+
+/// What made a Windows installer, as far as it leaves its mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InstallerFamily {
+    /// Inno Setup.
+    Inno,
+    /// Nullsoft Scriptable Install System.
+    Nsis,
+    /// A bundle of the WiX Toolset.
+    WixBurn,
+    /// InstallShield.
+    InstallShield,
 }
 
 /// What a person should look at before confirming a proposal.
@@ -73,6 +91,7 @@ pub struct PackageProposal {
 }
 
 /// Answer of a package upload.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PackageUploadResponse {
     /// What `app_file_store.bucket_store` of an application takes.
@@ -85,6 +104,9 @@ pub struct PackageUploadResponse {
     pub size_bytes: i64,
     /// What the file is.
     pub kind: PackageKind,
+    /// What made the installer, where that can be told.
+    #[schema(nullable = false)]
+    pub installer: Option<InstallerFamily>,
     /// What to make of it.
     pub proposal: PackageProposal,
 }
@@ -130,4 +152,48 @@ pub struct SetQuotaReq {
     /// Most bytes that its packages may take. Absent or null: no limit.
     #[schema(minimum = 1)]
     pub quota_bytes: Option<i64>,
+}
+
+/// An application whose package cannot be had as it came.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DamagedPackage {
+    /// Application ID.
+    pub app_id: String,
+    /// Name of the application.
+    pub app_name: String,
+    /// Lower-case hex SHA-256 that the bytes should have.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    pub sha256: String,
+    /// Size in bytes that they should have.
+    #[schema(minimum = 0)]
+    pub size_bytes: i64,
+    /// What was found.
+    pub condition: PackageCondition,
+    /// When they were last looked at.
+    #[schema(value_type = String, format = DateTime, nullable = false)]
+    pub looked_at: Option<WireTime>,
+}
+
+/// Answer of listing damaged packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListDamagedPackagesResponse {
+    /// Number of matching records, regardless of paging.
+    #[schema(minimum = 0)]
+    pub count: i64,
+    /// This page, newest application first.
+    pub items: Vec<DamagedPackage>,
+}
+
+/// Query parameters of listing damaged packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListDamagedPackagesQuery {
+    /// Records to skip.
+    #[serde(default)]
+    #[schema(default = 0, minimum = 0)]
+    pub offset: i64,
+    /// Largest number of records to answer.
+    #[serde(default = "crate::defaults::page_limit")]
+    #[schema(default = 10, minimum = 1, maximum = 100)]
+    pub limit: i64,
 }

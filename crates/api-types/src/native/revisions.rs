@@ -23,6 +23,18 @@ pub enum PackageState {
     Gone,
 }
 
+/// What was found when the bytes of a package were last looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PackageCondition {
+    /// As they came.
+    Intact,
+    /// Not there: installs are refused.
+    Missing,
+    /// Others than came: installs are refused.
+    Altered,
+}
+
 /// Where a detection rule comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +62,18 @@ pub struct RevisionPackage {
     /// What the file is, once known.
     #[schema(nullable = false)]
     pub kind: Option<PackageKind>,
+    /// What was found when the bytes in the bucket were last looked at; left out for links.
+    #[schema(nullable = false)]
+    pub condition: Option<PackageCondition>,
+    /// When they were last looked at, by size.
+    #[schema(value_type = String, format = DateTime, nullable = false)]
+    pub looked_at: Option<WireTime>,
+    /// When they were last all read and digested.
+    #[schema(value_type = String, format = DateTime, nullable = false)]
+    pub digested_at: Option<WireTime>,
+    /// Whether that was asked for and has not ended.
+    #[schema(nullable = false)]
+    pub is_digest_wanted: Option<bool>,
     /// Desktop whose download fixed the digest of a link given without one.
     #[schema(nullable = false)]
     pub pinned_by_desktop_id: Option<String>,

@@ -50,6 +50,19 @@ pub(crate) enum AppCommand {
     Detection(DetectionArgs),
     /// Say what exit codes of an application's installer mean
     ExitCodes(ExitCodesArgs),
+    /// Have packages read and digested where they lie
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) apps: AppsArg,
+    /// Wait until it is done; fails when a package is missing or altered
+    #[arg(long)]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) limit: WaitArgs,
 }
 
 #[derive(Debug, Args)]

@@ -111,6 +111,9 @@ pub(crate) enum Command {
     /// The key that secrets in the database are sealed under, on a machine that has its file
     #[command(subcommand)]
     ServerKey(server_key::ServerKeyCommand),
+    /// The package store: prove it, fill it, remove what is garbage there
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Applications of the catalogue
     #[command(subcommand)]
     App(app::AppCommand),
@@ -161,9 +164,6 @@ pub(crate) enum Command {
     /// Projects
     #[command(subcommand)]
     Project(project::ProjectCommand),
-    /// The package store: what is garbage there
-    #[command(subcommand)]
-    Store(store::StoreCommand),
     /// Who may call the API: users and access keys
     #[command(subcommand)]
     Iam(iam::IamCommand),

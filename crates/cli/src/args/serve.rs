@@ -98,6 +98,42 @@ pub(crate) struct ServerOptions {
     /// commas or given several times [default: http://*,https://*]
     #[arg(long, value_name = "PATTERN", env = env::LINK_ALLOW, value_delimiter = ',')]
     pub(crate) link_allow: Option<Vec<String>>,
+    /// Keep packages in an S3-compatible store, s3://BUCKET[/PREFIX], which several servers may share; its keys come
+    /// from --package-store-credentials or OUTFITTER_PACKAGE_STORE_ACCESS_KEY, _SECRET_KEY and _SESSION_TOKEN
+    /// [default: packages in the data folder]
+    #[arg(long, value_name = "PLACE", env = env::PACKAGE_STORE)]
+    pub(crate) package_store: Option<String>,
+    /// Address of the store [default: that of AWS for the region]
+    #[arg(long, value_name = "URL", env = env::PACKAGE_STORE_ENDPOINT)]
+    pub(crate) package_store_endpoint: Option<String>,
+    /// Region of the store [default with an endpoint: us-east-1]
+    #[arg(long, value_name = "REGION", env = env::PACKAGE_STORE_REGION)]
+    pub(crate) package_store_region: Option<String>,
+    /// Name the bucket in the path, not in the host [default: true with an endpoint]
+    #[arg(long, env = env::PACKAGE_STORE_PATH_STYLE, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) package_store_path_style: Option<bool>,
+    /// TOML file with access_key, secret_key and, for temporary keys, session_token; read again when it changes
+    #[arg(long, value_name = "FILE", env = env::PACKAGE_STORE_CREDENTIALS)]
+    pub(crate) package_store_credentials: Option<PathBuf>,
+    /// Certificates the store may show beside those the system trusts, PEM; agents are told them
+    #[arg(long, value_name = "FILE", env = env::PACKAGE_STORE_CA)]
+    pub(crate) package_store_ca: Option<PathBuf>,
+    /// How desktops get packages: from the store, at addresses signed in advance, or through this server
+    /// [default: presigned]
+    #[arg(long, value_name = "HOW", env = env::PACKAGE_STORE_DOWNLOADS, value_enum)]
+    pub(crate) package_store_downloads: Option<PackageDownloads>,
+    /// How desktops reach the store [default: the endpoint]
+    #[arg(long, value_name = "URL", env = env::PACKAGE_STORE_PUBLIC)]
+    pub(crate) package_store_public: Option<String>,
+    /// Seconds an address for a desktop holds, 1 to 604800 [default: 3600]
+    #[arg(long, value_name = "SECONDS", env = env::PACKAGE_STORE_ADDRESS_SECS)]
+    pub(crate) package_store_address_secs: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PackageDownloads {
+    Presigned,
+    Relayed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

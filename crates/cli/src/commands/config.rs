@@ -1,6 +1,7 @@
 use std::path::Path;
 
-use outfitter_server::config::{Config, Database, Tls};
+use outfitter_artifacts::{Downloads, ObjectStoreOptions};
+use outfitter_server::config::{Config, Database, PackagePlace, Tls};
 use outfitter_server::edge::ForwardedHeader;
 use serde_json::{Value, json};
 
@@ -51,6 +52,21 @@ fn members(config: &Config) -> Vec<(&'static str, Value)> {
     let header = match config.proxies.header {
         ForwardedHeader::XForwardedFor => "x-forwarded-for",
         ForwardedHeader::Forwarded => "forwarded",
+    };
+    let packages = match &config.packages {
+        PackagePlace::Folder => "a folder in the data folder".to_owned(),
+        PackagePlace::Object(place) => bucket(&place.options),
+    };
+    let downloads = match &config.packages {
+        PackagePlace::Folder => "through this server".to_owned(),
+        PackagePlace::Object(place) => match &place.options.downloads {
+            Downloads::Relayed => "through this server".to_owned(),
+            Downloads::Presigned { endpoint, life } => format!(
+                "from {}, at addresses that hold {} s",
+                endpoint.as_deref().unwrap_or("the store"),
+                life.as_secs()
+            ),
+        },
     };
     vec![
         ("data_dir", path(&config.data_dir)),
@@ -109,7 +125,18 @@ fn members(config: &Config) -> Vec<(&'static str, Value)> {
                     .map_or("none", |provider| provider.issuer.as_str())
             ),
         ),
+        ("package_store", json!(packages)),
+        ("package_downloads", json!(downloads)),
     ]
+}
+
+/// A bucket and where it is; never keys.
+pub(super) fn bucket(options: &ObjectStoreOptions) -> String {
+    let at = options
+        .endpoint
+        .as_deref()
+        .map_or_else(|| format!("AWS, {}", options.region), str::to_owned);
+    format!("s3://{}/{} at {at}", options.bucket, options.prefix)
 }
 
 /// Host, port and name of a database URL; never user, password or parameters.

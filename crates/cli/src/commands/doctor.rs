@@ -1,20 +1,26 @@
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use outfitter_api_types::apps::ListAppCatalogsResponse;
+use outfitter_api_types::native::packages::ListDamagedPackagesResponse;
 use outfitter_api_types::rules::ShowRuleRestrictionResponse;
 use outfitter_api_types::time::IamTime;
+use outfitter_artifacts::PackageStore;
 use outfitter_client::Client;
 use outfitter_domain::{Clock as _, SystemClock};
-use outfitter_server::config::{Config, Database, ServeOptions, Tls};
+use outfitter_ids::SystemIds;
+use outfitter_server::config::{Config, Database, PackagePlace, ServeOptions, Tls};
 use outfitter_server::tls::CertificateFiles;
 use serde::Serialize;
 use tokio::net::TcpStream;
 
-use super::config::address;
+use super::config::{address, bucket};
 use super::freeze;
 use super::rule::NOT_ENFORCED;
+use super::store::with_causes;
+use super::{counted, word};
 use crate::args::ConnectionArgs;
 use crate::args::serve::DoctorArgs;
 use crate::outcome::{CommandError, Outcome};
@@ -86,6 +92,7 @@ async fn server(options: ServeOptions, findings: &mut Vec<Finding>) {
     findings.push(sealing_key(&config.server_key_file));
     findings.extend(certificate(&config));
     findings.push(database(&config).await);
+    findings.push(package_store(&config).await);
     let bound = bound_addresses(&config.data_dir);
     for (what, member, configured) in [
         ("API listener", "endpoint", config.listen),
@@ -171,12 +178,6 @@ fn certificate(config: &Config) -> Option<Finding> {
     })
 }
 
-/// An error with its causes, outermost first.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
 async fn database(config: &Config) -> Finding {
     let what = "database";
     match &config.database {
@@ -196,6 +197,35 @@ async fn database(config: &Config) -> Finding {
                 Err(error) => wrong(what, format!("PostgreSQL at {shown}: {error}")),
             }
         }
+    }
+}
+
+async fn package_store(config: &Config) -> Finding {
+    let what = "package store";
+    let (shown, store) = match &config.packages {
+        PackagePlace::Folder => {
+            let store = PackageStore::join_local(config.data_dir.join("packages"));
+            (store.description(), Ok(store))
+        }
+        PackagePlace::Object(options) => (
+            bucket(&options.options),
+            config
+                .packages
+                .open(&config.data_dir, Arc::new(SystemIds))
+                .await,
+        ),
+    };
+    let store = match store {
+        Ok(store) => store,
+        Err(error) => return wrong(what, format!("{shown}: {}", with_causes(&error))),
+    };
+    match tokio::time::timeout(PATIENCE, store.ping()).await {
+        Ok(Ok(())) => well(
+            what,
+            format!("{shown} answers; `outfitter store check` proves more"),
+        ),
+        Ok(Err(error)) => wrong(what, format!("{shown}: {}", with_causes(&error))),
+        Err(_) => wrong(what, format!("{shown}: no answer")),
     }
 }
 
@@ -256,9 +286,36 @@ async fn reach(connection: &ConnectionArgs, findings: &mut Vec<Finding>) {
         Err(_) => wrong(what, format!("{address} gives no answer")),
     });
     if findings.iter().all(|finding| finding.state != State::Wrong) {
+        findings.extend(damaged_packages(&client).await);
         findings.extend(application_control(&client).await);
         findings.extend(hand_outs(&client).await);
     }
+}
+
+/// Whether packages are missing or altered. Nothing where the caller may not ask.
+async fn damaged_packages(client: &Client) -> Option<Finding> {
+    let what = "packages";
+    let call = client.get::<ListDamagedPackagesResponse>(paths::DAMAGED_PACKAGES, &[]);
+    let damaged = tokio::time::timeout(PATIENCE, call).await.ok()?.ok()?;
+    if damaged.count == 0 {
+        return Some(well(
+            what,
+            "are as they came, as far as was looked".to_owned(),
+        ));
+    }
+    let names: Vec<String> = damaged
+        .items
+        .iter()
+        .map(|found| format!("{} ({})", found.app_name, word(&found.condition)))
+        .collect();
+    Some(wrong(
+        what,
+        format!(
+            "{} cannot be installed: {}; upload the same files again",
+            counted(usize::try_from(damaged.count).unwrap_or(0), "application"),
+            names.join(", ")
+        ),
+    ))
 }
 
 /// What the switches of application control say. Nothing where the caller may not ask.

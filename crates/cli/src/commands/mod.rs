@@ -22,6 +22,7 @@ mod rule;
 mod serve;
 mod server_key;
 mod store;
+mod store_collect;
 mod token;
 mod user;
 mod why;
@@ -74,6 +75,7 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
         Command::Serve(args) => Box::pin(serve::run(args)).await,
         Command::Config(command) => config::run(command, printer),
         Command::ServerKey(command) => Box::pin(server_key::run(command, printer)).await,
+        Command::Store(command) => Box::pin(store::run(command, printer, session)).await,
         Command::Doctor(args) => doctor::run(args, connection, printer).await,
         #[cfg(unix)]
         Command::Demo(args) => Box::pin(crate::demo::run(&args, printer)).await,
@@ -98,7 +100,6 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
         Command::Token(command) => token::run(command, &session()?).await,
         Command::Audit(command) => Box::pin(audit::run(command, &session()?)).await,
         Command::Project(command) => project::run(command, &session()?).await,
-        Command::Store(command) => store::run(command, &session()?).await,
         Command::Iam(command) => iam::run(command, &session()?).await,
     }
 }

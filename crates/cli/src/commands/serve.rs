@@ -1,12 +1,13 @@
 use std::io::IsTerminal as _;
 
-use outfitter_server::config::{Config, ServeOptions};
+use outfitter_artifacts::KeyPair;
+use outfitter_server::config::{Config, DownloadsOption, ServeOptions};
 use secrecy::SecretString;
 use tokio::signal;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::serve::{LogFormat, ServeArgs, ServerOptions};
+use crate::args::serve::{LogFormat, PackageDownloads, ServeArgs, ServerOptions};
 use crate::env;
 use crate::outcome::{CommandError, Outcome};
 
@@ -101,6 +102,19 @@ impl ServerOptions {
             upload_life_secs: self.upload_life_secs,
             link_allow: self.link_allow,
             oidc: None,
+            package_store: self.package_store,
+            package_store_endpoint: self.package_store_endpoint,
+            package_store_region: self.package_store_region,
+            package_store_path_style: self.package_store_path_style,
+            package_store_credentials: self.package_store_credentials,
+            package_store_keys: keys_of_environment()?,
+            package_store_ca: self.package_store_ca,
+            package_store_downloads: self.package_store_downloads.map(|how| match how {
+                PackageDownloads::Presigned => DownloadsOption::Presigned,
+                PackageDownloads::Relayed => DownloadsOption::Relayed,
+            }),
+            package_store_public: self.package_store_public,
+            package_store_address_secs: self.package_store_address_secs,
         };
         let mut options = flags.over(file);
         if let Some(provider) = &mut options.oidc {
@@ -115,5 +129,26 @@ impl ServerOptions {
     /// What the server works with.
     pub(super) fn resolve(self) -> Result<Config, CommandError> {
         Config::resolve(self.merge()?).map_err(|error| CommandError::usage(error.to_string()))
+    }
+}
+
+/// The keys of the package store, where the environment has them.
+fn keys_of_environment() -> Result<Option<KeyPair>, CommandError> {
+    let given = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (
+        given(env::PACKAGE_STORE_ACCESS_KEY),
+        given(env::PACKAGE_STORE_SECRET_KEY),
+    ) {
+        (Some(access_key), Some(secret_key)) => Ok(Some(KeyPair {
+            access_key,
+            secret_key: secret_key.into(),
+            session_token: given(env::PACKAGE_STORE_SESSION_TOKEN).map(Into::into),
+        })),
+        (None, None) => Ok(None),
+        _ => Err(CommandError::usage(format!(
+            "{} and {} go together",
+            env::PACKAGE_STORE_ACCESS_KEY,
+            env::PACKAGE_STORE_SECRET_KEY
+        ))),
     }
 }

@@ -34,15 +34,26 @@ fn list(items: &[serde_json::Value]) -> String {
 #[test]
 fn a_list_is_a_table_or_json() {
     let server = || {
-        Canned::start(vec![(
-            "GET /v1/P1/app-center/apps?limit=100&offset=0",
-            200,
-            "",
-            list(&[
-                app(APP, "Editor"),
-                app("0193e2a4-7c1e-7abc-8def-000000000002", "Viewer"),
-            ]),
-        )])
+        Canned::start(vec![
+            (
+                "GET /v1/P1/app-center/apps?limit=100&offset=0",
+                200,
+                "",
+                list(&[
+                    app(APP, "Editor"),
+                    app("0193e2a4-7c1e-7abc-8def-000000000002", "Viewer"),
+                ]),
+            ),
+            (
+                "GET /api/v1/P1/damaged-packages?limit=100&offset=0",
+                200,
+                "",
+                list(&[json!({
+                    "app_id": APP, "app_name": "Editor", "sha256": "5".repeat(64), "size_bytes": 5,
+                    "condition": "altered",
+                })]),
+            ),
+        ])
     };
     let one = server();
     insta::assert_snapshot!(
@@ -58,7 +69,10 @@ fn a_list_is_a_table_or_json() {
     );
     assert_eq!(
         one.asked(),
-        ["GET /v1/P1/app-center/apps?limit=100&offset=0 "]
+        [
+            "GET /v1/P1/app-center/apps?limit=100&offset=0 ",
+            "GET /api/v1/P1/damaged-packages?limit=100&offset=0 "
+        ]
     );
 }
 
@@ -242,7 +256,8 @@ fn connections_come_from_bootstrap_profile_or_environment_in_this_order() {
     assert!(end.starts_with("exit code: 0\n"), "{end}");
     let end = run(&["app", "list"]);
     assert!(end.starts_with("exit code: 0\n"), "{end}");
-    assert_eq!((first.asked().len(), second.asked().len()), (1, 1));
+    // The list, and what is damaged of it.
+    assert_eq!((first.asked().len(), second.asked().len()), (2, 2));
     insta::assert_snapshot!(
         "missing_profile",
         Run::new(&["app", "list", "--profile", "other"])

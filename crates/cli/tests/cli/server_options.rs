@@ -30,6 +30,30 @@ fn file_environment_and_flags_are_laid_over_each_other() {
 }
 
 #[test]
+fn the_package_store_is_shown_without_its_keys() {
+    let run = |more: &[&str]| {
+        let mut arguments = vec!["config", "check", "--data-dir", "/srv", "--json"];
+        arguments.extend(["--package-store", "s3://packages/out/fitter"]);
+        arguments.extend(more);
+        Run::new(&arguments).env("OUTFITTER_PACKAGE_STORE_ACCESS_KEY", "ACCESS")
+    };
+    let endpoint = ["--package-store-endpoint", "https://s3.example.com"];
+    let whole = run(&endpoint).env("OUTFITTER_PACKAGE_STORE_SECRET_KEY", "hunter2");
+    let shown = whole.end();
+    assert!(
+        shown.contains("s3://packages/out/fitter at https://s3.example.com"),
+        "{shown}"
+    );
+    assert!(shown.contains("at addresses that hold 3600 s"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let half = run(&endpoint).end();
+    assert!(half.contains("go together"), "{half}");
+    let nowhere = run(&[]).env("OUTFITTER_PACKAGE_STORE_SECRET_KEY", "hunter2");
+    let nowhere = nowhere.end();
+    assert!(nowhere.contains("--package-store-region"), "{nowhere}");
+}
+
+#[test]
 fn unknown_keys_in_the_file_are_usage_errors() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("outfitter.toml");

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use outfitter_agent_protocol::{
     AttemptReport, Evidence, PACKAGES_PATH, Phase, ServerMessage, Source, SourceTrust,
 };
+use outfitter_artifacts::{DownloadAddress, PackageStoreError};
 use outfitter_domain::StoreType;
 use outfitter_domain::downloads::Rates;
 use outfitter_domain::job::Failure;
@@ -20,6 +21,7 @@ use outfitter_store::{
 };
 
 use crate::background::grouped::GroupError;
+use crate::http::error::chain;
 use crate::services::Services;
 
 /// How long a desktop that declined a task is left alone.
@@ -203,23 +205,46 @@ pub async fn source_for(
     let Some(facts) = facts else {
         return Ok(none("the server gave this attempt up", false));
     };
-    let (url, trust) = match (facts.store_type, facts.sha256, facts.file_link) {
-        (StoreType::Obs, Some(sha256), _) => {
-            (format!("{PACKAGES_PATH}{sha256}"), SourceTrust::Server)
-        }
-        (StoreType::Obs, None, _) => {
-            return Ok(none("the package is not in the bucket", false));
-        }
-        (StoreType::Link, _, Some(link)) if !services.link_allow.allows(&link) => {
-            // The list was made narrower after the link was taken.
-            return Ok(none(
-                "the server's operator does not let desktops fetch from the application's link",
-                false,
-            ));
-        }
-        (StoreType::Link, _, Some(link)) => (link, SourceTrust::System),
-        (StoreType::Link, _, None) => return Ok(none("the app has no link", false)),
-    };
+    let plain = |url, trust| (url, trust, None, None);
+    let (url, trust, expires_at_millis, ca_pem) =
+        match (facts.store_type, facts.sha256, facts.file_link) {
+            (StoreType::Obs, Some(sha256), _) => {
+                match address_in_the_store(services, &sha256).await {
+                    Ok(Some(address)) => {
+                        let expires_at = services.clock.now().plus(address.life);
+                        let trust = SourceTrust::System;
+                        (address.url, trust, Some(expires_at.get()), address.ca_pem)
+                    }
+                    Ok(None) => plain(format!("{PACKAGES_PATH}{sha256}"), SourceTrust::Server),
+                    Err(PackageStoreError::NotFound { .. }) => {
+                        let tx = services.store.write().await?;
+                        tx.package_was_missing(&sha256, services.clock.now())
+                            .await?;
+                        tx.commit().await?;
+                        return Ok(none(
+                            "the package's bytes are not in the store any more",
+                            false,
+                        ));
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = chain(&error), "cannot say where a package is");
+                        return Ok(none("the package store cannot be used now", true));
+                    }
+                }
+            }
+            (StoreType::Obs, None, _) => {
+                return Ok(none("the package is not in the bucket", false));
+            }
+            (StoreType::Link, _, Some(link)) if !services.link_allow.allows(&link) => {
+                // The list was made narrower after the link was taken.
+                return Ok(none(
+                    "the server's operator does not let desktops fetch from the application's link",
+                    false,
+                ));
+            }
+            (StoreType::Link, _, Some(link)) => plain(link, SourceTrust::System),
+            (StoreType::Link, _, None) => return Ok(none("the app has no link", false)),
+        };
     // What comes from this server is paced by it; what comes from elsewhere the agent paces.
     let rates = match trust {
         SourceTrust::Server => Rates::default(),
@@ -229,9 +254,22 @@ pub async fn source_for(
         attempt,
         url,
         headers: BTreeMap::new(),
-        expires_at_millis: None,
+        expires_at_millis,
         trust,
         bytes_per_second: rates.per_desktop,
         rate_holds_secs: rates.holds_secs,
+        ca_pem,
     }))
+}
+
+/// Where the store itself hands a package out; `None` where this server does.
+async fn address_in_the_store(
+    services: &Services,
+    sha256: &str,
+) -> Result<Option<DownloadAddress>, PackageStoreError> {
+    match sha256.parse() {
+        Ok(sha256) => services.packages.download_address(&sha256).await,
+        // The agent listener refuses what is no digest.
+        Err(_) => Ok(None),
+    }
 }

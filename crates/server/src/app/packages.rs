@@ -76,11 +76,11 @@ pub async fn upload(
         .await
         .map_err(ObjectError::Store)?;
     let staged = receive(services, expected, body, room).await?;
-    let path = staged.path().to_owned();
+    let mut view = staged.view().map_err(UploadError::Packages)?;
     let name = file_name.to_owned();
     let proposal = tokio::task::spawn_blocking(move || {
-        let facts = package_facts(&path)?;
-        propose(&path, &name, &facts).map_err(InspectError::Read)
+        let facts = package_facts(&mut view)?;
+        propose(&mut view, &name, &facts).map_err(InspectError::Read)
     })
     .await
     .map_err(UploadError::Interrupted)?

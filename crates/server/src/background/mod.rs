@@ -44,6 +44,7 @@ pub struct Background {
     directory: Arc<Notify>,
     /// One for each directory that this process works on.
     directories: Arc<()>,
+    digest: Arc<Notify>,
     sweep: Mutex<Option<SweepCursor>>,
     page_size: PageSize,
 }
@@ -71,6 +72,7 @@ impl Background {
                 expand: Arc::default(),
                 directory: Arc::default(),
                 directories: Arc::default(),
+                digest: Arc::default(),
                 sweep: Mutex::default(),
                 page_size: PageSize::default(),
             },
@@ -110,6 +112,11 @@ impl Background {
     /// Takes a place, until what is answered is dropped.
     fn begin_directory(&self) -> Arc<()> {
         Arc::clone(&self.directories)
+    }
+
+    /// Says that a package waits to be digested.
+    pub fn nudge_digest(&self) {
+        self.digest.notify_one();
     }
 
     /// Where the sweep over INIT jobs goes on; `None`: at the beginning.
@@ -222,6 +229,24 @@ pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) 
         every("server_key", 5),
         Arc::new(Notify::new()),
         tasks::server_key::run,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("package_look", 300),
+        Arc::new(Notify::new()),
+        tasks::package_look::look,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("package_digest", 10),
+        Arc::clone(&background.digest),
+        tasks::package_look::digest,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("package_store_sweep", 6 * 60 * 60),
+        Arc::new(Notify::new()),
+        tasks::package_store_sweep::run,
     ));
     tracker.spawn(drive(
         Arc::clone(services),

@@ -4,18 +4,22 @@
 //! [`Config::resolve`] checks the whole and fills the defaults.
 
 mod oidc;
+mod package_store;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use outfitter_artifacts::KeyPair;
 use outfitter_bucket::Retention;
 use outfitter_domain::app::LinkAllowList;
 use serde::Deserialize;
 
 use crate::edge::{EdgeLimits, ForwardedHeader, Proxies};
 pub use oidc::{ClientSecretSource, OidcConfig, OidcOptions};
+
+pub use package_store::{DownloadsOption, ObjectPlace, OpenPackagesError, PackagePlace};
 
 /// Every option as it was given; what is `None` was not.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -77,6 +81,27 @@ pub struct ServeOptions {
     pub link_allow: Option<Vec<String>>,
     /// The login provider. In the file only.
     pub oidc: Option<OidcOptions>,
+    /// `s3://BUCKET` or `s3://BUCKET/PREFIX`; without it a folder in the data folder.
+    pub package_store: Option<String>,
+    /// Address of the S3-compatible store; default: that of AWS for the region.
+    pub package_store_endpoint: Option<String>,
+    /// Region that requests to the store are signed for.
+    pub package_store_region: Option<String>,
+    /// Whether the bucket stands in the path; default: where an endpoint is given.
+    pub package_store_path_style: Option<bool>,
+    /// TOML file with the store's `access_key`, `secret_key` and perhaps `session_token`.
+    pub package_store_credentials: Option<PathBuf>,
+    /// The same from the environment; no key of the file, which others read.
+    #[serde(skip)]
+    pub package_store_keys: Option<KeyPair>,
+    /// Certificates that the store may show beside those the system trusts, PEM.
+    pub package_store_ca: Option<PathBuf>,
+    /// How desktops get packages out of the store.
+    pub package_store_downloads: Option<DownloadsOption>,
+    /// How desktops reach the store; default: the endpoint.
+    pub package_store_public: Option<String>,
+    /// Seconds that an address for a desktop holds.
+    pub package_store_address_secs: Option<u32>,
 }
 
 /// What the server works with.
@@ -120,6 +145,8 @@ pub struct Config {
     pub link_allow: LinkAllowList,
     /// The login provider, where there is one.
     pub oidc: Option<OidcConfig>,
+    /// Where packages are.
+    pub packages: PackagePlace,
 }
 
 /// Where the data is.
@@ -229,6 +256,24 @@ impl ServeOptions {
             upload_life_secs: self.upload_life_secs.or(below.upload_life_secs),
             link_allow: self.link_allow.or(below.link_allow),
             oidc: self.oidc.or(below.oidc),
+            package_store: self.package_store.or(below.package_store),
+            package_store_endpoint: self.package_store_endpoint.or(below.package_store_endpoint),
+            package_store_region: self.package_store_region.or(below.package_store_region),
+            package_store_path_style: self
+                .package_store_path_style
+                .or(below.package_store_path_style),
+            package_store_credentials: self
+                .package_store_credentials
+                .or(below.package_store_credentials),
+            package_store_keys: self.package_store_keys.or(below.package_store_keys),
+            package_store_ca: self.package_store_ca.or(below.package_store_ca),
+            package_store_downloads: self
+                .package_store_downloads
+                .or(below.package_store_downloads),
+            package_store_public: self.package_store_public.or(below.package_store_public),
+            package_store_address_secs: self
+                .package_store_address_secs
+                .or(below.package_store_address_secs),
         }
     }
 
@@ -247,6 +292,7 @@ impl Config {
     /// # Errors
     /// The first option that cannot be.
     pub fn resolve(options: ServeOptions) -> Result<Self, ConfigError> {
+        let packages = PackagePlace::resolve(&options)?;
         let data_dir = options.data_dir.ok_or(ConfigError::Missing {
             option: "--data-dir",
         })?;
@@ -373,6 +419,7 @@ impl Config {
             agent_binaries: options.agent_binaries.unwrap_or_else(beside_this_program),
             retention,
             link_allow,
+            packages,
             data_dir,
         })
     }

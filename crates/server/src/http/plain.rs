@@ -1,6 +1,7 @@
 //! Routes that are no operations: for load balancers and metrics.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -8,13 +9,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use outfitter_artifacts::Sha256Digest;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry as Metrics;
 
 use super::error::chain;
 use crate::services::Services;
+
+/// Longest wait for the package store, whose client would try again for longer.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The plain routes.
 pub(super) fn router(services: &Arc<Services>) -> Router {
@@ -38,11 +41,12 @@ async fn ready(State(services): State<Arc<Services>>) -> Response {
         )
             .into_response();
     }
-    if let Err(error) = services.packages.exists(&Sha256Digest::of(b"")).await {
-        tracing::warn!(
-            error = chain(&error),
-            "not ready: the package store cannot be used"
-        );
+    let usable = tokio::time::timeout(STORE_PATIENCE, services.packages.ping()).await;
+    if let Err(error) = usable
+        .map_err(|_| "it does not answer".to_owned())
+        .and_then(|answer| answer.map_err(|error| chain(&error)))
+    {
+        tracing::warn!(error, "not ready: the package store cannot be used");
         return (
             StatusCode::SERVICE_UNAVAILABLE,
             "the package store cannot be used\n",

@@ -45,6 +45,10 @@ impl MigratorTrait for Migrator {
                 sql: include_str!("../../migrations/0008_audit.sql"),
             }),
             Box::new(Script {
+                name: "0011_object_store",
+                sql: include_str!("../../migrations/0011_object_store.sql"),
+            }),
+            Box::new(Script {
                 name: "0014_truth",
                 sql: include_str!("../../migrations/0014_truth.sql"),
             }),

@@ -4,7 +4,10 @@ use outfitter_agent_protocol::DetectionRule;
 use outfitter_domain::StoreType;
 use outfitter_domain::app::{AppRule, RuleOrigin};
 use outfitter_ids::{IdSource as _, RevisionId, SystemIds};
-use outfitter_store::{NewObject, NewRevision, ObjectFate, ObjectPut, ProjectKey, Store};
+use outfitter_store::{
+    NewObject, NewRevision, ObjectFate, ObjectPut, PackageAccess, PackageCondition, PackageLook,
+    ProjectKey, Store,
+};
 
 use crate::app_builders::{app_insert, members};
 use crate::database::{NOW, on_both};
@@ -52,6 +55,61 @@ pub(crate) fn sha256(content: u8) -> String {
 }
 
 on_both! {
+    async fn what_is_found_of_a_package_is_kept_until_its_bytes_are_read_or_come_anew(fixture: TestStore) {
+        use PackageCondition::{Altered, Intact, Missing};
+        use PackageLook::{Digest, Size};
+        let store = &fixture.store;
+        let later = NOW.plus(std::time::Duration::from_secs(60));
+        let package = put(store, fixture.project, "app-file/a.deb", 5, None).await.package;
+        let tx = store.write().await.unwrap();
+        let (key, id) = app_insert(&tx, fixture.project, &members("a", "app-file/a.deb")).await;
+        tx.commit().await.unwrap();
+        let found = async |condition, look| {
+            let tx = store.write().await.unwrap();
+            tx.package_looked(package, condition, look, NOW).await.unwrap();
+            let apps = tx.deployment_apps(fixture.project, &[id]).await.unwrap();
+            tx.commit().await.unwrap();
+            let (count, damaged) = store.db().package_damaged(fixture.project, 0, 10).await.unwrap();
+            assert_eq!(count, i64::try_from(damaged.len()).unwrap());
+            let shown = store.db().app_find(fixture.project, id).await.unwrap().unwrap();
+            let shown = shown.revision.package.unwrap().condition;
+            assert_eq!(shown == Intact, damaged.is_empty());
+            assert_eq!(shown == Intact, apps[0].package == PackageAccess::Available);
+            shown
+        };
+        let look_due = async |before| store.db().package_look_due(before, 10).await.unwrap().len();
+        let digest_due = async || store.db().package_digest_due().await.unwrap().map(|due| due.key());
+
+        assert_eq!(look_due(NOW).await, 1);
+        assert_eq!(found(Intact, Size).await, Intact);
+        assert_eq!((look_due(NOW).await, look_due(later).await), (0, 1));
+        assert_eq!(found(Missing, Size).await, Missing);
+        assert_eq!(found(Intact, Size).await, Intact);
+        assert_eq!(found(Altered, Digest).await, Altered);
+        assert_eq!(digest_due().await, None);
+        // A right size says nothing about what was read: it is read again.
+        assert_eq!(found(Intact, Size).await, Altered);
+        assert_eq!(digest_due().await, Some(package));
+        assert_eq!(found(Intact, Digest).await, Intact);
+        assert_eq!(digest_due().await, None);
+
+        assert_eq!(found(Altered, Size).await, Altered);
+        put(store, fixture.project, "app-file/b.deb", 5, None).await;
+        assert!(store.db().package_damaged(fixture.project, 0, 10).await.unwrap().1.is_empty());
+
+        let tx = store.write().await.unwrap();
+        assert!(tx.package_want_digest(key, NOW).await.unwrap());
+        let (absent, _) = app_insert(&tx, fixture.project, &members("b", "app-file/c.deb")).await;
+        assert!(!tx.package_want_digest(absent, NOW).await.unwrap());
+        tx.package_was_missing(&sha256(5), NOW).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(digest_due().await, Some(package));
+        let (_, damaged) = store.db().package_damaged(fixture.project, 0, 10).await.unwrap();
+        assert_eq!((damaged[0].app, damaged[0].condition), (id, Missing));
+        let other = fixture.other_project;
+        assert_eq!(store.db().package_damaged(other, 0, 10).await.unwrap().0, 0);
+    }
+
     async fn an_object_that_is_there_is_bound_at_once(fixture: TestStore) {
         let store = &fixture.store;
         let object = put(store, fixture.project, "app-file/a.deb", 5, Some(&deb("1"))).await;

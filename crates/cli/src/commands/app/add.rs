@@ -102,7 +102,10 @@ pub(super) async fn run(args: AddArgs, session: &Session) -> Result<Outcome, Com
 
 /// What to propose for a package, in the words of the API.
 fn propose(package: &PackageFile) -> Result<Proposal, CommandError> {
-    let found = outfitter_packages::propose(&package.path, &package.file_name, &package.facts)
+    let found = std::fs::File::open(&package.path)
+        .and_then(|mut file| {
+            outfitter_packages::propose(&mut file, &package.file_name, &package.facts)
+        })
         .map_err(|error| CommandError::file("read script", &package.path, error))?;
     Ok(Proposal {
         name: Some(found.name),

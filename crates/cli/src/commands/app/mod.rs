@@ -4,6 +4,7 @@ mod detection;
 mod icon;
 mod install;
 mod upload;
+mod verify;
 
 #[cfg(unix)]
 pub(crate) use self::{
@@ -22,9 +23,12 @@ use outfitter_api_types::authorizations::{
     AccountInfo, AccountTypeEnum, AssignType, BatchAssignAppAuthorizationsReq,
 };
 use outfitter_api_types::native::detection::DetectionRule;
-use outfitter_api_types::native::revisions::{AcceptLinkReq, AppRevision, SetExitCodesReq};
+use outfitter_api_types::native::packages::DamagedPackage;
+use outfitter_api_types::native::revisions::{
+    AcceptLinkReq, AppRevision, PackageCondition, SetExitCodesReq,
+};
 use outfitter_api_types::native::why::OutdatedDesktop;
-use outfitter_client::Method;
+use outfitter_client::{ClientError, Method};
 use serde::de::IgnoredAny;
 use serde_json::json;
 use url::Url;
@@ -61,6 +65,7 @@ pub(super) async fn run(command: AppCommand, session: &Session) -> Result<Outcom
         AppCommand::Outdated(args) => outdated(args, session).await,
         AppCommand::ExitCodes(args) => exit_codes(args, session).await,
         AppCommand::Detection(args) => detection::run(args, session).await,
+        AppCommand::Verify(args) => verify::run(args, session).await,
     }
 }
 
@@ -69,12 +74,20 @@ async fn list(args: ListAppsArgs, session: &Session) -> Result<Outcome, CommandE
     let listing: Listing<Application> = listing::APPS
         .fetch(&session.client, &filters, args.list.limit)
         .await?;
-    session.printer.show(&listing, || {
+    let damaged = damaged_packages(session).await?;
+    let document = json!({
+        "count": listing.count,
+        "items": listing.items,
+        "damaged_packages": damaged,
+    });
+    session.printer.show(&document, || {
         View::Table(TableView {
-            head: ["id", "name", "version", "type", "os", "for", "status"]
-                .map(str::to_owned)
-                .into(),
-            rows: listing.items.iter().map(row).collect(),
+            head: [
+                "id", "name", "version", "type", "os", "for", "package", "status",
+            ]
+            .map(str::to_owned)
+            .into(),
+            rows: listing.items.iter().map(|app| row(app, &damaged)).collect(),
             empty: "the catalogue is empty; `outfitter app add FILE` fills it",
         })
     });
@@ -82,7 +95,29 @@ async fn list(args: ListAppsArgs, session: &Session) -> Result<Outcome, CommandE
     Ok(Outcome::Done)
 }
 
-fn row(app: &Application) -> Vec<Shade> {
+/// Packages that are missing or altered; none for who may not ask, or asks a server that cannot tell.
+async fn damaged_packages(session: &Session) -> Result<Vec<DamagedPackage>, CommandError> {
+    let path = paths::DAMAGED_PACKAGES;
+    match listing::fetch_below::<DamagedPackage>(&session.client, path, usize::MAX).await {
+        Ok(damaged) => Ok(damaged.items),
+        Err(ClientError::Refused {
+            status: 403 | 404, ..
+        }) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What was found of an app's package.
+fn package_shade(condition: PackageCondition) -> Shade {
+    match condition {
+        PackageCondition::Intact => Shade::Good("intact".to_owned()),
+        PackageCondition::Missing => Shade::Bad("missing".to_owned()),
+        PackageCondition::Altered => Shade::Bad("altered".to_owned()),
+    }
+}
+
+fn row(app: &Application, damaged: &[DamagedPackage]) -> Vec<Shade> {
+    let found = damaged.iter().find(|package| package.app_id == app.id);
     vec![
         app.id.clone().into(),
         app.name.clone().into(),
@@ -90,6 +125,7 @@ fn row(app: &Application) -> Vec<Shade> {
         type_word(app.install_type).into(),
         word(&app.support_os).into(),
         audience(app.authorization_type).into(),
+        found.map_or_else(|| "".into(), |package| package_shade(package.condition)),
         match app.status {
             AppStatusEnum::Normal => Shade::Good("enabled".to_owned()),
             AppStatusEnum::Forbidden => Shade::Bad("disabled".to_owned()),
@@ -216,9 +252,16 @@ fn card(app: &Application) -> View {
 
 fn revisions_view(revisions: &[AppRevision]) -> View {
     View::Table(TableView {
-        head: ["revision", "version", "package", "detection", "created"]
-            .map(str::to_owned)
-            .into(),
+        head: [
+            "revision",
+            "version",
+            "package",
+            "condition",
+            "detection",
+            "created",
+        ]
+        .map(str::to_owned)
+        .into(),
         rows: revisions
             .iter()
             .map(|revision| {
@@ -242,6 +285,10 @@ fn revisions_view(revisions: &[AppRevision]) -> View {
                     revision.number.to_string().into(),
                     revision.version.clone().into(),
                     package.into(),
+                    revision
+                        .package
+                        .condition
+                        .map_or_else(|| "".into(), package_shade),
                     match &revision.detection_rule {
                         Some(rule) => Shade::Plain(rule_text(rule)),
                         None if unpacked(revision) => "every unpacked file".into(),

@@ -9,6 +9,8 @@ pub(super) mod download_limits;
 pub(super) mod job_dispatch;
 pub(super) mod job_expiry;
 pub(super) mod job_sweep;
+pub(super) mod package_look;
+pub(super) mod package_store_sweep;
 pub(super) mod presence_flush;
 pub(super) mod server_key;
 pub(super) mod store_collect;

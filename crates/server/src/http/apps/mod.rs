@@ -5,6 +5,7 @@ mod deleted;
 mod detection_rule;
 mod link;
 mod list;
+mod package;
 pub(in crate::http) mod revisions;
 mod update;
 mod upload;
@@ -163,6 +164,19 @@ pub(super) fn register(routes: &mut Routes) {
                 "Say what exit codes mean for an application: success, reboot needed, retry or failure. Makes a new revision.",
             ),
             detection_rule::set_app_exit_codes,
+        )
+        .add(
+            Operation::post(
+                "/api/v1/{project_id}/apps/{app_id}/package/actions/verify",
+                "VerifyAppPackage",
+            )
+            .action("outfitter:apps:verifyPackage")
+            .status(202)
+            .codes(&[404, 409])
+            .summary(
+                "Have the newest package read and digested; the revision tells what was found.",
+            ),
+            package::verify_app_package,
         );
 }
 

@@ -3,13 +3,15 @@ use std::sync::Arc;
 use outfitter_agent_protocol::{DetectionRule, ExitOutcome};
 use outfitter_api_types::native::revisions::{
     AppRevision, DetectionOrigin, ExitCode, ExitOutcome as WireOutcome, ListAppRevisionsQuery,
-    ListAppRevisionsResponse, PackageState as WirePackageState, RevisionPackage,
+    ListAppRevisionsResponse, PackageCondition as WirePackageCondition,
+    PackageState as WirePackageState, RevisionPackage,
 };
 use outfitter_api_types::time::WireTime;
+use outfitter_domain::Millis;
 use outfitter_domain::app::RuleOrigin;
 use outfitter_ids::{AppId, RevisionId};
 use outfitter_packages::PackageFacts;
-use outfitter_store::{PackageState, Page, Revision};
+use outfitter_store::{PackageCondition, PackageState, Page, Revision};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -67,6 +69,7 @@ pub(super) fn app_revision(
         }
         None => None,
     };
+    let bytes = revision.package;
     let (state, sha256, size_bytes) = match known {
         Some((state, sha256, size_bytes)) => (state, Some(sha256), size_bytes),
         None => (PackageState::Pending, None, None),
@@ -93,6 +96,16 @@ pub(super) fn app_revision(
             sha256,
             size_bytes,
             kind,
+            condition: bytes.as_ref().map(|bytes| wire_condition(bytes.condition)),
+            looked_at: bytes
+                .as_ref()
+                .and_then(|bytes| bytes.looked_at)
+                .map(wire_time),
+            digested_at: bytes
+                .as_ref()
+                .and_then(|bytes| bytes.digested_at)
+                .map(wire_time),
+            is_digest_wanted: bytes.map(|bytes| bytes.is_digest_wanted),
             pinned_by_desktop_id: revision
                 .link_pin
                 .and_then(|pin| pin.pinned_by)
@@ -117,6 +130,19 @@ pub(super) fn app_revision(
             .collect(),
         created_at: WireTime::from_unix_millis(revision.created_at.get()),
     })
+}
+
+/// What was found of a package as the wire has it.
+pub(in crate::http) fn wire_condition(condition: PackageCondition) -> WirePackageCondition {
+    match condition {
+        PackageCondition::Intact => WirePackageCondition::Intact,
+        PackageCondition::Missing => WirePackageCondition::Missing,
+        PackageCondition::Altered => WirePackageCondition::Altered,
+    }
+}
+
+fn wire_time(at: Millis) -> WireTime {
+    WireTime::from_unix_millis(at.get())
 }
 
 /// A detection rule of an agent as the wire has it.

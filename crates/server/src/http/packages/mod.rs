@@ -8,13 +8,18 @@ use axum::body::Body;
 use http::StatusCode;
 use outfitter_api_types::apps::{BucketStore, InstallType, OsTypeEnum};
 use outfitter_api_types::native::packages::{
-    PackageAdvice, PackageKind as WirePackageKind, PackageProposal, PackageUploadResponse,
-    UploadPackageQuery,
+    DamagedPackage, InstallerFamily as WireInstallerFamily, ListDamagedPackagesQuery,
+    ListDamagedPackagesResponse, PackageAdvice, PackageKind as WirePackageKind, PackageProposal,
+    PackageUploadResponse, UploadPackageQuery,
 };
+use outfitter_api_types::time::WireTime;
 use outfitter_bucket::ObjectError;
 use outfitter_domain::app::bucket_name;
-use outfitter_packages::{Advice, PackageKind, Proposal, ProposedMethod, ProposedSystem};
+use outfitter_packages::{
+    Advice, InstallerFamily, PackageKind, Proposal, ProposedMethod, ProposedSystem,
+};
 
+use super::apps::revisions::wire_condition;
 use super::{ApiError, Call, GatewayError, Operation, Reply, Routes};
 use crate::Services;
 use crate::app::packages::{self, UploadError};
@@ -47,7 +52,45 @@ pub(super) fn register(routes: &mut Routes) {
             .action("outfitter:packageSettings:set")
             .summary("Set what is asked of the project's packages."),
             settings::set_package_settings,
+        )
+        .add(
+            Operation::get(
+                "/api/v1/{project_id}/damaged-packages",
+                "ListDamagedPackages",
+            )
+            .action("outfitter:packages:listDamaged")
+            .summary(
+                "List applications whose package is missing or altered: they cannot be installed.",
+            ),
+            list_damaged_packages,
         );
+}
+
+async fn list_damaged_packages(
+    services: Arc<Services>,
+    call: Call<(), ListDamagedPackagesQuery>,
+) -> Result<Reply<ListDamagedPackagesResponse>, ApiError> {
+    let (count, damaged) = services
+        .store
+        .db()
+        .package_damaged(call.project().project, call.query.offset, call.query.limit)
+        .await?;
+    Ok(Reply::new(ListDamagedPackagesResponse {
+        count,
+        items: damaged
+            .into_iter()
+            .map(|found| DamagedPackage {
+                app_id: found.app.to_string(),
+                app_name: found.app_name,
+                sha256: found.sha256,
+                size_bytes: found.size_bytes,
+                condition: wire_condition(found.condition),
+                looked_at: found
+                    .looked_at
+                    .map(|at| WireTime::from_unix_millis(at.get())),
+            })
+            .collect(),
+    }))
 }
 
 async fn upload_package(
@@ -75,6 +118,12 @@ async fn upload_package(
         sha256: package.object.sha256.to_string(),
         size_bytes: i64::try_from(package.object.size_bytes).unwrap_or(i64::MAX),
         kind: package_kind(package.object.facts.kind),
+        installer: package.object.facts.installer.map(|family| match family {
+            InstallerFamily::Inno => WireInstallerFamily::Inno,
+            InstallerFamily::Nsis => WireInstallerFamily::Nsis,
+            InstallerFamily::WixBurn => WireInstallerFamily::WixBurn,
+            InstallerFamily::InstallShield => WireInstallerFamily::InstallShield,
+        }),
         proposal: proposal(package.proposal),
     }))
 }
@@ -160,8 +209,7 @@ pub(super) fn package_kind(kind: PackageKind) -> WirePackageKind {
         PackageKind::SevenZip => WirePackageKind::SevenZip,
         PackageKind::Rar => WirePackageKind::Rar,
         PackageKind::Script => WirePackageKind::Script,
-        PackageKind::Ole | PackageKind::AppImage | PackageKind::Elf | PackageKind::Unknown => {
-            WirePackageKind::Other
-        }
+        PackageKind::AppImage => WirePackageKind::AppImage,
+        PackageKind::Ole | PackageKind::Elf | PackageKind::Unknown => WirePackageKind::Other,
     }
 }

@@ -1,0 +1,220 @@
+"""Packages in an S3-compatible store that nobody here wrote: from the uploader's hand to desktops, on several servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+import pytest
+from huaweicloudsdkworkspace import v2 as ws
+
+import packages
+from object_store import BUCKET, PREFIX, object_store
+from outfitter import SERVER_BINARY, Server, postgres_database, wait_for
+from sdk import bucket, client, create_user, ended_jobs, install, upload, user
+from test_bucket import LARGE, arrived, credential, s3
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Verifies signatures and policies."""
+    with object_store(tmp_path_factory.mktemp("moto"), enforce=True) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def fetched_from(tmp_path_factory):
+    """Answers addresses that are signed in advance."""
+    with object_store(tmp_path_factory.mktemp("moto"), enforce=False) as store:
+        yield store
+
+
+@pytest.fixture
+def server(store, tmp_path):
+    server = Server.start(tmp_path, options=store.options())
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def cli(server: Server, *arguments: str) -> subprocess.CompletedProcess:
+    command = [str(SERVER_BINARY), "--bootstrap", str(server.folder / "data/bootstrap.json"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_a_package_uploaded_at_one_server_is_installed_by_an_agent_of_another(fetched_from, tmp_path):
+    """Two servers, one PostgreSQL, one store: the desktop fetches from the store itself."""
+    store = fetched_from
+    package = packages.zip_package(tmp_path, "tool", {"tool/run.sh": "echo tool\n"})
+    with postgres_database() as url:
+        (tmp_path / "a").mkdir()
+        (tmp_path / "b").mkdir()
+        key = tmp_path / "server.key"
+        options = [*store.options(), "--server-key-file", str(key)]
+        first = Server.start(tmp_path / "a", url, options)
+        second = None
+        try:
+            second = Server.join(tmp_path / "b", first, url, options)
+            workspace = client(first)
+            create_user(workspace, "ann")
+            desktop = second.start_desktop("desktop1", "ann")
+            app = upload(workspace, "tool", app_file_store=bucket(first, package))
+            install(workspace, [app.id], [user("ann")])
+            (job,) = ended_jobs(workspace, 1)
+            assert (job.job_status, job.error_message) == ("SUCCESS", None)
+            found = [path for path in desktop.sandbox.rglob("run.sh")]
+            assert [path.read_text() for path in found] == ["echo tool\n"]
+            # The bytes came from the store, not through a server.
+            log = store.process.log.read_text()
+            assert "X-Amz-Signature" in log and f"/{BUCKET}/{PREFIX}/objects/" in log
+        finally:
+            if second:
+                second.stop()
+            first.stop()
+
+
+@pytest.mark.parametrize("content", [b"a few bytes", LARGE], ids=["small", "multipart"])
+def test_boto3_uploads_into_the_store_through_our_bucket(server, store, tmp_path, content):
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    given = credential(server)
+    s3(given).upload_file(str(file), given.bucket, given.key)
+    arrived(server, given, content)
+    assert store.objects("parts") == [] and store.objects("staging") == []
+    uploads = store.client().list_multipart_uploads(Bucket=BUCKET)
+    assert uploads.get("Uploads", []) == []
+
+
+def test_a_package_that_goes_or_changes_in_the_store_is_told_and_refuses_installs(server, store, tmp_path):
+    file = packages.zip_package(tmp_path, "frail", {"a": "a" * 100})
+    workspace = client(server)
+    create_user(workspace, "ann")
+    app = upload(workspace, "frail", app_file_store=bucket(server, file))
+    sha256 = server.request("GET", f"/api/v1/{{project_id}}/apps/{app.id}/detection-rule").json()["package"]["sha256"]
+    s3_client = store.client()
+    pointer = json.loads(s3_client.get_object(Bucket=BUCKET, Key=f"{PREFIX}/sha256/{sha256}")["Body"].read())
+    key = f"{PREFIX}/objects/{pointer['object']}"
+    good = s3_client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+
+    def verified(condition: str) -> None:
+        ran = cli(server, "app", "verify", "frail", "--wait", "--json")
+        assert json.loads(ran.stdout)[0]["package"]["condition"] == condition, ran.stderr
+        assert ran.returncode == (0 if condition == "intact" else 1)
+        listed = json.loads(cli(server, "app", "list", "--json").stdout)["damaged_packages"]
+        damaged = [(found["app_id"], found["condition"]) for found in listed]
+        assert damaged == ([] if condition == "intact" else [(app.id, condition)])
+
+    def refused() -> None:
+        body = {"app_ids": [app.id], "assign_scope": "ASSIGN_USER", "users": [user("ann").to_dict()]}
+        answer = server.request("POST", "/v1/{project_id}/app-center/apps/actions/batch-auto-install", json=body)
+        assert (answer.status_code, answer.json()["error_code"]) == (409, "WKS.00211106"), answer.text
+
+    verified("intact")
+    s3_client.put_object(Bucket=BUCKET, Key=key, Body=b"x" * len(good))
+    verified("altered")
+    refused()
+    doctor = cli(server, "doctor", "--json")
+    assert "frail (altered)" in doctor.stdout and doctor.returncode == 1
+    s3_client.delete_object(Bucket=BUCKET, Key=key)
+    verified("missing")
+    refused()
+    # The same bytes once more heal it.
+    server.upload_package(file)
+    verified("intact")
+    install(workspace, [app.id], [user("ann")])
+
+
+def check(tmp_path, options: list[str]) -> tuple[int, dict[str, bool], str]:
+    command = [str(SERVER_BINARY), "store", "check", "--data-dir", str(tmp_path), "--json", *options]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return ran.returncode, {step["step"]: step["ok"] for step in json.loads(ran.stdout)}, ran.stdout
+
+
+def test_store_check_proves_the_store_as_servers_and_desktops_use_it(store, fetched_from, tmp_path):
+    for place, how in ((store, "relayed"), (fetched_from, "presigned")):
+        before = place.objects("objects")
+        status, steps, text = check(tmp_path, [*place.options(), "--package-store-downloads", how])
+        assert (status, set(steps.values())) == (0, {True}), text
+        assert set(steps) == {
+            "reach", "small package", "package in parts", "read a range", "read and digest all", "fetch as a desktop", "remove"
+        }
+        assert ("at a signed address" in text) == (how == "presigned")
+        assert place.objects("objects") == before
+
+
+def test_store_check_says_what_is_wrong_and_no_secret(store, tmp_path):
+    options = store.options()
+    keys = tmp_path / "keys.toml"
+    keys.write_text(f"access_key = '{store.keys['access_key']}'\nsecret_key = 'hunter2'\n")
+    options[options.index("--package-store-credentials") + 1] = str(keys)
+    status, steps, text = check(tmp_path, options)
+    assert (status, steps) == (1, {"reach": False}), text
+    assert "hunter2" not in text
+
+
+def test_desktops_get_packages_through_the_server_where_that_is_wanted(store, tmp_path):
+    package = packages.zip_package(tmp_path, "tool", {"tool/run.sh": "echo tool\n"})
+    (tmp_path / "a").mkdir()
+    server = Server.start(tmp_path / "a", options=[*store.options(), "--package-store-downloads", "relayed"])
+    try:
+        workspace = client(server)
+        create_user(workspace, "ann")
+        server.start_desktop("desktop1", "ann")
+        app = upload(workspace, "tool", app_file_store=bucket(server, package))
+        install(workspace, [app.id], [user("ann")])
+        (job,) = ended_jobs(workspace, 1)
+        assert (job.job_status, job.error_message) == ("SUCCESS", None)
+        assert "X-Amz-Signature" not in store.process.log.read_text()
+    finally:
+        server.stop()
+
+
+def test_packages_of_a_folder_are_copied_into_the_store_and_damaged_ones_stay_out(store, tmp_path):
+    (tmp_path / "a").mkdir()
+    server = Server.start(tmp_path / "a")
+    try:
+        files = [packages.zip_package(tmp_path, name, {name: name * 10}) for name in ("good", "bad")]
+        good, bad = (server.upload_package(file)["sha256"] for file in files)
+        folder = tmp_path / "a/data/packages"
+        (folder / bad[:2] / bad[2:]).write_bytes(b"rot")
+        command = [str(SERVER_BINARY), "store", "import", str(folder), "--data-dir", str(tmp_path), "--json", *store.options()]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = {found["sha256"]: found["ok"] for found in json.loads(ran.stdout)}
+        assert (ran.returncode, done) == (3, {good: True, bad: False}), ran.stdout + ran.stderr
+        assert f"sha256/{good}" in store.objects("sha256") and f"sha256/{bad}" not in store.objects("sha256")
+    finally:
+        server.stop()
+
+
+def test_desktops_fetch_over_https_with_the_operators_certificate(tmp_path):
+    """Only the file that the operator named vouches for the store; agents are told it."""
+    package = packages.zip_package(tmp_path, "tool", {"tool/run.sh": "echo tool\n"})
+    with object_store(tmp_path / "moto", enforce=False, https=True) as store:
+        (tmp_path / "a").mkdir()
+        server = Server.start(tmp_path / "a", options=store.options())
+        try:
+            workspace = client(server)
+            create_user(workspace, "ann")
+            server.start_desktop("desktop1", "ann")
+            app = upload(workspace, "tool", app_file_store=bucket(server, package))
+            install(workspace, [app.id], [user("ann")])
+            (job,) = ended_jobs(workspace, 1)
+            assert (job.job_status, job.error_message) == ("SUCCESS", None)
+            assert "X-Amz-Signature" in store.process.log.read_text()
+        finally:
+            server.stop()
+
+
+def test_a_store_that_goes_away_makes_the_server_unready_until_it_is_back(tmp_path):
+    with object_store(tmp_path / "moto", enforce=True) as store:
+        (tmp_path / "a").mkdir()
+        server = Server.start(tmp_path / "a", options=store.options())
+        try:
+            os.kill(store.process.popen.pid, 19)
+            wait_for(lambda: server.request("GET", "/readyz").status_code == 503, "readyz to say no")
+            os.kill(store.process.popen.pid, 18)
+            wait_for(lambda: server.request("GET", "/readyz").status_code == 200, "readyz to say yes")
+        finally:
+            server.stop()
