@@ -86,7 +86,8 @@ def of_group(server: Server, name: str) -> set[str]:
 
 def attach(server: Server, desktop: str, user: str) -> None:
     listed = server.request("GET", "/v2/{project_id}/desktops", params={"computer_name": desktop}).json()["desktops"]
-    body = {"desktops": [{"desktop_id": listed[0]["desktop_id"], "user_name": user, "domain": DOMAIN, "user_group": "sudo"}]}
+    who = {"user_name": user, "domain": DOMAIN, "user_group": "sudo"}
+    body = {"desktops": [{"desktop_id": listed[0]["desktop_id"], "attach_user_infos": [who]}]}
     answer = server.request("POST", "/v2/{project_id}/desktops/attach", json=body)
     assert answer.status_code == 200, answer.text
 
