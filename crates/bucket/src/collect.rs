@@ -166,7 +166,7 @@ impl Objects {
         let _alone = self.collecting.lock().await;
         let now = self.clock.now();
         let mut report = CollectionReport::new(now);
-        let lock = match mode {
+        let held = match mode {
             CollectMode::DryRun => None,
             CollectMode::Remove => match self.store.collection_lock().await? {
                 None => {
@@ -176,7 +176,7 @@ impl Objects {
                 held => held,
             },
         };
-        let lock = lock.as_ref();
+        let lock = held.as_ref();
         let clock = CollectionClock {
             now,
             restorable_since: now.minus(RESTORE_PERIOD),
@@ -198,6 +198,9 @@ impl Objects {
                 "collected what nothing needs"
             );
         }
+        if let Some(lock) = held {
+            lock.release().await?;
+        }
         Ok(report)
     }
 
@@ -211,6 +214,7 @@ impl Objects {
             let now = self.clock.now();
             self.collect_leftovers(Some(&lock), now, &mut CollectionReport::new(now))
                 .await?;
+            lock.release().await?;
         }
         Ok(())
     }

@@ -160,6 +160,19 @@ impl Store {
 }
 
 impl CollectionLock {
+    /// Lets the next collection begin at once. A lock that is dropped instead is free when the database has heard of it.
+    ///
+    /// # Errors
+    /// When the database cannot answer; the lock then goes with the connection.
+    pub async fn release(self) -> Result<(), StoreError> {
+        match self.transaction {
+            None => Ok(()),
+            Some(transaction) => transaction.rollback().await.map_err(|source| {
+                StoreError::from_driver("release the lock of collections", source)
+            }),
+        }
+    }
+
     /// Makes sure that the lock is still held: a connection that broke lost it.
     ///
     /// # Errors

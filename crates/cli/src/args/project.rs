@@ -17,7 +17,8 @@ pub(crate) enum ProjectCommand {
 #[derive(Debug, Args)]
 pub(crate) struct QuotaArgs {
     /// Name or id of the project
-    pub(crate) project: String,
+    #[arg(value_name = "PROJECT")]
+    pub(crate) name: String,
     /// They may take this much from now on: bytes, or with KiB, MiB, GiB, TiB
     #[arg(long, value_name = "SIZE", value_parser = size_bytes)]
     pub(crate) set: Option<i64>,

@@ -71,8 +71,8 @@ async fn quota(args: QuotaArgs, session: &Session) -> Result<(), CommandError> {
     let project = projects
         .items
         .iter()
-        .find(|project| project.id == args.project || project.name == args.project)
-        .ok_or_else(|| CommandError::failed(format!("there is no project {}", args.project)))?;
+        .find(|project| project.id == args.name || project.name == args.name)
+        .ok_or_else(|| CommandError::failed(format!("there is no project {}", args.name)))?;
     let path = paths::project_quota(&project.id);
     let settings: PackageSettings = if args.set.is_some() || args.unlimited {
         let body = json!(SetQuotaReq {

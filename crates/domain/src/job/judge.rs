@@ -180,10 +180,13 @@ fn weigh(task: &Task, evidence: &Evidence) -> Result<Proof, Failure> {
         return Err(Failure::seen(reason, detail));
     }
     let Some(rule) = rule else {
-        // What was detected without a rule to detect it by is no evidence of anything.
-        return match &evidence.after {
-            None => Ok(Proof::ExitCodeOnly),
-            Some(_) => Err(refused("it holds a detection and no rule")),
+        return match (task.kind, &evidence.after) {
+            // A list of what was unpacked that is empty is no rule, and yet it may say that something is left.
+            (TaskKind::Uninstall, Some(after)) if after.holds => Err(Failure::seen(
+                Reason::StillDetectedAfterUninstall,
+                after.seen.clone(),
+            )),
+            _ => Ok(Proof::ExitCodeOnly),
         };
     };
     let Some(after) = &evidence.after else {

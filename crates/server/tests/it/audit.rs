@@ -118,15 +118,15 @@ fn filled(
     depth: usize,
     marked: &mut usize,
 ) -> Value {
-    let root = &entry.body.as_ref().unwrap().root;
     if depth > 16 {
         return Value::Null;
     }
     if let Some(target) = schema["$ref"].as_str() {
-        let pointer = target.trim_start_matches('#');
-        return root
-            .pointer(pointer)
-            .map_or(Value::Null, |it| filled(entry, it, name, depth + 1, marked));
+        let wanted = target.rsplit('/').next().unwrap();
+        let components = &entry.body.as_ref().unwrap().components;
+        let (_, found) = components.iter().find(|(it, _)| it == wanted).unwrap();
+        let found = serde_json::to_value(found).unwrap();
+        return filled(entry, &found, name, depth + 1, marked);
     }
     // Before the choices: rules about the members stand beside them.
     if let Some(members) = schema["properties"].as_object() {
