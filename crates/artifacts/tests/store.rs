@@ -1,6 +1,10 @@
 //! Both kinds of store, from outside: what a folder does, an S3-compatible store that nobody here wrote does too.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+#![expect(
+    clippy::print_stdout,
+    reason = "the memory that a large package cost is what it is for"
+)]
 
 use std::convert::Infallible;
 use std::io::{self, Read as _, Seek as _, SeekFrom};

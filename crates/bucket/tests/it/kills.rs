@@ -3,6 +3,11 @@
 //! what the bucket says about its own at trace level. After each kill the next start must find every object that was
 //! acknowledged, with its bytes, and its collection must leave nothing else.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "the child tells what it was promised, the parent how often it killed"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};

@@ -5,6 +5,7 @@
 //! the directory's. What the directory no longer lists is removed, but never most of what is known at once: an
 //! empty answer looks like a wrong base far more often than like a company without people.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use thiserror::Error;
@@ -297,10 +298,9 @@ impl<F: Clone + PartialEq> Accounts<'_, F> {
         // says nothing certain must not open anything.
         for stored in homeless {
             let id = stored.id.clone().unwrap_or_default();
-            if owner.contains_key(&fold(&stored.name)) {
-                plan.remove.push(stored.row);
-            } else {
-                owner.insert(fold(&stored.name), id);
+            match owner.entry(fold(&stored.name)) {
+                Entry::Occupied(_) => plan.remove.push(stored.row),
+                Entry::Vacant(free) => drop(free.insert(id)),
             }
         }
         let renamed: HashMap<i64, String> = plan

@@ -164,7 +164,7 @@ struct Stored {
 
 /// What came of a call.
 enum Outcome {
-    Stored(Stored),
+    Stored(Box<Stored>),
     /// It was carried out before.
     Repeated(Accepted),
 }
@@ -305,13 +305,13 @@ async fn store_deployment(
         (_, AssignType::AllUser) => Reach::All,
         (_, AssignType::AssignUser) => Reach::OfUsers,
     };
-    Ok(Outcome::Stored(Stored {
+    Ok(Outcome::Stored(Box::new(Stored {
         tx,
         id,
         deployment,
         reach,
         apps: keys.len(),
-    }))
+    })))
 }
 
 /// What an install call would do.
@@ -333,12 +333,12 @@ pub async fn preview(services: &Services, call: Install<'_>) -> Result<Preview, 
         idempotency: None,
         ..call
     };
-    let Outcome::Stored(Stored {
-        tx, id, deployment, ..
-    }) = store_deployment(services, &call).await?
-    else {
+    let Outcome::Stored(stored) = store_deployment(services, &call).await? else {
         return Err(InstallError::KeyTaken);
     };
+    let Stored {
+        tx, id, deployment, ..
+    } = *stored;
     let now = services.clock.now();
     tx.deployment_expand(deployment, INLINE_JOBS, services.ids.as_ref(), now)
         .await?;
@@ -362,7 +362,7 @@ pub async fn install(services: &Services, call: Install<'_>) -> Result<Deploymen
         reach,
         apps,
     } = match store_deployment(services, &call).await? {
-        Outcome::Stored(stored) => stored,
+        Outcome::Stored(stored) => *stored,
         Outcome::Repeated(accepted) => return Ok(accepted.id),
     };
     tx.commit().await?;

@@ -30,17 +30,17 @@ enum Goes {
 
 /// To whom a kind of resource belongs.
 #[derive(Clone, Copy)]
-enum Belongs {
-    ToProject,
-    ToDomain,
-    ToServer,
+enum Scope {
+    Project,
+    Domain,
+    Server,
 }
 
 /// How a kind of resource is read: `SELECT id, name, object(pairs) FROM source`.
 struct Reading {
     kind: &'static str,
     goes: Goes,
-    belongs: Belongs,
+    belongs: Scope,
     id: &'static str,
     name: &'static str,
     owner: &'static str,
@@ -62,7 +62,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "app",
         goes: Goes::ById,
-        belongs: Belongs::ToProject,
+        belongs: Scope::Project,
         id: "a.public_id",
         name: "a.name",
         owner: "a.project_id",
@@ -102,7 +102,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "desktop",
         goes: Goes::ById,
-        belongs: Belongs::ToProject,
+        belongs: Scope::Project,
         id: "d.public_id",
         name: "d.name",
         owner: "d.project_id",
@@ -141,7 +141,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "user",
         goes: Goes::ById,
-        belongs: Belongs::ToProject,
+        belongs: Scope::Project,
         id: "u.public_id",
         name: "u.name",
         owner: "u.project_id",
@@ -160,7 +160,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "userGroup",
         goes: Goes::ById,
-        belongs: Belongs::ToProject,
+        belongs: Scope::Project,
         id: "g.public_id",
         name: "g.name",
         owner: "g.project_id",
@@ -186,7 +186,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "rule",
         goes: Goes::ById,
-        belongs: Belongs::ToProject,
+        belongs: Scope::Project,
         id: "r.public_id",
         name: "r.name",
         owner: "r.project_id",
@@ -202,7 +202,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "token",
         goes: Goes::ById,
-        belongs: Belongs::ToProject,
+        belongs: Scope::Project,
         id: "t.public_id",
         name: "t.name",
         owner: "t.project_id",
@@ -220,7 +220,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "deployment",
         goes: Goes::ById,
-        belongs: Belongs::ToProject,
+        belongs: Scope::Project,
         id: "d.public_id",
         name: "NULL",
         owner: "d.project_id",
@@ -255,7 +255,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "job",
         goes: Goes::ById,
-        belongs: Belongs::ToProject,
+        belongs: Scope::Project,
         id: "j.public_id",
         name: "NULL",
         owner: "j.project_id",
@@ -270,7 +270,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "workspaceJob",
         goes: Goes::ById,
-        belongs: Belongs::ToProject,
+        belongs: Scope::Project,
         id: "w.public_id",
         name: "w.job_type",
         owner: "w.project_id",
@@ -280,7 +280,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "subJob",
         goes: Goes::ById,
-        belongs: Belongs::ToProject,
+        belongs: Scope::Project,
         id: "s.public_id",
         name: "NULL",
         owner: "s.project_id",
@@ -294,7 +294,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "network_reach",
         goes: Goes::ById,
-        belongs: Belongs::ToProject,
+        belongs: Scope::Project,
         id: "n.public_id",
         name: "n.network",
         owner: "n.project_id",
@@ -307,7 +307,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "project",
         goes: Goes::ById,
-        belongs: Belongs::ToDomain,
+        belongs: Scope::Domain,
         id: "p.public_id",
         name: "p.name",
         owner: "p.domain_id",
@@ -343,7 +343,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "iamUser",
         goes: Goes::ById,
-        belongs: Belongs::ToDomain,
+        belongs: Scope::Domain,
         id: "u.public_id",
         name: "u.name",
         owner: "u.domain_id",
@@ -372,7 +372,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "iamGroup",
         goes: Goes::ById,
-        belongs: Belongs::ToDomain,
+        belongs: Scope::Domain,
         id: "g.public_id",
         name: "g.name",
         owner: "g.domain_id",
@@ -399,7 +399,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "policy",
         goes: Goes::ById,
-        belongs: Belongs::ToDomain,
+        belongs: Scope::Domain,
         id: "p.public_id",
         name: "p.name",
         owner: "p.domain_id",
@@ -413,7 +413,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "accessKey",
         goes: Goes::ByText,
-        belongs: Belongs::ToDomain,
+        belongs: Scope::Domain,
         id: "k.access",
         name: "u.name",
         owner: "u.domain_id",
@@ -426,7 +426,7 @@ const READINGS: &[Reading] = &[
     Reading {
         kind: "server",
         goes: Goes::ByText,
-        belongs: Belongs::ToServer,
+        belongs: Scope::Server,
         id: "''",
         name: "NULL",
         owner: "0",
@@ -500,15 +500,15 @@ impl Db<'_> {
                 continue;
             };
             let owner: SqlValue = match reading.belongs {
-                Belongs::ToProject => match project {
+                Scope::Project => match project {
                     Some(project) => project.into(),
                     None => continue,
                 },
-                Belongs::ToDomain => match domain {
+                Scope::Domain => match domain {
                     Some(domain) => domain.into(),
                     None => continue,
                 },
-                Belongs::ToServer => 0_i64.into(),
+                Scope::Server => 0_i64.into(),
             };
             let dialect = self.dialect();
             let (array, condition) = match reading.goes {

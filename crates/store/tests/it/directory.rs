@@ -173,7 +173,7 @@ on_both! {
             change(&test, groups[group], plan).await;
             if step % 8 == 7 {
                 let mut expected = 0;
-                for start in 0..6 {
+                for (start, name) in groups.iter().enumerate() {
                     let mut seen = BTreeSet::from([start]);
                     let mut waiting = vec![start];
                     while let Some(one) = waiting.pop() {
@@ -184,7 +184,7 @@ on_both! {
                     let walked: BTreeSet<String> = members.iter().filter(|(group, _)| seen.contains(group))
                         .map(|(_, user)| format!("u{user}")).collect();
                     expected += walked.len();
-                    assert_eq!(reached(&test, groups[start]).await, walked, "step {step}, group {start}");
+                    assert_eq!(reached(&test, name).await, walked, "step {step}, group {start}");
                 }
                 assert_eq!(test.number("SELECT count(*) FROM group_closure").await, i64::try_from(expected).unwrap());
             }
@@ -216,7 +216,7 @@ on_both! {
             tx.commit().await.unwrap();
         };
         disable(true).await;
-        scene.deploy(&[app], AssignType::AssignUser, &[all.clone()]).await;
+        scene.deploy(&[app], AssignType::AssignUser, std::slice::from_ref(&all)).await;
         assert_eq!(names().await, set(&["ana-desk"]));
 
         // Who leaves before the job begins loses it.
