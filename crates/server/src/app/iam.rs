@@ -17,6 +17,7 @@ use outfitter_store::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 
 use crate::audit;
@@ -316,7 +317,11 @@ pub async fn password_change(
     let Some(hash) = &user.password_hash else {
         return Err(PasswordChangeError::External);
     };
-    let same = original.expose_secret() == password.expose_secret();
+    let same: bool = original
+        .expose_secret()
+        .as_bytes()
+        .ct_eq(password.expose_secret().as_bytes())
+        .into();
     let account = user.id.to_string();
     if !password_verify(services, &account, original, Some(hash), caller.source).await? {
         return Err(LoginError::Wrong.into());

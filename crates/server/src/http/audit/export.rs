@@ -13,7 +13,7 @@ use super::{filter, reach, wire};
 use crate::Services;
 use crate::http::{ApiError, Call};
 
-/// Source: https://github.com/ndjson/ndjson-spec, section 3.2.
+/// Source: <https://github.com/ndjson/ndjson-spec>, section 3.2.
 pub(super) const MEDIA: &str = "application/x-ndjson";
 
 /// Entries read at once.
