@@ -28,7 +28,7 @@ pub(crate) enum KindArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct SetDirectoryArgs {
-    /// ldaps://HOST[:PORT], or ldap://HOST[:PORT], which always uses StartTLS
+    /// ldaps://HOST or ldaps://HOST:PORT, or with ldap, which always uses StartTLS
     #[arg(long)]
     pub(crate) url: String,
     /// What kind of directory it is

@@ -94,7 +94,7 @@ pub(crate) struct ServerOptions {
     /// Seconds without a part after which a multipart upload is given up [default: a day]
     #[arg(long, value_name = "SECONDS", env = env::UPLOAD_LIFE_SECS)]
     pub(crate) upload_life_secs: Option<u32>,
-    /// Where desktops may fetch packages from: https://*, https://*.example.com, http://mirror.lan:8080; separated by
+    /// Where desktops may fetch packages from: https://*, https://*.example.com, http://*.lan:8080; separated by
     /// commas or given several times [default: http://*,https://*]
     #[arg(long, value_name = "PATTERN", env = env::LINK_ALLOW, value_delimiter = ',')]
     pub(crate) link_allow: Option<Vec<String>>,

@@ -3,7 +3,7 @@
 //! **Guarantees.** Every write transaction that is committed within [`AuditScope::run`] leaves one entry, in the same
 //! transaction: there is no way to write without it and none has to think of it. Each entry carries a MAC from the
 //! start, so that one that was made or changed beside the servers is found even before it is sealed. One sealer at a
-//! time ([`Tx::audit_seal`]) gives entries their place and chains them; [`Db::audit_check`] finds what was changed,
+//! time ([`crate::Tx::audit_seal`]) gives entries their place and chains them; [`crate::Db::audit_check`] finds what was changed,
 //! removed or moved. **On a crash** an entry is there exactly when its change is. **Does not** hide that entries within
 //! the last second may be removed unnoticed by who may write to the database; see docs/adr/0013-audit.md.
 
