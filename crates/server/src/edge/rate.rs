@@ -49,7 +49,7 @@ pub struct EdgeLimits {
 impl Default for EdgeLimits {
     fn default() -> Self {
         Self {
-            // About half of what two cores answer of small requests: more than a fleet's tools need, less than one
+            // Estimated, not measured: half of what two cores answer of small requests. More than tools need, less than one
             // of them must have.
             requests_per_address: 2000,
             requests_per_credential: 2000,
