@@ -100,7 +100,13 @@ impl Store {
                 let connect = PgConnectOptions::from_str(url)
                     .map_err(|error| failed(driver(error)))?
                     .application_name("outfitter")
-                    .options([("synchronous_commit", "on")]);
+                    .options([
+                        ("synchronous_commit", "on"),
+                        // A plan made for any LIMIT and OFFSET reads far more of a large table than a page needs, and
+                        // compiling such a plan costs more than running the right one.
+                        ("plan_cache_mode", "force_custom_plan"),
+                        ("jit", "off"),
+                    ]);
                 // A pool tries until its time is over and then says no more than that.
                 PgConnection::connect_with(&connect)
                     .await
