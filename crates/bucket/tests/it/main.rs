@@ -274,8 +274,9 @@ async fn an_upload_leaves_one_entry_of_who_put_what_and_one_that_is_given_up_ano
     }
     let reach = AuditReach::Project(scene.store.project);
     let db = scene.store.store.db();
-    let listed = db.audit_list(reach, &AuditFilter::default(), None, 100);
-    let entries = listed.await.unwrap().unwrap();
+    let filter = AuditFilter::default();
+    let listed = db.audit_list(reach, &filter, None, 100).await;
+    let entries = listed.unwrap().unwrap();
     let told: Vec<_> = entries
         .iter()
         .rev()

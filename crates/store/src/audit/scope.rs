@@ -657,6 +657,7 @@ mod tests {
                 state: json!({"description": "x".repeat(3000)}),
             })
             .collect();
+        let targets: Vec<_> = targets.iter().collect();
         let (kept, left_out) = changes(&targets, &[], &after);
         assert_eq!(kept.len() + left_out, 20);
         assert_eq!(kept.len(), 5);
