@@ -145,11 +145,29 @@ def test_an_install_to_a_nested_group_of_a_domain_reaches_its_members_and_nobody
     domain.rename("all", "everyone")
     domain.rename("cleo", "cleopatra")
     domain.set("ben", "userAccountControl", "546")
+    # Source: [MS-ADA1], accountExpires: steps of 100 ns since 1601; this one is 2001-01-01.
+    domain.set("dora", "accountExpires", "126227808000000000")
     before = users(server)["cleo"]["id"]
     status = sync(server)
     assert status["last_full_at"] < status["last_success_at"], status
     assert users(server)["cleopatra"]["id"] == before, "who is renamed stays the same"
     assert users(server)["ben"]["disabled"]
+    assert users(server)["dora"]["disabled"], "an account that has expired is locked out"
+    entries = server.request("GET", "/api/v1/{project_id}/audit?limit=100&action=outfitter:directory:sync").json()["items"]
+    assert {entry["actor"]["kind"] for entry in entries} == {"server"}
+    changes = {change["name"]: change for entry in entries for change in entry["detail"].get("changes", ()) if change["before"]}
+    for name in ("ben", "dora"):
+        assert (changes[name]["before"]["disabled_in_directory"], changes[name]["after"]["disabled_in_directory"]) == (0, 1)
+    assert changes["cleopatra"]["before"]["name"] == "cleo"
+    told = {
+        (move["group"], word, name)
+        for entry in entries
+        for move in entry["detail"].get("memberships", ())
+        for word in ("joined", "left", "groups_joined")
+        for name in move.get(word, ())
+    }
+    assert told >= {("sales", "left", "ana"), ("sales", "joined", "cleopatra"), ("all", "groups_joined", "europe")}, told
+    domain.set("dora", "accountExpires", "0")
     granted = workspace.list_app_authorizations(ws.ListAppAuthorizationsRequest(app_id=first)).items
     assert [one.account for one in granted] == ["everyone"], "authorizations follow the name"
     install(workspace, [second], [account("everyone")])

@@ -203,11 +203,23 @@ def test_groups_of_the_provider_give_rights_and_take_them_away(scene):
     assert Browser().log_in(scene, "ana").status_code == 303
     assert (browser.may(scene, *READ), browser.may(scene, *WRITE)) == (200, 403)
 
+    # The log says who came, from where, and what that changed.
+    logins = scene.administrator("GET", "/api/v1/audit?limit=100&actor=ana&kind=change")["items"]
+    assert {entry["operation"] for entry in logins} == {"CreateProviderSession"}
+    newest = logins[0]
+    assert (newest["actor"]["name"], newest["actor"]["credential"]) == ("ana", "login_provider")
+    assert newest["address"] == "127.0.0.1" and newest["request_id"]
+    assert newest["detail"]["request"]["groups"] == ["it-readers"]
+    [change] = newest["detail"]["changes"]
+    assert set(change["before"]["policies"]) > set(change["after"]["policies"]), change
+
     # No group at all: no session, and nothing is left of the others.
     scene.provider.knows("ana", groups=["staff"])
     last = Browser()
     assert_refused(last.log_in(scene, "ana"), 403, "no group of ana has rights here", last, scene)
     assert browser.may(scene, *READ) == 403
+    refused = wait_for(lambda: scene.administrator("GET", "/api/v1/audit?limit=100&actor=ana&kind=refusal")["items"], "the refusal in the log")
+    assert (refused[0]["operation"], refused[0]["status"]) == ("CreateProviderSession", 403)
 
 
 def test_who_is_in_no_group_of_ours_is_not_even_made(scene):

@@ -8,7 +8,11 @@ use md5::{Digest as _, Md5};
 use outfitter_artifacts::Sha256Digest;
 use outfitter_domain::Millis;
 use outfitter_ids::IdSource;
-use outfitter_store::{BucketUpload, BucketUploadPart, NewBucketUpload, ProjectKey, StoreError};
+use outfitter_store::{
+    AuditActor, AuditActorKind, AuditFacts, AuditKey, AuditKind, AuditScope, AuditTarget,
+    BucketUpload, BucketUploadPart, DomainKey, NewAuditScope, NewBucketUpload, ProjectKey,
+    StoreError,
+};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
     CompleteMultipartUploadOutput, CompletedPart, CreateMultipartUploadInput,
@@ -20,6 +24,7 @@ use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use uuid::Uuid;
 
 use crate::credential::Grant;
+use crate::handle::{RequestId, Source};
 use crate::objects::{MAX_OBJECT_BYTES, ObjectError, Objects, Origin, step};
 use crate::quota::Room;
 use crate::receive::{failed, other, quota_exceeded, receive, store_failed};
@@ -42,13 +47,34 @@ const DIGEST_METADATA: &str = "sha256";
 pub(crate) struct Backend {
     pub(crate) objects: Arc<Objects>,
     pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) audit: Arc<AuditKey>,
 }
 
 /// The object a request is about.
 struct Target {
     project: ProjectKey,
+    domain: DomainKey,
     object_key: String,
 }
+
+/// What a request does, as the audit log calls it. The actions are those of the credential's own policy.
+struct Did {
+    operation: &'static str,
+    action: &'static str,
+}
+
+const PUT: Did = Did {
+    operation: "PutObject",
+    action: "obs:object:PutObject",
+};
+const COMPLETE: Did = Did {
+    operation: "CompleteMultipartUpload",
+    action: "obs:object:PutObject",
+};
+const ABORT: Did = Did {
+    operation: "AbortMultipartUpload",
+    action: "obs:object:AbortMultipartUpload",
+};
 
 /// What became of a part that came in.
 enum Recorded {
@@ -83,7 +109,57 @@ impl Backend {
             .ok_or_else(|| s3_error!(NoSuchBucket, "The project has no bucket."))?;
         Ok(Target {
             project: bucket.project,
+            domain: bucket.domain,
             object_key: grant.object_key.clone(),
+        })
+    }
+
+    /// The audit log's entry of a request: who uploads, from where.
+    fn audited<I>(&self, request: &S3Request<I>, target: &Target, did: Did) -> Arc<AuditScope> {
+        let uploader = request
+            .extensions
+            .get::<Arc<Grant>>()
+            .and_then(|grant| grant.uploader.clone());
+        let access = request
+            .credentials
+            .as_ref()
+            .map_or("", |credentials| &credentials.access_key);
+        let credential = format!("bucket_key {access}");
+        let actor = match uploader {
+            Some(uploader) => AuditActor {
+                kind: AuditActorKind::IamUser,
+                id: Some(uploader.id),
+                name: Some(uploader.name),
+                credential,
+            },
+            None => AuditActor {
+                credential,
+                ..AuditActor::nobody()
+            },
+        };
+        AuditScope::new(NewAuditScope {
+            key: Arc::clone(&self.audit),
+            ids: Arc::clone(&self.ids),
+            facts: AuditFacts {
+                domain: Some(target.domain),
+                project: Some(target.project),
+                at: self.objects.clock.now(),
+                action: did.action.to_owned(),
+                operation: did.operation.to_owned(),
+                actor,
+                on_behalf_of: None,
+                address: request
+                    .extensions
+                    .get::<Source>()
+                    .map(|source| source.0.to_string()),
+                request_id: request.extensions.get::<RequestId>().map(|id| id.0.clone()),
+            },
+            kind: AuditKind::Change,
+            targets: vec![AuditTarget {
+                kind: "object".to_owned(),
+                id: target.object_key.clone(),
+            }],
+            request: serde_json::Value::Null,
         })
     }
 
@@ -122,6 +198,7 @@ impl S3 for Backend {
         request: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
         let target = self.target(&request.extensions).await?;
+        let audited = self.audited(&request, &target, PUT);
         let input = request.input;
         if input.sse_customer_algorithm.is_some() {
             return Err(no_customer_keys());
@@ -148,16 +225,17 @@ impl S3 for Backend {
         )
         .await?;
         check_digest(expected, received.staged.sha256)?;
-        self.objects
-            .record_from(
-                target.project,
-                &target.object_key,
-                received.staged,
-                Origin {
-                    etag: Some(&received.md5),
-                    upload: None,
-                },
-            )
+        let recorded = self.objects.record_from(
+            target.project,
+            &target.object_key,
+            received.staged,
+            Origin {
+                etag: Some(&received.md5),
+                upload: None,
+            },
+        );
+        audited
+            .run(recorded)
             .await
             .map_err(|error| object_error(&error))?;
         Ok(S3Response::new(PutObjectOutput {
@@ -317,6 +395,7 @@ impl S3 for Backend {
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let target = self.target(&request.extensions).await?;
+        let audited = self.audited(&request, &target, COMPLETE);
         let input = request.input;
         let wanted = input
             .multipart_upload
@@ -373,7 +452,11 @@ impl S3 for Backend {
             return Err(no_upload());
         }
         let objects = Arc::clone(&self.objects);
-        let finished = finish(objects, target, upload, parts, etag);
+        let finished = async move {
+            audited
+                .run(finish(objects, target, upload, parts, etag))
+                .await
+        };
         if size_bytes < SLOW_JOIN_BYTES {
             finished.await?;
             return Ok(S3Response::new(answer));
@@ -397,7 +480,11 @@ impl S3 for Backend {
             tx.commit().await?;
             Ok(parts)
         };
-        let parts = forgotten.await.map_err(|error| store_error(&error))?;
+        let audited = self.audited(&request, &target, ABORT);
+        let parts = audited
+            .run(forgotten)
+            .await
+            .map_err(|error| store_error(&error))?;
         self.objects.remove_parts(parts).await;
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }

@@ -20,6 +20,15 @@ const CHECK_CHARS: usize = 8;
 /// Characters of an access key.
 const ACCESS_CHARS: usize = 20;
 
+/// Who asked for a credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uploader {
+    /// Public id of the IAM user.
+    pub id: String,
+    /// Name.
+    pub name: String,
+}
+
 /// What a credential is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
@@ -29,6 +38,8 @@ pub struct Grant {
     pub object_key: String,
     /// Refused from then on.
     pub expires_at: Millis,
+    /// Who uploads, for the audit log.
+    pub uploader: Option<Uploader>,
 }
 
 /// What the uploader gets.
@@ -53,6 +64,9 @@ struct Token {
     project: String,
     key: String,
     expires: i64,
+    /// Tokens of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uploader: Option<Uploader>,
 }
 
 impl Keys {
@@ -70,6 +84,7 @@ impl Keys {
             project: grant.project.to_string(),
             key: grant.object_key.clone(),
             expires: grant.expires_at.get(),
+            uploader: grant.uploader.clone(),
         })
         .expect("texts and numbers are JSON");
         let mac = self.mac("token", &text);
@@ -106,6 +121,7 @@ impl Keys {
             project: ProjectId::lookup(&token.project)?,
             object_key: token.key,
             expires_at: Millis::new(token.expires),
+            uploader: token.uploader,
         };
         Some((token.access, grant))
     }
@@ -149,6 +165,10 @@ mod tests {
             project: ProjectId::lookup("01890a5d-ac96-774b-bcce-b302099a8057").unwrap(),
             object_key: "app-file/a b+名.exe".to_owned(),
             expires_at: Millis::new(1_000),
+            uploader: Some(Uploader {
+                id: "u1".to_owned(),
+                name: "Ana".to_owned(),
+            }),
         }
     }
 

@@ -1,6 +1,7 @@
 //! One request from first byte to last.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -11,6 +12,7 @@ use http::header::{CONTENT_TYPE, EXPECT};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use outfitter_ids::IdSource;
+use outfitter_store::AuditKey;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 
@@ -37,9 +39,19 @@ pub struct BucketParts {
     pub keys: Arc<Keys>,
     /// Names of uploads and parts. A seam.
     pub ids: Arc<dyn IdSource>,
+    /// Makes the entries of uploads in the audit log.
+    pub audit: Arc<AuditKey>,
     /// Host name whose subdomains are buckets; `None` where only path style is spoken.
     pub domain: Option<String>,
 }
+
+/// Whose address a request counts for: an extension of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Source(pub IpAddr);
+
+/// `x-amz-request-id` of the answer: an extension of the request.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
 
 /// The bucket's service. Cheap to clone.
 #[derive(Clone)]
@@ -58,6 +70,7 @@ impl Bucket {
             objects,
             keys,
             ids,
+            audit,
             domain,
         } = parts;
         let domain = Domain(domain);
@@ -68,6 +81,7 @@ impl Bucket {
         let mut builder = S3ServiceBuilder::new(Backend {
             objects: Arc::clone(&objects),
             ids: Arc::clone(&ids),
+            audit,
         });
         builder.set_auth(gate());
         builder.set_access(gate());
@@ -93,6 +107,7 @@ impl Bucket {
         let now = self.objects.clock.now();
         let request_id = self.ids.uuid(now.get()).simple().to_string();
         let (mut parts, body) = request.into_parts();
+        parts.extensions.insert(RequestId(request_id.clone()));
         let body = SharedBody(Arc::new(Mutex::new(body)));
         let waits = parts.headers.contains_key(EXPECT);
         let mut response = if asks_for_dialect(&parts) {

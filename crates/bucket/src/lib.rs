@@ -28,7 +28,7 @@ mod quota;
 mod receive;
 
 pub use collect::{CollectMode, CollectReason, Collectable, CollectionReport, Retention, Tally};
-pub use credential::{Grant, IssuedCredential, Keys};
-pub use handle::{Bucket, BucketParts};
+pub use credential::{Grant, IssuedCredential, Keys, Uploader};
+pub use handle::{Bucket, BucketParts, Source};
 pub use objects::{MAX_OBJECT_BYTES, Object, ObjectError, Objects, package_facts};
 pub use quota::Room;

@@ -12,7 +12,8 @@ use outfitter_artifacts::{PackageStore, PackageStoreError, PutError, StagedPacka
 use outfitter_domain::Clock;
 use outfitter_packages::{InspectError, PackageFacts, PackageKind, Sha256Digest, inspect_reader};
 use outfitter_store::{
-    BucketUploadKey, BucketUploadPart, NewObject, PackageClaim, ProjectKey, Store, StoreError,
+    AuditScope, BucketUploadKey, BucketUploadPart, NewObject, PackageClaim, ProjectKey, Store,
+    StoreError,
 };
 use thiserror::Error;
 use tokio::sync::Mutex;
@@ -143,7 +144,8 @@ impl Objects {
         let sha256 = staged.sha256.to_string();
         let size_bytes =
             i64::try_from(staged.size_bytes).expect("an object has at most MAX_OBJECT_BYTES");
-        self.claim(&sha256, size_bytes).await?;
+        // Not what the caller changes: the entry of the audit log is that of the record.
+        AuditScope::apart(self.claim(&sha256, size_bytes)).await?;
         step("claimed");
         // Bytes first: an object never names what is not there. Until it does, the claim keeps them.
         let stored = staged.place().await?;

@@ -2,6 +2,7 @@
 
 use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
 use ldap3::{Scope as SearchScope, SearchEntry};
+use outfitter_domain::Millis;
 use outfitter_domain::directory::{
     ChangeMark, DirectoryGroup, DirectoryKind, DirectoryUser, DnKey, ListedEntry, MemberName,
     SecurityId, Skip, SkipReason, Snapshot, UserFacts,
@@ -20,6 +21,9 @@ const SAMPLES: usize = 5;
 
 /// `ACCOUNTDISABLE` of `userAccountControl`. Source: \[MS-ADTS\], section 2.2.16.
 const ACCOUNT_DISABLED: i64 = 2;
+
+/// 1601-01-01, where the times of Active Directory begin, in milliseconds. Source: \[MS-DTYP\], section 2.3.3.
+const FILE_TIME_BEGINS: i64 = -11_644_473_600_000;
 
 /// What is read again besides what changed since the last time, in seconds: replication brings in changes with
 /// older times.
@@ -335,6 +339,8 @@ impl<'a> Reader<'a> {
                 "mail",
                 "telephoneNumber",
                 "userAccountControl",
+                "accountExpires",
+                "shadowExpire",
             ],
             |entry| {
                 let text = |attribute| entry.text(attribute).map(str::to_owned);
@@ -352,6 +358,14 @@ impl<'a> Reader<'a> {
                                     .text("userAccountControl")
                                     .and_then(|text| text.parse::<i64>().ok())
                                     .is_some_and(|flags| flags & ACCOUNT_DISABLED != 0),
+                            expires_at: match kind {
+                                DirectoryKind::Ad => {
+                                    entry.text("accountExpires").and_then(file_time)
+                                }
+                                DirectoryKind::Ldap => {
+                                    entry.text("shadowExpire").and_then(shadow_day)
+                                }
+                            },
                         },
                     });
                 }
@@ -598,6 +612,22 @@ fn with_slack(time: &str) -> Option<String> {
     Some(earlier.strftime("%Y%m%d%H%M%SZ").to_string())
 }
 
+/// When an account expires: steps of 100 nanoseconds since 1601; `None`: never. Source: \[MS-ADA1\], `accountExpires`: 0 and
+/// 2^63 - 1 mean never.
+fn file_time(text: &str) -> Option<Millis> {
+    match text.parse::<i64>() {
+        Ok(0 | i64::MAX) | Err(_) => None,
+        Ok(steps) => Some(Millis::new(FILE_TIME_BEGINS + steps / 10_000)),
+    }
+}
+
+/// When an account expires: days since 1970; `None`: never. Source: RFC 2307, `shadowExpire`, with the meaning of
+/// shadow(5); below 1 means never.
+fn shadow_day(text: &str) -> Option<Millis> {
+    let day = text.parse::<i64>().ok().filter(|day| *day > 0)?;
+    Some(Millis::new(day.checked_mul(86_400_000)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -638,5 +668,20 @@ mod tests {
             by_dn("cn=ana,dc=corp")
         );
         assert_eq!(by_unique_name("cn=a#b,dc=corp"), by_dn("cn=a#b,dc=corp"));
+    }
+
+    #[test]
+    fn an_account_expires_at_its_time_or_never() {
+        for never in ["0", "9223372036854775807", "", "soon"] {
+            assert_eq!(file_time(never), None, "{never}");
+        }
+        // 2026-01-31T08:00:00Z.
+        let at = Some(Millis::new(1_769_846_400_000));
+        assert_eq!(file_time("134143200000000000"), at);
+        assert_eq!(file_time("-1"), Some(Millis::new(FILE_TIME_BEGINS)));
+        for never in ["-1", "0", "", "9223372036854775807"] {
+            assert_eq!(shadow_day(never), None, "{never}");
+        }
+        assert_eq!(shadow_day("20484"), Some(Millis::new(1_769_817_600_000)));
     }
 }

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use outfitter_artifacts::PackageStoreError;
-use outfitter_bucket::{Bucket, BucketParts, Keys as BucketKeys, Objects};
+use outfitter_bucket::{Bucket, BucketParts, Keys as BucketKeys, Objects, Source};
 use outfitter_domain::{Clock, SystemClock};
 use outfitter_ids::{IdSource, SystemIds};
 use outfitter_push::AgentBinaries;
@@ -493,11 +493,26 @@ async fn renew_listener(
 
 /// Host and process id: what people know a server by.
 fn process_name() -> String {
-    let host = nix::unistd::gethostname()
+    format!("{} (process {})", host_name(), std::process::id())
+}
+
+fn host_name() -> String {
+    nix::unistd::gethostname()
         .ok()
         .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "this host".to_owned());
-    format!("{host} (process {})", std::process::id())
+        .unwrap_or_else(|| "this host".to_owned())
+}
+
+/// Who runs a command on this machine, as the audit log shows it: `account on host`.
+pub fn operator_name() -> String {
+    let account = nix::unistd::User::from_uid(nix::unistd::Uid::current())
+        .ok()
+        .flatten()
+        .map_or_else(
+            || format!("user {}", nix::unistd::Uid::current()),
+            |user| user.name,
+        );
+    format!("{account} on {}", host_name())
 }
 
 async fn bind(listener: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
@@ -576,15 +591,31 @@ fn bucket_router(services: &Arc<Services>) -> Router {
         objects: Arc::clone(&services.objects),
         keys: Arc::clone(&services.bucket_keys),
         ids: Arc::clone(&services.ids),
+        audit: Arc::clone(services.audit.key()),
         domain: api::buckets::host_name(&services.endpoints.bucket_endpoint).map(str::to_owned),
     });
-    let edge = Arc::clone(&services.edge);
-    Router::new().fallback(move |request: axum::extract::Request| {
+    let services = Arc::clone(services);
+    Router::new().fallback(move |mut request: axum::extract::Request| {
         let bucket = bucket.clone();
-        let counted = edge.request_from(api::limits::source(&request));
+        let services = Arc::clone(&services);
+        let source = api::limits::source(&request);
+        let counted = services.edge.request_from(source);
+        request.extensions_mut().insert(Source(source));
         async move {
             match counted {
-                Ok(()) => bucket.handle(request).await.map(axum::body::Body::new),
+                Ok(()) => {
+                    let about = format!("{} {}", request.method(), request.uri().path());
+                    let response = bucket.handle(request).await.map(axum::body::Body::new);
+                    if matches!(
+                        response.status(),
+                        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+                    ) {
+                        services
+                            .audit
+                            .refused_upload(&services, source, response.status(), &about);
+                    }
+                    response
+                }
                 Err(RetryAfter(seconds)) => slow_down(seconds),
             }
         }

@@ -1268,18 +1268,23 @@ impl Tx {
             .await?;
         }
         for (revision, digest, size, desktop) in pins {
-            self.run(
+            let size = i64::try_from(size).unwrap_or(i64::MAX);
+            let is_new = self.run(
                 "pin a link's digest",
                 "UPDATE app_revision SET link_sha256 = $2, link_size_bytes = $3, link_pinned_by = $4 \
                  WHERE id = $1 AND store_type = 'LINK' AND link_sha256 IS NULL",
                 [
                     revision.into(),
-                    digest.into(),
-                    i64::try_from(size).unwrap_or(i64::MAX).into(),
+                    digest.as_str().into(),
+                    size.into(),
                     desktop.into(),
                 ],
             )
-            .await?;
+            .await?
+                > 0;
+            if is_new {
+                self.pinned(revision, &digest, size, desktop.get()).await?;
+            }
         }
         self.desktop_apps_keep(done, now).await?;
         self.desktop_reboot_needed(restarts, now).await?;

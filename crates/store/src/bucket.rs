@@ -5,13 +5,15 @@ use outfitter_ids::ProjectId;
 use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
-use crate::{BucketUploadKey, Db, ProjectKey, StoreError, Tx};
+use crate::{BucketUploadKey, Db, DomainKey, ProjectKey, StoreError, Tx};
 
 /// The bucket of a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
     /// Whose it is.
     pub project: ProjectKey,
+    /// The account that belongs to.
+    pub domain: DomainKey,
     /// Whether it was made and opened to uploads.
     pub authorized: bool,
 }
@@ -69,6 +71,7 @@ pub struct BucketUploadPart {
 #[derive(FromQueryResult)]
 struct BucketRow {
     id: i64,
+    domain_id: i64,
     bucket_authorized: i64,
 }
 
@@ -109,12 +112,13 @@ impl Db<'_> {
         let row: Option<BucketRow> = self
             .one(
                 "find the bucket of a project",
-                "SELECT id, bucket_authorized FROM project WHERE public_id = $1 AND enabled <> 0",
+                "SELECT id, domain_id, bucket_authorized FROM project WHERE public_id = $1 AND enabled <> 0",
                 [project.uuid().into()],
             )
             .await?;
         Ok(row.map(|row| Bucket {
             project: ProjectKey::new(row.id),
+            domain: DomainKey::new(row.domain_id),
             authorized: row.bucket_authorized != 0,
         }))
     }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::closure::table_of;
 use crate::query::{in_keys, json, key_array, text_array, word};
 use crate::user::profile_json;
-use crate::{Db, GroupKey, ProjectKey, StoreError, Tx, UserKey};
+use crate::{Db, DomainKey, GroupKey, ProjectKey, StoreError, Tx, UserKey};
 
 /// How a company directory is reached, as it is stored.
 #[derive(Clone, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub struct ClaimedDirectory {
     pub project: ProjectKey,
     /// Its public id.
     pub project_id: Uuid,
+    /// The account it belongs to.
+    pub domain: DomainKey,
     /// Ours alone.
     pub epoch: i64,
     /// How it is reached.
@@ -133,6 +135,7 @@ struct StateRow {
 struct ClaimRow {
     project_id: i64,
     project_public_id: Uuid,
+    domain_id: i64,
     epoch: i64,
     settings: String,
     secret_sealed: Vec<u8>,
@@ -155,6 +158,7 @@ struct UserRow {
     description: String,
     profile: String,
     external_disabled: i64,
+    external_expires_at: Option<i64>,
 }
 
 #[derive(FromQueryResult)]
@@ -188,6 +192,23 @@ struct ProfileRow {
 #[derive(FromQueryResult)]
 struct KeyRow {
     id: i64,
+}
+
+/// What the audit log calls accounts.
+const USER: &str = "user";
+const GROUP: &str = "userGroup";
+
+/// Accounts that have expired at `$1` and are not disabled yet: the index `directory_user_expires`.
+const EXPIRED: &str = "external_disabled = 0 AND external_expires_at <= $1";
+
+/// Members that the audit log names of one change of a group.
+const MOST_NAMED: usize = 100;
+
+fn kind_of(account_type: AccountType) -> &'static str {
+    match account_type {
+        AccountType::Simple => USER,
+        AccountType::UserGroup => GROUP,
+    }
 }
 
 impl Db<'_> {
@@ -284,6 +305,35 @@ impl Db<'_> {
         ))
     }
 
+    /// Projects with accounts that have expired and are not disabled yet, with the accounts they belong to.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn directory_expired(
+        &self,
+        now: Millis,
+    ) -> Result<Vec<(ProjectKey, DomainKey)>, StoreError> {
+        #[derive(FromQueryResult)]
+        struct OwnerRow {
+            id: i64,
+            domain_id: i64,
+        }
+        let rows: Vec<OwnerRow> = self
+            .all(
+                "look for accounts that have expired",
+                &format!(
+                    "SELECT p.id, p.domain_id FROM project p WHERE p.id IN \
+                     (SELECT project_id FROM directory_user WHERE {EXPIRED}) ORDER BY p.id"
+                ),
+                [now.get().into()],
+            )
+            .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (ProjectKey::new(row.id), DomainKey::new(row.domain_id)))
+            .collect())
+    }
+
     /// Every user of the project, for the planner.
     ///
     /// # Errors
@@ -296,8 +346,8 @@ impl Db<'_> {
         let rows: Vec<UserRow> = self
             .all(
                 "read the users of a directory",
-                "SELECT id, external_id, name, domain, platform_type, description, profile, external_disabled \
-                 FROM directory_user WHERE project_id = $1",
+                "SELECT id, external_id, name, domain, platform_type, description, profile, external_disabled, \
+                 external_expires_at FROM directory_user WHERE project_id = $1",
                 [project.into()],
             )
             .await?;
@@ -322,6 +372,7 @@ impl Db<'_> {
                         phone: profile.phone,
                         alias: profile.alias,
                         is_disabled: row.external_disabled != 0,
+                        expires_at: row.external_expires_at.map(Millis::new),
                     },
                 })
             })
@@ -549,7 +600,7 @@ impl Tx {
             .await?;
         self.run(
             "let the users of a directory go",
-            "UPDATE directory_user SET external_id = NULL, external_disabled = 0, \
+            "UPDATE directory_user SET external_id = NULL, external_disabled = 0, external_expires_at = NULL, \
              disabled = CASE WHEN external_disabled = 1 THEN 1 ELSE disabled END \
              WHERE project_id = $1 AND external_id IS NOT NULL",
             [project.into()],
@@ -607,7 +658,8 @@ impl Tx {
                    AND (due_at <= $1 OR asked > answered) ORDER BY due_at LIMIT $3) AND lease_until <= $1 \
                  RETURNING project_id, epoch, settings, secret_sealed, interval_secs, updated_at, asked, \
                  wants_full, allows_removals, mark, last_full_at, \
-                 (SELECT p.public_id FROM project p WHERE p.id = directory_connection.project_id) AS project_public_id",
+                 (SELECT p.public_id FROM project p WHERE p.id = directory_connection.project_id) AS project_public_id, \
+                 (SELECT p.domain_id FROM project p WHERE p.id = directory_connection.project_id) AS domain_id",
                 [
                     now.get().into(),
                     lease_until.get().into(),
@@ -620,6 +672,7 @@ impl Tx {
             .map(|row| ClaimedDirectory {
                 project: ProjectKey::new(row.project_id),
                 project_id: row.project_public_id,
+                domain: DomainKey::new(row.domain_id),
                 epoch: row.epoch,
                 stored: StoredDirectory {
                     settings: row.settings,
@@ -737,6 +790,71 @@ impl Tx {
         .map(drop)
     }
 
+    /// Deletes users that the directory no longer lists.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn directory_users_remove(
+        &self,
+        project: ProjectKey,
+        rows: &[i64],
+    ) -> Result<(), StoreError> {
+        self.changes(USER, rows).await?;
+        let keys: Vec<UserKey> = rows.iter().copied().map(UserKey::new).collect();
+        self.users_delete(project, &keys).await
+    }
+
+    /// Deletes groups that the directory no longer lists.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn directory_groups_remove(
+        &self,
+        project: ProjectKey,
+        rows: &[i64],
+    ) -> Result<(), StoreError> {
+        self.changes(GROUP, rows).await?;
+        let keys: Vec<GroupKey> = rows.iter().copied().map(GroupKey::new).collect();
+        self.groups_delete(project, &keys).await
+    }
+
+    /// Disables up to `limit` users of a project whose accounts have expired; answers how many there were.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn directory_users_expire(
+        &self,
+        project: ProjectKey,
+        limit: i64,
+        now: Millis,
+    ) -> Result<usize, StoreError> {
+        let rows: Vec<KeyRow> = self
+            .db()
+            .all(
+                "look for accounts that have expired",
+                &format!(
+                    "SELECT id FROM directory_user WHERE {EXPIRED} AND project_id = $2 ORDER BY id LIMIT $3"
+                ),
+                [now.get().into(), project.into(), limit.into()],
+            )
+            .await?;
+        let rows: Vec<i64> = rows.into_iter().map(|row| row.id).collect();
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        self.changes(USER, &rows).await?;
+        self.run(
+            "disable accounts that have expired",
+            &format!(
+                "UPDATE directory_user SET external_disabled = 1 WHERE {}",
+                in_keys(self.dialect(), "id", "$1")
+            ),
+            [key_array(rows.iter().copied()).into()],
+        )
+        .await?;
+        Ok(rows.len())
+    }
+
     /// Gives accounts names that nobody has, for the moment; what names them follows.
     ///
     /// # Errors
@@ -747,6 +865,7 @@ impl Tx {
         account_type: AccountType,
         rows: &[i64],
     ) -> Result<(), StoreError> {
+        self.changes(kind_of(account_type), rows).await?;
         for row in rows {
             // No directory has such a name, so it is in nobody's way and opens nothing.
             let name = format!("\u{1}{row}");
@@ -766,6 +885,8 @@ impl Tx {
         adoptions: &[Adoption],
     ) -> Result<(), StoreError> {
         let table = table_of(account_type);
+        let rows: Vec<i64> = adoptions.iter().map(|adoption| adoption.row).collect();
+        self.changes(kind_of(account_type), &rows).await?;
         for adoption in adoptions {
             self.run(
                 "make an account the directory's",
@@ -794,6 +915,8 @@ impl Tx {
         domain: &str,
         renames: &[Rename],
     ) -> Result<(), StoreError> {
+        let rows: Vec<i64> = renames.iter().map(|rename| rename.row).collect();
+        self.changes(kind_of(account_type), &rows).await?;
         for rename in renames {
             self.directory_rename_row(
                 project,
@@ -855,6 +978,8 @@ impl Tx {
         &self,
         updates: &[(i64, UserFacts)],
     ) -> Result<(), StoreError> {
+        let keys: Vec<i64> = updates.iter().map(|(row, _)| *row).collect();
+        self.changes(USER, &keys).await?;
         let rows: Vec<ProfileRow> = self
             .db()
             .all(
@@ -881,13 +1006,14 @@ impl Tx {
             self.run(
                 "write what a directory says of a user",
                 "UPDATE directory_user SET description = $2, description_folded = $3, external_disabled = $4, \
-                 profile = $5 WHERE id = $1",
+                 profile = $5, external_expires_at = $6 WHERE id = $1",
                 [
                     (*row).into(),
                     facts.description.as_str().into(),
                     fold(&facts.description).into(),
                     i64::from(facts.is_disabled).into(),
                     profile_json(&profile).into(),
+                    facts.expires_at.map(Millis::get).into(),
                 ],
             )
             .await?;
@@ -903,6 +1029,8 @@ impl Tx {
         &self,
         updates: &[(i64, String)],
     ) -> Result<(), StoreError> {
+        let keys: Vec<i64> = updates.iter().map(|(row, _)| *row).collect();
+        self.changes(GROUP, &keys).await?;
         for (row, description) in updates {
             self.group_describe(GroupKey::new(*row), description)
                 .await?;
@@ -932,8 +1060,10 @@ impl Tx {
                     next_login_change_password: false,
                     ..UserProfile::default()
                 };
+                self.made(USER, id);
                 json_of!({
                     "i": id.simple().to_string(),
+                    "t": user.facts.expires_at.map(Millis::get),
                     "x": user.id,
                     "n": user.name,
                     "f": fold(&user.name),
@@ -950,9 +1080,10 @@ impl Tx {
             &format!(
                 "INSERT INTO directory_user (public_id, project_id, name, name_folded, domain, domain_folded, \
                  platform_type, external_id, description, description_folded, active_type, profile, \
-                 external_disabled, created_at) SELECT {}, CAST($1 AS BIGINT), value ->> 'n', value ->> 'f', \
+                 external_disabled, external_expires_at, created_at) SELECT {}, CAST($1 AS BIGINT), value ->> 'n', value ->> 'f', \
                  CAST($2 AS TEXT), CAST($3 AS TEXT), 'AD', value ->> 'x', value ->> 'd', value ->> 'e', \
-                 CAST($4 AS TEXT), value ->> 'p', CAST(value ->> 'o' AS BIGINT), CAST($5 AS BIGINT) FROM {}",
+                 CAST($4 AS TEXT), value ->> 'p', CAST(value ->> 'o' AS BIGINT), \
+                 CAST(value ->> 't' AS BIGINT), CAST($5 AS BIGINT) FROM {}",
                 dialect.uuid_from_hex("value ->> 'i'"),
                 dialect.each("$6")
             ),
@@ -983,6 +1114,7 @@ impl Tx {
         let rows: Vec<_> = groups
             .iter()
             .map(|(id, group)| {
+                self.made(GROUP, id);
                 json_of!({
                     "i": id.simple().to_string(),
                     "x": group.id,
@@ -1041,6 +1173,15 @@ impl Tx {
         let (join, leave) = (users(&plan.join).await?, users(&plan.leave).await?);
         let groups = |ids| self.directory_keys(project, AccountType::UserGroup, ids);
         let (nest, unnest) = (groups(&plan.nest).await?, groups(&plan.unnest).await?);
+        if [&join, &leave, &nest, &unnest]
+            .iter()
+            .all(|it| it.is_empty())
+        {
+            return Ok(());
+        }
+        self.changes(GROUP, &[group]).await?;
+        self.membership_remark(group, [&join, &leave, &nest, &unnest])
+            .await?;
         let element = format!("CAST({} AS BIGINT)", self.dialect().element_text());
         let each = self.dialect().each("$2");
         if !join.is_empty() {
@@ -1110,6 +1251,52 @@ impl Tx {
         if !groups.is_empty() {
             self.closure_mark_below(&groups).await?;
         }
+        Ok(())
+    }
+
+    /// Tells the audit log who joins and leaves a group: its state names its first members only.
+    async fn membership_remark(
+        &self,
+        group: i64,
+        [join, leave, nest, unnest]: [&[i64]; 4],
+    ) -> Result<(), StoreError> {
+        if !self.is_audited() {
+            return Ok(());
+        }
+        let names = async |table: &str, keys: &[i64]| -> Result<Vec<String>, StoreError> {
+            let shown = &keys[..keys.len().min(MOST_NAMED)];
+            if shown.is_empty() {
+                return Ok(Vec::new());
+            }
+            let rows: Vec<NameRow> = self
+                .db()
+                .all(
+                    "name who joins and leaves a group",
+                    &format!(
+                        "SELECT name, domain FROM {table} WHERE {} ORDER BY id",
+                        in_keys(self.dialect(), "id", "$1")
+                    ),
+                    [key_array(shown.iter().copied()).into()],
+                )
+                .await?;
+            Ok(rows.into_iter().map(|row| row.name).collect())
+        };
+        const USERS: &str = "directory_user";
+        const GROUPS: &str = "directory_group";
+        let mut remark = serde_json::Map::new();
+        remark.insert("group".to_owned(), names(GROUPS, &[group]).await?.into());
+        for (word, table, keys) in [
+            ("joined", USERS, join),
+            ("left", USERS, leave),
+            ("groups_joined", GROUPS, nest),
+            ("groups_left", GROUPS, unnest),
+        ] {
+            if !keys.is_empty() {
+                remark.insert(word.to_owned(), names(table, keys).await?.into());
+                remark.insert(format!("{word}_count"), keys.len().into());
+            }
+        }
+        self.remark("memberships", remark.into());
         Ok(())
     }
 

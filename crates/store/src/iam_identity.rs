@@ -131,6 +131,7 @@ impl Tx {
             ],
         )
         .await?;
+        self.made("iamUser", new.id);
         Ok(user)
     }
 

@@ -1223,6 +1223,7 @@ impl Tx {
         if rows.is_empty() {
             return Ok(Ok(0));
         }
+        self.audit_results_of_jobs_go(&locked).await?;
         // Attempts and receipts go with their job.
         self.run(
             "delete jobs",

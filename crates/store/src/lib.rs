@@ -64,8 +64,9 @@ pub use attempt::{
 };
 pub use audit::{
     AuditActor, AuditActorKind, AuditChain, AuditCheck, AuditEntry, AuditFacts, AuditFilter,
-    AuditFinding, AuditKey, AuditKind, AuditOutcome, AuditPruned, AuditReach, AuditScope,
-    AuditSealed, AuditTarget, NewAuditEntry, NewAuditScope, strip_link_secrets,
+    AuditFinding, AuditKey, AuditKind, AuditOutcome, AuditPruned, AuditReach, AuditResultsCheck,
+    AuditScope, AuditSealed, AuditTarget, NewAuditEntry, NewAuditScope, WaitingResults,
+    strip_link_secrets,
 };
 pub use authorization::AccountFilter;
 pub use bucket::{Bucket, BucketObject, BucketUpload, BucketUploadPart, NewBucketUpload};

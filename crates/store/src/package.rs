@@ -207,6 +207,18 @@ impl Tx {
         let Some(package) = package.map(PackageKey::new) else {
             return Ok(None);
         };
+        let there: Option<i64> = self
+            .db()
+            .scalar(
+                "look for an object of the bucket",
+                "SELECT id FROM bucket_object WHERE project_id = $1 AND object_key = $2",
+                [object.project.into(), object.object_key.into()],
+            )
+            .await?;
+        match there {
+            Some(row) => self.changes("object", &[row]).await?,
+            None => self.made("object", object.object_key),
+        }
         self.run(
             DOING,
             "INSERT INTO bucket_object (project_id, object_key, package_id, created_at, etag) \

@@ -21,6 +21,8 @@ pub enum AuditKind {
     Enrollment,
     /// Entries that were deleted for their age.
     Retention,
+    /// The head of the results of jobs.
+    Results,
 }
 
 /// How it ended.
@@ -249,6 +251,12 @@ pub enum AuditProblem {
     Checkpoint,
     /// The place noted earlier is not in this chain.
     RolledBack,
+    /// The result of a job is another than was sealed.
+    ResultAltered,
+    /// Results of jobs are gone that no server deleted.
+    ResultsMissing,
+    /// Results of jobs together are others than the log says.
+    ResultsHead,
 }
 
 /// Something that is wrong.
@@ -257,7 +265,7 @@ pub enum AuditProblem {
 pub struct AuditFinding {
     /// What.
     pub problem: AuditProblem,
-    /// The place; left out: the entry is not sealed yet.
+    /// The place, of a `result` among results; left out: the entry is not sealed yet.
     #[schema(nullable = false)]
     pub sequence: Option<i64>,
     /// The last missing place.
@@ -266,6 +274,25 @@ pub struct AuditFinding {
     /// ID of the entry.
     #[schema(nullable = false)]
     pub entry_id: Option<String>,
+}
+
+/// What was found of the results of jobs, whose heads the log holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuditResults {
+    /// Results that were computed again.
+    #[schema(minimum = 0)]
+    pub checked: i64,
+    /// Up to which place: the end of their chain when the check began. 0: nothing was sealed yet.
+    #[schema(minimum = 0)]
+    pub sequence: i64,
+    /// The chain's hash there.
+    pub hash: String,
+    /// Results that were deleted with their jobs: their digests are checked alone.
+    #[schema(minimum = 0)]
+    pub gone: i64,
+    /// Results that wait to be sealed.
+    #[schema(minimum = 0)]
+    pub unsealed: i64,
 }
 
 /// Answer of verifying the audit log.
@@ -296,6 +323,8 @@ pub struct VerifyAuditResponse {
     /// How many more are wrong.
     #[schema(minimum = 0)]
     pub more_findings: i64,
+    /// The results of jobs.
+    pub results: AuditResults,
 }
 
 /// Body of deleting old audit entries.

@@ -18,10 +18,13 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use outfitter_artifacts::PackageStore;
-use outfitter_bucket::{Bucket, BucketParts, Grant, IssuedCredential, Keys, Objects, Retention};
+use outfitter_bucket::{
+    Bucket, BucketParts, Grant, IssuedCredential, Keys, Objects, Retention, Uploader,
+};
 use outfitter_domain::app::bucket_name;
 use outfitter_domain::{Clock, Millis};
 use outfitter_ids::{IdSource as _, ProjectId, SystemIds};
+use outfitter_store::{AuditFilter, AuditKey, AuditReach};
 use outfitter_test_support::store::TestStore;
 use secrecy::ExposeSecret as _;
 use sha1::Sha1;
@@ -64,6 +67,7 @@ impl Client {
                 objects,
                 keys,
                 ids: Arc::new(SystemIds),
+                audit: Arc::new(AuditKey::new(vec![7; 32].into())),
                 domain: None,
             }),
             keys: Keys::new(vec![3; 32].into()),
@@ -84,6 +88,10 @@ impl Client {
             project: self.project,
             object_key: key.to_owned(),
             expires_at: Millis::new(self.clock.now().get() + LIFE),
+            uploader: Some(Uploader {
+                id: "u1".to_owned(),
+                name: "Ana".to_owned(),
+            }),
         };
         let given = self.keys.issue(&grant, [5; 16]);
         let token = given.security_token.expose_secret();
@@ -134,6 +142,7 @@ struct Scene {
     bucket: Bucket,
     keys: Arc<Keys>,
     clock: Arc<TestClock>,
+    objects: Arc<Objects>,
     store: TestStore,
     project: ProjectId,
     _folder: tempfile::TempDir,
@@ -164,16 +173,19 @@ impl Scene {
             clock.clone(),
             Retention::STANDARD,
         );
+        let objects = Arc::new(objects);
         let bucket = Bucket::new(BucketParts {
-            objects: Arc::new(objects),
+            objects: Arc::clone(&objects),
             keys: Arc::clone(&keys),
             ids: Arc::new(SystemIds),
+            audit: Arc::new(AuditKey::new(vec![7; 32].into())),
             domain: Some("s3.example.com".to_owned()),
         });
         Self {
             bucket,
             keys,
             clock,
+            objects,
             store,
             project,
             _folder: folder,
@@ -185,6 +197,10 @@ impl Scene {
             project: self.project,
             object_key: KEY.to_owned(),
             expires_at: Millis::new(self.clock.now().get() + LIFE),
+            uploader: Some(Uploader {
+                id: "u1".to_owned(),
+                name: "Ana".to_owned(),
+            }),
         };
         self.keys.issue(&grant, [5; 16])
     }
@@ -227,6 +243,77 @@ impl Scene {
     fn path(&self) -> String {
         format!("/{}/{KEY}", bucket_name(self.project))
     }
+}
+
+#[tokio::test]
+async fn an_upload_leaves_one_entry_of_who_put_what_and_one_that_is_given_up_another() {
+    let scene = Scene::new().await;
+    let client = Client::new(
+        Arc::clone(&scene.objects),
+        Arc::clone(&scene.clock),
+        scene.project,
+    );
+    client.ok("PUT", "a.bin", "", b"one".to_vec()).await;
+    client.ok("PUT", "a.bin", "", b"two".to_vec()).await;
+    for end in ["complete", "abort"] {
+        let begun = client.ok("POST", "b.bin", "?uploads", Vec::new()).await;
+        let id = begun.split("<UploadId>").nth(1).unwrap();
+        let id = id.split('<').next().unwrap();
+        let part = format!("?partNumber=1&uploadId={id}");
+        let etag = client.put_part("b.bin", &part, b"three".to_vec()).await;
+        let query = format!("?uploadId={id}");
+        if end == "complete" {
+            let body = format!(
+                "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+            );
+            client.ok("POST", "b.bin", &query, body.into_bytes()).await;
+        } else {
+            let answer = client.send("DELETE", "b.bin", &query, Vec::new()).await;
+            assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        }
+    }
+    let reach = AuditReach::Project(scene.store.project);
+    let db = scene.store.store.db();
+    let filter = AuditFilter::default();
+    let listed = db.audit_list(reach, &filter, None, 100).await;
+    let entries = listed.unwrap().unwrap();
+    let told: Vec<_> = entries
+        .iter()
+        .rev()
+        .map(|entry| {
+            assert_eq!(entry.actor.name.as_deref(), Some("Ana"));
+            assert!(entry.actor.credential.starts_with("bucket_key "));
+            assert!(entry.request_id.is_some());
+            let detail: serde_json::Value = serde_json::from_str(&entry.detail).unwrap();
+            let size = |it: &str| detail["changes"][0][it]["size_bytes"].as_i64();
+            let about = entry.resources[0].clone();
+            (
+                entry.operation.clone(),
+                about,
+                size("before"),
+                size("after"),
+                detail["changes"][0]["after"]["sha256"].is_string(),
+            )
+        })
+        .collect();
+    let entry = |operation: &str, about: &str, before, after, is_there| {
+        (
+            operation.to_owned(),
+            format!("object:{about}"),
+            before,
+            after,
+            is_there,
+        )
+    };
+    assert_eq!(
+        told,
+        [
+            entry("PutObject", "a.bin", None, Some(3), true),
+            entry("PutObject", "a.bin", Some(3), Some(3), true),
+            entry("CompleteMultipartUpload", "b.bin", None, Some(5), true),
+            entry("AbortMultipartUpload", "b.bin", None, None, false),
+        ]
+    );
 }
 
 #[tokio::test]

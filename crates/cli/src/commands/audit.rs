@@ -261,6 +261,17 @@ fn verified_view(found: &VerifyAuditResponse) -> View {
             format!("up to entry {}", found.deleted_to_sequence),
         ),
         ("not sealed", format!("{} entries", found.unsealed)),
+        (
+            "results",
+            format!(
+                "{} checked, {} deleted with their jobs, {} not sealed",
+                found.results.checked, found.results.gone, found.results.unsealed
+            ),
+        ),
+        (
+            "results up to",
+            format!("{}:{}", found.results.sequence, found.results.hash),
+        ),
     ];
     if found.whole {
         return View::Card(members);
@@ -283,6 +294,6 @@ fn verified_view(found: &VerifyAuditResponse) -> View {
         .collect();
     View::Several(vec![
         View::Card(members),
-        table(&["problem", "entry", "id"], rows, "nothing is wrong"),
+        table(&["problem", "place", "id"], rows, "nothing is wrong"),
     ])
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use outfitter_api_types::time::WireTime;
 use outfitter_domain::SystemClock;
+use outfitter_ids::SystemIds;
 use outfitter_server::config::Config;
 use outfitter_server::secrets::{KeyState, Rotation, RotationError, SystemRandomness};
-use outfitter_server::serve::store_options;
+use outfitter_server::serve::{operator_name, store_options};
 use outfitter_store::Store;
 use serde_json::json;
 
@@ -102,6 +103,8 @@ impl Here {
             clock: &self.clock,
             randomness: Arc::new(SystemRandomness),
             patience,
+            ids: Arc::new(SystemIds),
+            operator: operator_name(),
         }
     }
 }

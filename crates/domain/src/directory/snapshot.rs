@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::distinguished_name::DnKey;
 use super::plan::Skip;
+use crate::Millis;
 use crate::text::fold;
 
 /// What is taken over of a user besides the name.
@@ -19,8 +20,10 @@ pub struct UserFacts {
     pub phone: Option<String>,
     /// Name shown.
     pub alias: Option<String>,
-    /// Whether the directory has disabled the account.
+    /// Whether the directory has disabled the account, or it has expired.
     pub is_disabled: bool,
+    /// From then on it has expired; `None`: it does not expire.
+    pub expires_at: Option<Millis>,
 }
 
 /// A user of the directory.
@@ -104,6 +107,15 @@ pub struct Snapshot {
     pub mark: Option<ChangeMark>,
     /// Entries that cannot be taken over.
     pub skipped: Vec<Skip>,
+}
+
+impl Snapshot {
+    /// Counts accounts that have expired as disabled.
+    pub fn expire(&mut self, now: Millis) {
+        for DirectoryUser { facts, .. } in &mut self.users {
+            facts.is_disabled |= facts.expires_at.is_some_and(|at| at <= now);
+        }
+    }
 }
 
 /// Finds the accounts behind the names of members.

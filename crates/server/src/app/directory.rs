@@ -5,6 +5,7 @@
 //! has taken over. Whatever fails, what is known stays, and the state says since when.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use outfitter_directory::{
@@ -19,8 +20,7 @@ use outfitter_domain::directory::{
 use outfitter_domain::text::{fold, is_blank};
 use outfitter_domain::{AccountType, Millis};
 use outfitter_store::{
-    ClaimedDirectory, DirectoryOutcome, DirectoryWish, GroupKey, ProjectKey, StoreError,
-    StoredDirectory, Tx, UserKey,
+    ClaimedDirectory, DirectoryOutcome, DirectoryWish, ProjectKey, StoreError, StoredDirectory, Tx,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::Services;
+use crate::audit::OwnWork;
 use crate::secrets::SealError;
 
 const PURPOSE: &str = "directory_connection.secret_sealed";
@@ -35,8 +36,14 @@ const PURPOSE: &str = "directory_connection.secret_sealed";
 /// How long a synchronisation is ours without a renewal.
 pub const LEASE: Duration = Duration::from_secs(60);
 
-/// Rows of one transaction: about as long as a page of an expansion.
-const PAGE: usize = 250;
+/// Rows of one transaction: about as long as a page of an expansion, and as many as one audit entry names.
+const PAGE: usize = 200;
+
+/// Known accounts changed in one transaction: as many as one audit entry keeps the states of.
+const KNOWN_PAGE: usize = 50;
+
+/// What the audit log calls it.
+const SYNC: &str = "outfitter:directory:sync";
 
 /// Members written in one transaction.
 const MEMBERS_PAGE: usize = 2_000;
@@ -341,6 +348,37 @@ pub async fn test(
     Ok(outfitter_directory::test(connection, limits).await)
 }
 
+/// Locks out whom the directory lets expire by now, whether the directory can be reached or not.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn expire(services: &Services) -> Result<(), StoreError> {
+    let now = services.clock.now();
+    for of in services.store.db().directory_expired(now).await? {
+        let work = OwnWork {
+            of: Some(of),
+            at: now,
+            action: "outfitter:directory:expire",
+            operation: "ExpireAccounts",
+            name: None,
+        };
+        let scope = services.audit.own_work(Arc::clone(&services.ids), work);
+        let page = i64::try_from(KNOWN_PAGE).unwrap_or(i64::MAX);
+        loop {
+            let expired = scope.run(async {
+                let tx = services.store.write().await?;
+                let expired = tx.directory_users_expire(of.0, page, now).await?;
+                tx.commit().await?;
+                Ok::<_, StoreError>(expired)
+            });
+            if expired.await? < KNOWN_PAGE {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Asks for a synchronisation.
 ///
 /// # Errors
@@ -481,26 +519,29 @@ pub async fn sync(
         _ => None,
     };
     let mut snapshot = outfitter_directory::read(connection.clone(), limits, mark).await?;
+    snapshot.expire(services.clock.now());
     let sync = Sync {
         services,
         claimed,
         domain: &settings.domain,
+        url: &settings.url,
     };
     let mut report = Report::default();
     let accounts = async |snapshot: &Snapshot, report: &mut Report| {
-        sync.users(snapshot, report).await?;
-        sync.groups(snapshot, report).await
+        sync.audited(sync.users(snapshot, report)).await?;
+        sync.audited(sync.groups(snapshot, report)).await
     };
     match accounts(&snapshot, &mut report).await {
         // Who is new here may be a member of groups that did not change: moved into the base, or restored.
         Ok(()) if snapshot.is_complete || report.added == 0 => {}
         Ok(()) | Err(SyncError::Plan(PlanError::NeedsFullRead)) => {
             snapshot = outfitter_directory::read(connection, limits, None).await?;
+            snapshot.expire(services.clock.now());
             accounts(&snapshot, &mut report).await?;
         }
         Err(error) => return Err(error),
     }
-    sync.members(&snapshot, &mut report).await?;
+    sync.audited(sync.members(&snapshot, &mut report)).await?;
     sync.closure().await?;
     report.users = snapshot.listed_users.len();
     report.groups = snapshot.listed_groups.len();
@@ -532,9 +573,24 @@ struct Sync<'a> {
     services: &'a Services,
     claimed: &'a ClaimedDirectory,
     domain: &'a str,
+    url: &'a str,
 }
 
 impl Sync<'_> {
+    /// Writes what the directory said: each page leaves an entry in the audit log, in its own transaction.
+    async fn audited<F: Future>(&self, writes: F) -> F::Output {
+        let work = OwnWork {
+            of: Some((self.claimed.project, self.claimed.domain)),
+            at: self.services.clock.now(),
+            action: SYNC,
+            operation: "SynchroniseDirectory",
+            name: Some(self.url.to_owned()),
+        };
+        let ids = Arc::clone(&self.services.ids);
+        let scope = self.services.audit.own_work(ids, work);
+        scope.run(writes).await
+    }
+
     /// A transaction that is ours.
     async fn begin(&self) -> Result<Tx, SyncError> {
         let tx = self.services.store.write().await?;
@@ -564,14 +620,13 @@ impl Sync<'_> {
             self.claimed.allows_removals,
         )?;
         note(report, &plan);
-        for page in plan.remove.chunks(PAGE) {
+        for page in plan.remove.chunks(KNOWN_PAGE) {
             let tx = self.begin().await?;
-            let keys: Vec<UserKey> = page.iter().copied().map(UserKey::new).collect();
-            tx.users_delete(project, &keys).await?;
+            tx.directory_users_remove(project, page).await?;
             tx.commit().await?;
         }
         self.names(AccountType::Simple, &plan).await?;
-        for page in plan.update.chunks(PAGE) {
+        for page in plan.update.chunks(KNOWN_PAGE) {
             let tx = self.begin().await?;
             tx.directory_users_update(page).await?;
             tx.commit().await?;
@@ -596,14 +651,13 @@ impl Sync<'_> {
             self.claimed.allows_removals,
         )?;
         note(report, &plan);
-        for page in plan.remove.chunks(PAGE) {
+        for page in plan.remove.chunks(KNOWN_PAGE) {
             let tx = self.begin().await?;
-            let keys: Vec<GroupKey> = page.iter().copied().map(GroupKey::new).collect();
-            tx.groups_delete(project, &keys).await?;
+            tx.directory_groups_remove(project, page).await?;
             tx.commit().await?;
         }
         self.names(AccountType::UserGroup, &plan).await?;
-        for page in plan.update.chunks(PAGE) {
+        for page in plan.update.chunks(KNOWN_PAGE) {
             let tx = self.begin().await?;
             tx.directory_groups_update(page).await?;
             tx.commit().await?;
@@ -625,17 +679,17 @@ impl Sync<'_> {
         plan: &AccountPlan<F>,
     ) -> Result<(), SyncError> {
         let project = self.claimed.project;
-        for page in plan.vacate.chunks(PAGE) {
+        for page in plan.vacate.chunks(KNOWN_PAGE) {
             let tx = self.begin().await?;
             tx.directory_vacate(project, account_type, page).await?;
             tx.commit().await?;
         }
-        for page in plan.adopt.chunks(PAGE) {
+        for page in plan.adopt.chunks(KNOWN_PAGE) {
             let tx = self.begin().await?;
             tx.directory_adopt(account_type, page).await?;
             tx.commit().await?;
         }
-        for page in plan.rename.chunks(PAGE) {
+        for page in plan.rename.chunks(KNOWN_PAGE) {
             let tx = self.begin().await?;
             tx.directory_rename(project, account_type, self.domain, page)
                 .await?;

@@ -7,20 +7,26 @@
 //! between the two halves the browser begins anew. **Does not** keep anything of the provider's tokens.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use outfitter_domain::Millis;
 use outfitter_ids::IamUserId;
-use outfitter_store::{IamUser, NewIdentity, StoreError, Tx};
+use outfitter_store::{
+    AuditActor, AuditFacts, AuditKind, AuditScope, AuditTarget, IamUser, NewAuditScope,
+    NewIdentity, StoreError, Tx,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 
 use super::bootstrap::DOMAIN_NAME;
+use crate::audit::{self, refusals};
 use crate::auth::{
     Caller, Credential, LETTERS_AND_DIGITS, LoginSecrets, OidcError, ProviderIdentity,
 };
@@ -38,6 +44,9 @@ const MAX_NEXT_BYTES: usize = 1024;
 
 /// Purpose under which a login's cookie is sealed; it belongs to no row.
 const PURPOSE: &str = "oidc.login";
+
+/// What the audit log calls what was shown.
+const PROVIDER: &str = "login_provider";
 
 /// Names that are tried for a newcomer whose own is taken: `ana-2` to `ana-99`.
 const MAX_NAMESAKES: u32 = 99;
@@ -112,6 +121,60 @@ pub struct Ended {
     pub next: String,
 }
 
+/// From where a login comes back.
+#[derive(Debug, Clone)]
+pub struct LoginFrom {
+    /// The browser's address.
+    pub source: IpAddr,
+    /// `X-Request-Id` of the answer.
+    pub request_id: String,
+}
+
+impl LoginFrom {
+    /// What the audit log says of it before it is known whose login it is.
+    fn facts(&self, services: &Services) -> AuditFacts {
+        AuditFacts {
+            domain: None,
+            project: None,
+            at: services.clock.now(),
+            action: "outfitter:operations:CreateProviderSession".to_owned(),
+            operation: "CreateProviderSession".to_owned(),
+            actor: AuditActor {
+                credential: PROVIDER.to_owned(),
+                ..AuditActor::nobody()
+            },
+            on_behalf_of: None,
+            address: Some(self.source.to_string()),
+            request_id: Some(self.request_id.clone()),
+        }
+    }
+
+    /// Counts a login that came to no session, and was not the server's or the database's fault.
+    pub fn refused(&self, services: &Services, error: &ProviderLoginError, status: u16) {
+        let name = match error {
+            ProviderLoginError::NoRights { name }
+            | ProviderLoginError::Disabled { name }
+            | ProviderLoginError::Namesakes { name } => Some(name.clone()),
+            ProviderLoginError::Foreign
+            | ProviderLoginError::Used
+            | ProviderLoginError::Refused(_)
+            | ProviderLoginError::OtherIssuer
+            | ProviderLoginError::Provider(OidcError::Code(_) | OidcError::Unbelievable(_)) => None,
+            ProviderLoginError::None
+            | ProviderLoginError::Provider(OidcError::Unavailable(_))
+            | ProviderLoginError::Store(_) => return,
+        };
+        let mut facts = self.facts(services);
+        facts.actor.name = name;
+        services.audit.refused(refusals::Refusal {
+            facts,
+            resources: vec!["server:".to_owned()],
+            status,
+            reason: error.to_string(),
+        });
+    }
+}
+
 /// What the cookie holds, sealed.
 #[derive(Serialize, Deserialize)]
 struct Pending {
@@ -155,7 +218,7 @@ pub async fn end(
     services: &Services,
     cookie: Option<&str>,
     returned: Returned,
-    source: IpAddr,
+    from: &LoginFrom,
 ) -> Result<Ended, ProviderLoginError> {
     let provider = services.oidc.as_ref().ok_or(ProviderLoginError::None)?;
     let now = services.clock.now();
@@ -179,20 +242,55 @@ pub async fn end(
     }
     let code = returned.answer.map_err(ProviderLoginError::Refused)?;
     let identity = provider.identify(&pending.secrets(), &code).await?;
-    let user = admit(services, &identity).await?;
+    let user = admit(services, &identity, from).await?;
     tracing::info!(
         iam_user.id = %user.id,
         "a user of the login provider logged in"
     );
     let claims = services.auth.begin_session(&user, services.clock.now());
     Ok(Ended {
-        caller: Caller::in_domain(user, Credential::Session(claims), source),
+        caller: Caller::in_domain(user, Credential::Session(claims), from.source),
         next: pending.next,
     })
 }
 
-/// Takes over what the provider says of somebody.
+/// Takes over what the provider says of somebody, with an entry in the audit log.
 async fn admit(
+    services: &Services,
+    identity: &ProviderIdentity,
+    from: &LoginFrom,
+) -> Result<IamUser, ProviderLoginError> {
+    let known = services
+        .store
+        .db()
+        .iam_user_by_identity(&identity.issuer, &identity.subject)
+        .await?;
+    let mut facts = from.facts(services);
+    facts.actor.name = Some(identity.name.clone());
+    if let Some(user) = &known {
+        facts.domain = Some(user.domain.key);
+    }
+    let target = match &known {
+        Some(user) => format!("iamUser:{}", user.id),
+        None => "server:".to_owned(),
+    };
+    let scope = AuditScope::new(NewAuditScope {
+        key: Arc::clone(services.audit.key()),
+        ids: Arc::clone(&services.ids),
+        facts,
+        kind: AuditKind::Change,
+        targets: vec![AuditTarget::parse(&target)],
+        request: json!({
+            "issuer": identity.issuer,
+            "subject": identity.subject,
+            "name": identity.name,
+            "groups": identity.groups,
+        }),
+    });
+    scope.run(let_in(services, identity)).await
+}
+
+async fn let_in(
     services: &Services,
     identity: &ProviderIdentity,
 ) -> Result<IamUser, ProviderLoginError> {
@@ -217,6 +315,7 @@ async fn admit(
     tx.iam_identity_logged_in(user.key, user.domain.key, &identity.groups, now)
         .await?;
     let held = tx.db().iam_held(user.key).await?;
+    audit::identify(&user, PROVIDER);
     tx.commit().await?;
     if held.is_empty() {
         return Err(no_rights());

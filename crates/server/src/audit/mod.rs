@@ -3,16 +3,21 @@
 //! **Guarantees.** A call that succeeds and is not one that only reads leaves an entry, in the transaction that it
 //! commits, else in one of its own before it is answered: the mechanism of `http/routes.rs` does it for every row of
 //! the route table. Refusals are counted and written within seconds, in bounded number ([`refusals`]). **Wakes it:**
-//! every request, and the task `audit_seal`. **On a crash** refusals since the last write are lost, nothing else.
+//! every request, and the task `audit_seal`. What the server does by itself leaves an entry where it changes something that
+//! is audited ([`Audit::own_work`]). **On a crash** refusals since the last write are lost, nothing else.
 
 pub(crate) mod refusals;
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use outfitter_domain::Clock;
+use http::StatusCode;
+use outfitter_domain::{Clock, Millis};
+use outfitter_ids::IdSource;
 use outfitter_store::{
-    AuditActor, AuditActorKind, AuditFacts, AuditKey, AuditScope, IamUser, Store, StoreError,
+    AuditActor, AuditActorKind, AuditFacts, AuditKey, AuditKind, AuditScope, DomainKey, IamUser,
+    NewAuditScope, ProjectKey, Store, StoreError,
 };
 use tokio::sync::Semaphore;
 
@@ -27,6 +32,12 @@ const AUDIT_KEY: &str = "audit-key";
 
 /// Entries sealed in one transaction.
 const SEALED_AT_ONCE: i64 = 500;
+
+/// Results sealed in one transaction: some milliseconds of the writer.
+const RESULTS_AT_ONCE: i64 = 250;
+
+/// Fewer results wait so long to be sealed together: at most 8,640 heads a day when there is little to do.
+const RESULTS_WAIT: Duration = Duration::from_secs(10);
 
 /// What writes and seals the audit log.
 pub struct Audit {
@@ -91,6 +102,32 @@ impl Audit {
             .count(refusal);
     }
 
+    /// Counts a request that the package bucket refused.
+    pub(crate) fn refused_upload(
+        &self,
+        services: &Services,
+        source: IpAddr,
+        status: StatusCode,
+        about: &str,
+    ) {
+        self.refused(refusals::Refusal {
+            facts: AuditFacts {
+                domain: None,
+                project: None,
+                at: services.clock.now(),
+                action: "obs:object:PutObject".to_owned(),
+                operation: "BucketRequest".to_owned(),
+                actor: AuditActor::nobody(),
+                on_behalf_of: None,
+                address: Some(source.to_string()),
+                request_id: None,
+            },
+            resources: vec!["server:".to_owned()],
+            status: status.as_u16(),
+            reason: format!("the package bucket refused {about}"),
+        });
+    }
+
     /// Writes the refusals whose time has come, `all` of them before the process ends.
     ///
     /// # Errors
@@ -135,6 +172,57 @@ impl Audit {
         Ok(sealed.more)
     }
 
+    /// Seals a page of results where enough of them or old ones are waiting; answers whether more are.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub(crate) async fn seal_results(&self, services: &Services) -> Result<bool, StoreError> {
+        let now = services.clock.now();
+        let waiting = services
+            .store
+            .db()
+            .audit_results_waiting(RESULTS_AT_ONCE)
+            .await?;
+        let is_due = waiting.is_some_and(|waiting| {
+            waiting.count >= RESULTS_AT_ONCE || waiting.oldest.plus(RESULTS_WAIT) <= now
+        });
+        if !is_due {
+            return Ok(false);
+        }
+        let id = services.ids.uuid(now.get());
+        let tx = services.store.write().await?;
+        let more = tx
+            .audit_seal_results(&self.key, id, RESULTS_AT_ONCE, now)
+            .await?;
+        tx.commit().await?;
+        Ok(more)
+    }
+
+    /// The server's own work: its transactions leave an entry where they change something that is audited.
+    pub(crate) fn own_work(&self, ids: Arc<dyn IdSource>, work: OwnWork) -> Arc<AuditScope> {
+        AuditScope::new(NewAuditScope {
+            key: Arc::clone(&self.key),
+            ids,
+            facts: AuditFacts {
+                domain: work.of.map(|(_, domain)| domain),
+                project: work.of.map(|(project, _)| project),
+                at: work.at,
+                action: work.action.to_owned(),
+                operation: work.operation.to_owned(),
+                actor: AuditActor {
+                    name: work.name,
+                    ..AuditActor::server()
+                },
+                on_behalf_of: None,
+                address: None,
+                request_id: None,
+            },
+            kind: AuditKind::Change,
+            targets: Vec::new(),
+            request: serde_json::Value::Null,
+        })
+    }
+
     fn note_end(&self, sequence: i64, hash: String) {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((sequence, hash));
     }
@@ -160,6 +248,20 @@ impl Audit {
         }
         Ok(())
     }
+}
+
+/// What the server does by itself.
+pub(crate) struct OwnWork {
+    /// The project it is done for, and the account that belongs to.
+    pub(crate) of: Option<(ProjectKey, DomainKey)>,
+    /// When.
+    pub(crate) at: Millis,
+    /// A name in the style of actions.
+    pub(crate) action: &'static str,
+    /// What it is called.
+    pub(crate) operation: &'static str,
+    /// Whose word it follows, where it follows somebody's.
+    pub(crate) name: Option<String>,
 }
 
 /// Who a caller is, for the log.

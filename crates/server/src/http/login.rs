@@ -19,7 +19,8 @@ use serde::Deserialize;
 
 use super::error::chain;
 use super::limits;
-use crate::app::oidc::{LOGIN_LIFETIME, ProviderLoginError, Returned, begin, end};
+use super::request_id::RequestId;
+use crate::app::oidc::{LOGIN_LIFETIME, LoginFrom, ProviderLoginError, Returned, begin, end};
 use crate::auth::{CookieTransport, Credential, OidcError, cookie_of, login_cookie};
 use crate::services::Services;
 
@@ -76,7 +77,10 @@ async fn from_provider(
     Query(query): Query<ReturnQuery>,
     request: Request,
 ) -> Response {
-    let source = limits::source(&request);
+    let from = LoginFrom {
+        source: limits::source(&request),
+        request_id: RequestId::of(&request),
+    };
     let transport = CookieTransport::of(&services.endpoints.endpoint);
     let forget = || login_cookie(COOKIE, RETURN, "", std::time::Duration::ZERO, transport);
     let returned = Returned {
@@ -89,7 +93,7 @@ async fn from_provider(
         issuer: query.iss,
     };
     let cookie = cookie_of(request.headers(), COOKIE);
-    match end(&services, cookie, returned, source).await {
+    match end(&services, cookie, returned, &from).await {
         Ok(ended) => {
             let Credential::Session(claims) = &ended.caller.credential else {
                 unreachable!("a login of a browser ends in a session");
@@ -101,6 +105,7 @@ async fn from_provider(
         }
         Err(error) => {
             let mut response = refusal(&error);
+            from.refused(&services, &error, response.status().as_u16());
             response.headers_mut().append(SET_COOKIE, forget());
             response
         }

@@ -14,13 +14,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use outfitter_domain::{Clock, Millis};
+use outfitter_ids::IdSource;
 use outfitter_store::{
-    SEALED_COLUMNS, SealedColumn, ServerKeyHolder, ServerKeyRecord, ServerKeyRole, Store,
-    StoreError,
+    AuditActor, AuditFacts, AuditKind, AuditScope, AuditTarget, NewAuditScope, SEALED_COLUMNS,
+    SealedColumn, ServerKeyHolder, ServerKeyRecord, ServerKeyRole, Store, StoreError,
 };
 use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
 use thiserror::Error;
 use uuid::Uuid;
+
+use crate::audit::Audit;
 
 use super::{KeyFileError, Randomness, SealError, Sealer, SecretError, ServerKeys};
 
@@ -313,6 +317,10 @@ pub struct Rotation<'r> {
     pub randomness: Arc<dyn Randomness>,
     /// How long servers are waited for.
     pub patience: Duration,
+    /// Makes ids of entries in the audit log.
+    pub ids: Arc<dyn IdSource>,
+    /// Who rotates, as the audit log shows it.
+    pub operator: String,
 }
 
 impl Rotation<'_> {
@@ -359,10 +367,16 @@ impl Rotation<'_> {
                 }
                 sealer.take_keys(&keys);
                 let made = proof(&sealer, key_id, self.clock.now());
-                let tx = self.store.write().await?;
-                tx.server_key_insert_if_absent(ServerKeyRole::Next, &made)
+                let begun = json!({"did": "made a new key", "key_id": key_id});
+                self.audited(&sealer, begun)
+                    .await?
+                    .run(async {
+                        let tx = self.store.write().await?;
+                        tx.server_key_insert_if_absent(ServerKeyRole::Next, &made)
+                            .await?;
+                        tx.commit().await
+                    })
                     .await?;
-                tx.commit().await?;
                 self.switch(&keys, &sealer).await?
             }
             Some(_) => self.switch(&keys, &sealer).await?,
@@ -371,6 +385,10 @@ impl Rotation<'_> {
         self.wait(sealing, |server| server.sealing == sealing)
             .await?;
         let resealed = self.reseal(&sealer, sealing, &mut on_page).await?;
+        let ended =
+            json!({"did": "sealed everything anew", "key_id": sealing, "resealed": resealed});
+        let scope = self.audited(&sealer, ended).await?;
+        self.store.audit_call(&scope).await?;
         Ok(Rotated {
             key_id: sealing,
             resealed,
@@ -383,7 +401,7 @@ impl Rotation<'_> {
     /// # Errors
     /// Something is sealed under another key, a server seals under another, or it is too early; nothing is changed then.
     pub async fn retire(&self, now: bool) -> Result<Vec<u8>, RotationError> {
-        let (mut keys, _, record) = self.open().await?;
+        let (mut keys, sealer, record) = self.open().await?;
         if let Some(next) = self.store.db().server_key(ServerKeyRole::Next).await? {
             return Err(RotationError::Servers {
                 servers: vec!["the database".to_owned()],
@@ -405,7 +423,17 @@ impl Rotation<'_> {
         }
         let retired = keys.keep_only(record.key_id);
         if !retired.is_empty() {
-            keys.write(self.key_file)?;
+            let scope = self
+                .audited(&sealer, json!({"did": "retired keys", "key_ids": retired}))
+                .await?;
+            // The entry stands when the file does: should the file fail, the transaction is taken back.
+            scope
+                .run(async {
+                    let tx = self.store.write().await?;
+                    keys.write(self.key_file)?;
+                    tx.commit().await.map_err(RotationError::from)
+                })
+                .await?;
         }
         Ok(retired)
     }
@@ -442,10 +470,43 @@ impl Rotation<'_> {
         check(sealer, &next)?;
         self.wait(next.key_id, |server| server.key_ids.contains(&next.key_id))
             .await?;
-        let tx = self.store.write().await?;
-        tx.server_key_promote(next.key_id, self.clock.now()).await?;
-        tx.commit().await?;
+        let switched = json!({"did": "seals under the new key", "key_id": next.key_id});
+        self.audited(sealer, switched)
+            .await?
+            .run(async {
+                let tx = self.store.write().await?;
+                tx.server_key_promote(next.key_id, self.clock.now()).await?;
+                tx.commit().await
+            })
+            .await?;
         Ok(next.key_id)
+    }
+
+    /// The audit log's entry of a step; which keys there are before and after is read by it.
+    async fn audited(&self, sealer: &Sealer, did: Value) -> Result<Arc<AuditScope>, RotationError> {
+        let audit = Audit::open(self.store, self.clock, sealer, self.randomness.as_ref()).await?;
+        Ok(AuditScope::new(NewAuditScope {
+            key: Arc::clone(audit.key()),
+            ids: Arc::clone(&self.ids),
+            facts: AuditFacts {
+                domain: None,
+                project: None,
+                at: self.clock.now(),
+                action: "outfitter:serverKey:rotate".to_owned(),
+                operation: "RotateServerKey".to_owned(),
+                actor: AuditActor {
+                    name: Some(self.operator.clone()),
+                    credential: "server_key".to_owned(),
+                    ..AuditActor::server()
+                },
+                on_behalf_of: None,
+                address: None,
+                request_id: None,
+            },
+            kind: AuditKind::Change,
+            targets: vec![AuditTarget::parse("server:")],
+            request: did,
+        }))
     }
 
     async fn servers(&self) -> Result<Vec<ServerKeyHolder>, StoreError> {

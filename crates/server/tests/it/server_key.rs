@@ -11,7 +11,9 @@ use outfitter_server::secrets::{
     KeyFileError, KeyKeeper, Rotation, RotationError, Sealer, ServerKeys, SettleError,
     SystemRandomness, settle_server_key, shared_secret,
 };
-use outfitter_store::{SEALED_COLUMNS, ServerKeyRole, Store};
+use outfitter_store::{
+    AuditFilter, AuditKey, AuditReach, DomainKey, SEALED_COLUMNS, ServerKeyRole, Store,
+};
 use outfitter_test_support::on_both;
 use outfitter_test_support::store::TestStore;
 use secrecy::ExposeSecret as _;
@@ -20,6 +22,9 @@ use uuid::Uuid;
 
 /// More than a page of the rotation holds.
 const ACCESS_KEYS: usize = 450;
+
+/// Secrets of other kinds in the scene.
+const OTHERS: usize = 5;
 
 /// A database with secrets of every kind, and the key file of one machine.
 struct Scene {
@@ -42,6 +47,11 @@ impl Scene {
         };
         shared_secret(scene.store(), &sealer, &SystemClock, "shared", || {
             b"of all servers".to_vec().into()
+        })
+        .await
+        .unwrap();
+        shared_secret(scene.store(), &sealer, &SystemClock, "audit-key", || {
+            vec![7; 32].into()
         })
         .await
         .unwrap();
@@ -143,6 +153,8 @@ impl Scene {
             clock: &SystemClock,
             randomness: Arc::new(SystemRandomness),
             patience: Duration::from_secs(20),
+            ids: Arc::new(outfitter_ids::SystemIds),
+            operator: "root on here".to_owned(),
         }
     }
 
@@ -169,7 +181,7 @@ impl Scene {
             }
             opened += all.len();
         }
-        assert_eq!(opened, ACCESS_KEYS + 4);
+        assert_eq!(opened, ACCESS_KEYS + OTHERS);
     }
 }
 
@@ -241,7 +253,7 @@ on_both! {
         }
         assert!(pages > 3, "{pages} pages: the scene is too small");
         let state = rotation.state().await.unwrap();
-        assert_eq!((state.left, state.all), (0, ACCESS_KEYS as i64 + 4));
+        assert_eq!((state.left, state.all), (0, (ACCESS_KEYS + OTHERS) as i64));
         let shared = shared_secret(scene.store(), &server, &SystemClock, "shared", || unreachable!())
             .await
             .unwrap();
@@ -265,8 +277,30 @@ on_both! {
 
         // Once more, without any server: from 2 to 3.
         let again = rotation.rotate(|_| ControlFlow::Continue(())).await.unwrap();
-        assert_eq!((again.key_id, again.resealed), (3, ACCESS_KEYS as u64 + 4));
+        assert_eq!((again.key_id, again.resealed), (3, (ACCESS_KEYS + OTHERS) as u64));
         scene.everything_opens(&scene.sealer().await).await;
+
+        // The log has every step that changed something, once, with the keys before and after.
+        let key = AuditKey::new(vec![7; 32].into());
+        assert!(scene.store().db().audit_check(&key, None).await.unwrap().is_whole());
+        let reach = AuditReach::Domain(DomainKey::new(1));
+        let entries = scene.store().db().audit_list(reach, &AuditFilter::default(), None, 100).await.unwrap().unwrap();
+        let told: Vec<_> = entries.iter().rev().map(|entry| {
+            assert_eq!((entry.operation.as_str(), entry.actor.name.as_deref()), ("RotateServerKey", Some("root on here")));
+            let detail: serde_json::Value = serde_json::from_str(&entry.detail).unwrap();
+            let change = &detail["changes"][0];
+            (detail["request"]["did"].as_str().unwrap().to_owned(), change["before"]["keys"].to_string(), change["after"]["keys"].to_string())
+        }).collect();
+        let step = |did: &str, before: &str, after: &str| (did.to_owned(), before.to_owned(), after.to_owned());
+        let [sealing_1, sealing_2, sealing_3] = [1, 2, 3].map(|key| format!(r#"["sealing {key}"]"#));
+        assert_eq!(told, [
+            step("made a new key", &sealing_1, r#"["next 2","sealing 1"]"#),
+            step("seals under the new key", r#"["next 2","sealing 1"]"#, &sealing_2),
+            step("retired keys", "null", "null"),
+            step("made a new key", &sealing_2, r#"["next 3","sealing 2"]"#),
+            step("seals under the new key", r#"["next 3","sealing 2"]"#, &sealing_3),
+            step("sealed everything anew", "null", "null"),
+        ]);
     }
 
     async fn a_machine_without_the_new_key_is_told_and_starts_no_server(test: TestStore) {

@@ -7,16 +7,17 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::entry::{AuditKey, COLUMNS, EntryRow, push_bytes};
+use super::results::AuditResultsCheck;
 use crate::{Db, StoreError, Tx};
 
 /// Entries read at once: bounds memory.
-const PAGE: i64 = 500;
+pub(super) const PAGE: i64 = 500;
 
 /// Findings that one check reports; more are counted only.
 const MOST_FINDINGS: usize = 100;
 
 /// What stands before the first entry.
-const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+pub(super) const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Where the chain ends, and where it begins since entries were deleted for their age.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub struct AuditChain {
 }
 
 #[derive(FromQueryResult)]
-struct ChainRow {
+pub(super) struct ChainRow {
     sequence: i64,
     hash: String,
     mac: String,
@@ -77,10 +78,10 @@ impl From<ChainRow> for AuditChain {
 /// Purposes of MACs.
 const HEAD: &str = "head";
 const CUT: &str = "cut";
-const ENTRY: &str = "entry";
+pub(super) const ENTRY: &str = "entry";
 
 /// A place in the chain as a MAC covers it.
-fn place(sequence: i64, hash: &str) -> Vec<u8> {
+pub(super) fn place(sequence: i64, hash: &str) -> Vec<u8> {
     let mut bytes = sequence.to_be_bytes().to_vec();
     push_bytes(&mut bytes, hash.as_bytes());
     bytes
@@ -147,6 +148,25 @@ pub enum AuditFinding {
         /// The place that the caller knows.
         sequence: i64,
     },
+    /// A job's result is another than was sealed, or it was deleted beside the servers.
+    ResultAltered {
+        /// Its place among results.
+        sequence: i64,
+    },
+    /// Results of jobs are gone, and no server deleted them.
+    ResultsMissing {
+        /// The first, among results.
+        from: i64,
+        /// The last.
+        to: i64,
+    },
+    /// Results together are others than the log says, or the end of their chain was written by somebody else.
+    ResultsHead {
+        /// The first that may be concerned, among results.
+        from: i64,
+        /// The last.
+        to: i64,
+    },
 }
 
 /// What a check found.
@@ -162,10 +182,12 @@ pub struct AuditCheck {
     pub findings: Vec<AuditFinding>,
     /// How many more are wrong.
     pub more_findings: i64,
+    /// What was found of the results of jobs.
+    pub results: AuditResultsCheck,
 }
 
 impl AuditCheck {
-    fn find(&mut self, finding: AuditFinding) {
+    pub(super) fn find(&mut self, finding: AuditFinding) {
         if self.findings.len() < MOST_FINDINGS {
             self.findings.push(finding);
         } else {
@@ -233,8 +255,8 @@ impl Db<'_> {
         .await
     }
 
-    /// Computes the whole chain again, a page at a time, up to where it was sealed when the check began, and looks at
-    /// what waits to be sealed. `known` is a place and the hash there that the caller noted earlier.
+    /// Computes the whole chain again, a page at a time, up to where it was sealed when the check began, looks at what
+    /// waits to be sealed, and computes the chain of results whose heads the log holds. `known` is a place and the hash there that the caller noted earlier.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -285,6 +307,13 @@ impl Db<'_> {
             unsealed,
             findings: Vec::new(),
             more_findings: 0,
+            results: AuditResultsCheck {
+                checked: 0,
+                sequence: 0,
+                hash: NOTHING.to_owned(),
+                gone: 0,
+                unsealed: 0,
+            },
             chain,
         };
         if !cut_is_ours {
@@ -347,6 +376,7 @@ impl Db<'_> {
             });
         }
         self.audit_check_unsealed(key, &mut check).await?;
+        self.audit_check_results(key, &mut check).await?;
         Ok(check)
     }
 
@@ -384,7 +414,11 @@ impl Db<'_> {
 
 impl Tx {
     /// The chain's row, locked: of several servers one seals or cuts at a time, the others wait for it.
-    async fn audit_chain_lock(&self, key: &AuditKey, now: Millis) -> Result<ChainRow, StoreError> {
+    pub(super) async fn audit_chain_lock(
+        &self,
+        key: &AuditKey,
+        now: Millis,
+    ) -> Result<ChainRow, StoreError> {
         let locked = format!("{CHAIN}{}", self.dialect().for_update());
         let doing = "lock the audit chain";
         if let Some(row) = self.db().one(doing, &locked, []).await? {

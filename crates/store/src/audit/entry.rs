@@ -53,6 +53,8 @@ words! {
         Enrollment = "enrollment",
         /// Entries that were deleted for their age.
         Retention = "retention",
+        /// The head of the results of jobs.
+        Results = "results",
     }
 }
 
@@ -269,6 +271,10 @@ impl EntryRow {
         self.public_id
     }
 
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The bytes that MAC and chain cover: every column but the key, the MAC and what the sealer adds, each with
     /// its length before it, so that no two rows give the same.
     pub(super) fn bytes(&self) -> Vec<u8> {
@@ -360,7 +366,7 @@ pub(super) fn push_bytes(bytes: &mut Vec<u8>, part: &[u8]) {
 }
 
 /// An absent value is another than an empty one.
-fn push_option(bytes: &mut Vec<u8>, part: Option<&[u8]>) {
+pub(super) fn push_option(bytes: &mut Vec<u8>, part: Option<&[u8]>) {
     match part {
         None => bytes.push(0),
         Some(part) => {

@@ -10,6 +10,7 @@
 mod chain;
 mod entry;
 mod list;
+mod results;
 mod scope;
 mod snapshot;
 
@@ -18,6 +19,7 @@ pub use entry::{
     AuditActor, AuditActorKind, AuditEntry, AuditKey, AuditKind, AuditOutcome, NewAuditEntry,
 };
 pub use list::{AuditFilter, AuditReach};
+pub use results::{AuditResultsCheck, WaitingResults};
 pub use scope::{AuditFacts, AuditScope, AuditTarget, NewAuditScope};
 
 pub(crate) use scope::AuditPart;

@@ -1,5 +1,6 @@
 //! The context in which write transactions leave an entry.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,8 +10,8 @@ use sea_orm::FromQueryResult;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::entry::{AuditActor, AuditKey, AuditKind, AuditOutcome, NewAuditEntry};
-use super::snapshot::Snapshot;
+use super::entry::{AuditActor, AuditActorKind, AuditKey, AuditKind, AuditOutcome, NewAuditEntry};
+use super::snapshot::{Snapshot, strip_link_secrets};
 use crate::query::{in_keys, key_array};
 use crate::{AppKey, Db, DomainKey, ProjectKey, StoreError, Tx};
 
@@ -25,6 +26,9 @@ const MOST_WIDENED_ACCOUNTS: usize = 100;
 
 /// Bytes of the states before and after, together, that one entry keeps.
 const MOST_STATE_BYTES: usize = 16 * 1024;
+
+/// Bytes of each kind of remark ([`Tx::remark`]) that one entry keeps.
+const MOST_REMARK_BYTES: usize = 8 * 1024;
 
 /// Bytes of the request that one entry keeps.
 const MOST_REQUEST_BYTES: usize = 4 * 1024;
@@ -93,7 +97,8 @@ pub struct NewAuditScope {
     pub facts: AuditFacts,
     /// Kind of the entry that a transaction leaves.
     pub kind: AuditKind,
-    /// What the call names, in its order.
+    /// What the call names, in its order. Empty for the server's own work: its transactions leave an entry only where
+    /// they change something that is audited.
     pub targets: Vec<AuditTarget>,
     /// The request, without its secrets; `null` for none.
     pub request: Value,
@@ -233,24 +238,33 @@ fn bounded(request: Value) -> Value {
 /// What one write transaction adds to its call.
 pub(crate) struct AuditPart {
     scope: Arc<AuditScope>,
-    before: Vec<Snapshot>,
     touched: Mutex<Touched>,
 }
 
 #[derive(Default)]
 struct Touched {
-    made: Vec<AuditTarget>,
-    widened: Vec<Widened>,
+    /// What was there before of what the call names and of what announced itself.
+    before: Vec<Snapshot>,
+    /// What announced itself.
+    targets: Vec<AuditTarget>,
+    /// What is told beside states, by kind.
+    remarks: BTreeMap<&'static str, Remarks>,
+    /// Entries beside that of the call.
+    beside: Vec<NewAuditEntry>,
 }
 
-/// Somebody may have apps who might not have had them.
-struct Widened {
-    /// Name of the first app.
-    name: Option<String>,
-    /// Public ids of the apps.
-    apps: Vec<Uuid>,
-    /// To whom.
-    detail: Value,
+#[derive(Default)]
+struct Remarks {
+    kept: Vec<Value>,
+    bytes: usize,
+    omitted: usize,
+}
+
+impl Touched {
+    /// Whether there is nothing to tell of the server's own work.
+    fn is_nothing(&self) -> bool {
+        self.targets.is_empty() && self.remarks.is_empty()
+    }
 }
 
 impl AuditPart {
@@ -264,10 +278,13 @@ impl AuditPart {
         let before = db
             .audit_snapshots(facts.domain, facts.project, named)
             .await?;
+        let touched = Touched {
+            before,
+            ..Touched::default()
+        };
         Ok(Some(Self {
             scope,
-            before,
-            touched: Mutex::default(),
+            touched: Mutex::new(touched),
         }))
     }
 
@@ -275,25 +292,52 @@ impl AuditPart {
         self.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends, just before the commit: looks again and stores the entry.
+    /// What makes MACs of what the transaction leaves.
+    pub(super) fn key(&self) -> &AuditKey {
+        &self.scope.key
+    }
+
+    /// An entry beside that of the call, with what every entry of the call says.
+    pub(super) fn beside(
+        &self,
+        kind: AuditKind,
+        resources: Vec<String>,
+        resource_name: Option<String>,
+        detail: Value,
+        change: impl FnOnce(&mut NewAuditEntry),
+    ) {
+        let mut entry = self.scope.entry(kind, resources, detail);
+        entry.resource_name = resource_name;
+        change(&mut entry);
+        self.touched().beside.push(entry);
+    }
+
+    /// Ends, just before the commit: looks again and stores the entries.
     pub(crate) async fn finish(&self, tx: &Tx) -> Result<(), StoreError> {
-        let Touched { made, widened } = std::mem::take(&mut *self.touched());
+        let touched = std::mem::take(&mut *self.touched());
+        if !(self.scope.targets.is_empty() && touched.is_nothing()) {
+            self.finish_call(tx, &touched).await?;
+        }
+        for entry in touched.beside {
+            tx.audit_insert(&self.scope.key, entry).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish_call(&self, tx: &Tx, touched: &Touched) -> Result<(), StoreError> {
         let facts = self.scope.facts();
-        let mut targets = made;
-        targets.extend(self.scope.targets.iter().cloned());
+        let mut targets: Vec<&AuditTarget> =
+            touched.targets.iter().chain(&self.scope.targets).collect();
         let mut seen = std::collections::BTreeSet::new();
-        targets.retain(|target| seen.insert(target.clone()));
+        targets.retain(|target| seen.insert(*target));
         let omitted = targets.len().saturating_sub(MOST_RESOURCES);
         targets.truncate(MOST_RESOURCES);
+        let with_state = &targets[..targets.len().min(MOST_STATES)];
         let after = tx
             .db()
-            .audit_snapshots(
-                facts.domain,
-                facts.project,
-                &targets[..targets.len().min(MOST_STATES)],
-            )
+            .audit_snapshots(facts.domain, facts.project, with_state.iter().copied())
             .await?;
-        let (changes, left_out) = changes(&targets, &self.before, &after);
+        let (changes, left_out) = changes(with_state, &touched.before, &after);
         let resources: Vec<String> = targets.iter().map(ToString::to_string).collect();
         let mut detail = Map::new();
         if !self.scope.request.is_null() {
@@ -302,31 +346,31 @@ impl AuditPart {
         if !changes.is_empty() {
             detail.insert("changes".to_owned(), changes.into());
         }
+        for (name, remarks) in &touched.remarks {
+            detail.insert((*name).to_owned(), remarks.kept.clone().into());
+            if remarks.omitted > 0 {
+                detail.insert(format!("{name}_omitted"), remarks.omitted.into());
+            }
+        }
         for (name, number) in [
             ("changes_omitted", left_out),
+            ("states_omitted", targets.len() - with_state.len()),
             ("resources_omitted", omitted),
         ] {
             if number > 0 {
                 detail.insert(name.to_owned(), number.into());
             }
         }
-        let name = resources.first().and_then(|first| {
+        let name = targets.first().and_then(|first| {
             after
                 .iter()
-                .chain(&self.before)
-                .find(|it| it.target.to_string() == *first)
+                .chain(&touched.before)
+                .find(|it| it.target == **first)
                 .and_then(|it| it.name.clone())
         });
         let mut entry = self.scope.entry(self.scope.kind, resources, detail.into());
         entry.resource_name = name;
-        tx.audit_insert(&self.scope.key, entry).await?;
-        for Widened { name, apps, detail } in widened {
-            let resources = apps.iter().map(|app| format!("app:{app}")).collect();
-            let mut entry = self.scope.entry(AuditKind::Widening, resources, detail);
-            entry.resource_name = name;
-            tx.audit_insert(&self.scope.key, entry).await?;
-        }
-        Ok(())
+        tx.audit_insert(&self.scope.key, entry).await
     }
 
     /// After the commit.
@@ -335,9 +379,10 @@ impl AuditPart {
     }
 }
 
-/// Before and after of each resource whose state is another now, and how many were left out for their size.
+/// Before and after of each resource whose state is another now, and how many were left out for their size. What does
+/// not fit whole is kept as the members that differ.
 fn changes(
-    targets: &[AuditTarget],
+    targets: &[&AuditTarget],
     before: &[Snapshot],
     after: &[Snapshot],
 ) -> (Vec<Value>, usize) {
@@ -354,12 +399,16 @@ fn changes(
         }
         let name = new.as_ref().or(old.as_ref()).and_then(|it| it.0.clone());
         let state = |it: Option<(Option<String>, Value)>| it.map_or(Value::Null, |it| it.1);
-        let change = json!({
+        let mut change = json!({
             "resource": target.to_string(),
             "name": name,
             "before": state(old),
             "after": state(new),
         });
+        // A page of alike changes (accounts that a directory disables) is to be kept whole.
+        if change.to_string().len() > room.min(MOST_STATE_BYTES / MOST_STATES) {
+            keep_what_differs(&mut change);
+        }
         let bytes = change.to_string().len();
         if bytes > room {
             left_out += 1;
@@ -371,14 +420,65 @@ fn changes(
     (changes, left_out)
 }
 
+/// Drops the members that are the same before and after; of what appears or vanishes all stay.
+fn keep_what_differs(change: &mut Value) {
+    let (Value::Object(before), Value::Object(after)) = (&change["before"], &change["after"])
+    else {
+        return;
+    };
+    let differs = |one: &Map<String, Value>, other: &Map<String, Value>| -> Value {
+        one.iter()
+            .filter(|(name, value)| other.get(*name) != Some(value))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect::<Map<_, _>>()
+            .into()
+    };
+    let (before, after) = (differs(before, after), differs(after, before));
+    change["before"] = before;
+    change["after"] = after;
+}
+
 impl Tx {
     /// Says that the transaction made something: its state afterwards is kept, and the entry is about it first.
     pub(crate) fn made(&self, kind: &str, id: impl std::fmt::Display) {
         if let Some(part) = &self.audit {
-            part.touched().made.push(AuditTarget {
+            part.touched().targets.push(AuditTarget {
                 kind: kind.to_owned(),
                 id: id.to_string(),
             });
+        }
+    }
+
+    /// Says that the transaction is about to change rows that its call did not name: the state before is read now, the
+    /// one after at the commit, and the entry is about them.
+    pub(crate) async fn changes(&self, kind: &str, rows: &[i64]) -> Result<(), StoreError> {
+        let Some(part) = &self.audit else {
+            return Ok(());
+        };
+        let now = self.db().audit_snapshots_of(kind, rows).await?;
+        let mut touched = part.touched();
+        for snapshot in now {
+            if !touched.before.iter().any(|it| it.target == snapshot.target) {
+                touched.targets.push(snapshot.target.clone());
+                touched.before.push(snapshot);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells something in the entry beside states, under the name of its kind.
+    pub(crate) fn remark(&self, kind: &'static str, remark: Value) {
+        let Some(part) = &self.audit else {
+            return;
+        };
+        let mut touched = part.touched();
+        let remarks = touched.remarks.entry(kind).or_default();
+        let bytes = remark.to_string().len();
+        if remarks.bytes + bytes > MOST_REMARK_BYTES {
+            remarks.omitted += 1;
+        } else {
+            remarks.bytes += bytes;
+            remarks.kept.push(remark);
         }
     }
 
@@ -420,11 +520,88 @@ impl Tx {
         let detail = json!({
             "widened": {"apps": names, "app_count": apps.len(), "to": to, "account_count": accounts.len()}
         });
-        part.touched().widened.push(Widened {
-            name: rows.first().map(|row| row.name.clone()),
-            apps: rows.iter().map(|row| row.public_id).collect(),
+        part.beside(
+            AuditKind::Widening,
+            rows.iter()
+                .map(|row| format!("app:{}", row.public_id))
+                .collect(),
+            rows.first().map(|row| row.name.clone()),
             detail,
+            |_entry| {},
+        );
+        Ok(())
+    }
+
+    /// Says that a desktop's result pinned the digest of a link: an entry of its own, by the desktop's agent.
+    pub(crate) async fn pinned(
+        &self,
+        revision: i64,
+        sha256: &str,
+        size_bytes: i64,
+        desktop: i64,
+    ) -> Result<(), StoreError> {
+        #[derive(FromQueryResult)]
+        struct PinRow {
+            app_id: Uuid,
+            app_name: String,
+            number: i64,
+            file_link: Option<String>,
+            desktop_id: Uuid,
+            desktop_name: String,
+            agent_id: Option<Uuid>,
+            project_id: i64,
+            domain_id: i64,
+        }
+        let Some(part) = &self.audit else {
+            return Ok(());
+        };
+        let row: Option<PinRow> = self
+            .db()
+            .one(
+                "name who pinned a link's digest",
+                "SELECT a.public_id AS app_id, a.name AS app_name, r.number, r.file_link, \
+                 d.public_id AS desktop_id, d.name AS desktop_name, p.id AS project_id, p.domain_id, \
+                 (SELECT g.public_id FROM agent g WHERE g.desktop_id = d.id AND g.revoked_at IS NULL) AS agent_id \
+                 FROM app_revision r JOIN app a ON a.id = r.app_id JOIN project p ON p.id = a.project_id \
+                 JOIN desktop d ON d.id = $2 WHERE r.id = $1",
+                [revision.into(), desktop.into()],
+            )
+            .await?;
+        let Some(row) = row else {
+            return Ok(());
+        };
+        let mut link = json!(row.file_link);
+        strip_link_secrets(&mut link);
+        let resource = format!("app:{}", row.app_id);
+        let detail = json!({
+            "pinned": format!("pinned by desktop {}", row.desktop_name),
+            "desktop_id": row.desktop_id,
+            "revision": row.number,
+            "link": link,
+            "changes": [{
+                "resource": resource,
+                "name": row.app_name,
+                "before": {"link_sha256": null, "link_size_bytes": null},
+                "after": {"link_sha256": sha256, "link_size_bytes": size_bytes},
+            }],
         });
+        let resources = vec![resource, format!("desktop:{}", row.desktop_id)];
+        part.beside(
+            AuditKind::Change,
+            resources,
+            Some(row.app_name),
+            detail,
+            |entry| {
+                entry.domain = Some(DomainKey::new(row.domain_id));
+                entry.project = Some(ProjectKey::new(row.project_id));
+                entry.actor = AuditActor {
+                    kind: AuditActorKind::Agent,
+                    id: row.agent_id.map(|id| id.to_string()),
+                    name: Some(row.desktop_name),
+                    credential: "certificate".to_owned(),
+                };
+            },
+        );
         Ok(())
     }
 
@@ -480,6 +657,7 @@ mod tests {
                 state: json!({"description": "x".repeat(3000)}),
             })
             .collect();
+        let targets: Vec<_> = targets.iter().collect();
         let (kept, left_out) = changes(&targets, &[], &after);
         assert_eq!(kept.len() + left_out, 20);
         assert_eq!(kept.len(), 5);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::scope::AuditTarget;
-use crate::query::{id_array, in_ids, text_array};
+use crate::query::{id_array, in_ids, in_keys, key_array, text_array};
 use crate::{Db, Dialect, DomainKey, ProjectKey, StoreError};
 
 /// What a resource was at one moment.
@@ -22,10 +22,10 @@ pub(super) struct Snapshot {
 /// What a kind of resource goes by.
 #[derive(Clone, Copy)]
 enum Goes {
-    /// By its public id.
-    ById,
+    /// By the public id of this table of the source.
+    ById(&'static str),
     /// By a text of its own.
-    ByText,
+    ByText(&'static str),
 }
 
 /// To whom a kind of resource belongs.
@@ -41,7 +41,6 @@ struct Reading {
     kind: &'static str,
     goes: Goes,
     belongs: Scope,
-    id: &'static str,
     name: &'static str,
     owner: &'static str,
     pairs: &'static [(&'static str, Part)],
@@ -58,12 +57,17 @@ enum Part {
 
 use Part::{Column, Json, List};
 
+/// A freeze `f` as a text.
+const FREEZE: &str = "f.operator || ': ' || COALESCE(f.reason, '')";
+
+/// A policy `h` that is held, of `iam_policy q`, in `project p`, as a text.
+const HELD_POLICY: &str = "COALESCE(h.ready_made, q.name) || COALESCE(' in ' || p.name, '')";
+
 const READINGS: &[Reading] = &[
     Reading {
         kind: "app",
-        goes: Goes::ById,
+        goes: Goes::ById("a"),
         belongs: Scope::Project,
-        id: "a.public_id",
         name: "a.name",
         owner: "a.project_id",
         pairs: &[
@@ -101,9 +105,8 @@ const READINGS: &[Reading] = &[
     },
     Reading {
         kind: "desktop",
-        goes: Goes::ById,
+        goes: Goes::ById("d"),
         belongs: Scope::Project,
-        id: "d.public_id",
         name: "d.name",
         owner: "d.project_id",
         pairs: &[
@@ -140,9 +143,8 @@ const READINGS: &[Reading] = &[
     },
     Reading {
         kind: "user",
-        goes: Goes::ById,
+        goes: Goes::ById("u"),
         belongs: Scope::Project,
-        id: "u.public_id",
         name: "u.name",
         owner: "u.project_id",
         pairs: &[
@@ -154,14 +156,23 @@ const READINGS: &[Reading] = &[
             ("enterprise_project_id", Column("u.enterprise_project_id")),
             ("profile", Json("u.profile")),
             ("disabled", Column("u.disabled")),
+            ("directory_id", Column("u.external_id")),
+            ("disabled_in_directory", Column("u.external_disabled")),
+            ("expires_at", Column("u.external_expires_at")),
+            (
+                "desktops",
+                List(
+                    "k.name",
+                    "desktop_user m JOIN desktop k ON k.id = m.desktop_id WHERE m.user_id = u.id ORDER BY k.id",
+                ),
+            ),
         ],
         source: "directory_user u",
     },
     Reading {
         kind: "userGroup",
-        goes: Goes::ById,
+        goes: Goes::ById("g"),
         belongs: Scope::Project,
-        id: "g.public_id",
         name: "g.name",
         owner: "g.project_id",
         pairs: &[
@@ -169,6 +180,7 @@ const READINGS: &[Reading] = &[
             ("domain", Column("g.domain")),
             ("platform_type", Column("g.platform_type")),
             ("description", Column("g.description")),
+            ("directory_id", Column("g.external_id")),
             (
                 "member_count",
                 Column("(SELECT COUNT(*) FROM group_member m WHERE m.group_id = g.id)"),
@@ -180,14 +192,20 @@ const READINGS: &[Reading] = &[
                     "group_member m JOIN directory_user u ON u.id = m.user_id WHERE m.group_id = g.id ORDER BY u.id",
                 ),
             ),
+            (
+                "groups",
+                List(
+                    "i.name",
+                    "group_nesting n JOIN directory_group i ON i.id = n.member_id WHERE n.group_id = g.id ORDER BY i.id",
+                ),
+            ),
         ],
         source: "directory_group g",
     },
     Reading {
         kind: "rule",
-        goes: Goes::ById,
+        goes: Goes::ById("r"),
         belongs: Scope::Project,
-        id: "r.public_id",
         name: "r.name",
         owner: "r.project_id",
         pairs: &[
@@ -200,10 +218,22 @@ const READINGS: &[Reading] = &[
         source: "app_rule r",
     },
     Reading {
-        kind: "token",
-        goes: Goes::ById,
+        kind: "object",
+        goes: Goes::ByText("o.object_key"),
         belongs: Scope::Project,
-        id: "t.public_id",
+        name: "o.object_key",
+        owner: "o.project_id",
+        pairs: &[
+            ("sha256", Column("k.sha256")),
+            ("size_bytes", Column("k.size_bytes")),
+            ("created_at", Column("o.created_at")),
+        ],
+        source: "bucket_object o JOIN package k ON k.id = o.package_id",
+    },
+    Reading {
+        kind: "token",
+        goes: Goes::ById("t"),
+        belongs: Scope::Project,
         name: "t.name",
         owner: "t.project_id",
         pairs: &[
@@ -219,9 +249,8 @@ const READINGS: &[Reading] = &[
     },
     Reading {
         kind: "deployment",
-        goes: Goes::ById,
+        goes: Goes::ById("d"),
         belongs: Scope::Project,
-        id: "d.public_id",
         name: "NULL",
         owner: "d.project_id",
         pairs: &[
@@ -254,9 +283,8 @@ const READINGS: &[Reading] = &[
     },
     Reading {
         kind: "job",
-        goes: Goes::ById,
+        goes: Goes::ById("j"),
         belongs: Scope::Project,
-        id: "j.public_id",
         name: "NULL",
         owner: "j.project_id",
         pairs: &[
@@ -269,9 +297,8 @@ const READINGS: &[Reading] = &[
     },
     Reading {
         kind: "workspaceJob",
-        goes: Goes::ById,
+        goes: Goes::ById("w"),
         belongs: Scope::Project,
-        id: "w.public_id",
         name: "w.job_type",
         owner: "w.project_id",
         pairs: &[("job_type", Column("w.job_type"))],
@@ -279,9 +306,8 @@ const READINGS: &[Reading] = &[
     },
     Reading {
         kind: "subJob",
-        goes: Goes::ById,
+        goes: Goes::ById("s"),
         belongs: Scope::Project,
-        id: "s.public_id",
         name: "NULL",
         owner: "s.project_id",
         pairs: &[
@@ -293,9 +319,8 @@ const READINGS: &[Reading] = &[
     },
     Reading {
         kind: "network_reach",
-        goes: Goes::ById,
+        goes: Goes::ById("n"),
         belongs: Scope::Project,
-        id: "n.public_id",
         name: "n.network",
         owner: "n.project_id",
         pairs: &[
@@ -306,9 +331,8 @@ const READINGS: &[Reading] = &[
     },
     Reading {
         kind: "project",
-        goes: Goes::ById,
+        goes: Goes::ById("p"),
         belongs: Scope::Domain,
-        id: "p.public_id",
         name: "p.name",
         owner: "p.domain_id",
         pairs: &[
@@ -324,10 +348,7 @@ const READINGS: &[Reading] = &[
             ),
             (
                 "freeze",
-                List(
-                    "f.operator || ': ' || COALESCE(f.reason, '')",
-                    "hand_out_freeze f WHERE f.project_id = p.id",
-                ),
+                List(FREEZE, "hand_out_freeze f WHERE f.project_id = p.id"),
             ),
             (
                 "restriction",
@@ -342,9 +363,8 @@ const READINGS: &[Reading] = &[
     },
     Reading {
         kind: "iamUser",
-        goes: Goes::ById,
+        goes: Goes::ById("u"),
         belongs: Scope::Domain,
-        id: "u.public_id",
         name: "u.name",
         owner: "u.domain_id",
         pairs: &[
@@ -354,7 +374,7 @@ const READINGS: &[Reading] = &[
             (
                 "policies",
                 List(
-                    "COALESCE(h.ready_made, q.name) || COALESCE(' in ' || p.name, '')",
+                    HELD_POLICY,
                     "iam_held h LEFT JOIN iam_policy q ON q.id = h.policy_id LEFT JOIN project p ON p.id = h.project_id \
                      WHERE h.iam_user_id = u.id ORDER BY 1",
                 ),
@@ -371,9 +391,8 @@ const READINGS: &[Reading] = &[
     },
     Reading {
         kind: "iamGroup",
-        goes: Goes::ById,
+        goes: Goes::ById("g"),
         belongs: Scope::Domain,
-        id: "g.public_id",
         name: "g.name",
         owner: "g.domain_id",
         pairs: &[
@@ -388,7 +407,7 @@ const READINGS: &[Reading] = &[
             (
                 "policies",
                 List(
-                    "COALESCE(h.ready_made, q.name) || COALESCE(' in ' || p.name, '')",
+                    HELD_POLICY,
                     "iam_attachment h LEFT JOIN iam_policy q ON q.id = h.policy_id \
                      LEFT JOIN project p ON p.id = h.project_id WHERE h.iam_group_id = g.id ORDER BY 1",
                 ),
@@ -398,9 +417,8 @@ const READINGS: &[Reading] = &[
     },
     Reading {
         kind: "policy",
-        goes: Goes::ById,
+        goes: Goes::ById("p"),
         belongs: Scope::Domain,
-        id: "p.public_id",
         name: "p.name",
         owner: "p.domain_id",
         pairs: &[
@@ -412,9 +430,8 @@ const READINGS: &[Reading] = &[
     },
     Reading {
         kind: "accessKey",
-        goes: Goes::ByText,
+        goes: Goes::ByText("k.access"),
         belongs: Scope::Domain,
-        id: "k.access",
         name: "u.name",
         owner: "u.domain_id",
         pairs: &[
@@ -425,18 +442,24 @@ const READINGS: &[Reading] = &[
     },
     Reading {
         kind: "server",
-        goes: Goes::ByText,
+        goes: Goes::ByText("''"),
         belongs: Scope::Server,
-        id: "''",
         name: "NULL",
         owner: "0",
-        pairs: &[(
-            "freeze",
-            List(
-                "f.operator || ': ' || COALESCE(f.reason, '')",
-                "hand_out_freeze f WHERE f.project_id = 0",
+        pairs: &[
+            (
+                "freeze",
+                List(FREEZE, "hand_out_freeze f WHERE f.project_id = 0"),
             ),
-        )],
+            (
+                "download_limits",
+                Json("(SELECT l.settings FROM download_limits l WHERE l.id = 1)"),
+            ),
+            (
+                "keys",
+                List("k.role || ' ' || k.key_id", "server_key k ORDER BY k.role"),
+            ),
+        ],
         source: "(SELECT 1 AS one) s",
     },
 ];
@@ -470,33 +493,28 @@ impl Dialect {
     }
 }
 
+#[derive(FromQueryResult)]
+struct Row<I: sea_orm::TryGetable> {
+    names: I,
+    name: Option<String>,
+    state: String,
+}
+
 impl Db<'_> {
     /// What is to be known of resources now. One that does not exist, or not for this project and domain, is left out.
-    pub(super) async fn audit_snapshots(
+    pub(super) async fn audit_snapshots<'t>(
         &self,
         domain: Option<DomainKey>,
         project: Option<ProjectKey>,
-        targets: &[AuditTarget],
+        targets: impl IntoIterator<Item = &'t AuditTarget>,
     ) -> Result<Vec<Snapshot>, StoreError> {
-        #[derive(FromQueryResult)]
-        struct ById {
-            public_id: Uuid,
-            name: Option<String>,
-            state: String,
-        }
-        #[derive(FromQueryResult)]
-        struct ByText {
-            public_id: String,
-            name: Option<String>,
-            state: String,
-        }
         let mut by_kind: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for target in targets {
             by_kind.entry(&target.kind).or_default().push(&target.id);
         }
         let mut snapshots = Vec::new();
         for (kind, ids) in by_kind {
-            let Some(reading) = READINGS.iter().find(|it| it.kind == kind) else {
+            let Some(reading) = reading(kind) else {
                 continue;
             };
             let owner: SqlValue = match reading.belongs {
@@ -512,59 +530,108 @@ impl Db<'_> {
             };
             let dialect = self.dialect();
             let (array, condition) = match reading.goes {
-                Goes::ById => (
+                Goes::ById(table) => (
                     id_array(ids.iter().filter_map(|id| Uuid::try_parse(id).ok())),
-                    in_ids(dialect, reading.id, "$1"),
+                    in_ids(dialect, &format!("{table}.public_id"), "$1"),
                 ),
-                Goes::ByText => (
+                Goes::ByText(column) => (
                     text_array(&ids),
                     format!(
-                        "{} IN (SELECT {} FROM {})",
-                        reading.id,
+                        "{column} IN (SELECT {} FROM {})",
                         dialect.element_text(),
                         dialect.each("$1")
                     ),
                 ),
             };
-            let sql = format!(
-                "SELECT {} AS public_id, CAST({} AS TEXT) AS name, {} AS state FROM {} WHERE {} = $2 AND {condition}",
-                reading.id,
-                reading.name,
-                dialect.json_object(reading.pairs),
-                reading.source,
-                reading.owner,
-            );
-            let doing = "look at what a call is about";
-            let values: [SqlValue; 2] = [array.into(), owner];
-            let rows: Vec<(String, Option<String>, String)> = match reading.goes {
-                Goes::ById => self
-                    .all::<ById>(doing, &sql, values)
-                    .await?
-                    .into_iter()
-                    .map(|row| (row.public_id.hyphenated().to_string(), row.name, row.state))
-                    .collect(),
-                Goes::ByText => self
-                    .all::<ByText>(doing, &sql, values)
-                    .await?
-                    .into_iter()
-                    .map(|row| (row.public_id, row.name, row.state))
-                    .collect(),
-            };
-            for (id, name, state) in rows {
-                let mut state: Value = crate::query::json("audit snapshot", "state", 0, &state)?;
-                strip_link_secrets(&mut state);
-                snapshots.push(Snapshot {
-                    target: AuditTarget {
-                        kind: kind.to_owned(),
-                        id,
-                    },
-                    name,
-                    state,
-                });
-            }
+            let condition = format!("{} = $2 AND {condition}", reading.owner);
+            self.audit_read(
+                reading,
+                &condition,
+                vec![array.into(), owner],
+                &mut snapshots,
+            )
+            .await?;
         }
         Ok(snapshots)
     }
+
+    /// The same of rows of a kind, by their keys and whomever they belong to.
+    pub(super) async fn audit_snapshots_of(
+        &self,
+        kind: &str,
+        rows: &[i64],
+    ) -> Result<Vec<Snapshot>, StoreError> {
+        let mut snapshots = Vec::new();
+        if let Some(reading) = reading(kind)
+            && let Some(table) = reading.table()
+            && !rows.is_empty()
+        {
+            let condition = in_keys(self.dialect(), &format!("{table}.id"), "$1");
+            let keys = key_array(rows.iter().copied()).into();
+            self.audit_read(reading, &condition, vec![keys], &mut snapshots)
+                .await?;
+        }
+        Ok(snapshots)
+    }
+
+    async fn audit_read(
+        &self,
+        reading: &Reading,
+        condition: &str,
+        values: Vec<SqlValue>,
+        snapshots: &mut Vec<Snapshot>,
+    ) -> Result<(), StoreError> {
+        let names = match reading.goes {
+            Goes::ById(table) => format!("{table}.public_id"),
+            Goes::ByText(column) => column.to_owned(),
+        };
+        let sql = format!(
+            "SELECT {names} AS names, CAST({} AS TEXT) AS name, {} AS state FROM {} WHERE {condition}",
+            reading.name,
+            self.dialect().json_object(reading.pairs),
+            reading.source,
+        );
+        let doing = "look at what a call is about";
+        let mut keep = |id: String, name: Option<String>, state: &str| {
+            let mut state: Value = crate::query::json("audit snapshot", "state", 0, state)?;
+            strip_link_secrets(&mut state);
+            snapshots.push(Snapshot {
+                target: AuditTarget {
+                    kind: reading.kind.to_owned(),
+                    id,
+                },
+                name,
+                state,
+            });
+            Ok(())
+        };
+        match reading.goes {
+            Goes::ById(_) => self
+                .all::<Row<Uuid>>(doing, &sql, values)
+                .await?
+                .into_iter()
+                .try_for_each(|row| keep(row.names.hyphenated().to_string(), row.name, &row.state)),
+            Goes::ByText(_) => self
+                .all::<Row<String>>(doing, &sql, values)
+                .await?
+                .into_iter()
+                .try_for_each(|row| keep(row.names, row.name, &row.state)),
+        }
+    }
+}
+
+impl Reading {
+    /// The table whose rows its resources are; `None`: there is one resource, which is no row.
+    fn table(&self) -> Option<&'static str> {
+        match self.goes {
+            Goes::ById(table) => Some(table),
+            Goes::ByText(column) => column.split_once('.').map(|(table, _)| table),
+        }
+    }
+}
+
+fn reading(kind: &str) -> Option<&'static Reading> {
+    READINGS.iter().find(|it| it.kind == kind)
 }
 
 /// A link may be signed in its query, or name a password before its host: neither is kept.

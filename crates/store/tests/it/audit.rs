@@ -1,14 +1,16 @@
 use std::sync::Arc;
 
-use outfitter_domain::Millis;
+use outfitter_domain::directory::UserFacts;
+use outfitter_domain::{AssignType, Millis};
 use outfitter_ids::SystemIds;
 use outfitter_store::{
-    AuditActor, AuditCheck, AuditEntry, AuditFacts, AuditFilter, AuditFinding, AuditKey, AuditKind,
-    AuditReach, AuditScope, AuditTarget, DomainKey, NewAuditScope, Store,
+    AuditActor, AuditActorKind, AuditCheck, AuditEntry, AuditFacts, AuditFilter, AuditFinding,
+    AuditKey, AuditKind, AuditReach, AuditScope, AuditTarget, DomainKey, NewAuditScope, Store,
 };
 use serde_json::{Value, json};
 
 use crate::database::{NOW, TestStore, on_both};
+use crate::job_scene::{AppKind, Bytes, DIGEST, ORDINARY, Scene, good};
 use crate::user::group;
 
 fn key() -> Arc<AuditKey> {
@@ -58,6 +60,21 @@ async fn make_groups(test: &TestStore, count: usize) {
     }
 }
 
+/// Jobs of one app, each on a desktop of its own, that have ended well.
+async fn finish_jobs(scene: &Scene, count: usize) {
+    let mut connected = Vec::new();
+    for number in 0..count {
+        let desktop = scene.desktop(&format!("d{number}"), &[]).await;
+        connected.push(scene.connect(desktop).await);
+    }
+    let app = scene.app("a", ORDINARY).await;
+    scene.deploy(&[app], AssignType::AllUser, &[]).await;
+    for from in connected {
+        let task = scene.start(from, NOW).await;
+        scene.finish(from, good(&task), NOW).await;
+    }
+}
+
 /// Seals everything, a few at a time.
 async fn seal(store: &Store) {
     loop {
@@ -94,6 +111,8 @@ on_both! {
             AuditScope::apart(async {
                 test.store.write().await.unwrap().commit().await.unwrap();
             }).await;
+            // The server's own work, which changes nothing that is audited.
+            test.store.write().await.unwrap().commit().await.unwrap();
         }).await;
         assert_eq!(list(&test, AuditFilter::default()).await, []);
 
@@ -146,7 +165,7 @@ on_both! {
         let id = "5f0c7b43-8ea7-4a8f-9dd0-1d6a8a2b9a10";
         let targets: Vec<String> = [
             "app", "desktop", "user", "userGroup", "rule", "token", "deployment", "job", "workspaceJob", "subJob",
-            "network_reach", "project", "iamUser", "iamGroup", "policy", "accessKey",
+            "network_reach", "object", "project", "iamUser", "iamGroup", "policy", "accessKey",
         ].iter().map(|kind| format!("{kind}:{id}")).chain(["server:".to_owned()]).collect();
         scope(&test, NOW, &targets).run(async {
             test.store.write().await.unwrap().commit().await.unwrap();
@@ -254,6 +273,121 @@ on_both! {
         assert_eq!(check(&test).await.findings, [AuditFinding::Missing { from: 3, to: 3 }]);
     }
 
+    async fn a_result_that_was_altered_or_taken_away_is_found(test: TestStore) {
+        let scene = Scene::new(test);
+        finish_jobs(&scene, 5).await;
+        let test = &scene.test;
+        let found = check(test).await;
+        assert_eq!((found.results.checked, found.results.sequence, found.results.unsealed), (0, 0, 5));
+        let waiting = test.store.db().audit_results_waiting(3).await.unwrap().unwrap();
+        assert_eq!((waiting.count, waiting.oldest), (3, NOW));
+        // Three heads: up to 2, 4 and 5.
+        let mut heads = 0;
+        loop {
+            let tx = test.store.write().await.unwrap();
+            let more = tx.audit_seal_results(&key(), outfitter_ids::IdSource::uuid(&SystemIds, 1), 2, NOW).await.unwrap();
+            tx.commit().await.unwrap();
+            heads += 1;
+            if !more { break; }
+        }
+        assert_eq!(heads, 3);
+        assert_eq!(test.store.db().audit_results_waiting(3).await.unwrap(), None);
+        seal(&test.store).await;
+        let found = check(test).await;
+        assert!(found.is_whole(), "{found:?}");
+        assert_eq!((found.results.checked, found.results.sequence, found.results.unsealed, found.results.gone), (5, 5, 0, 0));
+
+        // A job that is deleted by a call takes its result along, and the chain stays provable.
+        let job = test.number("SELECT t.job_id FROM receipt c JOIN attempt t ON t.id = c.attempt_id WHERE c.sequence = 5").await;
+        let ids: Vec<_> = scene.jobs().await.into_iter().filter(|it| it.key.get() == job).map(|it| it.id).collect();
+        assert_eq!(ids.len(), 1);
+        scope(test, NOW, &[]).run(async {
+            let tx = test.store.write().await.unwrap();
+            assert_eq!(tx.job_delete(test.project, &ids).await.unwrap(), Ok(1));
+            tx.commit().await.unwrap();
+        }).await;
+        let found = check(test).await;
+        assert!(found.is_whole(), "{found:?}");
+        assert_eq!((found.results.checked, found.results.gone), (4, 1));
+
+        let attempt = "id = (SELECT attempt_id FROM receipt WHERE sequence = 3)";
+        for (change, back) in [
+            ("UPDATE receipt SET evidence = evidence || ' ' WHERE sequence = 3".to_owned(),
+             "UPDATE receipt SET evidence = substr(evidence, 1, length(evidence) - 1) WHERE sequence = 3".to_owned()),
+            (format!("UPDATE attempt SET outcome = 'failed' WHERE {attempt}"), format!("UPDATE attempt SET outcome = 'succeeded' WHERE {attempt}")),
+            (format!("UPDATE attempt SET desktop_id = desktop_id + 1 WHERE {attempt}"), format!("UPDATE attempt SET desktop_id = desktop_id - 1 WHERE {attempt}")),
+        ] {
+            test.sql(&change).await;
+            assert_eq!(check(test).await.findings, [AuditFinding::ResultAltered { sequence: 3 }], "{change}");
+            test.sql(&back).await;
+            assert!(check(test).await.is_whole(), "{back}");
+        }
+        // Two results that change places fit themselves, but not what the log says.
+        test.sql("UPDATE receipt SET sequence = 100 WHERE sequence = 1").await;
+        test.sql("UPDATE receipt SET sequence = 1 WHERE sequence = 2").await;
+        test.sql("UPDATE receipt SET sequence = 2 WHERE sequence = 100").await;
+        assert_eq!(check(test).await.findings, [AuditFinding::ResultsHead { from: 1, to: 2 }]);
+
+        test.sql("DELETE FROM receipt WHERE sequence <= 2").await;
+        assert_eq!(check(test).await.findings, [AuditFinding::ResultsMissing { from: 1, to: 2 }]);
+        // Nor does it help to say that a server deleted it, or that nothing was sealed.
+        test.sql("INSERT INTO receipt_gone (sequence, digest, mac) VALUES (1, 'd', ''), (2, 'd', '')").await;
+        assert!(check(test).await.findings.contains(&AuditFinding::ResultAltered { sequence: 2 }));
+        test.sql("DELETE FROM receipt_gone").await;
+        test.sql("DELETE FROM receipt").await;
+        test.sql("UPDATE audit_chain SET result_sequence = 4").await;
+        assert_eq!(check(test).await.findings, [AuditFinding::ResultsMissing { from: 1, to: 4 }]);
+    }
+
+    async fn the_digest_that_a_desktop_pins_is_an_entry_of_that_desktop(test: TestStore) {
+        let scene = Scene::new(test);
+        let desktop = scene.desktop("d1", &[]).await;
+        let from = scene.connect(desktop).await;
+        let link = scene.app("a", AppKind { store: Bytes::Link, ..ORDINARY }).await;
+        let stored = scene.app("b", ORDINARY).await;
+        scene.deploy(&[link, stored], AssignType::AllUser, &[]).await;
+        for _ in 0..2 {
+            let task = scene.start(from, NOW).await;
+            scope(&scene.test, NOW, &[]).run(scene.finish(from, good(&task), NOW)).await;
+        }
+        let entries = list(&scene.test, AuditFilter::default()).await;
+        let [entry] = &entries[..] else { panic!("{entries:?}") };
+        assert_eq!(entry.resources[0], format!("app:{}", link.id));
+        assert_eq!(entry.resource_name.as_deref(), Some("a"));
+        assert_eq!((entry.actor.kind, entry.actor.name.as_deref()), (AuditActorKind::Agent, Some("d1")));
+        let detail = detail(entry);
+        assert_eq!(detail["pinned"], "pinned by desktop d1");
+        assert_eq!(detail["changes"][0]["before"]["link_sha256"], Value::Null);
+        assert_eq!(detail["changes"][0]["after"], json!({"link_sha256": DIGEST, "link_size_bytes": 100}));
+    }
+
+    async fn a_page_of_alike_changes_is_kept_whole(test: TestStore) {
+        let tx = test.store.write().await.unwrap();
+        let mut keys = Vec::new();
+        for number in 0..60 {
+            let new = crate::user::user(&format!("user-{number}"));
+            keys.push(tx.user_insert(test.project, &new, NOW).await.unwrap().get());
+        }
+        tx.commit().await.unwrap();
+        let facts = UserFacts { is_disabled: true, description: "left the company".to_owned(), ..UserFacts::default() };
+        let updates: Vec<_> = keys.iter().map(|key| (*key, facts.clone())).collect();
+        scope(&test, NOW, &[]).run(async {
+            let tx = test.store.write().await.unwrap();
+            tx.directory_users_update(&updates).await.unwrap();
+            tx.commit().await.unwrap();
+        }).await;
+        let entry = &list(&test, AuditFilter::default()).await[0];
+        assert_eq!(entry.resources.len(), 60);
+        let detail = detail(entry);
+        let changes = detail["changes"].as_array().unwrap();
+        assert!(changes.len() > 25, "{}", changes.len());
+        assert_eq!(changes.len() as i64 + detail["changes_omitted"].as_i64().unwrap_or(0), 50);
+        assert_eq!(detail["states_omitted"], 10);
+        assert_eq!(changes[0]["before"]["disabled_in_directory"], 0);
+        assert_eq!(changes[0]["after"]["disabled_in_directory"], 1);
+        assert!(entry.detail.len() < 20_000);
+    }
+
     async fn entries_are_found_by_every_filter_and_belong_to_their_project(test: TestStore) {
         let id = make_group(&test, "Staff", NOW).await;
         let found = |filter: AuditFilter| async { list(&test, filter).await.len() };
@@ -316,7 +450,7 @@ fn new_scope(test: &TestStore) -> NewAuditScope {
         ids: Arc::new(SystemIds),
         facts: whole.facts(),
         kind: AuditKind::Change,
-        targets: Vec::new(),
+        targets: vec![AuditTarget::parse("server:")],
         request: Value::Null,
     }
 }

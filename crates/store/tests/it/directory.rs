@@ -116,6 +116,27 @@ fn connection(interval_secs: i64) -> StoredDirectory {
 const MINUTE: Duration = Duration::from_secs(60);
 
 on_both! {
+    async fn accounts_that_expire_are_disabled_at_their_time(test: TestStore) {
+        let later = later(60);
+        let account = |name: &str, expires_at| {
+            let facts = UserFacts { expires_at, ..UserFacts::default() };
+            (id(), NewAccount { id: format!("S-{name}"), name: name.to_owned(), facts })
+        };
+        let tx = test.store.write().await.unwrap();
+        let users = [account("ana", Some(later)), account("ben", None)];
+        tx.directory_users_insert(test.project, "corp.test", &users, NOW).await.unwrap();
+        assert_eq!(tx.db().directory_expired(NOW).await.unwrap(), []);
+        assert_eq!(tx.directory_users_expire(test.project, 10, NOW).await.unwrap(), 0);
+        let due = tx.db().directory_expired(later).await.unwrap();
+        assert_eq!(due.iter().map(|it| it.0).collect::<Vec<_>>(), [test.project]);
+        assert_eq!(tx.directory_users_expire(test.other_project, 10, later).await.unwrap(), 0);
+        assert_eq!(tx.directory_users_expire(test.project, 10, later).await.unwrap(), 1);
+        assert_eq!(tx.directory_users_expire(test.project, 10, later).await.unwrap(), 0);
+        let facts: Vec<_> = tx.db().directory_users(test.project).await.unwrap().into_iter()
+            .map(|user| (user.name, user.facts.is_disabled, user.facts.expires_at)).collect();
+        assert_eq!(facts, [("ana".to_owned(), true, Some(later)), ("ben".to_owned(), false, None)]);
+    }
+
     async fn a_group_reaches_the_members_of_the_groups_in_it(test: TestStore) {
         store(&test, &["ana", "ben", "cleo"], &["all", "staff", "sales"]).await;
         change(&test, "sales", join(&["ana"])).await;

@@ -1,6 +1,7 @@
 //! Synchronises company directories, each by its own schedule and on demand.
 //!
-//! **Guarantees.** One server at a time works on a directory (a lease of one minute, renewed while it reads, and an
+//! **Guarantees.** Accounts that expire by what the directory said last are locked out at that time, also while it is
+//! down. One server at a time works on a directory (a lease of one minute, renewed while it reads, and an
 //! epoch that every transaction checks). A directory that hangs holds nobody else's. An attempt that fails changes
 //! nothing of what is known, and its reason is written down. **Wakes it:** a call that set a directory or asked for a
 //! synchronisation, and a timer. **On a crash** the lease lapses and the next run begins anew: every page of a
@@ -31,6 +32,7 @@ pub(crate) async fn run(
     services: Arc<Services>,
     tracker: TaskTracker,
 ) -> Result<Outcome, StoreError> {
+    directory::expire(&services).await?;
     let now = services.clock.now();
     if services.shutdown.is_cancelled() || !services.store.db().directory_is_due(now).await? {
         return Ok(Outcome::Idle);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use outfitter_store::{FinishOutcome, GoOutcome, GoRequest, ResultReport};
 
+use crate::audit::OwnWork;
 use crate::background::grouped::Groups;
 use crate::services::Services;
 
@@ -33,12 +34,26 @@ pub(crate) async fn write_results(
         .run(|reports| {
             let services = Arc::clone(&services);
             async move {
-                let tx = services.store.write().await?;
-                let outcomes = tx
-                    .attempt_finish_if_running(&reports, services.clock.now())
-                    .await?;
-                tx.commit().await?;
-                Ok(outcomes)
+                let now = services.clock.now();
+                // A result may pin the digest of a link.
+                let work = OwnWork {
+                    of: None,
+                    at: now,
+                    action: "outfitter:links:pin",
+                    operation: "PinLinkDigest",
+                    name: None,
+                };
+                let ids = Arc::clone(&services.ids);
+                services
+                    .audit
+                    .own_work(ids, work)
+                    .run(async {
+                        let tx = services.store.write().await?;
+                        let outcomes = tx.attempt_finish_if_running(&reports, now).await?;
+                        tx.commit().await?;
+                        Ok(outcomes)
+                    })
+                    .await
             }
         })
         .await;

@@ -69,7 +69,7 @@ pub(super) fn register(routes: &mut Routes) {
                 .optional_body()
                 .reads()
                 .codes(&[409])
-                .summary("Compute the chain of the audit log again, and say up to where it is whole."),
+                .summary("Compute the chains of the audit log and of results again, and say up to where they are whole."),
             verify::verify,
         )
         .add::<_, (), _, _, _>(
@@ -104,6 +104,7 @@ fn filter(query: AuditFilterQuery) -> AuditFilter {
             AuditKind::Widening => store::AuditKind::Widening,
             AuditKind::Enrollment => store::AuditKind::Enrollment,
             AuditKind::Retention => store::AuditKind::Retention,
+            AuditKind::Results => store::AuditKind::Results,
         }),
         outcome: query.outcome.map(|outcome| match outcome {
             AuditOutcome::Done => store::AuditOutcome::Done,
@@ -124,6 +125,7 @@ fn wire(entry: store::AuditEntry) -> AuditEntry {
             store::AuditKind::Widening => AuditKind::Widening,
             store::AuditKind::Enrollment => AuditKind::Enrollment,
             store::AuditKind::Retention => AuditKind::Retention,
+            store::AuditKind::Results => AuditKind::Results,
         },
         outcome: match entry.outcome {
             store::AuditOutcome::Done => AuditOutcome::Done,

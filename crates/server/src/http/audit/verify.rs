@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use outfitter_api_types::native::audit::{
-    AuditFinding, AuditProblem, VerifyAuditReq, VerifyAuditResponse,
+    AuditFinding, AuditProblem, AuditResults, VerifyAuditReq, VerifyAuditResponse,
 };
 use outfitter_api_types::time::WireTime;
 use outfitter_store as store;
@@ -39,6 +39,13 @@ pub(super) async fn verify(
         unsealed: check.unsealed,
         findings: check.findings.into_iter().map(wire).collect(),
         more_findings: check.more_findings,
+        results: AuditResults {
+            checked: check.results.checked,
+            sequence: check.results.sequence,
+            hash: check.results.hash,
+            gone: check.results.gone,
+            unsealed: check.results.unsealed,
+        },
     }))
 }
 
@@ -67,5 +74,16 @@ fn wire(finding: store::AuditFinding) -> AuditFinding {
         store::AuditFinding::Head { sequence } => at(AuditProblem::Head, sequence),
         store::AuditFinding::Checkpoint { sequence } => at(AuditProblem::Checkpoint, sequence),
         store::AuditFinding::RolledBack { sequence } => at(AuditProblem::RolledBack, sequence),
+        store::AuditFinding::ResultAltered { sequence } => {
+            at(AuditProblem::ResultAltered, sequence)
+        }
+        store::AuditFinding::ResultsMissing { from, to } => AuditFinding {
+            to_sequence: Some(to),
+            ..at(AuditProblem::ResultsMissing, from)
+        },
+        store::AuditFinding::ResultsHead { from, to } => AuditFinding {
+            to_sequence: Some(to),
+            ..at(AuditProblem::ResultsHead, from)
+        },
     }
 }

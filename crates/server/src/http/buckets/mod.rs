@@ -9,7 +9,7 @@ use outfitter_api_types::buckets::{
     ObsCredential, ObsEffect, ObsPolicy, ObsPolicyStatement,
 };
 use outfitter_api_types::secret::SecretText;
-use outfitter_bucket::Grant;
+use outfitter_bucket::{Grant, Uploader};
 use outfitter_domain::Millis;
 use outfitter_domain::app::{app_file_key, bucket_name, file_name_problem};
 use secrecy::ExposeSecret as _;
@@ -90,6 +90,10 @@ async fn create_bucket_credential(
             project: project.id,
             object_key: object_key.clone(),
             expires_at: Millis::new(services.clock.now().get() + life),
+            uploader: Some(Uploader {
+                id: call.caller().user_id.to_string(),
+                name: call.caller().user_name.clone(),
+            }),
         },
         seed,
     );
