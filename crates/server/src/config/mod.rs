@@ -11,15 +11,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use outfitter_agent_protocol::LinkAllowList;
 use outfitter_artifacts::KeyPair;
 use outfitter_bucket::Retention;
-use outfitter_domain::app::LinkAllowList;
 use serde::Deserialize;
 
 use crate::edge::{EdgeLimits, ForwardedHeader, Proxies};
 pub use oidc::{ClientSecretSource, OidcConfig, OidcOptions};
 
-pub use package_store::{DownloadsOption, ObjectPlace, OpenPackagesError, PackagePlace};
+pub use package_store::{
+    DownloadsOption, ObjectPlace, OpenPackagesError, PackagePlace, UploadsOption,
+};
 
 /// Every option as it was given; what is `None` was not.
 #[derive(Debug, Clone, Default, Deserialize)]
