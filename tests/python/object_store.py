@@ -1,6 +1,7 @@
 """A second kind of package store that nobody here wrote: moto's S3 and IAM, as a process.
 
-Where it is told to enforce, it verifies signatures and policies, and cannot answer an address signed in advance: its
+Where it is told to enforce, it verifies signatures and policies (session policies of AssumeRole too: moto keeps those
+and does not judge by them, so `moto_sessions.py` starts it and adds that), and cannot answer an address signed in advance: its
 check knows the Authorization header alone (moto 5.2.5). So what fetches from such addresses runs without; that an
 address without its signature is refused is shown with another server, in crates/artifacts/tests/store.rs.
 """
@@ -24,6 +25,16 @@ from outfitter import Process, wait_for
 
 BUCKET = "packages"
 PREFIX = "out/fitter"
+ROLE = "arn:aws:iam::123456789012:role/uploads"
+# What a machine would have: the rights of the key.
+MACHINE_ROLE = "arn:aws:iam::123456789012:role/machine"
+OF_THE_KEY = ["s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+UPLOADS = "arn:aws:s3:::wks-appcenter-*/app-file/*"
+# What the guide asks for beside, where uploads go past the server.
+FOR_DIRECT_UPLOADS = [
+    {"Effect": "Allow", "Action": ["s3:CreateBucket", "s3:ListBucket"], "Resource": "arn:aws:s3:::wks-appcenter-*"},
+    {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": [ROLE, MACHINE_ROLE]},
+]
 
 
 @dataclass
@@ -55,6 +66,10 @@ class ObjectStore:
         path.chmod(0o600)
         return path
 
+    def direct(self) -> list[str]:
+        """What it is told besides, for uploads that go past it."""
+        return [*self.options(), "--package-store-uploads", "direct", "--package-store-upload-role", ROLE]
+
     def options(self) -> list[str]:
         """What `outfitter serve` is told; the keys are in a file."""
         options = ["--package-store", f"s3://{BUCKET}/{PREFIX}", "--package-store-endpoint", self.endpoint]
@@ -75,8 +90,8 @@ def object_store(folder: Path, enforce: bool, https: bool = False) -> Iterator[O
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    program = Path(sys.executable).parent / "moto_server"
-    arguments = [str(program), "-H", "127.0.0.1", "-p", str(port)]
+    program = Path(__file__).parent / "moto_sessions.py"
+    arguments = [sys.executable, str(program), "-H", "127.0.0.1", "-p", str(port)]
     trust = None
     if https:
         trust, key = certificate(folder)
@@ -101,9 +116,14 @@ def object_store(folder: Path, enforce: bool, https: bool = False) -> Iterator[O
         store.keys = user(
             store,
             "outfitter",
-            f"arn:aws:s3:::{BUCKET}/{PREFIX}/*",
-            ["s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+            [f"arn:aws:s3:::{BUCKET}/{PREFIX}/*", UPLOADS],
+            OF_THE_KEY,
+            FOR_DIRECT_UPLOADS,
         )
+        # Its own policy allows more than any credential of it may do.
+        role(store, "uploads", [allow(["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], UPLOADS)])
+        below = f"arn:aws:s3:::{BUCKET}/{PREFIX}/*"
+        role(store, "machine", [allow(OF_THE_KEY, below), allow("s3:ListBucket", f"arn:aws:s3:::{BUCKET}")])
         if enforce:
             # From here on every signature is verified and every policy counts.
             reset = requests.post(
@@ -119,12 +139,29 @@ def object_store(folder: Path, enforce: bool, https: bool = False) -> Iterator[O
         process.stop()
 
 
-def user(store: ObjectStore, name: str, objects: str, actions: list[str]) -> dict[str, str]:
+def allow(actions: str | list[str], resources: str | list[str]) -> dict:
+    return {"Effect": "Allow", "Action": actions, "Resource": resources}
+
+
+def role(store: ObjectStore, name: str, statements: list[dict]) -> None:
+    """A role that the server's key may assume."""
+    iam = store.client("iam")
+    trusted = {"AWS": "arn:aws:iam::123456789012:user/outfitter"}
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": trusted}
+    document = lambda statements: json.dumps({"Version": "2012-10-17", "Statement": statements})  # noqa: E731
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=document([trust]))
+    iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=document(statements))
+
+
+def user(
+    store: ObjectStore, name: str, objects: str | list[str], actions: list[str], more: list[dict] | None = None
+) -> dict[str, str]:
     iam = store.client("iam")
     iam.create_user(UserName=name)
     statements = [
         {"Effect": "Allow", "Action": actions, "Resource": objects},
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{BUCKET}"},
+        *(more or []),
     ]
     document = json.dumps({"Version": "2012-10-17", "Statement": statements})
     iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=document)

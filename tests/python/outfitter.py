@@ -291,7 +291,7 @@ def _ready(process: Process, data: Path) -> dict[str, str]:
         process.assert_running()
         try:
             return requests.get(f"{endpoints['endpoint']}/readyz", timeout=5).status_code == 200
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     wait_for(ready, "readyz")

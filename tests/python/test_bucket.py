@@ -1,4 +1,7 @@
-"""Packages are put into the bucket by object clients that nobody here wrote, and nothing else can be done there."""
+"""Packages are put into the bucket by object clients that nobody here wrote, and nothing else can be done there.
+
+One suite over every kind of store and both schemes: where the server keeps packages is nothing that a client sees.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import hashlib
 import os
 import subprocess
 import sys
-import threading
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +22,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from huaweicloudsdkworkspace import v2 as ws
 
-from outfitter import Desktop, Server
+from conftest import SERVER
+from object_store import BUCKET, ObjectStore, object_store
+from outfitter import Server, unique
 from sdk import client, create_user, ended_jobs, install, upload, user
 
 FILE_NAME = "set up+1 名é=%.bin"
@@ -62,19 +67,58 @@ def credential(server: Server, file_name: str = FILE_NAME) -> Credential:
     )
 
 
-@pytest.fixture(params=["http", "https"])
-def served(request, tmp_path, monkeypatch):
-    """A server of either scheme, and the file that its certificate is checked with."""
-    if request.param == "http":
-        server, trust = Server.start(tmp_path), None
-    else:
-        trust = tmp_path / "data/tls.crt"
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trust))
-        server = Server.start(tmp_path, options=["--tls-self-signed"])
-    try:
-        yield server, trust
-    finally:
-        server.stop()
+@dataclass
+class Served:
+    """A server, the file that its certificate is checked with, and the store where it does not keep packages itself."""
+
+    server: Server
+    trust: Path | None
+    store: ObjectStore | None
+
+    def left_over(self) -> list[str]:
+        """What uploads that ended should not have left."""
+        if self.store is None:
+            return [str(path) for path in (self.server.folder / "data/packages").glob("parts/*")]
+        uploads = self.store.client().list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+        return self.store.objects("parts") + self.store.objects("staging") + [found["Key"] for found in uploads]
+
+
+@pytest.fixture(scope="module")
+def another_store(tmp_path_factory) -> Iterator[ObjectStore]:
+    """Verifies the server's signatures, and that it does no more than its key may."""
+    with object_store(tmp_path_factory.mktemp("moto"), enforce=True) as store:
+        yield store
+
+
+def serve(request, tmp_path_factory) -> Iterator[Served]:
+    kind, scheme = request.param.split("-")
+    store = request.getfixturevalue("another_store") if kind == "s3" else None
+    folder = tmp_path_factory.mktemp("server")
+    options = store.options() if store else []
+    with pytest.MonkeyPatch.context() as patch:
+        trust = None
+        if scheme == "https":
+            trust = folder / "data/tls.crt"
+            patch.setenv("REQUESTS_CA_BUNDLE", str(trust))
+            options = [*options, "--tls-self-signed"]
+        server = Server.start(folder, options=options)
+        request.node.stash[SERVER] = server
+        try:
+            yield Served(server, trust, store)
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="module", params=["folder-http", "folder-https", "s3-http", "s3-https"])
+def served(request, tmp_path_factory):
+    """A server of each scheme over each kind of store."""
+    yield from serve(request, tmp_path_factory)
+
+
+@pytest.fixture(scope="module", params=["folder-http", "s3-http"])
+def stored(request, tmp_path_factory):
+    """A server over each kind of store."""
+    yield from serve(request, tmp_path_factory)
 
 
 def s3(given: Credential, trust: Path | None = None, **changes):
@@ -90,11 +134,11 @@ def s3(given: Credential, trust: Path | None = None, **changes):
     )
 
 
-def arrived(server: Server, given: Credential, content: bytes) -> None:
-    """The object is there with exactly these bytes: an application is bound to it."""
+def make_app(server: Server, given: Credential) -> str:
+    """An application with the object as its package; gives its id."""
     store = {"bucket_name": given.bucket, "bucket_file_path": given.key}
     body = {
-        "name": hashlib.sha256(content).hexdigest()[:12],
+        "name": unique("app"),
         "version": "1",
         "description": "d",
         "authorization_type": "ALL_USER",
@@ -106,30 +150,19 @@ def arrived(server: Server, given: Credential, content: bytes) -> None:
     }
     answer = server.request("POST", "/v1/{project_id}/app-center/apps", json=body)
     assert answer.status_code == 200, answer.text
-    rule = server.request("GET", f"/api/v1/{{project_id}}/apps/{answer.json()['id']}/detection-rule").json()
+    return answer.json()["id"]
+
+
+def arrived(server: Server, given: Credential, content: bytes) -> None:
+    """The object is there with exactly these bytes: an application is bound to it."""
+    app = make_app(server, given)
+    rule = server.request("GET", f"/api/v1/{{project_id}}/apps/{app}/detection-rule").json()
     assert rule["package"]["state"] == "ready"
     assert rule["package"]["sha256"] == hashlib.sha256(content).hexdigest()
     assert rule["package"]["size_bytes"] == len(content)
 
 
-@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "multipart"])
-def test_boto3(served, tmp_path, content):
-    server, trust = served
-    file = tmp_path / "file"
-    file.write_bytes(content)
-    given = credential(server)
-    s3(given, trust).upload_file(str(file), given.bucket, given.key)
-    head = s3(given, trust).head_object(Bucket=given.bucket, Key=given.key)
-    assert head["ContentLength"] == len(content)
-    arrived(server, given, content)
-
-
-@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "multipart"])
-def test_aws_cli(served, tmp_path, content):
-    server, trust = served
-    file = tmp_path / "file"
-    file.write_bytes(content)
-    given = credential(server)
+def aws_cli(given: Credential, file: Path, trust: Path | None, home: Path) -> subprocess.CompletedProcess:
     command = [str(Path(sys.executable).parent / "aws"), "--endpoint-url", given.endpoint]
     command += ["--ca-bundle", str(trust)] if trust else []
     command += ["s3", "cp", "--no-progress", str(file), f"s3://{given.bucket}/{given.key}"]
@@ -139,9 +172,31 @@ def test_aws_cli(served, tmp_path, content):
         "AWS_SECRET_ACCESS_KEY": given.secret,
         "AWS_SESSION_TOKEN": given.token,
         "AWS_DEFAULT_REGION": "any-1",
-        "HOME": str(tmp_path),
+        "HOME": str(home),
     }
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "multipart"])
+def test_boto3(served, tmp_path, content):
+    server, trust = served.server, served.trust
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    given = credential(server)
+    s3(given, trust).upload_file(str(file), given.bucket, given.key)
+    head = s3(given, trust).head_object(Bucket=given.bucket, Key=given.key)
+    assert head["ContentLength"] == len(content)
+    arrived(server, given, content)
+    assert served.left_over() == []
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "multipart"])
+def test_aws_cli(served, tmp_path, content):
+    server, trust = served.server, served.trust
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    given = credential(server)
+    done = aws_cli(given, file, trust, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     arrived(server, given, content)
 
@@ -168,7 +223,7 @@ def put_in_parts(store: obs.ObsClient, given: Credential, file: Path):
 
 @pytest.mark.parametrize("signature", ["obs", "v2", "v4"])
 def test_obs_client(served, tmp_path, signature):
-    server, trust = served
+    server, trust = served.server, served.trust
     for content in (SMALL, LARGE):
         file = tmp_path / "file"
         file.write_bytes(content)
@@ -198,8 +253,9 @@ def code_of(attempt) -> str:
     return refused.value.response["Error"]["Code"]
 
 
-def test_nothing_but_the_one_object(server):
-    given = credential(server)
+def test_nothing_but_the_one_object(stored):
+    server = stored.server
+    given = credential(server, unique("name"))
     own = {"Bucket": given.bucket, "Key": given.key}
     store = s3(given)
     store.put_object(**own, Body=SMALL)
@@ -240,8 +296,9 @@ def test_nothing_but_the_one_object(server):
     arrived(server, given, SMALL)
 
 
-def test_what_the_uploader_says_about_the_bytes_is_checked(server):
-    given = credential(server)
+def test_what_the_uploader_says_about_the_bytes_is_checked(stored):
+    server = stored.server
+    given = credential(server, unique("name"))
     own = {"Bucket": given.bucket, "Key": given.key}
     store = s3(given)
     wrong = {
@@ -259,7 +316,8 @@ def test_what_the_uploader_says_about_the_bytes_is_checked(server):
 
 
 @pytest.mark.parametrize("version", ["s3v4", "s3"])
-def test_a_presigned_address(server, version):
+def test_a_presigned_address(stored, version):
+    server = stored.server
     given = credential(server)
     own = {"Bucket": given.bucket, "Key": given.key}
     address = s3(given, signature_version=version).generate_presigned_url("put_object", Params=own, ExpiresIn=60)
@@ -272,7 +330,8 @@ def test_a_presigned_address(server, version):
     assert read.status_code == 403
 
 
-def test_an_upload_in_parts_goes_on_with_a_fresh_credential_and_after_a_restart(server):
+def test_an_upload_in_parts_goes_on_with_a_fresh_credential_and_after_a_restart(stored):
+    server = stored.server
     first = credential(server)
     own = {"Bucket": first.bucket, "Key": first.key}
     begun = s3(first).create_multipart_upload(**own)["UploadId"]
@@ -299,8 +358,7 @@ def test_an_upload_in_parts_goes_on_with_a_fresh_credential_and_after_a_restart(
     store.upload_part(**own, UploadId=given_up, PartNumber=1, Body=b"x")
     store.abort_multipart_upload(**own, UploadId=given_up)
     assert code_of(lambda: store.list_parts(**own, UploadId=given_up)) == "NoSuchUpload"
-    parts_left = list((server.folder / "data/packages/parts").iterdir())
-    assert parts_left == []
+    assert stored.left_over() == []
 
 
 def test_a_bucket_that_was_not_opened_gives_no_credential(server):
@@ -313,81 +371,28 @@ def test_a_bucket_that_was_not_opened_gives_no_credential(server):
         assert (refused.status_code, refused.json()["error_code"]) == (400, "WKS.00211102"), name
 
 
-def live_desktop(server: Server) -> Desktop:
-    create_user(client(server), "ann")
-    return server.start_desktop("desktop1", "ann")
-
-
-def deploy(server: Server, given: Credential) -> None:
-    """Installs the archive by UNZIP_INSTALL on the live desktop."""
-    workspace = client(server)
-    store = ws.FileStoreLink(
-        store_type="OBS",
-        bucket_store=ws.BucketStore(bucket_name=given.bucket, bucket_file_path=given.key),
-    )
-    app = upload(workspace, "archive", app_file_store=store, install_command="unzip ${FILE_PATH} -d /opt/archive")
-    install(workspace, [app.id], [user("ann")])
-    (job,) = ended_jobs(workspace, 1)
-    assert (job.job_status, job.error_message) == ("SUCCESS", None)
-
-
-def test_a_wheel_from_the_package_index_is_installed(server, tmp_path):
+def test_a_wheel_from_the_package_index_is_installed_on_live_agents(server, tmp_path):
     fetched = subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", tmp_path, WHEEL],
         capture_output=True,
         text=True,
     )
-    (wheel,) = tmp_path.glob("six-*.whl")
     assert fetched.returncode == 0, fetched.stderr
+    (wheel,) = tmp_path.glob("six-*.whl")
     given = credential(server, wheel.name)
     s3(given).upload_file(str(wheel), given.bucket, given.key)
-    desktop = live_desktop(server)
-    deploy(server, given)
+    workspace = client(server)
+    desktops = []
+    for name in ("ann", "ben"):
+        create_user(workspace, name)
+        desktops.append(server.start_desktop(f"{name}s-desktop", name))
+    store = ws.FileStoreLink(
+        store_type="OBS",
+        bucket_store=ws.BucketStore(bucket_name=given.bucket, bucket_file_path=given.key),
+    )
+    app = upload(workspace, "archive", app_file_store=store, install_command="unzip ${FILE_PATH} -d /opt/archive")
+    install(workspace, [app.id], [user("ann"), user("ben")])
+    assert [(job.job_status, job.error_message) for job in ended_jobs(workspace, 2)] == [("SUCCESS", None)] * 2
     with zipfile.ZipFile(wheel) as archive:
-        assert (desktop.sandbox / "opt/archive/six.py").read_bytes() == archive.read("six.py")
-
-
-class PeakMemory:
-    """The most memory of its own that a process holds while this is open, in MiB: without pages of its program, of
-    which an unoptimised build has more than the product."""
-
-    def __init__(self, process):
-        self.status = Path(f"/proc/{process.popen.pid}/status")
-        self.mib = self.look()
-        self.ended = threading.Event()
-        self.thread = threading.Thread(target=self.watch, daemon=True)
-
-    def look(self) -> int:
-        for line in self.status.read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) // 1024
-        raise AssertionError("the kernel does not tell")
-
-    def watch(self) -> None:
-        while not self.ended.wait(0.02):
-            self.mib = max(self.mib, self.look())
-
-    def __enter__(self) -> PeakMemory:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_error) -> None:
-        self.ended.set()
-        self.thread.join()
-
-
-def test_200_megabytes_up_and_down_in_little_memory(server, tmp_path):
-    big = tmp_path / "big.zip"
-    block = hashlib.shake_256(b"block").digest(MIB)
-    with zipfile.ZipFile(big, "w", zipfile.ZIP_STORED) as archive, archive.open("big.bin", "w") as member:
-        for number in range(200):
-            member.write(number.to_bytes(4, "big") + block[4:])
-    given = credential(server, big.name)
-    desktop = live_desktop(server)
-    with PeakMemory(server.process) as of_server, PeakMemory(desktop.agent) as of_agent:
-        s3(given).upload_file(str(big), given.bucket, given.key)
-        deploy(server, given)
-    assert (desktop.sandbox / "opt/archive/big.bin").stat().st_size == 200 * MIB
-    peaks = {"server": of_server.mib, "agent": of_agent.mib}
-    print(f"peak memory, MiB: {peaks}")
-    assert peaks["server"] < 100 and peaks["agent"] < 30, peaks
+        content = archive.read("six.py")
+    assert [(desktop.sandbox / "opt/archive/six.py").read_bytes() for desktop in desktops] == [content] * 2

@@ -1,7 +1,7 @@
 """A large package goes up in parts and down to a desktop in little memory, however often it is interrupted.
 
 Made while it streams. 200 MB with three interruptions in `make test`; in `make proof` 20 GB with ten, or what the disk
-has room for, never less than 5 GB (OUTFITTER_PROOF_PACKAGE_GB=n for a size of your own).
+has room for, never less than 5 GB (OUTFITTER_PROOF_PACKAGE_GB=n for less).
 """
 
 from __future__ import annotations
@@ -30,20 +30,23 @@ from sdk import install, jobs, upload, user
 MIB = 1024 * 1024
 GB = 1000**3
 FULL = os.environ.get("OUTFITTER_PROOF_SIZE") == "full"
+LARGEST_GB, SMALLEST_GB = 20, 5
 SERVER_LIMIT_MIB = 100
 AGENT_LIMIT_MIB = 30
 KINDS_DOWN = ["server", "agent", "cut"]
 
 
 def package_bytes(folder: Path) -> int:
-    """The parts and the whole lie on the server for a while; the package and what it holds on the desktop."""
+    """Whole GB. At most three times as much lies on the disk at once: parts and whole on the server while it puts them
+    together, later the whole there, the package on the desktop and what it holds; a fifth of the disk's room stays free.
+    """
     if not FULL:
         return 200 * MIB
-    if asked := os.environ.get("OUTFITTER_PROOF_PACKAGE_GB"):
-        return int(asked) * GB
-    room = (shutil.disk_usage(folder).free - 5 * GB) // 4
-    assert room >= 5 * GB, "there is room for less than 5 GB: the proof would show nothing"
-    return min(20 * GB, room)
+    most = int(os.environ.get("OUTFITTER_PROOF_PACKAGE_GB", LARGEST_GB))
+    room = shutil.disk_usage(folder).free * 4 // 5 // 3 // GB
+    fits = min(most, LARGEST_GB, room)
+    assert fits >= SMALLEST_GB, f"there is room for {room} GB, and less than {SMALLEST_GB} GB would show nothing"
+    return fits * GB
 
 
 class Stream:

@@ -1,19 +1,26 @@
-"""Packages in an S3-compatible store that nobody here wrote: from the uploader's hand to desktops, on several servers."""
+"""Packages in an S3-compatible store that nobody here wrote: from the uploader's hand to desktops, on several servers.
+
+That every client uploads into it through our bucket is shown in test_bucket.py.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import pytest
 from huaweicloudsdkworkspace import v2 as ws
 
 import packages
-from object_store import BUCKET, PREFIX, object_store
-from outfitter import SERVER_BINARY, Server, postgres_database, wait_for
+from object_store import BUCKET, MACHINE_ROLE, PREFIX, object_store
+from outfitter import SERVER_BINARY, Server, postgres_database, unique, wait_for
 from sdk import bucket, client, create_user, ended_jobs, install, upload, user
-from test_bucket import LARGE, arrived, credential, s3
+from test_bucket import LARGE, SMALL, Credential, arrived, aws_cli, code_of, credential, make_app, s3
+from web import web_server
 
 
 @pytest.fixture(scope="module")
@@ -75,18 +82,6 @@ def test_a_package_uploaded_at_one_server_is_installed_by_an_agent_of_another(fe
             first.stop()
 
 
-@pytest.mark.parametrize("content", [b"a few bytes", LARGE], ids=["small", "multipart"])
-def test_boto3_uploads_into_the_store_through_our_bucket(server, store, tmp_path, content):
-    file = tmp_path / "file"
-    file.write_bytes(content)
-    given = credential(server)
-    s3(given).upload_file(str(file), given.bucket, given.key)
-    arrived(server, given, content)
-    assert store.objects("parts") == [] and store.objects("staging") == []
-    uploads = store.client().list_multipart_uploads(Bucket=BUCKET)
-    assert uploads.get("Uploads", []) == []
-
-
 def test_a_package_that_goes_or_changes_in_the_store_is_told_and_refuses_installs(server, store, tmp_path):
     file = packages.zip_package(tmp_path, "frail", {"a": "a" * 100})
     workspace = client(server)
@@ -142,6 +137,16 @@ def test_store_check_proves_the_store_as_servers_and_desktops_use_it(store, fetc
         }
         assert ("at a signed address" in text) == (how == "presigned")
         assert place.objects("objects") == before
+
+
+def test_store_check_proves_that_credentials_of_the_sts_put_one_object(store, fetched_from, tmp_path):
+    options = [*store.direct(), "--package-store-downloads", "relayed"]
+    status, steps, text = check(tmp_path, options)
+    assert (status, steps["upload past the server"]) == (0, True), text
+    # Where nothing is judged, the credential puts everything.
+    status, steps, text = check(tmp_path, fetched_from.direct())
+    assert (status, steps["upload past the server"]) == (1, False), text
+    assert "does not judge by session policies" in text
 
 
 def test_store_check_says_what_is_wrong_and_no_secret(store, tmp_path):
@@ -218,3 +223,155 @@ def test_a_store_that_goes_away_makes_the_server_unready_until_it_is_back(tmp_pa
             wait_for(lambda: server.request("GET", "/readyz").status_code == 200, "readyz to say yes")
         finally:
             server.stop()
+
+
+@pytest.fixture(scope="module")
+def direct(store, tmp_path_factory):
+    """A server past which uploaders put packages into the store itself, with credentials of its STS."""
+    server = Server.start(tmp_path_factory.mktemp("direct"), options=store.direct())
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "multipart"])
+def test_what_real_clients_put_is_digested_and_becomes_the_object(direct, store, tmp_path, content):
+    for put in (with_boto3, with_aws_cli):
+        # No plus: moto reads policies as patterns in which it means something.
+        given = credential(direct, f"{unique('name')} 名é=%.bin")
+        assert (given.endpoint, given.bucket) == (store.endpoint, f"wks-appcenter-{direct.project_id}")
+        file = tmp_path / "file"
+        file.write_bytes(content)
+        put(given, file)
+        wait_until_taken_in(direct, given, content)
+
+
+def test_a_credential_of_the_sts_puts_nothing_but_the_one_object(direct, store):
+    given = credential(direct, unique("own"))
+    own = {"Bucket": given.bucket, "Key": given.key}
+    client = s3(given)
+    client.put_object(**own, Body=SMALL)
+    denied = {
+        "another key": lambda: client.put_object(Bucket=given.bucket, Key="app-file/other", Body=b"x"),
+        "a key below": lambda: client.put_object(Bucket=given.bucket, Key=given.key + "/x", Body=b"x"),
+        "packages": lambda: client.put_object(Bucket=BUCKET, Key=f"{PREFIX}/objects/x", Body=b"x"),
+        "get": lambda: client.get_object(**own),
+        "delete": lambda: client.delete_object(**own),
+        "list": lambda: client.list_objects_v2(Bucket=given.bucket),
+        "list packages": lambda: client.list_objects_v2(Bucket=BUCKET),
+        "create bucket": lambda: client.create_bucket(Bucket="anything"),
+        "parts of another key": lambda: client.create_multipart_upload(Bucket=given.bucket, Key="app-file/other"),
+    }
+    for what, attempt in denied.items():
+        assert code_of(attempt) == "AccessDenied", what
+    put = lambda client: lambda: client.put_object(**own, Body=b"y")  # noqa: E731
+    assert code_of(put(s3(given, secret="x" * 40))) == "SignatureDoesNotMatch"
+    assert code_of(put(s3(given, token="x" * 40))) in ("InvalidToken", "InvalidAccessKeyId")
+    assert code_of(put(s3(credential(direct, unique("other"))))) == "AccessDenied"
+
+
+def test_names_that_policies_read_otherwise_are_uploaded_through_the_server(direct, store):
+    for name in ("any*", "one?", "x$y"):
+        given = credential(direct, name)
+        assert given.endpoint != store.endpoint
+        s3(given).put_object(Bucket=given.bucket, Key=given.key, Body=SMALL)
+        arrived(direct, given, SMALL)
+
+
+def test_a_digest_that_an_uploader_past_the_server_gave_holds(direct, store):
+    given = credential(direct, unique("name"))
+    own = {"Bucket": given.bucket, "Key": given.key}
+    s3(given).put_object(**own, Body=SMALL, Metadata={"sha256": "0" * 64})
+    wait_for(lambda: "is not the one its uploader gave" in direct.process.log.read_text(), "the upload to be refused")
+    other = b"other bytes"
+    s3(given).put_object(**own, Body=other, Metadata={"sha256": hashlib.sha256(other).hexdigest()})
+    wait_until_taken_in(direct, given, other)
+
+
+def test_an_install_asked_for_right_after_the_upload_waits_until_it_is_digested(fetched_from, tmp_path):
+    package = packages.zip_package(tmp_path, "tool", {"tool/run.sh": "echo tool\n"})
+    (tmp_path / "a").mkdir()
+    server = Server.start(tmp_path / "a", options=fetched_from.direct())
+    try:
+        workspace = client(server)
+        create_user(workspace, "ann")
+        desktop = server.start_desktop("desktop1", "ann")
+        given = credential(server, "tool.zip")
+        s3(given).upload_file(str(package), given.bucket, given.key)
+        place = ws.BucketStore(bucket_name=given.bucket, bucket_file_path=given.key)
+        app = upload(workspace, "tool", app_file_store=ws.FileStoreLink(store_type="OBS", bucket_store=place))
+        install(workspace, [app.id], [user("ann")])
+        (job,) = ended_jobs(workspace, 1)
+        assert (job.job_status, job.error_message) == ("SUCCESS", None)
+        assert [path.read_text() for path in desktop.sandbox.rglob("run.sh")] == ["echo tool\n"]
+        # Who still has the credential replaces the upload, never the package.
+        sha256 = hashlib.sha256(package.read_bytes()).hexdigest()
+        other = b"something else"
+        s3(given).put_object(Bucket=given.bucket, Key=given.key, Body=other)
+        name = f"sha256/{hashlib.sha256(other).hexdigest()}"
+        wait_for(lambda: name in fetched_from.objects("sha256"), "the second upload to be taken in")
+        verified = cli(server, "app", "verify", "tool", "--wait", "--json")
+        (found,) = json.loads(verified.stdout)
+        assert (found["package"]["sha256"], found["package"]["condition"]) == (sha256, "intact")
+    finally:
+        server.stop()
+
+
+def with_boto3(given: Credential, file: Path) -> None:
+    s3(given).upload_file(str(file), given.bucket, given.key)
+
+
+def with_aws_cli(given: Credential, file: Path) -> None:
+    done = aws_cli(given, file, None, file.parent)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def wait_until_taken_in(server: Server, given: Credential, content: bytes) -> None:
+    """An app that was made before the object was digested is bound to it."""
+    app = make_app(server, given)
+
+    def known() -> dict | None:
+        found = server.request("GET", f"/api/v1/{{project_id}}/apps/{app}/detection-rule").json()["package"]
+        return found if "sha256" in found else None
+
+    package = wait_for(known, "the upload to be taken in")
+    assert (package["state"], package["sha256"], package["size_bytes"]) == (
+        "ready",
+        hashlib.sha256(content).hexdigest(),
+        len(content),
+    )
+
+
+def test_a_server_takes_the_credential_that_the_machine_gives(store, tmp_path, monkeypatch):
+    """As containers are given one: no key is in the server's files or environment."""
+    session = store.client("sts", store.keys).assume_role(RoleArn=MACHINE_ROLE, RoleSessionName="machine")["Credentials"]
+    given = {
+        "AccessKeyId": session["AccessKeyId"],
+        "SecretAccessKey": session["SecretAccessKey"],
+        "Token": session["SessionToken"],
+        "Expiration": session["Expiration"].isoformat(),
+    }
+    token = tmp_path / "token"
+    token.write_text("proof of who asks")
+
+    class Agent(BaseHTTPRequestHandler):
+        def log_message(self, *_arguments):
+            pass
+
+        def do_GET(self) -> None:
+            known = self.headers["Authorization"] == token.read_text()
+            body = json.dumps(given if known else {}).encode()
+            self.send_response(200 if known else 403)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with web_server(Agent) as address:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{address}/v1/credentials")
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(token))
+        options = [*store.options(), "--package-store-downloads", "relayed"]
+        at = options.index("--package-store-credentials")
+        options[at : at + 2] = ["--package-store-machine-credentials"]
+        status, steps, text = check(tmp_path, options)
+        assert (status, set(steps.values())) == (0, {True}), text

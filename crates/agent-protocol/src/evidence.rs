@@ -37,6 +37,10 @@ pub enum FailureCode {
     DownloadForbidden,
     /// The source answered 404 or 410.
     DownloadGone,
+    /// The link, or an address that it led to, is none that the server's operator lets desktops fetch from.
+    LinkNotAllowed,
+    /// The server has the package no longer.
+    PackageMissing,
     /// The source could not be reached or broke off too often.
     DownloadFailed,
     /// The bytes are not those the server recorded.

@@ -25,6 +25,7 @@
 mod detection;
 mod enrollment;
 mod evidence;
+mod link;
 mod message;
 
 pub use detection::{DetectionRule, MAX_RULE_DEPTH};
@@ -32,6 +33,7 @@ pub use enrollment::{
     ENROLL_PATH, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken, TokenTextError,
 };
 pub use evidence::{Detection, Evidence, FailureCode, Phase, PhaseMark};
+pub use link::{LinkAllowList, LinkPattern};
 pub use message::{
     AgentMessage, Approach, AttemptReport, AttemptStage, ExitMeaning, ExitOutcome, Hello, Method,
     PackageRef, ServerMessage, Source, SourceTrust, Task, TaskKind, Welcome,

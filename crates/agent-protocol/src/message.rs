@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use outfitter_ids::{AppId, AttemptId, DesktopId, JobId, RevisionId};
 use serde::{Deserialize, Serialize};
 
-use crate::{DetectionRule, Evidence, Phase};
+use crate::{DetectionRule, Evidence, FailureCode, Phase};
 
 /// What an agent sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +95,9 @@ pub enum ServerMessage {
         reason: String,
         /// Whether asking again can help.
         retry: bool,
+        /// What the attempt fails with where it cannot. `None`: that it could not be downloaded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<FailureCode>,
     },
     /// The result is committed; the agent may forget the attempt.
     Recorded {
@@ -318,6 +321,10 @@ pub struct Source {
     /// [`SourceTrust::System`] only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_pem: Option<String>,
+    /// Patterns of [`crate::LinkAllowList`], one of which every address that the first one leads to must fit. `None`:
+    /// it may lead anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirects_within: Option<Vec<String>>,
 }
 
 /// Whose certificate a source must show.

@@ -30,9 +30,6 @@ pub enum AgentError {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] FileError),
-    /// HTTP for packages from elsewhere.
-    #[error("cannot set up HTTP for packages")]
-    Http(#[source] reqwest::Error),
     /// A variable that names a proxy.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
@@ -66,7 +63,6 @@ pub async fn run(
         apps: state.apps(),
         sandbox_root: identity.sandbox_root.clone(),
         credentials: credentials.clone(),
-        system: system_client(&proxies, []).map_err(AgentError::Http)?,
         proxies: proxies.clone(),
         cache: PackageCache::open(state.cache(), settings.cache_bytes),
         clock: Arc::clone(&clock),
@@ -110,6 +106,7 @@ pub async fn run(
 pub(crate) fn system_client(
     proxies: &Proxies,
     roots: impl IntoIterator<Item = reqwest::Certificate>,
+    redirects: reqwest::redirect::Policy,
 ) -> Result<reqwest::Client, reqwest::Error> {
     // Refused when the process has one already, which is as good.
     let _ = rustls::crypto::CryptoProvider::install_default((*crate::tls::provider()).clone());
@@ -117,6 +114,7 @@ pub(crate) fn system_client(
         .connect_timeout(Duration::from_secs(15))
         .read_timeout(Duration::from_secs(60))
         .pool_max_idle_per_host(0)
+        .redirect(redirects)
         .tls_certs_merge(roots);
     proxies.apply(builder)?.build()
 }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use object_store::CredentialProvider;
-use object_store::aws::AwsCredential;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use thiserror::Error;
@@ -21,6 +21,47 @@ pub enum ObjectCredentials {
     /// A TOML file with `access_key`, `secret_key` and, where the keys are temporary, `session_token`; read again
     /// whenever it changes.
     File(PathBuf),
+    /// What the machine gives: a web identity, a container's role or an instance's, as AWS' own variables
+    /// (`AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_ROLE_ARN`, `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, ...) say.
+    Machine,
+}
+
+/// AWS' own variables that say which credentials the machine gives. Source: AWS SDKs and tools, "Standardized credential
+/// providers".
+const MACHINE_VARIABLES: &[(&str, AmazonS3ConfigKey)] = &[
+    (
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        AmazonS3ConfigKey::WebIdentityTokenFile,
+    ),
+    ("AWS_ROLE_ARN", AmazonS3ConfigKey::RoleArn),
+    ("AWS_ROLE_SESSION_NAME", AmazonS3ConfigKey::RoleSessionName),
+    ("AWS_ENDPOINT_URL_STS", AmazonS3ConfigKey::StsEndpoint),
+    (
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        AmazonS3ConfigKey::ContainerCredentialsRelativeUri,
+    ),
+    (
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        AmazonS3ConfigKey::ContainerCredentialsFullUri,
+    ),
+    (
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        AmazonS3ConfigKey::ContainerAuthorizationTokenFile,
+    ),
+    (
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        AmazonS3ConfigKey::MetadataEndpoint,
+    ),
+];
+
+/// Has the library find what the machine gives. Keys that lie in the environment for other programs are not taken.
+pub(crate) fn of_the_machine(builder: AmazonS3Builder) -> AmazonS3Builder {
+    MACHINE_VARIABLES
+        .iter()
+        .filter_map(|(name, key)| Some((*key, std::env::var(name).ok()?)))
+        .fold(builder, |builder, (key, value)| {
+            builder.with_config(key, value)
+        })
 }
 
 /// A key pair for an object store.
@@ -140,6 +181,11 @@ impl CredentialProvider for Credentials {
                         source: error.into(),
                     })
             }
+            // The library's own provider is used then.
+            ObjectCredentials::Machine => Err(object_store::Error::NotImplemented {
+                operation: "reading keys".to_owned(),
+                implementer: "credentials of the machine".to_owned(),
+            }),
         }
     }
 }

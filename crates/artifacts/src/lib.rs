@@ -14,6 +14,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod credentials;
+mod direct;
 mod local;
 mod object;
 mod reader;
@@ -35,8 +36,11 @@ use tokio::io::AsyncReadExt as _;
 use uuid::Uuid;
 
 pub use crate::credentials::{KeyFileProblem, KeyPair, ObjectCredentials};
+pub use crate::direct::{
+    DirectBytes, DirectCredential, DirectObject, DirectUploads, MIN_CREDENTIAL_LIFE,
+};
 use crate::local::{LocalFolder, StagedFile};
-pub use crate::object::{AddressStyle, Downloads, MAX_ADDRESS_SECS, ObjectStoreOptions};
+pub use crate::object::{AddressStyle, Downloads, MAX_ADDRESS_SECS, ObjectStoreOptions, Uploads};
 use crate::object::{ObjectFolder, StagedObject};
 pub use crate::reader::{PackageReader, PackageView};
 
@@ -445,6 +449,14 @@ impl PackageStore {
         match &self.backend {
             Backend::Local(_) => Ok(None),
             Backend::Object(folder) => folder.download_address(sha256).await,
+        }
+    }
+
+    /// How uploaders reach the store itself; `None` where they upload through the server.
+    pub fn direct_uploads(&self) -> Option<&DirectUploads> {
+        match &self.backend {
+            Backend::Local(_) => None,
+            Backend::Object(folder) => folder.direct_uploads(),
         }
     }
 

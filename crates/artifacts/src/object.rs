@@ -25,14 +25,14 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredentialProvider};
 use object_store::client::Certificate;
 use object_store::multipart::{MultipartStore as _, PartId};
 use object_store::path::Path;
 use object_store::signer::Signer as _;
 use object_store::{
-    ClientOptions, CredentialProvider, GetOptions, ObjectMeta, ObjectStore as _,
-    ObjectStoreExt as _, PutPayload, RetryConfig,
+    ClientOptions, GetOptions, ObjectMeta, ObjectStore as _, ObjectStoreExt as _, PutPayload,
+    RetryConfig,
 };
 use outfitter_ids::IdSource;
 use outfitter_packages::{Digester, FileDigest, Sha256Digest};
@@ -42,7 +42,8 @@ use tokio::task::JoinSet;
 use tokio_util::io::StreamReader;
 use uuid::Uuid;
 
-use crate::credentials::{Credentials, ObjectCredentials};
+use crate::credentials::{Credentials, ObjectCredentials, of_the_machine};
+use crate::direct::DirectUploads;
 use crate::{
     DownloadAddress, PackageCondition, PackageFile, PackageReader, PackageStoreError, PutError,
     StrayPart, Swept,
@@ -96,6 +97,24 @@ pub struct ObjectStoreOptions {
     pub ca_pem: Option<String>,
     /// How desktops get packages.
     pub downloads: Downloads,
+    /// How uploaders bring them.
+    pub uploads: Uploads,
+}
+
+/// How uploaders bring packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Uploads {
+    /// Through the server's bucket listener.
+    Gateway,
+    /// Into the store itself (`docs/adr/0022`).
+    Direct {
+        /// ARN of the role whose credentials uploaders get.
+        role: String,
+        /// Where the store's STS answers.
+        sts: String,
+        /// Where uploaders reach the store.
+        endpoint: String,
+    },
 }
 
 /// How a request names the bucket.
@@ -136,6 +155,7 @@ struct Shared {
     description: String,
     ids: Arc<dyn IdSource>,
     uploads: Semaphore,
+    direct: Option<DirectUploads>,
 }
 
 /// What lies at the name of a package or part.
@@ -159,6 +179,60 @@ pub(crate) struct StagedObject {
     folder: ObjectFolder,
     pointer: Pointer,
     keeps: bool,
+}
+
+/// What clients of the store are made from.
+#[derive(Clone, Copy)]
+pub(crate) struct StorePlace<'a> {
+    pub(crate) options: &'a ObjectStoreOptions,
+    pub(crate) certificates: &'a [Certificate],
+    /// `None`: what the machine gives.
+    pub(crate) credentials: Option<&'a AwsCredentialProvider>,
+}
+
+impl StorePlace<'_> {
+    /// How HTTP is spoken to an address; `None`: to AWS.
+    pub(crate) fn http(&self, endpoint: Option<&str>) -> ClientOptions {
+        self.certificates
+            .iter()
+            .cloned()
+            .fold(ClientOptions::new(), ClientOptions::with_root_certificate)
+            // A large package takes as long as it takes; a store that falls silent does not get that long.
+            .with_timeout_disabled()
+            .with_read_timeout(SILENCE)
+            .with_allow_http(endpoint.is_some_and(|address| address.starts_with("http://")))
+    }
+
+    /// What every client of a bucket is made from.
+    pub(crate) fn builder(&self, bucket: &str, endpoint: Option<&str>) -> AmazonS3Builder {
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(bucket)
+            .with_region(&self.options.region)
+            .with_virtual_hosted_style_request(self.options.style == AddressStyle::VirtualHost)
+            .with_disable_bulk_delete(true)
+            .with_retry(RetryConfig {
+                max_retries: 4,
+                retry_timeout: RETRY_LIMIT,
+                ..RetryConfig::default()
+            })
+            .with_client_options(self.http(endpoint));
+        builder = match self.credentials {
+            Some(credentials) => builder.with_credentials(Arc::clone(credentials)),
+            None => of_the_machine(builder),
+        };
+        if let Some(endpoint) = endpoint {
+            let address = match self.options.style {
+                AddressStyle::Path => endpoint.trim_end_matches('/').to_owned(),
+                AddressStyle::VirtualHost => with_bucket_host(endpoint, bucket),
+            };
+            builder = builder.with_endpoint(address);
+        }
+        builder
+    }
+
+    fn client(&self, bucket: &str, endpoint: Option<&str>) -> object_store::Result<AmazonS3> {
+        self.builder(bucket, endpoint).build()
+    }
 }
 
 impl fmt::Debug for ObjectFolder {
@@ -186,46 +260,37 @@ impl ObjectFolder {
             None => Vec::new(),
             Some(pem) => Certificate::from_pem_bundle(pem.as_bytes()).map_err(failed)?,
         };
-        let credentials = Arc::new(Credentials::new(options.credentials));
-        let build = |endpoint: Option<&str>| {
-            let client = certificates
-                .iter()
-                .cloned()
-                .fold(ClientOptions::new(), ClientOptions::with_root_certificate)
-                // A large package takes as long as it takes; a store that falls silent does not get that long.
-                .with_timeout_disabled()
-                .with_read_timeout(SILENCE)
-                .with_allow_http(endpoint.is_some_and(|address| address.starts_with("http://")));
-            let mut builder = AmazonS3Builder::new()
-                .with_bucket_name(&options.bucket)
-                .with_region(&options.region)
-                .with_virtual_hosted_style_request(options.style == AddressStyle::VirtualHost)
-                .with_disable_bulk_delete(true)
-                .with_credentials(Arc::clone(&credentials)
-                    as Arc<dyn CredentialProvider<Credential = AwsCredential>>)
-                .with_retry(RetryConfig {
-                    max_retries: 4,
-                    retry_timeout: RETRY_LIMIT,
-                    ..RetryConfig::default()
-                })
-                .with_client_options(client);
-            if let Some(endpoint) = endpoint {
-                let address = match options.style {
-                    AddressStyle::Path => endpoint.trim_end_matches('/').to_owned(),
-                    AddressStyle::VirtualHost => with_bucket_host(endpoint, &options.bucket),
-                };
-                builder = builder.with_endpoint(address);
+        let given = match &options.credentials {
+            ObjectCredentials::Machine => None,
+            given @ (ObjectCredentials::Given(_) | ObjectCredentials::File(_)) => {
+                Some(Arc::new(Credentials::new(given.clone())) as AwsCredentialProvider)
             }
-            builder.build().map_err(failed)
         };
-        let store = build(options.endpoint.as_deref())?;
+        let endpoint = options.endpoint.as_deref();
+        let place = StorePlace {
+            options: &options,
+            certificates: &certificates,
+            credentials: given.as_ref(),
+        };
+        let store = place.client(&options.bucket, endpoint).map_err(failed)?;
+        // What the machine gives is asked for once and kept for all.
+        let credentials = Arc::clone(store.credentials());
+        let place = StorePlace {
+            credentials: Some(&credentials),
+            ..place
+        };
         let signer = match &options.downloads {
             Downloads::Relayed => None,
-            Downloads::Presigned { endpoint, life } => Some((
-                build(endpoint.as_deref().or(options.endpoint.as_deref()))?,
-                *life,
-            )),
+            Downloads::Presigned {
+                endpoint: public,
+                life,
+            } => {
+                let endpoint = public.as_deref().or(endpoint);
+                let signer = place.client(&options.bucket, endpoint).map_err(failed)?;
+                Some((signer, *life))
+            }
         };
+        let direct = DirectUploads::open(&place).map_err(failed)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 store,
@@ -235,8 +300,13 @@ impl ObjectFolder {
                 description,
                 ids,
                 uploads: Semaphore::new(UPLOADS_AT_ONCE),
+                direct,
             }),
         })
+    }
+
+    pub(crate) fn direct_uploads(&self) -> Option<&DirectUploads> {
+        self.shared.direct.as_ref()
     }
 
     pub(crate) fn description(&self) -> &str {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use outfitter_agent_protocol::LinkAllowList;
 use outfitter_artifacts::PackageStore;
 use outfitter_bucket::{Keys as BucketKeys, Objects};
 use outfitter_domain::Clock;
-use outfitter_domain::app::LinkAllowList;
 use outfitter_ids::IdSource;
 use outfitter_push::AgentBinaries;
 use outfitter_store::Store;

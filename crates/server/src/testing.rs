@@ -131,7 +131,7 @@ pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Servic
         // Nothing here is handed to channels: the writers are not run.
         background: Background::new().0,
         agent_binaries: Arc::new(outfitter_push::AgentBinaries::new(folder.to_owned())),
-        link_allow: outfitter_domain::app::LinkAllowList::everything(),
+        link_allow: outfitter_agent_protocol::LinkAllowList::everything(),
         endpoints: Endpoints {
             endpoint: "http://127.0.0.1:8080".to_owned(),
             iam_endpoint: "http://127.0.0.1:8080/v3".to_owned(),

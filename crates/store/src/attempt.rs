@@ -26,6 +26,7 @@ use sea_orm::{FromQueryResult, Value};
 use serde_json::json as object;
 use uuid::Uuid;
 
+use crate::direct_upload::object_is_pending;
 use crate::freeze::NOT_FROZEN;
 use crate::job::{
     COUNTED_COLUMNS, Counted, JobChange, REVISION_OF_JOB, RevisionChange, authorization_stands,
@@ -490,13 +491,14 @@ fn first_due(dialect: Dialect, state: State) -> String {
           JOIN app_revision r ON r.id = {REVISION_OF_JOB} \
           LEFT JOIN package b ON b.id = r.package_id \
           WHERE j.desktop_id = k.id AND j.wire = {} AND j.state = {} AND j.due_at <= $2 \
-          AND COALESCE(b.state, '') <> 'pending' {not_halted}\
+          AND COALESCE(b.state, '') <> 'pending' AND NOT {pending} {not_halted}\
           AND NOT (r.store_type = 'LINK' AND r.link_sha256 IS NULL AND EXISTS ( \
             SELECT 1 FROM attempt f WHERE f.revision_id = r.id AND f.ended_at IS NULL)) \
           ORDER BY j.id LIMIT 1)",
         dialect.indexed_by("job_desktop_wire"),
         state.wire().number(),
         state.number(),
+        pending = object_is_pending("j.project_id"),
     )
 }
 

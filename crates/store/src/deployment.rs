@@ -20,6 +20,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::attempt::{approach_of_repair, debian_package};
+use crate::direct_upload::object_is_pending;
 use crate::job::{Counted, CounterChanges, JobCounts, id_list, key_list, lets_user, names_user};
 use crate::query::{in_ids, in_keys, word};
 use crate::{AppKey, Db, DeploymentKey, DesktopKey, ProjectKey, StoreError, Tx};
@@ -910,12 +911,13 @@ impl Tx {
                 &format!(
                     "SELECT a.id, a.public_id, a.name, a.status, a.install_type, a.authorization_type, \
                      r.install_command, r.uninstall_command, r.store_type, p.facts AS package_facts, \
-                     CAST(CASE WHEN r.store_type = 'OBS' AND (COALESCE(p.state, 'gone') \
+                     CAST(CASE WHEN {pending} THEN 0 WHEN r.store_type = 'OBS' AND (COALESCE(p.state, 'gone') \
                        IN ('gone', 'collecting', 'refused') OR p.condition <> 'intact') THEN 1 ELSE 0 END AS BIGINT) \
                      AS object_missing \
                      FROM app a JOIN app_revision r ON r.id = a.revision_id \
                      LEFT JOIN package p ON p.id = r.package_id WHERE {} ORDER BY a.id",
-                    in_keys(dialect, "a.id", "$1")
+                    in_keys(dialect, "a.id", "$1"),
+                    pending = object_is_pending("a.project_id"),
                 ),
                 [key_list(locked.into_iter().map(|row| row.id))],
             )

@@ -23,6 +23,7 @@ mod deployment;
 mod desktop;
 mod desktop_app;
 mod dialect;
+mod direct_upload;
 mod directory;
 mod dispatch;
 mod download;
@@ -83,6 +84,7 @@ pub use desktop::{
 };
 pub use desktop_app::DesktopApp;
 pub use dialect::Dialect;
+pub use direct_upload::DirectUpload;
 pub use directory::{
     ClaimedDirectory, DirectoryOutcome, DirectoryState, DirectoryWish, StoredDirectory,
 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use outfitter_artifacts::{
-    AddressStyle, Downloads, KeyPair, ObjectCredentials, ObjectStoreOptions,
+    AddressStyle, Downloads, KeyPair, ObjectCredentials, ObjectStoreOptions, Uploads,
 };
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
@@ -78,6 +78,7 @@ impl TestS3 {
                 endpoint: None,
                 life: Duration::from_secs(60),
             },
+            uploads: Uploads::Gateway,
         }
     }
 

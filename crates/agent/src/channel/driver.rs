@@ -17,7 +17,9 @@ use outfitter_agent_protocol::{
 use outfitter_ids::AttemptId;
 use tokio::sync::{mpsc, watch};
 
-use super::machine::{Effect, Ending, Input, Introduction, LinkTrust, Machine, Pace};
+use super::machine::{
+    Effect, Ending, Input, Introduction, LinkTrust, Machine, Pace, SourceRefusal,
+};
 use crate::clock::Clock;
 
 /// Longest time one message may take to leave, in seconds; then the channel is lost.
@@ -107,11 +109,11 @@ pub trait Desktop: Send {
     fn start(&mut self, attempt: AttemptId) -> impl Future<Output = ()> + Send;
     /// Stops the attempt safely; its end is told as an event.
     fn cancel(&mut self, attempt: AttemptId) -> impl Future<Output = ()> + Send;
-    /// Hands a source to the running attempt; with `Err`, why there is none and whether to ask again.
+    /// Hands a source to the running attempt; with `Err`, why there is none.
     fn source(
         &mut self,
         attempt: AttemptId,
-        answer: Result<Source, (String, bool)>,
+        answer: Result<Source, SourceRefusal>,
     ) -> impl Future<Output = ()> + Send;
     /// The evidence of an ended attempt, from disk.
     fn evidence(&mut self, attempt: AttemptId) -> impl Future<Output = Option<Evidence>> + Send;
@@ -248,11 +250,9 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                     Effect::GiveSource(source) => {
                         desktop.source(source.attempt, Ok(source)).await;
                     }
-                    Effect::RefuseSource {
-                        attempt,
-                        reason,
-                        retry,
-                    } => desktop.source(attempt, Err((reason, retry))).await,
+                    Effect::RefuseSource { attempt, refusal } => {
+                        desktop.source(attempt, Err(refusal)).await;
+                    }
                     Effect::Forget { attempt } => desktop.forget(attempt).await,
                     Effect::LearnTime(millis) => renewals.learn_time(millis),
                     Effect::KeepCertificate {
@@ -494,7 +494,7 @@ mod tests {
             self.start(attempt).await;
         }
 
-        async fn source(&mut self, _: AttemptId, _: Result<Source, (String, bool)>) {}
+        async fn source(&mut self, _: AttemptId, _: Result<Source, SourceRefusal>) {}
 
         async fn evidence(&mut self, attempt: AttemptId) -> Option<Evidence> {
             let task = self.tasks.get(&attempt)?;

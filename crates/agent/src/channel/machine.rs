@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptReport, AttemptStage, Hello, PROTOCOL, Phase, ServerMessage, Source, Task,
-    Welcome,
+    AgentMessage, AttemptReport, AttemptStage, FailureCode, Hello, PROTOCOL, Phase, ServerMessage,
+    Source, Task, Welcome,
 };
 use outfitter_ids::AttemptId;
 
@@ -148,6 +148,17 @@ pub enum Ending {
     },
 }
 
+/// Why there is no source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRefusal {
+    /// In words.
+    pub reason: String,
+    /// Whether asking again can help.
+    pub retry: bool,
+    /// What the attempt fails with where it cannot; `None`: that it could not be downloaded.
+    pub failure: Option<FailureCode>,
+}
+
 /// Something the driver has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -180,10 +191,8 @@ pub enum Effect {
     RefuseSource {
         /// The attempt.
         attempt: AttemptId,
-        /// Why, in words.
-        reason: String,
-        /// Whether asking again can help.
-        retry: bool,
+        /// Why.
+        refusal: SourceRefusal,
     },
     /// Remove the attempt from disk.
     Forget {
@@ -569,12 +578,16 @@ impl Machine {
                 attempt,
                 reason,
                 retry,
+                failure,
             } => {
                 if self.answer_source(attempt) {
                     out.push(Effect::RefuseSource {
                         attempt,
-                        reason,
-                        retry,
+                        refusal: SourceRefusal {
+                            reason,
+                            retry,
+                            failure,
+                        },
                     });
                 }
             }

@@ -73,6 +73,7 @@ fn source(attempt: AttemptId) -> Source {
         bytes_per_second: None,
         rate_holds_secs: None,
         ca_pem: None,
+        redirects_within: None,
     }
 }
 

@@ -8,5 +8,7 @@ pub use driver::{
     Channel, ChannelError, ConnectError, Desktop, DesktopEvent, Dial, Opened, Parts, Renewals,
     Transport, run,
 };
-pub use machine::{Effect, Ending, Input, Introduction, LinkTrust, Machine, Moment, Pace};
+pub use machine::{
+    Effect, Ending, Input, Introduction, LinkTrust, Machine, Moment, Pace, SourceRefusal,
+};
 pub use websocket::WebSocketTransport;

@@ -301,7 +301,6 @@ impl Attempt<'_> {
         }
         let fetcher = Fetcher {
             credentials: &self.workplace.credentials,
-            system: &self.workplace.system,
             proxies: &self.workplace.proxies,
             folder: self.folder,
             cache: &self.workplace.cache,

@@ -9,9 +9,11 @@ use std::fs::File;
 use std::io;
 use std::time::Duration;
 
-use outfitter_agent_protocol::{DOWNLOAD_QUEUED, FailureCode, PackageRef, Source, SourceTrust};
+use outfitter_agent_protocol::{
+    DOWNLOAD_QUEUED, FailureCode, LinkAllowList, PackageRef, Source, SourceTrust,
+};
 use outfitter_packages::{FileDigest, digest_reader};
-use reqwest::{Method, StatusCode, header};
+use reqwest::{Method, StatusCode, header, redirect};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
 
@@ -48,13 +50,69 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Wait for a place where the server names none, in seconds.
 const QUEUE_WAIT_SECS: u32 = 5;
 
+/// Addresses that one source may lead through.
+const REDIRECTS_ALLOWED: usize = 10;
+
+/// An address that the source led to and that the server's operator does not let desktops fetch from.
+#[derive(Debug, thiserror::Error)]
+#[error("it leads to {scheme}://{host}, where desktops may not fetch from")]
+struct NotAllowed {
+    scheme: String,
+    host: String,
+}
+
+/// The source led through too many addresses.
+#[derive(Debug, thiserror::Error)]
+#[error("it leads through more than {REDIRECTS_ALLOWED} addresses")]
+struct TooManyRedirects;
+
+/// Follows redirects, each only to where the operator lets desktops fetch from.
+fn redirects(source: &Source) -> redirect::Policy {
+    let allowed = source
+        .redirects_within
+        .as_deref()
+        .map(LinkAllowList::of_message);
+    redirect::Policy::custom(move |hop| {
+        if allowed
+            .as_ref()
+            .is_some_and(|allowed| !allowed.allows_url(hop.url()))
+        {
+            // Without the rest of the address: it may hold what opens it.
+            let refused = NotAllowed {
+                scheme: hop.url().scheme().to_owned(),
+                host: hop.url().host_str().unwrap_or_default().to_owned(),
+            };
+            hop.error(refused)
+        } else if hop.previous().len() > REDIRECTS_ALLOWED {
+            hop.error(TooManyRedirects)
+        } else {
+            hop.follow()
+        }
+    })
+}
+
+/// What a request failed of.
+fn sending_failed(error: reqwest::Error) -> Trouble {
+    let error = error.without_url();
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(found) = cause {
+        if let Some(refused) = found.downcast_ref::<NotAllowed>() {
+            return Stop::new(FailureCode::LinkNotAllowed, refused.to_string()).into();
+        }
+        cause = found.source();
+    }
+    Trouble::Broken {
+        reason: chain(&error),
+        won_bytes: false,
+        retry_after_secs: None,
+    }
+}
+
 /// Who fetches.
 pub(super) struct Fetcher<'a> {
     /// Certificates for the server's own store.
     pub(super) credentials: &'a SharedCredentials,
-    /// The client for everything else.
-    pub(super) system: &'a reqwest::Client,
-    /// The way to stores with certificates of their own.
+    /// The way to everything else.
     pub(super) proxies: &'a Proxies,
     /// Where the bytes go.
     pub(super) folder: &'a AttemptFolder,
@@ -235,10 +293,11 @@ impl Fetcher<'_> {
                 Some(current) => current,
                 None => match sources.ask().await {
                     Ok(fresh) => fresh,
-                    Err((reason, retry)) => {
+                    Err(refusal) => {
                         unavailable += 1;
-                        if !retry || unavailable > FAILURES_ALLOWED {
-                            return Err(Stop::new(FailureCode::DownloadFailed, reason));
+                        if !refusal.retry || unavailable > FAILURES_ALLOWED {
+                            let code = refusal.failure.unwrap_or(FailureCode::DownloadFailed);
+                            return Err(Stop::new(code, refusal.reason));
                         }
                         self.wait(unavailable, None).await;
                         continue;
@@ -311,14 +370,16 @@ impl Fetcher<'_> {
                 .client()
                 .map_err(failed)?
                 .request(Method::GET, &source.url),
-            (SourceTrust::System, false) => match &source.ca_pem {
-                None => self.system.get(&source.url),
-                // A store of the operator's own, with the operator's own certificates.
-                Some(pem) => reqwest::Certificate::from_pem_bundle(pem.as_bytes())
-                    .and_then(|roots| system_client(self.proxies, roots))
-                    .map_err(|error| failed(chain(&error)))?
-                    .get(&source.url),
-            },
+            // A store of the operator's own may show the operator's own certificates.
+            (SourceTrust::System, false) => source
+                .ca_pem
+                .as_deref()
+                .map_or(Ok(Vec::new()), |pem| {
+                    reqwest::Certificate::from_pem_bundle(pem.as_bytes())
+                })
+                .and_then(|roots| system_client(self.proxies, roots, redirects(source)))
+                .map_err(|error| failed(chain(&error)))?
+                .get(&source.url),
             _ => {
                 return Err(Stop::new(
                     FailureCode::DownloadFailed,
@@ -357,10 +418,7 @@ impl Fetcher<'_> {
             won_bytes,
             retry_after_secs: None,
         };
-        let mut response = request
-            .send()
-            .await
-            .map_err(|error| broken(chain(&error.without_url()), false))?;
+        let mut response = request.send().await.map_err(sending_failed)?;
         let status = response.status();
         match status {
             StatusCode::PARTIAL_CONTENT => {

@@ -20,7 +20,7 @@ use outfitter_ids::AttemptId;
 use tokio::sync::{mpsc, watch};
 
 use crate::cache::PackageCache;
-use crate::channel::{Desktop, DesktopEvent};
+use crate::channel::{Desktop, DesktopEvent, SourceRefusal};
 use crate::clock::Clock;
 use crate::credentials::SharedCredentials;
 use crate::evidence::{Stop, blank_evidence};
@@ -43,9 +43,7 @@ pub struct Workplace {
     pub sandbox_root: Option<PathBuf>,
     /// For packages of the server's own store.
     pub credentials: SharedCredentials,
-    /// For packages from elsewhere.
-    pub system: reqwest::Client,
-    /// The way out to stores with certificates of their own.
+    /// The way to packages from elsewhere.
     pub proxies: Proxies,
     /// Packages that were fetched before.
     pub cache: PackageCache,
@@ -62,7 +60,7 @@ pub struct Sources {
     answers: mpsc::Receiver<SourceAnswer>,
 }
 
-type SourceAnswer = Result<Source, (String, bool)>;
+type SourceAnswer = Result<Source, SourceRefusal>;
 
 impl Sources {
     /// Asks the server and waits, however long the channel is away. When the agent ends, it waits for

@@ -340,3 +340,66 @@ async fn enrollment_channel_and_packages_go_through_a_proxy_that_wants_a_passwor
         );
     }
 }
+
+/// Leads elsewhere.
+async fn leads_to(address: String) -> String {
+    serve(move |_| (StatusCode::FOUND, [(header::LOCATION, address.clone())]).into_response()).await
+}
+
+#[tokio::test]
+async fn a_link_leads_only_to_where_the_operator_lets_desktops_fetch_from() {
+    let server = TestServer::start().await;
+    let desktop = TestDesktop::started(&server).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let last = serve(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        "x".into_response()
+    })
+    .await;
+    let between = leads_to(format!("{last}?key=hunter2")).await;
+    let first = leads_to(between.clone()).await;
+    let origin = |address: &str| address.trim_end_matches("/file").to_owned();
+
+    // Each hop is looked at, not only the last.
+    for (allowed, goes) in [
+        (vec![origin(&first), origin(&between), origin(&last)], true),
+        (vec!["http://*".to_owned()], true),
+        (vec![origin(&first), origin(&between)], false),
+        (vec![origin(&first), origin(&last)], false),
+        (vec!["https://*".to_owned()], false),
+    ] {
+        let before = asked.load(Ordering::SeqCst);
+        let patterns: Vec<&str> = allowed.iter().map(String::as_str).collect();
+        server.redirect_within(&patterns);
+        let task = quiet(unknown(), "true ${FILE_PATH}");
+        server.set_link(task.attempt, &first);
+        server.give(&task).await;
+        let evidence = server.evidence(task.attempt).await;
+        let expected = if goes {
+            None
+        } else {
+            Some(FailureCode::LinkNotAllowed)
+        };
+        assert_eq!(evidence.failure, expected, "{allowed:?}: {evidence:?}");
+        assert_eq!(asked.load(Ordering::SeqCst) - before, usize::from(goes));
+        if !goes {
+            let detail = evidence.failure_detail.unwrap();
+            assert!(detail.contains("it leads to http://127.0.0.1"), "{detail}");
+        }
+    }
+    assert!(!desktop.log().contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_link_that_the_server_refuses_ends_with_the_reason_it_names() {
+    let server = TestServer::start().await;
+    let _desktop = TestDesktop::started(&server).await;
+    let task = quiet(unknown(), "true ${FILE_PATH}");
+    server.refuse_source(task.attempt, FailureCode::LinkNotAllowed);
+    server.give(&task).await;
+    let evidence = server.evidence(task.attempt).await;
+    assert_eq!(evidence.failure, Some(FailureCode::LinkNotAllowed));
+    let asked = server.messages(|message| matches!(message, AgentMessage::SourceRequest { .. }));
+    assert_eq!(asked.len(), 1);
+}

@@ -16,7 +16,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use outfitter_agent_protocol::{
     AgentMessage, AttemptStage, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken,
-    Evidence, Hello, PROTOCOL, PackageRef, ServerMessage, Source, SourceTrust, Task, Welcome,
+    Evidence, FailureCode, Hello, PROTOCOL, PackageRef, ServerMessage, Source, SourceTrust, Task,
+    Welcome,
 };
 use outfitter_ids::{AgentId, AttemptId, DesktopId, EnrollmentTokenId};
 use rcgen::{
@@ -69,6 +70,8 @@ struct Inner {
     tasks: BTreeMap<AttemptId, Task>,
     /// Rate that sources name, and for how many seconds.
     rate: Option<(u64, u32)>,
+    redirects_within: Option<Vec<String>>,
+    refused_sources: BTreeMap<AttemptId, FailureCode>,
     /// Sources that are links to elsewhere.
     links: HashMap<AttemptId, String>,
     channel: Option<mpsc::Sender<ServerMessage>>,
@@ -157,6 +160,8 @@ impl TestServer {
                 packages: HashMap::new(),
                 tasks: BTreeMap::new(),
                 rate: None,
+                redirects_within: None,
+                refused_sources: BTreeMap::new(),
                 links: HashMap::new(),
                 channel: None,
                 certificate_days: (-1, 89),
@@ -258,6 +263,17 @@ impl TestServer {
     /// Sends an attempt to a link instead of the server's own store.
     pub(crate) fn set_link(&self, attempt: AttemptId, url: &str) {
         self.inner(|inner| inner.links.insert(attempt, url.to_owned()));
+    }
+
+    /// Refuses an attempt every source.
+    pub(crate) fn refuse_source(&self, attempt: AttemptId, failure: FailureCode) {
+        self.inner(|inner| inner.refused_sources.insert(attempt, failure));
+    }
+
+    /// Sources may lead only to such addresses from now on.
+    pub(crate) fn redirect_within(&self, patterns: &[&str]) {
+        let patterns = patterns.iter().map(|text| (*text).to_owned()).collect();
+        self.inner(|inner| inner.redirects_within = Some(patterns));
     }
 
     /// Sources name this rate from now on, and for how many seconds it holds.
@@ -482,6 +498,14 @@ fn react(shared: &Shared, message: &AgentMessage) -> Vec<ServerMessage> {
         }
         AgentMessage::Accepted { attempt } if inner.habits.go => vec![go(attempt)],
         AgentMessage::SourceRequest { attempt } => {
+            if let Some(failure) = inner.refused_sources.get(attempt) {
+                return vec![ServerMessage::NoSource {
+                    attempt: *attempt,
+                    reason: "not from there".to_owned(),
+                    retry: false,
+                    failure: Some(*failure),
+                }];
+            }
             let (url, trust) = match inner.links.get(attempt) {
                 Some(link) => (link.clone(), SourceTrust::System),
                 None => {
@@ -498,6 +522,7 @@ fn react(shared: &Shared, message: &AgentMessage) -> Vec<ServerMessage> {
                 bytes_per_second: inner.rate.map(|(rate, _)| rate),
                 rate_holds_secs: inner.rate.map(|(_, secs)| secs),
                 ca_pem: None,
+                redirects_within: inner.redirects_within.clone(),
             })]
         }
         AgentMessage::Result(evidence) if inner.habits.record => {

@@ -122,12 +122,32 @@ pub(crate) struct ServerOptions {
     /// [default: presigned]
     #[arg(long, value_name = "HOW", env = env::PACKAGE_STORE_DOWNLOADS, value_enum)]
     pub(crate) package_store_downloads: Option<PackageDownloads>,
-    /// How desktops reach the store [default: the endpoint]
+    /// How desktops and uploaders reach the store [default: the endpoint]
     #[arg(long, value_name = "URL", env = env::PACKAGE_STORE_PUBLIC)]
     pub(crate) package_store_public: Option<String>,
     /// Seconds an address for a desktop holds, 1 to 604800 [default: 3600]
     #[arg(long, value_name = "SECONDS", env = env::PACKAGE_STORE_ADDRESS_SECS)]
     pub(crate) package_store_address_secs: Option<u32>,
+    /// How uploaders bring packages: through this server, or into the store itself with credentials of its STS
+    /// [default: gateway]
+    #[arg(long, value_name = "HOW", env = env::PACKAGE_STORE_UPLOADS, value_enum)]
+    pub(crate) package_store_uploads: Option<PackageUploads>,
+    /// Role whose credentials uploaders get, arn:aws:iam::ACCOUNT:role/NAME
+    #[arg(long, value_name = "ARN", env = env::PACKAGE_STORE_UPLOAD_ROLE)]
+    pub(crate) package_store_upload_role: Option<String>,
+    /// Address of the store's STS [default: the endpoint, else that of AWS for the region]
+    #[arg(long, value_name = "URL", env = env::PACKAGE_STORE_STS)]
+    pub(crate) package_store_sts: Option<String>,
+    /// Take the credential for the store that this machine gives: a web identity, a container's role or an instance's, as
+    /// AWS' own variables say [default: false]
+    #[arg(long, env = env::PACKAGE_STORE_MACHINE_CREDENTIALS, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) package_store_machine_credentials: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PackageUploads {
+    Gateway,
+    Direct,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,13 +1,13 @@
 use std::io::IsTerminal as _;
 
 use outfitter_artifacts::KeyPair;
-use outfitter_server::config::{Config, DownloadsOption, ServeOptions};
+use outfitter_server::config::{Config, DownloadsOption, ServeOptions, UploadsOption};
 use secrecy::SecretString;
 use tokio::signal;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::serve::{LogFormat, PackageDownloads, ServeArgs, ServerOptions};
+use crate::args::serve::{LogFormat, PackageDownloads, PackageUploads, ServeArgs, ServerOptions};
 use crate::env;
 use crate::outcome::{CommandError, Outcome};
 
@@ -115,6 +115,13 @@ impl ServerOptions {
             }),
             package_store_public: self.package_store_public,
             package_store_address_secs: self.package_store_address_secs,
+            package_store_uploads: self.package_store_uploads.map(|how| match how {
+                PackageUploads::Gateway => UploadsOption::Gateway,
+                PackageUploads::Direct => UploadsOption::Direct,
+            }),
+            package_store_upload_role: self.package_store_upload_role,
+            package_store_sts: self.package_store_sts,
+            package_store_machine_credentials: self.package_store_machine_credentials,
         };
         let mut options = flags.over(file);
         if let Some(provider) = &mut options.oidc {

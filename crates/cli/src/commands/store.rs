@@ -3,7 +3,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use outfitter_artifacts::{PackageCondition, PackageFile, PackageStore, Scrutiny, Sha256Digest};
+use outfitter_artifacts::{
+    DirectUploads, MIN_CREDENTIAL_LIFE, PackageCondition, PackageFile, PackageStore, Scrutiny,
+    Sha256Digest,
+};
 use outfitter_ids::{IdSource, SystemIds};
 use outfitter_server::config::{Config, PackagePlace};
 use serde::Serialize;
@@ -17,6 +20,9 @@ use crate::printer::{Printer, Shade};
 
 /// Size of the large probe: more than one part of an upload in parts, and no whole number of them.
 const LARGE_BYTES: usize = 9 * 1024 * 1024 + 13;
+
+/// Where uploads past the server are tried: named like a project's bucket, so that what is allowed for those is allowed here.
+const CHECK_BUCKET: &str = "wks-appcenter-store-check";
 
 /// Longest time for one step.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -196,6 +202,39 @@ fn client(ca: Option<&std::path::Path>) -> Result<reqwest::Client, CommandError>
         .map_err(|error| CommandError::because("cannot make an HTTP client", error))
 }
 
+/// A credential for one object puts that one and no other.
+async fn past_the_server(direct: &DirectUploads, tag: &str) -> Told {
+    let (own, other) = (format!("app-file/{tag}"), format!("app-file/{tag}-other"));
+    direct.make_bucket(CHECK_BUCKET).await.map_err(words)?;
+    let credential = direct
+        .credential(CHECK_BUCKET, &own, MIN_CREDENTIAL_LIFE)
+        .await
+        .map_err(words)?;
+    let put = async |key| {
+        let bytes = Bytes::copy_from_slice(tag.as_bytes());
+        direct
+            .put_as_uploader(&credential, CHECK_BUCKET, key, bytes)
+            .await
+            .map_err(words)
+    };
+    let (own_put, other_put) = (put(&own).await, put(&other).await);
+    let seen = direct.look(CHECK_BUCKET, &own).await.map_err(words);
+    for key in [&own, &other] {
+        direct.remove(CHECK_BUCKET, key).await.map_err(words)?;
+    }
+    match (own_put?, other_put?, seen?) {
+        (false, _, _) => {
+            Err("the credential may not put its own object: look at the role's policy".to_owned())
+        }
+        (_, true, _) => Err(
+            "the credential puts other objects too: the store does not judge by session policies"
+                .to_owned(),
+        ),
+        (_, _, None) => Err("what was put is not there".to_owned()),
+        (true, false, Some(_)) => Ok("a credential puts its own object and no other".to_owned()),
+    }
+}
+
 struct Proof {
     store: PackageStore,
     client: reqwest::Client,
@@ -219,6 +258,10 @@ impl Proof {
             return;
         }
         let tag = ids.uuid(0).to_string();
+        if let Some(direct) = store.direct_uploads() {
+            self.step("upload past the server", past_the_server(direct, &tag))
+                .await;
+        }
         for (step, content) in [
             ("small package", small(&tag)),
             ("package in parts", large(&tag)),

@@ -2,7 +2,9 @@ use outfitter_ids::ProjectId;
 use url::Url;
 
 use super::bucket::object_key_problem;
-use super::{FieldProblem, LinkAllowList, is_bucket_name, link_digest, text_problem};
+use outfitter_agent_protocol::LinkAllowList;
+
+use super::{FieldProblem, is_bucket_name, link_digest, text_problem};
 use crate::StoreType;
 
 /// Exit codes that mean success where nobody says otherwise: done, and the two of Windows Installer that

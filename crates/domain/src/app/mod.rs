@@ -20,7 +20,7 @@ pub use catalog::{CATALOGS, Catalog};
 pub use content::{BucketPlace, FileStore, RevisionContent, SUCCESS_EXIT_CODES, is_web_address};
 pub use field::{FieldProblem, text_problem};
 pub use icon::{Icon, IconChange, PngIcon};
-pub use link::{LinkAllowList, LinkPattern, link_digest, with_link_digest};
+pub use link::{link_digest, with_link_digest};
 pub use patch::{AppMembers, AppPatch, PatchRefusal, command_given};
 pub use retention::{RESTORE_PERIOD, ROLL_BACK_PACKAGES};
 pub use rule::{AppRule, RuleOrigin, rule_of_new_revision};

@@ -45,6 +45,7 @@ pub fn link_is_broken(outcomes: impl IntoIterator<Item = (i64, Option<Reason>)>)
                 | Reason::Cancelled
                 | Reason::EvidenceRefused
                 | Reason::DownloadForbidden
+                | Reason::LinkNotAllowed
                 | Reason::DownloadFailed
                 | Reason::DiskFull
                 | Reason::CommandInvalid

@@ -111,6 +111,10 @@ reasons! {
     DownloadGone = "download_gone",
         "The package is not where the application says it is.",
         "Correct the download link.";
+    /// The link, or where it led, is outside the operator's allow-list.
+    LinkNotAllowed = "link_not_allowed",
+        "The server's operator does not let desktops fetch from this address, so nothing was downloaded.",
+        "Use a link to an address that is allowed, or upload the package.";
     /// The source could not be reached.
     DownloadFailed = "download_failed",
         "The desktop could not download the package.",
@@ -178,6 +182,8 @@ impl From<FailureCode> for Reason {
         match code {
             FailureCode::DownloadForbidden => Self::DownloadForbidden,
             FailureCode::DownloadGone => Self::DownloadGone,
+            FailureCode::LinkNotAllowed => Self::LinkNotAllowed,
+            FailureCode::PackageMissing => Self::PackageMissing,
             FailureCode::DownloadFailed => Self::DownloadFailed,
             FailureCode::DigestMismatch => Self::DigestMismatch,
             FailureCode::DiskFull => Self::DiskFull,

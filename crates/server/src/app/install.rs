@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::Services;
+use crate::app::direct_uploads;
 use crate::auth::{PolicyRefusal, Widening, WideningCheck};
 use crate::background::expand_page;
 
@@ -191,6 +192,9 @@ async fn store_deployment(
         .copied()
         .collect::<Option<_>>()
         .ok_or(InstallError::NotFound)?;
+    if call.kind == TaskKind::Install {
+        direct_uploads::look(services, call.project, &ids).await?;
+    }
     let now = services.clock.now();
     let tx = services.store.write().await?;
     if let Some(Idempotency {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outfitter_agent_protocol::{
-    AttemptReport, Evidence, PACKAGES_PATH, Phase, ServerMessage, Source, SourceTrust,
+    AttemptReport, Evidence, FailureCode, PACKAGES_PATH, Phase, ServerMessage, Source, SourceTrust,
 };
 use outfitter_artifacts::{DownloadAddress, PackageStoreError};
 use outfitter_domain::StoreType;
@@ -197,15 +197,23 @@ pub async fn source_for(
         .db()
         .attempt_source(from.desktop, attempt)
         .await?;
-    let none = |reason: &str, retry| ServerMessage::NoSource {
+    let refused = |reason: &str, failure| ServerMessage::NoSource {
         attempt,
         reason: reason.to_owned(),
-        retry,
+        retry: false,
+        failure,
+    };
+    let not_now = |reason: &str| ServerMessage::NoSource {
+        attempt,
+        reason: reason.to_owned(),
+        retry: true,
+        failure: None,
     };
     let Some(facts) = facts else {
-        return Ok(none("the server gave this attempt up", false));
+        return Ok(refused("the server gave this attempt up", None));
     };
     let plain = |url, trust| (url, trust, None, None);
+    let is_link = facts.store_type == StoreType::Link;
     let (url, trust, expires_at_millis, ca_pem) =
         match (facts.store_type, facts.sha256, facts.file_link) {
             (StoreType::Obs, Some(sha256), _) => {
@@ -221,29 +229,37 @@ pub async fn source_for(
                         tx.package_was_missing(&sha256, services.clock.now())
                             .await?;
                         tx.commit().await?;
-                        return Ok(none(
+                        return Ok(refused(
                             "the package's bytes are not in the store any more",
-                            false,
+                            Some(FailureCode::PackageMissing),
                         ));
                     }
                     Err(error) => {
                         tracing::warn!(error = chain(&error), "cannot say where a package is");
-                        return Ok(none("the package store cannot be used now", true));
+                        return Ok(not_now("the package store cannot be used now"));
                     }
                 }
             }
             (StoreType::Obs, None, _) => {
-                return Ok(none("the package is not in the bucket", false));
+                return Ok(refused(
+                    "the package is not in the bucket",
+                    Some(FailureCode::PackageMissing),
+                ));
             }
             (StoreType::Link, _, Some(link)) if !services.link_allow.allows(&link) => {
                 // The list was made narrower after the link was taken.
-                return Ok(none(
-                    "the server's operator does not let desktops fetch from the application's link",
-                    false,
+                return Ok(refused(
+                    "it is the application's link itself",
+                    Some(FailureCode::LinkNotAllowed),
                 ));
             }
             (StoreType::Link, _, Some(link)) => plain(link, SourceTrust::System),
-            (StoreType::Link, _, None) => return Ok(none("the app has no link", false)),
+            (StoreType::Link, _, None) => {
+                return Ok(refused(
+                    "the app has no link",
+                    Some(FailureCode::DownloadGone),
+                ));
+            }
         };
     // What comes from this server is paced by it; what comes from elsewhere the agent paces.
     let rates = match trust {
@@ -259,6 +275,7 @@ pub async fn source_for(
         bytes_per_second: rates.per_desktop,
         rate_holds_secs: rates.holds_secs,
         ca_pem,
+        redirects_within: is_link.then(|| services.link_allow.texts()),
     }))
 }
 

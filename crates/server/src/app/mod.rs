@@ -7,6 +7,7 @@ pub mod bootstrap;
 pub mod cancel;
 pub mod desktops;
 pub mod detection_rules;
+pub mod direct_uploads;
 pub mod directory;
 pub mod enrollment_tokens;
 pub mod events;

@@ -45,6 +45,7 @@ pub struct Background {
     /// One for each directory that this process works on.
     directories: Arc<()>,
     digest: Arc<Notify>,
+    direct_uploads: Arc<Notify>,
     sweep: Mutex<Option<SweepCursor>>,
     page_size: PageSize,
 }
@@ -73,6 +74,7 @@ impl Background {
                 directory: Arc::default(),
                 directories: Arc::default(),
                 digest: Arc::default(),
+                direct_uploads: Arc::default(),
                 sweep: Mutex::default(),
                 page_size: PageSize::default(),
             },
@@ -117,6 +119,11 @@ impl Background {
     /// Says that a package waits to be digested.
     pub fn nudge_digest(&self) {
         self.digest.notify_one();
+    }
+
+    /// Says that something was put into the object store past the server.
+    pub fn nudge_direct_uploads(&self) {
+        self.direct_uploads.notify_one();
     }
 
     /// Where the sweep over INIT jobs goes on; `None`: at the beginning.
@@ -241,6 +248,12 @@ pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) 
         every("package_digest", 10),
         Arc::clone(&background.digest),
         tasks::package_look::digest,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("direct_uploads", 5),
+        Arc::clone(&background.direct_uploads),
+        tasks::direct_uploads::run,
     ));
     tracker.spawn(drive(
         Arc::clone(services),

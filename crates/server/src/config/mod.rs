@@ -11,15 +11,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use outfitter_agent_protocol::LinkAllowList;
 use outfitter_artifacts::KeyPair;
 use outfitter_bucket::Retention;
-use outfitter_domain::app::LinkAllowList;
 use serde::Deserialize;
 
 use crate::edge::{EdgeLimits, ForwardedHeader, Proxies};
 pub use oidc::{ClientSecretSource, OidcConfig, OidcOptions};
 
-pub use package_store::{DownloadsOption, ObjectPlace, OpenPackagesError, PackagePlace};
+pub use package_store::{
+    DownloadsOption, ObjectPlace, OpenPackagesError, PackagePlace, UploadsOption,
+};
 
 /// Every option as it was given; what is `None` was not.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -102,6 +104,14 @@ pub struct ServeOptions {
     pub package_store_public: Option<String>,
     /// Seconds that an address for a desktop holds.
     pub package_store_address_secs: Option<u32>,
+    /// See [`PackagePlace`].
+    pub package_store_uploads: Option<UploadsOption>,
+    /// ARN of the role whose credentials uploaders get.
+    pub package_store_upload_role: Option<String>,
+    /// Where the store's STS answers.
+    pub package_store_sts: Option<String>,
+    /// Whether the machine gives the credential for the store.
+    pub package_store_machine_credentials: Option<bool>,
 }
 
 /// What the server works with.
@@ -274,6 +284,14 @@ impl ServeOptions {
             package_store_address_secs: self
                 .package_store_address_secs
                 .or(below.package_store_address_secs),
+            package_store_uploads: self.package_store_uploads.or(below.package_store_uploads),
+            package_store_upload_role: self
+                .package_store_upload_role
+                .or(below.package_store_upload_role),
+            package_store_sts: self.package_store_sts.or(below.package_store_sts),
+            package_store_machine_credentials: self
+                .package_store_machine_credentials
+                .or(below.package_store_machine_credentials),
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outfitter_artifacts::{
-    AddressStyle, Downloads, KeyPair, MAX_ADDRESS_SECS, ObjectCredentials, ObjectStoreOptions,
-    PackageStore, PackageStoreError,
+    AddressStyle, Downloads, MAX_ADDRESS_SECS, ObjectCredentials, ObjectStoreOptions, PackageStore,
+    PackageStoreError, Uploads,
 };
 use outfitter_ids::IdSource;
 use serde::Deserialize;
@@ -29,6 +29,16 @@ pub enum DownloadsOption {
     Presigned,
     /// Through the server's agent listener.
     Relayed,
+}
+
+/// How uploaders bring packages into a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UploadsOption {
+    /// Through the server's bucket listener.
+    Gateway,
+    /// Into the store itself.
+    Direct,
 }
 
 /// Where packages are.
@@ -78,10 +88,6 @@ impl PackagePlace {
         let Some(place) = &options.package_store else {
             return without_a_store(options);
         };
-        let value = |option, reason: &str| ConfigError::Value {
-            option,
-            reason: reason.to_owned(),
-        };
         let (bucket, prefix) = place
             .strip_prefix("s3://")
             .map(|rest| rest.split_once('/').unwrap_or((rest, "")))
@@ -99,6 +105,7 @@ impl PackagePlace {
         for (option, address) in [
             ("--package-store-endpoint", &options.package_store_endpoint),
             ("--package-store-public", &options.package_store_public),
+            ("--package-store-sts", &options.package_store_sts),
         ] {
             if address
                 .as_deref()
@@ -134,9 +141,12 @@ impl PackagePlace {
             return Err(value("--package-store-address-secs", "1 to 604800"));
         }
         let downloads = match options.package_store_downloads {
-            Some(DownloadsOption::Relayed) if options.package_store_public.is_some() => {
+            Some(DownloadsOption::Relayed)
+                if options.package_store_public.is_some()
+                    && options.package_store_uploads != Some(UploadsOption::Direct) =>
+            {
                 return Err(ConfigError::Conflict {
-                    what: "--package-store-public says nothing where downloads are relayed",
+                    what: "--package-store-public says nothing where downloads are relayed and uploads are not direct",
                 });
             }
             Some(DownloadsOption::Relayed) => Downloads::Relayed,
@@ -145,10 +155,8 @@ impl PackagePlace {
                 life: Duration::from_secs(life.into()),
             },
         };
-        let credentials = credentials(
-            options.package_store_keys.as_ref(),
-            options.package_store_credentials.as_deref(),
-        )?;
+        let credentials = credentials(options)?;
+        let uploads = uploads(options, &region)?;
         Ok(Self::Object(Box::new(ObjectPlace {
             options: ObjectStoreOptions {
                 bucket: bucket.to_owned(),
@@ -163,6 +171,7 @@ impl PackagePlace {
                 credentials,
                 ca_pem: None,
                 downloads,
+                uploads,
             },
             ca: options.package_store_ca.clone(),
         })))
@@ -198,6 +207,13 @@ impl PackagePlace {
     }
 }
 
+fn value(option: &'static str, reason: &str) -> ConfigError {
+    ConfigError::Value {
+        option,
+        reason: reason.to_owned(),
+    }
+}
+
 /// Options of a store that is not named are mistakes.
 fn without_a_store(options: &ServeOptions) -> Result<PackagePlace, ConfigError> {
     let given = options.package_store_endpoint.is_some()
@@ -207,7 +223,11 @@ fn without_a_store(options: &ServeOptions) -> Result<PackagePlace, ConfigError> 
         || options.package_store_ca.is_some()
         || options.package_store_downloads.is_some()
         || options.package_store_public.is_some()
-        || options.package_store_address_secs.is_some();
+        || options.package_store_address_secs.is_some()
+        || options.package_store_uploads.is_some()
+        || options.package_store_upload_role.is_some()
+        || options.package_store_sts.is_some()
+        || options.package_store_machine_credentials == Some(true);
     if given {
         return Err(ConfigError::Conflict {
             what: "options of the package store need --package-store",
@@ -216,10 +236,71 @@ fn without_a_store(options: &ServeOptions) -> Result<PackagePlace, ConfigError> 
     Ok(PackagePlace::Folder)
 }
 
-fn credentials(
-    keys: Option<&KeyPair>,
-    file: Option<&Path>,
-) -> Result<ObjectCredentials, ConfigError> {
+/// Where uploaders put packages.
+fn uploads(options: &ServeOptions, region: &str) -> Result<Uploads, ConfigError> {
+    match options.package_store_uploads {
+        Some(UploadsOption::Direct) => {}
+        Some(UploadsOption::Gateway) | None => {
+            if options.package_store_upload_role.is_some() || options.package_store_sts.is_some() {
+                return Err(ConfigError::Conflict {
+                    what: "--package-store-upload-role and --package-store-sts need --package-store-uploads direct",
+                });
+            }
+            return Ok(Uploads::Gateway);
+        }
+    }
+    let role = options
+        .package_store_upload_role
+        .as_deref()
+        .ok_or(ConfigError::Conflict {
+            what: "--package-store-uploads direct needs --package-store-upload-role",
+        })?;
+    if !is_role(role) {
+        return Err(value(
+            "--package-store-upload-role",
+            "arn:PARTITION:iam::ACCOUNT:role/NAME",
+        ));
+    }
+    let of_aws = |service: &str| format!("https://{service}.{region}.amazonaws.com");
+    let endpoint = options.package_store_endpoint.as_ref();
+    Ok(Uploads::Direct {
+        role: role.to_owned(),
+        // Servers that are not AWS have their STS at the same address.
+        sts: options
+            .package_store_sts
+            .as_ref()
+            .or(endpoint)
+            .cloned()
+            .unwrap_or_else(|| of_aws("sts")),
+        endpoint: options
+            .package_store_public
+            .as_ref()
+            .or(endpoint)
+            .cloned()
+            .unwrap_or_else(|| of_aws("s3")),
+    })
+}
+
+/// Source: AWS, "Amazon Resource Names (ARNs)"; 2,048 characters are the most that AssumeRole takes.
+fn is_role(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    text.len() <= 2048
+        && text.chars().all(|c| c.is_ascii_graphic())
+        && matches!(parts[..], ["arn", partition, "iam", "", _, name]
+            if partition.starts_with("aws") && name.starts_with("role/") && name.len() > 5)
+}
+
+fn credentials(options: &ServeOptions) -> Result<ObjectCredentials, ConfigError> {
+    let keys = options.package_store_keys.as_ref();
+    let file = options.package_store_credentials.as_deref();
+    if options.package_store_machine_credentials == Some(true) {
+        return match (keys, file) {
+            (None, None) => Ok(ObjectCredentials::Machine),
+            _ => Err(ConfigError::Conflict {
+                what: "--package-store-machine-credentials excludes keys for the package store",
+            }),
+        };
+    }
     match (keys, file) {
         (Some(keys), None) => Ok(ObjectCredentials::Given(keys.clone())),
         (None, Some(file)) => Ok(ObjectCredentials::File(file.to_owned())),
@@ -227,8 +308,8 @@ fn credentials(
             what: "OUTFITTER_PACKAGE_STORE_ACCESS_KEY excludes --package-store-credentials",
         }),
         (None, None) => Err(ConfigError::Conflict {
-            what: "--package-store needs --package-store-credentials, or OUTFITTER_PACKAGE_STORE_ACCESS_KEY and \
-                   OUTFITTER_PACKAGE_STORE_SECRET_KEY in the environment",
+            what: "--package-store needs --package-store-credentials, OUTFITTER_PACKAGE_STORE_ACCESS_KEY and \
+                   OUTFITTER_PACKAGE_STORE_SECRET_KEY in the environment, or --package-store-machine-credentials",
         }),
     }
 }
@@ -363,6 +444,73 @@ mod tests {
             let error = resolved(&text).expect_err(&text).to_string();
             assert!(error.contains(named), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn uploads_go_past_the_server_only_with_a_role() {
+        let own =
+            "package_store = 's3://packages'\npackage_store_endpoint = 'http://127.0.0.1:9000'\n";
+        let role = "package_store_uploads = 'direct'\npackage_store_upload_role = 'arn:aws:iam::123456789012:role/up'\n";
+        assert_eq!(place(own).uploads, Uploads::Gateway);
+        let Uploads::Direct { sts, endpoint, .. } = place(&format!("{own}{role}")).uploads else {
+            panic!("uploads are direct");
+        };
+        assert_eq!(
+            (sts.as_str(), endpoint.as_str()),
+            ("http://127.0.0.1:9000", "http://127.0.0.1:9000")
+        );
+        let aws = "package_store = 's3://packages'\npackage_store_region = 'eu-west-1'\n";
+        let Uploads::Direct { sts, endpoint, .. } = place(&format!("{aws}{role}")).uploads else {
+            panic!("uploads are direct");
+        };
+        assert_eq!(
+            (sts.as_str(), endpoint.as_str()),
+            (
+                "https://sts.eu-west-1.amazonaws.com",
+                "https://s3.eu-west-1.amazonaws.com"
+            )
+        );
+        let keys = "package_store_credentials = '/keys'\n";
+        for (text, named) in [
+            (
+                format!("{own}{keys}package_store_uploads = 'direct'"),
+                "--package-store-upload-role",
+            ),
+            (
+                format!("{own}{keys}package_store_sts = 'http://h'"),
+                "--package-store-sts",
+            ),
+            (
+                format!("{own}{keys}{role}package_store_sts = 'h'"),
+                "--package-store-sts",
+            ),
+            (
+                format!(
+                    "{own}{keys}package_store_uploads = 'direct'\npackage_store_upload_role = 'up'"
+                ),
+                "--package-store-upload-role",
+            ),
+            (
+                format!("{own}{keys}package_store_machine_credentials = true"),
+                "--package-store-machine-credentials",
+            ),
+            (
+                "package_store_machine_credentials = true".to_owned(),
+                "--package-store",
+            ),
+        ] {
+            let error = resolved(&text).expect_err(&text).to_string();
+            assert!(error.contains(named), "{text}: {error}");
+        }
+        let machine =
+            resolved(&format!("{own}package_store_machine_credentials = true")).expect("a place");
+        let PackagePlace::Object(place) = machine else {
+            panic!("a bucket was named")
+        };
+        assert!(matches!(
+            place.options.credentials,
+            ObjectCredentials::Machine
+        ));
     }
 
     #[test]

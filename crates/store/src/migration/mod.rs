@@ -76,6 +76,10 @@ impl MigratorTrait for Migrator {
                 name: "0015_identity",
                 sql: include_str!("../../migrations/0015_identity.sql"),
             }),
+            Box::new(Script {
+                name: "0016_direct_uploads",
+                sql: include_str!("../../migrations/0016_direct_uploads.sql"),
+            }),
         ]
     }
 }

@@ -13,6 +13,7 @@ mod authorization;
 mod database;
 mod deployment;
 mod desktop;
+mod direct_upload;
 mod directory;
 mod enrollment;
 mod group;

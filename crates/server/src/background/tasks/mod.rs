@@ -4,6 +4,7 @@ pub(super) mod agent_push;
 pub(super) mod audit_retention;
 pub(super) mod audit_seal;
 pub(super) mod deployment_expand;
+pub(super) mod direct_uploads;
 pub(super) mod directory_sync;
 pub(super) mod download_limits;
 pub(super) mod job_dispatch;

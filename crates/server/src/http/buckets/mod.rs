@@ -12,10 +12,13 @@ use outfitter_api_types::secret::SecretText;
 use outfitter_bucket::{Grant, Uploader};
 use outfitter_domain::Millis;
 use outfitter_domain::app::{app_file_key, bucket_name, file_name_problem};
+use outfitter_ids::ProjectId;
 use secrecy::ExposeSecret as _;
 
 use super::{ApiError, Call, Family, Operation, Reply, Routes};
 use crate::Services;
+use crate::app::direct_uploads;
+use crate::auth::Caller;
 
 /// How long an upload credential is good. Source: contract, section 6.
 const CREDENTIAL_LIFE: Duration = Duration::from_secs(15 * 60);
@@ -51,6 +54,12 @@ async fn create_and_authorize_bucket(
     call: Call,
 ) -> Result<Reply<CreateAndAuthorizeBucketResponse>, ApiError> {
     let project = call.project();
+    if let Some(direct) = services.packages.direct_uploads() {
+        direct
+            .make_bucket(&bucket_name(project.id))
+            .await
+            .map_err(store_unavailable("make the bucket for uploads"))?;
+    }
     let tx = services.store.write().await?;
     tx.bucket_authorize(project.project).await?;
     tx.commit().await?;
@@ -68,37 +77,41 @@ async fn create_bucket_credential(
     if let Some(problem) = file_name_problem(file_name) {
         return Err(ApiError::invalid(problem.field, problem.reason));
     }
-    let authorized = services
+    let Some(authorized) = services
         .store
         .db()
         .bucket_find(project.id)
         .await?
-        .is_some_and(|bucket| bucket.authorized);
-    if !authorized {
+        .filter(|bucket| bucket.authorized)
+    else {
         return Err(ApiError::conflict(
             "WKS.00211108",
             "Bucket is not authorized",
         ));
-    }
+    };
     let object_key = app_file_key(file_name);
     let bucket = bucket_name(project.id);
-    let life = i64::try_from(CREDENTIAL_LIFE.as_millis()).expect("minutes are few milliseconds");
-    let mut seed = [0; 16];
-    services.auth.randomness().fill(&mut seed);
-    let issued = services.bucket_keys.issue(
-        &Grant {
-            project: project.id,
-            object_key: object_key.clone(),
-            expires_at: Millis::new(services.clock.now().get() + life),
-            uploader: Some(Uploader {
-                id: call.caller().user_id.to_string(),
-                name: call.caller().user_name.clone(),
-            }),
-        },
-        seed,
-    );
+    let (endpoint, credential) = match direct_uploads::place_for(&services, &object_key) {
+        Some(direct) => {
+            let owner = (authorized.project, project.id);
+            let issued =
+                direct_uploads::issue(&services, direct, owner, &object_key, CREDENTIAL_LIFE)
+                    .await
+                    .map_err(store_unavailable("get an upload credential"))?;
+            let credential = ObsCredential {
+                access: issued.access,
+                secret: SecretText::new(issued.secret.expose_secret()),
+                security_token: SecretText::new(issued.security_token.expose_secret()),
+            };
+            (direct.endpoint(), credential)
+        }
+        None => (
+            services.endpoints.bucket_endpoint.as_str(),
+            of_our_listener(&services, call.caller(), project.id, &object_key),
+        ),
+    };
     Ok(Reply::new(CreateBucketCredentialResponse {
-        server_end_point: Some(server_end_point(&services.endpoints.bucket_endpoint)),
+        server_end_point: Some(server_end_point(endpoint)),
         policy: Some(ObsPolicy {
             version: Some("1.1".to_owned()),
             statement: Some(ObsPolicyStatement {
@@ -109,12 +122,48 @@ async fn create_bucket_credential(
         }),
         bucket_name: Some(bucket),
         object_path: Some(object_key),
-        credential: Some(ObsCredential {
-            access: issued.access,
-            secret: SecretText::new(issued.secret.expose_secret()),
-            security_token: SecretText::new(issued.security_token.expose_secret()),
-        }),
+        credential: Some(credential),
     }))
+}
+
+/// A credential for our own listener.
+fn of_our_listener(
+    services: &Services,
+    caller: &Caller,
+    project: ProjectId,
+    object_key: &str,
+) -> ObsCredential {
+    let life = i64::try_from(CREDENTIAL_LIFE.as_millis()).expect("minutes are few milliseconds");
+    let mut seed = [0; 16];
+    services.auth.randomness().fill(&mut seed);
+    let issued = services.bucket_keys.issue(
+        &Grant {
+            project,
+            object_key: object_key.to_owned(),
+            expires_at: Millis::new(services.clock.now().get() + life),
+            uploader: Some(Uploader {
+                id: caller.user_id.to_string(),
+                name: caller.user_name.clone(),
+            }),
+        },
+        seed,
+    );
+    ObsCredential {
+        access: issued.access,
+        secret: SecretText::new(issued.secret.expose_secret()),
+        security_token: SecretText::new(issued.security_token.expose_secret()),
+    }
+}
+
+/// The object store beside us does not do its part.
+fn store_unavailable<E>(doing: &'static str) -> impl FnOnce(E) -> ApiError
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    move |source| ApiError::Unavailable {
+        doing,
+        source: source.into(),
+    }
 }
 
 /// What object clients are told: they pick path style or virtual hosts from it (contract, `clients.md`, section 6).

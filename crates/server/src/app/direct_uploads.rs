@@ -1,0 +1,85 @@
+//! Uploads past the server, as requests see them: credentials for them, and whether one has arrived.
+
+use std::time::Duration;
+
+use outfitter_artifacts::{DirectCredential, DirectUploads, PackageStoreError};
+use outfitter_domain::Millis;
+use outfitter_domain::app::bucket_name;
+use outfitter_ids::{AppId, ProjectId};
+use outfitter_store::{ProjectKey, StoreError};
+
+use crate::http::error::chain;
+use crate::services::Services;
+
+/// Why there is no credential.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// The object store's STS.
+    #[error(transparent)]
+    Packages(#[from] PackageStoreError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Where uploaders may put exactly this object past the server; `None` where they go through it.
+pub fn place_for<'s>(services: &'s Services, object_key: &str) -> Option<&'s DirectUploads> {
+    services
+        .packages
+        .direct_uploads()
+        .filter(|direct| direct.can_scope(object_key))
+}
+
+/// A credential of the store's own for one object.
+///
+/// # Errors
+/// The store or the database cannot be used.
+pub async fn issue(
+    services: &Services,
+    direct: &DirectUploads,
+    (project, id): (ProjectKey, ProjectId),
+    object_key: &str,
+    life: Duration,
+) -> Result<DirectCredential, CredentialError> {
+    let bucket = bucket_name(id);
+    let issued = direct.credential(&bucket, object_key, life).await?;
+    let millis = i64::try_from(life.as_millis()).unwrap_or(i64::MAX);
+    let expires_at = Millis::new(services.clock.now().get().saturating_add(millis));
+    // Before the credential is told: what is put with it is looked for.
+    let tx = services.store.write().await?;
+    tx.direct_upload_allow(project, object_key, expires_at)
+        .await?;
+    tx.commit().await?;
+    Ok(issued)
+}
+
+/// Looks whether objects that apps wait for were put past the server meanwhile, so that what is asked of the apps next
+/// knows. A store that cannot be used says nothing.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn look(
+    services: &Services,
+    project: ProjectKey,
+    apps: &[AppId],
+) -> Result<(), StoreError> {
+    let Some(direct) = services.packages.direct_uploads() else {
+        return Ok(());
+    };
+    let waited_for = services
+        .store
+        .db()
+        .direct_uploads_of_apps(project, apps)
+        .await?;
+    for upload in waited_for {
+        match services.objects.direct_look(direct, upload).await {
+            Ok(upload) if upload.is_pending() => services.background.nudge_direct_uploads(),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(
+                error = chain(&error),
+                "cannot look at an upload past the server"
+            ),
+        }
+    }
+    Ok(())
+}
