@@ -17,10 +17,13 @@ const Deployment = lazy(() => import('./pages/Deployment'));
 const Jobs = lazy(() => import('./pages/Jobs'));
 const Desktops = lazy(() => import('./pages/Desktops'));
 const Desktop = lazy(() => import('./pages/Desktop'));
+const Agents = lazy(() => import('./pages/Agents'));
 const Push = lazy(() => import('./pages/Push'));
 const People = lazy(() => import('./pages/People'));
 const Rules = lazy(() => import('./pages/Rules'));
 const Access = lazy(() => import('./pages/Access'));
+const Audit = lazy(() => import('./pages/Audit'));
+const Packages = lazy(() => import('./pages/Packages'));
 const Settings = lazy(() => import('./pages/Settings'));
 
 export function Waiting() {
@@ -53,10 +56,13 @@ function InProject() {
           <Route path="jobs" element={<Jobs />} />
           <Route path="desktops" element={<Desktops />} />
           <Route path="desktops/:desktop" element={<Desktop />} />
+          <Route path="agents" element={<Agents />} />
           <Route path="agents/:job" element={<Push />} />
           <Route path="people" element={<People />} />
           <Route path="rules" element={<Rules />} />
           <Route path="access" element={<Access />} />
+          <Route path="audit" element={<Audit />} />
+          <Route path="packages" element={<Packages />} />
           <Route path="settings" element={<Settings />} />
           <Route path="*" element={<Navigate to={`/${encodeURIComponent(project ?? '')}/overview`} replace />} />
         </Routes>

@@ -62,7 +62,8 @@ export function useCatalogs() {
 export interface JobFilter {
   job_status?: Shape<'JobStatus'>;
   app_id?: string;
-  instance_id?: string;
+  desktop_id?: string;
+  kind?: Shape<'DeploymentKind'>;
   target?: string;
 }
 
@@ -74,25 +75,35 @@ export function useJobs(filter: JobFilter, offset: number, limit: number, refetc
     placeholderData: keepPreviousData,
     queryFn: () =>
       ok(
-        api.GET('/v1/{project_id}/app-center/jobs', {
+        api.GET('/api/v1/{project_id}/jobs', {
           params: { path: { project_id }, query: { ...filter, offset, limit } },
         }),
       ),
   });
 }
 
-export function useDesktops(name: string, offset: number, limit: number, refetchInterval: number = QUIET_MS) {
+export type DesktopFilter = {
+  name?: string;
+  agent?: Shape<'AgentPresence'>;
+  agent_version?: string;
+  user?: string;
+  os_type?: Shape<'OsTypeEnum'>;
+  restart_needed?: boolean;
+};
+
+/** A filter without what asks for nothing. */
+export function given<Filter extends object>(filter: Filter): Filter {
+  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined && value !== '')) as Filter;
+}
+
+export function useDesktops(filter: DesktopFilter, offset: number, limit: number) {
   const { id: project_id } = useProject();
+  const asked = given(filter);
   return useQuery({
-    queryKey: ['desktops', project_id, name, offset, limit],
-    refetchInterval,
+    queryKey: ['desktops', project_id, asked, offset, limit],
+    refetchInterval: QUIET_MS,
     placeholderData: keepPreviousData,
-    queryFn: () =>
-      ok(
-        api.GET('/api/v1/{project_id}/desktops', {
-          params: { path: { project_id }, query: { offset, limit, ...(name === '' ? {} : { name }) } },
-        }),
-      ),
+    queryFn: () => ok(api.GET('/api/v1/{project_id}/desktops', { params: { path: { project_id }, query: { offset, limit, ...asked } } })),
   });
 }
 
@@ -144,6 +155,9 @@ export function useGroups(keyword: string, offset: number, limit: number) {
       ),
   });
 }
+
+/** Under which the jobs of a deployment are kept. */
+export const deploymentJobs = (project_id: string, deployment_id: string) => ['deployment-jobs', project_id, deployment_id];
 
 /** Asks again for everything of these kinds. */
 export function useRefresh() {

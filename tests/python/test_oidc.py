@@ -184,6 +184,11 @@ def test_groups_of_the_provider_give_rights_and_take_them_away(scene):
     scene.provider.knows("ana", groups=["it-operators", "it-readers", "staff"])
     ways = requests.get(f"{scene.endpoint}/api/v1/login-methods", timeout=30).json()
     assert ways == {"password": True, "provider": {"name": "Example login", "path": "/login/oidc"}}
+    shown = scene.administrator("GET", "/api/v1/login-provider")
+    assert shown["redirect_uri"] == scene.callback
+    assert shown["provider"]["has_client_secret"] and CLIENT["client_secret"] not in str(shown)
+    found = scene.administrator("POST", "/api/v1/login-provider/test")
+    assert found["ok"] and found["signing_keys"] >= 1 and found["authorization_endpoint"].startswith("http"), found
     browser = Browser()
     answer = browser.log_in(scene, "ana", "/console/local-1/apps")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/console/local-1/apps"), answer.text
@@ -345,6 +350,8 @@ def test_a_provider_that_is_down_stops_nobody_with_a_password(scene):
     browser = Browser()
     back = browser.at_provider(scene, browser.begin(scene), "gil")
     scene.provider.stop()
+    found = scene.administrator("POST", "/api/v1/login-provider/test")
+    assert not found["ok"] and found["words"] and found["hint"], found
     answer = browser.back(back)
     assert_refused(answer, 503, "the login provider does not answer", browser, scene)
     assert answer.headers["Retry-After"]

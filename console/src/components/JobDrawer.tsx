@@ -31,6 +31,22 @@ export function JobDrawer({ job, onClose }: { job: JobRow | undefined; onClose: 
   );
 }
 
+/** What a job is beside an ordinary install: an uninstall, one that waits for a restart, a share that is done. */
+export function JobNotes({ job }: { job: JobRow }) {
+  const { t } = useTexts();
+  const notes = [
+    job.kind === 'uninstall' ? t('mode.uninstall') : undefined,
+    job.restart_pending === true ? t('desktop.restart-needed') : undefined,
+    job.job_status === 'WAITING' && job.phase !== undefined ? `${t(`phase.${job.phase}`)}${job.percent === undefined ? '' : ` ${job.percent} %`}` : undefined,
+  ].filter((note) => note !== undefined);
+  if (notes.length === 0) return null;
+  return (
+    <Text size="xs" c="dimmed">
+      {notes.join(' · ')}
+    </Text>
+  );
+}
+
 export function JobDetail({ job }: { job: JobRow }) {
   const { t } = useTexts();
   const path = usePath();

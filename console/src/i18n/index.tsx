@@ -17,6 +17,12 @@ export function write(language: Language, key: TextKey, values: Record<string, s
   });
 }
 
+/** The text of a word of the API, e.g. `audit.kind.change`; one that is newer than this console stands for itself. */
+export function wordOf(t: Write, group: string, word: string): string {
+  const key = `${group}.${word}`;
+  return key in dictionary ? t(key as TextKey) : word;
+}
+
 export type Write = (key: TextKey, values?: Record<string, string | number>) => string;
 
 interface Texts {

@@ -1,276 +1,41 @@
-import { Button, Code, Drawer, Group, Modal, PasswordInput, SegmentedControl, Stack, Switch, Table, Text, TextInput } from '@mantine/core';
-import { useMutation, useQuery } from '@tanstack/react-query';
-import { IconKey, IconPlus, IconTrash } from '@tabler/icons-react';
-import { useState } from 'react';
-import { api, ok, type Shape } from '../api/client';
-import { useInAddress, usePage } from '../address';
-import { ConfirmByName, ListTable, PageHead, Pages, Pill, sayProblem, SecretOnce, When } from '../components/parts';
-import { Empty, Problem } from '../components/states';
-import { offsetOf, PAGE_SIZE, useRefresh } from '../data';
+import { Tabs } from '@mantine/core';
+import { useSearchParams } from 'react-router';
+import { PageHead } from '../components/parts';
 import { useTexts } from '../i18n';
-import { useProject, useSession } from '../session';
+import { Explain } from './access/Explain';
+import { Groups } from './access/Groups';
+import { LoginProvider } from './access/LoginProvider';
+import { Policies } from './access/Policies';
+import { Users } from './access/Users';
+
+const TABS = { users: Users, groups: Groups, policies: Policies, explain: Explain, provider: LoginProvider } as const;
 
 export default function Access() {
   const { t } = useTexts();
-  const refresh = useRefresh();
-  const session = useSession();
-  const { id: project_id } = useProject();
-  const [page, setPage] = usePage();
-  const [opened, open] = useInAddress('user');
-  const [adding, setAdding] = useState(false);
-  const list = useQuery({
-    queryKey: ['iam', project_id, page],
-    queryFn: () =>
-      ok(api.GET('/api/v1/{project_id}/iam/users', { params: { path: { project_id }, query: { limit: PAGE_SIZE, offset: offsetOf(page) } } })),
-  });
-  const change = useMutation({
-    mutationFn: ({ id, body }: { id: string; body: Shape<'UpdateIamUserReq'> }) =>
-      ok(api.PATCH('/api/v1/{project_id}/iam/users/{user_id}', { params: { path: { project_id, user_id: id } }, body })),
-    onError: (problem) => sayProblem(problem, t('nav.access')),
-    onSettled: () => refresh('iam'),
-  });
+  const [search, setSearch] = useSearchParams();
+  const tab = (Object.keys(TABS) as (keyof typeof TABS)[]).find((name) => name === search.get('tab')) ?? 'users';
   return (
     <>
-      <PageHead
-        title={t('nav.access')}
-        sub={t('access.sub')}
-        actions={
-          <Button leftSection={<IconPlus size={18} />} onClick={() => setAdding(true)}>
-            {t('access.add')}
-          </Button>
-        }
-      />
-      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
-      <section className="panel">
-        <ListTable label={t('nav.access')} head={[t('app.name'), t('access.role'), t('access.enabled'), t('list.created'), { hidden: t('access.keys') }]}>
-          {list.data?.items.map((user) => (
-            <Table.Tr key={user.id}>
-              <Table.Td>
-                <Text size="sm" fw={600}>
-                  {user.name} {user.id === session.user_id && <Pill tone="busy">{t('access.you')}</Pill>}
-                </Text>
-              </Table.Td>
-              <Table.Td>{t(`role.${user.role}`)}</Table.Td>
-              <Table.Td>
-                <Switch
-                  aria-label={t('access.enable-this', { name: user.name })}
-                  checked={user.enabled}
-                  disabled={user.id === session.user_id || change.isPending}
-                  onChange={(event) => change.mutate({ id: user.id, body: { enabled: event.currentTarget.checked } })}
-                />
-              </Table.Td>
-              <Table.Td>
-                <When at={user.created_at} />
-              </Table.Td>
-              <Table.Td>
-                <Button
-                  size="xs"
-                  variant="default"
-                  leftSection={<IconKey size={14} />}
-                  aria-label={t('access.keys-of', { name: user.name })}
-                  onClick={() => open(user.id)}
-                >
-                  {t('access.keys')}
-                </Button>
-              </Table.Td>
-            </Table.Tr>
+      <PageHead title={t('nav.access')} sub={t('access.sub')} />
+      <Tabs
+        value={tab}
+        // What one tab keeps in the address means nothing to another.
+        onChange={(value) => setSearch(value === null || value === 'users' ? {} : { tab: value }, { replace: true })}
+        keepMounted={false}
+      >
+        <Tabs.List mb="md">
+          {(Object.keys(TABS) as (keyof typeof TABS)[]).map((name) => (
+            <Tabs.Tab key={name} value={name}>
+              {t(`access.tab.${name}`)}
+            </Tabs.Tab>
           ))}
-        </ListTable>
-        {list.data !== undefined && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
-      </section>
-      <AddUser opened={adding} onClose={() => setAdding(false)} />
-      <Keys user={list.data?.items.find((user) => user.id === opened)} onClose={() => open('')} />
-    </>
-  );
-}
-
-function AddUser({ opened, onClose }: { opened: boolean; onClose: () => void }) {
-  const { t } = useTexts();
-  const refresh = useRefresh();
-  const { id: project_id } = useProject();
-  const [name, setName] = useState('');
-  const [password, setPassword] = useState('');
-  const [role, setRole] = useState<Shape<'IamRole'>>('read-only');
-  const add = useMutation({
-    mutationFn: () =>
-      ok(
-        api.POST('/api/v1/{project_id}/iam/users', {
-          params: { path: { project_id } },
-          body: { name, role, ...(password === '' ? {} : { password }) },
-        }),
-      ),
-    onSuccess: () => refresh('iam'),
-  });
-  const close = () => {
-    add.reset();
-    setName('');
-    setPassword('');
-    onClose();
-  };
-  const made = add.data;
-  return (
-    <Modal opened={opened} onClose={close} title={t('access.add')} closeButtonProps={{ 'aria-label': t('action.close') }} centered closeOnClickOutside={made === undefined}>
-      {made !== undefined ? (
-        <Stack>
-          <SecretOnce
-            note={t('access.once')}
-            rows={[
-              { label: t('login.user'), value: made.user.name },
-              ...(made.password === undefined ? [] : [{ label: t('login.password'), value: made.password }]),
-              { label: t('access.access-key'), value: made.access_key.access_key },
-              { label: t('access.secret-key'), value: made.access_key.secret_key },
-            ]}
-          />
-          <Group justify="flex-end">
-            <Button onClick={close}>{t('access.kept')}</Button>
-          </Group>
-        </Stack>
-      ) : (
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            add.mutate();
-          }}
-        >
-          <Stack>
-            <TextInput data-autofocus label={t('app.name')} required maxLength={64} value={name} onChange={(event) => setName(event.currentTarget.value)} />
-            <SegmentedControl
-              aria-label={t('access.role')}
-              value={role}
-              onChange={(value) => setRole(value as Shape<'IamRole'>)}
-              data={[
-                { value: 'read-only', label: t('role.read-only') },
-                { value: 'help-desk', label: t('role.help-desk') },
-                { value: 'app-operator', label: t('role.app-operator') },
-                { value: 'administrator', label: t('role.administrator') },
-              ]}
-            />
-            <PasswordInput
-              label={t('login.password')}
-              description={t('access.password-hint')}
-              autoComplete="new-password"
-              value={password}
-              onChange={(event) => setPassword(event.currentTarget.value)}
-              visibilityToggleButtonProps={{ 'aria-label': t('login.show') }}
-            />
-            {add.error !== null && <Problem error={add.error} />}
-            <Group justify="flex-end">
-              <Button variant="default" onClick={close}>
-                {t('action.cancel')}
-              </Button>
-              <Button type="submit" loading={add.isPending}>
-                {t('access.add')}
-              </Button>
-            </Group>
-          </Stack>
-        </form>
-      )}
-    </Modal>
-  );
-}
-
-function Keys({ user, onClose }: { user: Shape<'IamUser'> | undefined; onClose: () => void }) {
-  const { t } = useTexts();
-  const refresh = useRefresh();
-  const { id: project_id } = useProject();
-  const user_id = user?.id ?? '';
-  const path = { project_id, user_id };
-  const [deleting, setDeleting] = useState<string>();
-  const list = useQuery({
-    queryKey: ['keys', project_id, user_id],
-    enabled: user !== undefined,
-    queryFn: () => ok(api.GET('/api/v1/{project_id}/iam/users/{user_id}/access-keys', { params: { path, query: { limit: 100, offset: 0 } } })),
-  });
-  const make = useMutation({
-    mutationFn: () => ok(api.POST('/api/v1/{project_id}/iam/users/{user_id}/access-keys', { params: { path } })),
-    onError: (problem) => sayProblem(problem, t('access.keys')),
-    onSettled: () => refresh('keys'),
-  });
-  const enable = useMutation({
-    mutationFn: ({ access_key, enabled }: { access_key: string; enabled: boolean }) =>
-      ok(
-        api.PATCH('/api/v1/{project_id}/iam/users/{user_id}/access-keys/{access_key}', {
-          params: { path: { ...path, access_key } },
-          body: { enabled },
-        }),
-      ),
-    onError: (problem) => sayProblem(problem, t('access.keys')),
-    onSettled: () => refresh('keys'),
-  });
-  return (
-    <Drawer
-      opened={user !== undefined}
-      onClose={() => {
-        make.reset();
-        onClose();
-      }}
-      position="right"
-      size="lg"
-      title={t('access.keys-of', { name: user?.name ?? '' })}
-      closeButtonProps={{ 'aria-label': t('action.close') }}
-    >
-      <Stack>
-        {make.data !== undefined && (
-          <SecretOnce
-            note={t('access.once')}
-            rows={[
-              { label: t('access.access-key'), value: make.data.access_key },
-              { label: t('access.secret-key'), value: make.data.secret_key },
-            ]}
-          />
-        )}
-        {list.error !== null && <Problem error={list.error} />}
-        {list.data?.items.length === 0 && (
-          <Empty icon={<IconKey />} title={t('access.no-keys')}>
-            {t('access.no-keys-text')}
-          </Empty>
-        )}
-        {list.data?.items.map((key) => (
-          <Group key={key.access_key} justify="space-between" className="panel" p="sm">
-            <div>
-              <Code>{key.access_key}</Code>
-              <Text size="xs" c="dimmed">
-                {t('access.last-used')} <When at={key.last_used_at} />
-              </Text>
-            </div>
-            <Group gap="sm">
-              <Switch
-                aria-label={t('access.enable-this', { name: key.access_key })}
-                checked={key.enabled}
-                onChange={(event) => enable.mutate({ access_key: key.access_key, enabled: event.currentTarget.checked })}
-              />
-              <Button
-                size="xs"
-                variant="default"
-                leftSection={<IconTrash size={14} />}
-                aria-label={t('action.delete-this', { name: key.access_key })}
-                onClick={() => setDeleting(key.access_key)}
-              >
-                {t('action.delete')}
-              </Button>
-            </Group>
-          </Group>
+        </Tabs.List>
+        {Object.entries(TABS).map(([name, Content]) => (
+          <Tabs.Panel key={name} value={name}>
+            <Content />
+          </Tabs.Panel>
         ))}
-        <Button leftSection={<IconPlus size={18} />} loading={make.isPending} onClick={() => make.mutate()}>
-          {t('access.make-key')}
-        </Button>
-      </Stack>
-      <ConfirmByName
-        name={deleting ?? ''}
-        title={t('access.delete-key')}
-        effect={t('access.delete-key-effect')}
-        action={t('action.delete')}
-        opened={deleting !== undefined}
-        onClose={() => setDeleting(undefined)}
-        onConfirm={async () => {
-          await ok(
-            api.DELETE('/api/v1/{project_id}/iam/users/{user_id}/access-keys/{access_key}', {
-              params: { path: { ...path, access_key: deleting ?? '' } },
-            }),
-          );
-          await refresh('keys');
-        }}
-      />
-    </Drawer>
+      </Tabs>
+    </>
   );
 }

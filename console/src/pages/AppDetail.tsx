@@ -1,12 +1,10 @@
 import {
   Alert,
-  Badge,
   Button,
   Code,
   FileButton,
   Group,
-  JsonInput,
-  List,
+  Menu,
   Modal,
   SegmentedControl,
   SimpleGrid,
@@ -14,67 +12,24 @@ import {
   Table,
   Tabs,
   Text,
-  TextInput,
 } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
-import { IconDownload, IconEye, IconEyeOff, IconPencil, IconTrash } from '@tabler/icons-react';
+import { IconChevronDown, IconDownload, IconEye, IconEyeOff, IconPackageOff, IconPencil, IconTool, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
 import { api, ApiProblem, ok, type Shape } from '../api/client';
 import { useInAddress } from '../address';
 import { AccountPicker, keyOf } from '../components/AccountPicker';
 import { AppForm, type AppDraft } from '../components/AppForm';
-import { AppIcon, bytes, ConfirmByName, Copy, JobPill, ListTable, PageHead, Panel, Pill, say, sayProblem, When } from '../components/parts';
+import { AppIcon, ConfirmByName, Copy, JobPill, ListTable, PageHead, Panel, say, sayProblem, When } from '../components/parts';
 import { Problem } from '../components/states';
 import { reasonOf, useApp, useJobs, useRefresh } from '../data';
-import { useTexts, type TextKey } from '../i18n';
+import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
+import { Detection } from './app/Detection';
+import { Outdated } from './app/Outdated';
+import { Revisions } from './app/Revisions';
 import { INSTALL_TYPE, Visibility } from './Apps';
-
-type Rule = Shape<'DetectionRule'>;
-
-/** A detection rule in words, nested rules as nested lists. */
-export function RuleView({ rule }: { rule: Rule }) {
-  const { t } = useTexts();
-  if ('file' in rule) {
-    return (
-      <Text size="sm" component="span" style={{ overflowWrap: 'anywhere' }}>
-        {t('rule.file')} <Code>{rule.file.path}</Code>
-        {rule.file.sha256 !== undefined && rule.file.sha256 !== null && <> SHA-256 {rule.file.sha256.slice(0, 12)}…</>}
-      </Text>
-    );
-  }
-  if ('debian_package' in rule) {
-    return (
-      <Text size="sm" component="span">
-        {t('rule.package')} <Code>{rule.debian_package.name}</Code> {rule.debian_package.version ?? t('rule.any-version')}
-      </Text>
-    );
-  }
-  if ('not' in rule) {
-    return (
-      <>
-        <Text size="sm" component="span">
-          {t('rule.not')}{' '}
-        </Text>
-        <RuleView rule={rule.not} />
-      </>
-    );
-  }
-  const [word, parts] = 'all' in rule ? [t('rule.all'), rule.all] : [t('rule.any'), rule.any];
-  return (
-    <>
-      <Text size="sm">{word}</Text>
-      <List size="sm" withPadding>
-        {parts.map((part, index) => (
-          <List.Item key={index}>
-            <RuleView rule={part} />
-          </List.Item>
-        ))}
-      </List>
-    </>
-  );
-}
 
 export default function AppDetail() {
   const { t } = useTexts();
@@ -121,17 +76,31 @@ export default function AppDetail() {
             <Button variant="default" leftSection={<IconPencil size={18} />} onClick={() => setEditing(true)}>
               {t('action.edit')}
             </Button>
-            <Button
-              variant="default"
-              leftSection={app.status === 'NORMAL' ? <IconEyeOff size={18} /> : <IconEye size={18} />}
-              loading={visibility.isPending}
-              onClick={() => visibility.mutate(app.status !== 'NORMAL')}
-            >
-              {app.status === 'NORMAL' ? t('app.hide') : t('app.show')}
-            </Button>
-            <Button variant="default" leftSection={<IconTrash size={18} />} onClick={() => setDeleting(true)}>
-              {t('action.delete')}
-            </Button>
+            <Menu position="bottom-end">
+              <Menu.Target>
+                <Button variant="default" rightSection={<IconChevronDown size={16} />}>
+                  {t('app.more')}
+                </Button>
+              </Menu.Target>
+              <Menu.Dropdown>
+                <Menu.Item component={Link} to={path(`install?do=repair&app=${id}`)} leftSection={<IconTool size={16} />}>
+                  {t('mode.repair')}
+                </Menu.Item>
+                <Menu.Item component={Link} to={path(`install?do=uninstall&app=${id}`)} leftSection={<IconPackageOff size={16} />}>
+                  {t('mode.uninstall')}
+                </Menu.Item>
+                <Menu.Item
+                  leftSection={app.status === 'NORMAL' ? <IconEyeOff size={16} /> : <IconEye size={16} />}
+                  onClick={() => visibility.mutate(app.status !== 'NORMAL')}
+                >
+                  {app.status === 'NORMAL' ? t('app.hide') : t('app.show')}
+                </Menu.Item>
+                <Menu.Divider />
+                <Menu.Item color="red" leftSection={<IconTrash size={16} />} onClick={() => setDeleting(true)}>
+                  {t('action.delete')}
+                </Menu.Item>
+              </Menu.Dropdown>
+            </Menu>
           </>
         }
       />
@@ -140,6 +109,7 @@ export default function AppDetail() {
           <Tabs.Tab value="about">{t('app.about')}</Tabs.Tab>
           <Tabs.Tab value="detection">{t('app.detection')}</Tabs.Tab>
           <Tabs.Tab value="revisions">{t('app.revisions')}</Tabs.Tab>
+          <Tabs.Tab value="outdated">{t('outdated.title')}</Tabs.Tab>
           <Tabs.Tab value="who">{t('app.for')}</Tabs.Tab>
           <Tabs.Tab value="jobs">{t('nav.jobs')}</Tabs.Tab>
         </Tabs.List>
@@ -151,6 +121,9 @@ export default function AppDetail() {
         </Tabs.Panel>
         <Tabs.Panel value="revisions">
           <Revisions appId={id} />
+        </Tabs.Panel>
+        <Tabs.Panel value="outdated">
+          <Outdated appId={id} />
         </Tabs.Panel>
         <Tabs.Panel value="who">
           <Who app={app} />
@@ -335,170 +308,6 @@ function Edit({ app, opened, onClose }: { app: Shape<'Application'>; opened: boo
       </form>
     </Modal>
   );
-}
-
-function Detection({ appId }: { appId: string }) {
-  const { t } = useTexts();
-  const refresh = useRefresh();
-  const { id: project_id } = useProject();
-  const path = { project_id, app_id: appId };
-  const revision = useQuery({
-    queryKey: ['detection', project_id, appId],
-    queryFn: () => ok(api.GET('/api/v1/{project_id}/apps/{app_id}/detection-rule', { params: { path } })),
-  });
-  const [kind, setKind] = useState<'file' | 'package' | 'own'>('file');
-  const [file, setFile] = useState('');
-  const [name, setName] = useState('');
-  const [version, setVersion] = useState('');
-  const [own, setOwn] = useState('');
-  const set = useMutation({
-    mutationFn: (rule: Rule | null) =>
-      ok(api.PUT('/api/v1/{project_id}/apps/{app_id}/detection-rule', { params: { path }, body: { rule } })),
-    onSuccess: () => {
-      say(t('detection.saved'));
-      return refresh('detection', 'revisions');
-    },
-  });
-  const rule = revision.data?.detection_rule;
-  const draft = (): Rule | undefined => {
-    if (kind === 'file') return file.trim() === '' ? undefined : { file: { path: file.trim() } };
-    if (kind === 'package') return name.trim() === '' ? undefined : { debian_package: { name: name.trim(), ...(version.trim() === '' ? {} : { version: version.trim() }) } };
-    try {
-      return JSON.parse(own) as Rule;
-    } catch {
-      return undefined;
-    }
-  };
-  const ready = draft();
-  return (
-    <Stack gap="lg">
-      <Panel title={t('detection.now')}>
-        {revision.error !== null && <Problem error={revision.error} />}
-        {revision.data !== undefined && rule === undefined && (
-          <Alert variant="outline" color="yellow" title={t('detection.none')}>
-            {t('detection.none-text')}
-          </Alert>
-        )}
-        {rule !== undefined && (
-          <Stack gap="sm">
-            <RuleView rule={rule} />
-            <Group gap="xs">
-              <Badge variant="default" tt="none">
-                {revision.data?.detection_origin === 'derived' ? t('detection.derived') : t('detection.written')}
-              </Badge>
-              <Button size="xs" variant="default" loading={set.isPending} onClick={() => set.mutate(null)}>
-                {t('detection.remove')}
-              </Button>
-            </Group>
-          </Stack>
-        )}
-      </Panel>
-      <Panel title={t('detection.change')}>
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            if (ready !== undefined) set.mutate(ready);
-          }}
-        >
-          <Stack maw={640}>
-            <Text size="sm" c="dimmed">
-              {t('detection.text')}
-            </Text>
-            <SegmentedControl
-              aria-label={t('detection.kind')}
-              value={kind}
-              onChange={(value) => setKind(value as typeof kind)}
-              data={[
-                { value: 'file', label: t('rule.file') },
-                { value: 'package', label: t('rule.package') },
-                { value: 'own', label: 'JSON' },
-              ]}
-            />
-            {kind === 'file' && (
-              <TextInput label={t('detection.path')} placeholder="/opt/editor/bin/editor" value={file} onChange={(event) => setFile(event.currentTarget.value)} />
-            )}
-            {kind === 'package' && (
-              <SimpleGrid cols={2}>
-                <TextInput label={t('detection.package')} value={name} onChange={(event) => setName(event.currentTarget.value)} />
-                <TextInput label={t('detection.version')} value={version} onChange={(event) => setVersion(event.currentTarget.value)} />
-              </SimpleGrid>
-            )}
-            {kind === 'own' && (
-              <JsonInput
-                label={t('detection.json')}
-                description={'{"all": [{"file": {"path": "/opt/a"}}, {"not": {"file": {"path": "/opt/b"}}}]}'}
-                validationError={t('detection.bad-json')}
-                autosize
-                minRows={4}
-                value={own}
-                onChange={setOwn}
-              />
-            )}
-            {set.error !== null && <Problem error={set.error} />}
-            <Group>
-              <Button type="submit" disabled={ready === undefined} loading={set.isPending}>
-                {t('detection.set')}
-              </Button>
-            </Group>
-          </Stack>
-        </form>
-      </Panel>
-    </Stack>
-  );
-}
-
-function Revisions({ appId }: { appId: string }) {
-  const { t } = useTexts();
-  const { id: project_id } = useProject();
-  const list = useQuery({
-    queryKey: ['revisions', project_id, appId],
-    queryFn: () =>
-      ok(api.GET('/api/v1/{project_id}/apps/{app_id}/revisions', { params: { path: { project_id, app_id: appId }, query: { limit: 50, offset: 0 } } })),
-  });
-  if (list.error !== null) return <Problem error={list.error} />;
-  const items = list.data?.items ?? [];
-  return (
-    <section className="panel">
-      <ListTable label={t('app.revisions')} head={[t('revision.number'), t('app.version'), t('revision.differs'), t('app.package'), t('list.created')]}>
-        {items.map((revision, index) => {
-          const older = items[index + 1];
-          return (
-            <Table.Tr key={revision.id}>
-              <Table.Td>
-                <Group gap="xs" wrap="nowrap">
-                  {revision.number} {revision.newest && <Pill tone="ok">{t('revision.newest')}</Pill>}
-                </Group>
-              </Table.Td>
-              <Table.Td>{revision.version}</Table.Td>
-              <Table.Td>{older === undefined ? t('revision.first') : differences(revision, older).map((key) => t(key)).join(', ') || '–'}</Table.Td>
-              <Table.Td>
-                {revision.package.size_bytes === undefined ? '–' : bytes(revision.package.size_bytes)}{' '}
-                {revision.package.sha256 !== undefined && <Code title={revision.package.sha256}>{revision.package.sha256.slice(0, 12)}</Code>}
-              </Table.Td>
-              <Table.Td>
-                <When at={revision.created_at} />
-              </Table.Td>
-            </Table.Tr>
-          );
-        })}
-      </ListTable>
-    </section>
-  );
-}
-
-type Revision = Shape<'AppRevision'>;
-
-/** What a revision changed against the one before it. */
-export function differences(newer: Revision, older: Revision): TextKey[] {
-  const keys: TextKey[] = [];
-  if (newer.version !== older.version) keys.push('app.version' as const);
-  if (newer.install_command !== older.install_command) keys.push('app.command' as const);
-  if (newer.uninstall_command !== older.uninstall_command) keys.push('app.uninstall-command' as const);
-  if (newer.package.sha256 !== older.package.sha256 || newer.package.app_file_store.file_link !== older.package.app_file_store.file_link) {
-    keys.push('app.package' as const);
-  }
-  if (JSON.stringify(newer.detection_rule) !== JSON.stringify(older.detection_rule)) keys.push('app.detection' as const);
-  return keys;
 }
 
 function Who({ app }: { app: Shape<'Application'> }) {

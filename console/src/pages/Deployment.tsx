@@ -1,21 +1,24 @@
 import { Alert, Anchor, Button, Group, SegmentedControl, SimpleGrid, Stack, Text, Title } from '@mantine/core';
-import { keepPreviousData, useQuery } from '@tanstack/react-query';
+import { keepPreviousData, useMutation, useQuery } from '@tanstack/react-query';
 import { IconPlayerStop, IconRefresh } from '@tabler/icons-react';
-import { memo, useCallback, useMemo, useState } from 'react';
+import { useMemo, useState } from 'react';
 import { Link, useParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress } from '../address';
 import { JobDrawer } from '../components/JobDrawer';
-import { ConfirmByName, JOB_TONE, Legend, PageHead, Panel, say, ShareBar, When, type Tone } from '../components/parts';
+import { ConfirmByName, JOB_TONE, Legend, PageHead, Panel, say, sayProblem, ShareBar, When } from '../components/parts';
+import { Squares } from '../components/Squares';
 import { Problem } from '../components/states';
-import { MOVING_MS, QUIET_MS, reasonOf, useAllApps, useRefresh } from '../data';
+import { deploymentJobs, MOVING_MS, QUIET_MS, reasonOf, useAllApps, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { DeploymentState, sharesOf, titleOf } from './Deployments';
 import { useRetry, type JobRow } from './Jobs';
 
 /** Jobs read for the grid. Above it the grid shows the newest, the numbers above it show all. */
-const MOST_SHOWN = 2_000;
+const MOST_SHOWN = 10_000;
+/** Up to so many squares carry their words, and all are asked for again and again; more are told of by events. */
+const FEW = 500;
 /** Page of the grid's list. Source: the operation's own maximum. */
 const PAGE = 500;
 
@@ -39,9 +42,11 @@ export default function Deployment() {
   });
   const moving = deployment.data?.state !== 'ended';
   const jobs = useQuery({
-    queryKey: ['deployment', project_id, id, 'jobs'],
-    refetchInterval: moving ? MOVING_MS : QUIET_MS,
+    queryKey: deploymentJobs(project_id, id),
+    refetchInterval: (query) => ((query.state.data?.length ?? 0) > FEW ? QUIET_MS * 6 : moving ? MOVING_MS : QUIET_MS),
     placeholderData: keepPreviousData,
+    // Ten thousand jobs are not compared member by member: what changed is drawn by itself.
+    structuralSharing: false,
     queryFn: async () => {
       const all: Shape<'AppInstallJob'>[] = [];
       for (let offset = 0; offset < MOST_SHOWN; offset += PAGE) {
@@ -56,8 +61,14 @@ export default function Deployment() {
       return all;
     },
   });
-  const retry = useRetry();
   const refresh = useRefresh();
+  const resume = useMutation({
+    mutationFn: () =>
+      ok(api.POST('/api/v1/{project_id}/deployments/{deployment_id}/actions/resume', { params: { path: { project_id, deployment_id: id } } })),
+    onError: (problem) => sayProblem(problem, t('deployment.resume')),
+    onSettled: () => refresh('deployment', 'deployments'),
+  });
+  const retry = useRetry();
   const [cancelling, setCancelling] = useState(false);
   const failed = useMemo(() => jobs.data?.filter((job) => job.job_status === 'FAIL') ?? [], [jobs.data]);
   const reasons = useMemo(() => {
@@ -92,6 +103,11 @@ export default function Deployment() {
         actions={
           <Group gap="sm">
             <DeploymentState deployment={deployment.data} />
+            {moving && deployment.data.halted_at !== undefined && (
+              <Button variant="default" loading={resume.isPending} onClick={() => resume.mutate()}>
+                {t('deployment.resume')}
+              </Button>
+            )}
             {moving && (
               <Button variant="default" leftSection={<IconPlayerStop size={16} />} onClick={() => setCancelling(true)}>
                 {t('deployment.cancel')}
@@ -106,6 +122,11 @@ export default function Deployment() {
         }
       />
       <Stack gap="lg">
+        {deployment.data.halted_at !== undefined && (
+          <Alert variant="outline" color="yellow" title={t('deployment.halted')}>
+            {t('deployment.halted-text')} <When at={deployment.data.halted_at} />
+          </Alert>
+        )}
         <Panel>
           <ShareBar shares={shares} />
           <div role="status" aria-live="polite">
@@ -204,7 +225,7 @@ export default function Deployment() {
             }),
           );
           say(t('job.cancelled', { cancelled: done.cancelled, stopping: done.stopping }));
-          await refresh('jobs', 'deployments', 'deployment', 'attempts');
+          await refresh('jobs', 'deployments', 'deployment', 'deployment-jobs', 'attempts');
         }}
       />
       <JobDrawer job={jobs.data?.find((job) => job.id === opened)} onClose={() => open('')} />
@@ -212,58 +233,34 @@ export default function Deployment() {
   );
 }
 
-/** Squares stay the same elements while jobs change, and only those that changed are drawn again. */
+/** Few jobs carry their words; of many there are squares alone. */
 function Grid({ jobs, onOpen }: { jobs: JobRow[]; onOpen: (id: string) => void }) {
   const { t } = useTexts();
-  const word = { INIT: t('job.INIT'), WAITING: t('job.WAITING'), SUCCESS: t('job.SUCCESS'), FAIL: t('job.FAIL') };
-  const openStable = useCallback(onOpen, [onOpen]);
-  const size = jobs.length <= 60 ? 'large' : 'small';
+  const many = jobs.length > 60;
+  const squares = useMemo(() => {
+    if (!many) return [];
+    const word = { INIT: t('job.INIT'), WAITING: t('job.WAITING'), SUCCESS: t('job.SUCCESS'), FAIL: t('job.FAIL') };
+    return jobs.map((job) => ({
+      id: job.id,
+      tone: JOB_TONE[job.job_status],
+      label: `${job.instance_name} · ${job.app_name}: ${word[job.job_status]}`,
+    }));
+  }, [jobs, many, t]);
+  if (many) return <Squares squares={squares} label={t('deployment.grid')} onOpen={onOpen} />;
   return (
-    <div className="squares" data-size={size} role="group" aria-label={t('deployment.grid')}>
-      {jobs.map((job) => (
-        <Square
-          key={job.id}
-          id={job.id}
-          tone={JOB_TONE[job.job_status]}
-          desktop={job.instance_name ?? ''}
-          app={job.app_name ?? ''}
-          word={word[job.job_status]}
-          large={size === 'large'}
-          onOpen={openStable}
-        />
-      ))}
+    <div className="squares" data-size="large" role="group" aria-label={t('deployment.grid')}>
+      {jobs.map((job) => {
+        const word = t(`job.${job.job_status}`);
+        const text = `${job.instance_name} · ${job.app_name}: ${word}`;
+        return (
+          <button key={job.id} type="button" className="square" data-tone={JOB_TONE[job.job_status]} title={text} aria-label={text} onClick={() => onOpen(job.id)}>
+            {job.instance_name}
+            <small>
+              {job.app_name} · {word}
+            </small>
+          </button>
+        );
+      })}
     </div>
   );
 }
-
-const Square = memo(function Square({
-  id,
-  tone,
-  desktop,
-  app,
-  word,
-  large,
-  onOpen,
-}: {
-  id: string;
-  tone: Tone;
-  desktop: string;
-  app: string;
-  word: string;
-  large: boolean;
-  onOpen: (id: string) => void;
-}) {
-  const text = `${desktop} · ${app}: ${word}`;
-  return (
-    <button type="button" className="square" data-tone={tone} title={text} aria-label={text} onClick={() => onOpen(id)}>
-      {large && (
-        <>
-          {desktop}
-          <small>
-            {app} · {word}
-          </small>
-        </>
-      )}
-    </button>
-  );
-});

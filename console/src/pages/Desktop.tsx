@@ -1,18 +1,18 @@
 import { Anchor, Button, Code, Group, Select, SimpleGrid, Stack, Table, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { IconDeviceDesktop, IconDownload, IconRocket, IconTrash } from '@tabler/icons-react';
+import { IconDeviceDesktop, IconDownload, IconPackageOff, IconRocket, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
 import { api, ok } from '../api/client';
 import { useInAddress, usePage } from '../address';
-import { keyOf } from '../components/AccountPicker';
-import { JobDrawer } from '../components/JobDrawer';
-import { ConfirmByName, JobPill, ListTable, PageHead, Pages, Panel, When } from '../components/parts';
+import { JobDrawer, JobNotes } from '../components/JobDrawer';
+import { ConfirmByName, JobPill, ListTable, PageHead, Pages, Panel, Pill, When } from '../components/parts';
 import { Problem } from '../components/states';
 import { offsetOf, PAGE_SIZE, QUIET_MS, reasonOf, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
-import { AgentPill, usePush } from './Desktops';
+import { Why } from './desktop/Why';
+import { AgentPill } from './Desktops';
 
 const STATUSES = ['INIT', 'WAITING', 'SUCCESS', 'FAIL'] as const;
 
@@ -40,17 +40,15 @@ export default function Desktop() {
   const { id: project_id } = useProject();
   const { desktop: id = '' } = useParams();
   const found = useDesktop(id);
-  const push = usePush();
   const [page, setPage] = usePage();
   const [status, setStatus] = useInAddress('status');
   const [opened, open] = useInAddress('job');
   const [deleting, setDeleting] = useState(false);
   const wanted = STATUSES.find((candidate) => candidate === status);
-  const jobs = useJobs({ instance_id: id, ...(wanted === undefined ? {} : { job_status: wanted }) }, offsetOf(page), PAGE_SIZE);
+  const jobs = useJobs({ desktop_id: id, ...(wanted === undefined ? {} : { job_status: wanted }) }, offsetOf(page), PAGE_SIZE);
   if (found.error !== null && found.data === undefined) return <Problem error={found.error} />;
   const desktop = found.data?.registered;
   const name = desktop?.name ?? found.data?.detail?.computer_name ?? '…';
-  const who = desktop?.users.map((user) => `who=${encodeURIComponent(keyOf(user))}`).join('&') ?? '';
   const facts: [string, React.ReactNode][] = [
     [t('app.system'), desktop?.os_type],
     [t('desktop.users'), desktop?.users.map((user) => user.account).join(', ') || '–'],
@@ -58,6 +56,17 @@ export default function Desktop() {
     [t('desktop.last-seen'), desktop?.agent?.connected === true ? t('desktop.now') : <When at={desktop?.agent?.last_seen_at} />],
     [t('desktop.enrolled'), <When at={desktop?.agent?.enrolled_at} />],
     [t('desktop.address'), found.data?.detail?.ip_addresses?.join(', ') || '–'],
+    [
+      t('desktop.restart'),
+      desktop?.restart_needed_since === undefined ? (
+        t('desktop.restart-no')
+      ) : (
+        <Pill key="restart" tone="care">
+          {t('desktop.restart-needed')} <When at={desktop.restart_needed_since} />
+        </Pill>
+      ),
+    ],
+    [t('desktop.kept'), desktop === undefined ? '–' : t(desktop.persistent ? 'desktop.persistent' : 'desktop.recomposed')],
   ];
   return (
     <>
@@ -68,12 +77,13 @@ export default function Desktop() {
         sub={desktop === undefined ? undefined : <AgentPill desktop={desktop} />}
         actions={
           <>
-            {who !== '' && (
-              <Button component={Link} to={path(`install?${who}`)} leftSection={<IconDownload size={18} />}>
-                {t('desktop.install-here')}
-              </Button>
-            )}
-            <Button variant="default" leftSection={<IconRocket size={18} />} loading={push.isPending} onClick={() => push.mutate([id])}>
+            <Button component={Link} to={path(`install?desktop=${id}`)} leftSection={<IconDownload size={18} />}>
+              {t('desktop.install-here')}
+            </Button>
+            <Button component={Link} to={path(`install?do=uninstall&desktop=${id}`)} variant="default" leftSection={<IconPackageOff size={18} />}>
+              {t('mode.uninstall')}
+            </Button>
+            <Button component={Link} to={path(`agents?desktop=${id}`)} variant="default" leftSection={<IconRocket size={18} />}>
               {t('desktop.push')}
             </Button>
             <Button variant="default" leftSection={<IconTrash size={18} />} onClick={() => setDeleting(true)}>
@@ -83,7 +93,6 @@ export default function Desktop() {
         }
       />
       <Stack gap="lg">
-        {push.error !== null && <Problem error={push.error} />}
         <Panel title={t('desktop.facts')}>
           <SimpleGrid cols={{ base: 2, md: 3 }}>
             {facts.map(([label, value]) => (
@@ -103,6 +112,7 @@ export default function Desktop() {
             </Text>
           )}
         </Panel>
+        <Why desktopId={id} />
         <section className="panel" aria-label={t('desktop.jobs')}>
           <Group justify="space-between" px={20} pt={16} pb={8}>
             <Text component="h2" fw={650} m={0}>
@@ -133,6 +143,7 @@ export default function Desktop() {
                     <Anchor component="button" type="button" size="sm" fw={600} onClick={() => open(job.id)}>
                       {job.app_name} {job.app_version}
                     </Anchor>
+                    <JobNotes job={job} />
                   </Table.Td>
                   <Table.Td>
                     <JobPill status={job.job_status} />

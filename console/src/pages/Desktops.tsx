@@ -14,17 +14,20 @@ import {
   Text,
   TextInput,
 } from '@mantine/core';
-import { useMutation, useQuery } from '@tanstack/react-query';
+import { useMutation } from '@tanstack/react-query';
 import { IconDeviceDesktop, IconFileSpreadsheet, IconPlus, IconRocket } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, useNavigate } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
+import { SavedViews } from '../components/SavedViews';
 import { ListTable, PageHead, Pages, Pill, say, SearchBox, SecretOnce, When } from '../components/parts';
 import { Empty, Problem } from '../components/states';
-import { offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
+import { given, offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
+
+const PRESENCES = ['online', 'offline', 'none'] as const;
 
 /** Most desktops of one agent push. Source: the contract, BatchInstallAgentReq. */
 const MOST_PUSHED = 100;
@@ -35,6 +38,7 @@ export function AgentPill({ desktop }: { desktop: Pick<Shape<'RegisteredDesktop'
   return desktop.agent.connected ? <Pill tone="ok">{t('desktop.online')}</Pill> : <Pill tone="wait">{t('desktop.offline')}</Pill>;
 }
 
+/** Pushes the agent onto desktops, and goes to where one sees how it fares. */
 export function usePush() {
   const { id: project_id } = useProject();
   const path = usePath();
@@ -48,31 +52,6 @@ export function usePush() {
   });
 }
 
-function csvCell(text: string): string {
-  // A cell that begins like a formula is made text, so that a spreadsheet does not run it.
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}
-
-/** Rows of desktops as CSV text. */
-export function csvOf(desktops: Shape<'RegisteredDesktop'>[]): string {
-  const head = ['id', 'name', 'os_type', 'users', 'agent_connected', 'agent_version', 'last_seen_at', 'created_at'];
-  const rows = desktops.map((desktop) => [
-    desktop.id,
-    desktop.name,
-    desktop.os_type,
-    desktop.users.map((user) => user.account).join(' '),
-    desktop.agent === undefined ? '' : String(desktop.agent.connected),
-    desktop.agent?.version ?? '',
-    desktop.agent?.last_seen_at ?? '',
-    desktop.created_at,
-  ]);
-  return [head, ...rows].map((row) => row.map(csvCell).join(',')).join('\r\n');
-}
-
-/** Most desktops looked through for a state, which the server's list does not filter by. */
-const MOST_LOOKED_THROUGH = 2000;
-
 export default function Desktops() {
   const { t } = useTexts();
   const path = usePath();
@@ -80,44 +59,27 @@ export default function Desktops() {
   const [search] = useInAddress('q');
   const [state, setState] = useInAddress('state');
   const [enroll, setEnroll] = useInAddress('enroll');
+  const [system, setSystem] = useInAddress('os');
+  const [user] = useInAddress('user');
+  const [version] = useInAddress('version');
+  const [restart, setRestart] = useInAddress('restart');
   const [page, setPage] = usePage();
   const [registering, setRegistering] = useState(false);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
-  const push = usePush();
-  const plain = useDesktops(search, offsetOf(page), PAGE_SIZE);
-  const filtered = useQuery({
-    queryKey: ['desktops', project_id, 'by-state', search, state],
-    enabled: state !== '',
-    refetchInterval: 10_000,
-    queryFn: async () => {
-      const found: Shape<'RegisteredDesktop'>[] = [];
-      for (let offset = 0; offset < MOST_LOOKED_THROUGH; offset += 100) {
-        const part = await ok(
-          api.GET('/api/v1/{project_id}/desktops', {
-            params: { path: { project_id }, query: { offset, limit: 100, ...(search === '' ? {} : { name: search }) } },
-          }),
-        );
-        found.push(...part.items);
-        if (part.items.length < 100) break;
-      }
-      return found.filter((desktop) =>
-        state === 'none' ? desktop.agent === undefined : desktop.agent !== undefined && desktop.agent.connected === (state === 'online'),
-      );
-    },
-  });
-  const problem = plain.error ?? filtered.error;
-  const count = state === '' ? plain.data?.count : filtered.data?.length;
-  const shown = state === '' ? plain.data?.items : filtered.data?.slice(offsetOf(page), offsetOf(page) + PAGE_SIZE);
-  const ids = [...chosen].slice(0, MOST_PUSHED);
-  const isEmpty = count === 0 && search === '' && state === '';
-  const download = () => {
-    const url = URL.createObjectURL(new Blob([csvOf(filtered.data ?? plain.data?.items ?? [])], { type: 'text/csv' }));
-    const link = document.createElement('a');
-    link.href = url;
-    link.download = 'desktops.csv';
-    link.click();
-    URL.revokeObjectURL(url);
+  const filter = {
+    name: search,
+    user,
+    agent_version: version,
+    ...(PRESENCES.some((presence) => presence === state) ? { agent: state as Shape<'AgentPresence'> } : {}),
+    ...(system === 'Linux' || system === 'Windows' ? { os_type: system as Shape<'OsTypeEnum'> } : {}),
+    ...(restart === '1' ? { restart_needed: true } : {}),
   };
+  const list = useDesktops(filter, offsetOf(page), PAGE_SIZE);
+  const count = list.data?.count;
+  const ids = [...chosen].slice(0, MOST_PUSHED);
+  const isFiltered = Object.keys(given(filter)).length > 0;
+  const isEmpty = count === 0 && !isFiltered;
+  const query = new URLSearchParams(Object.entries(given(filter)).map(([name, value]) => [name, String(value)])).toString();
   const actions = (
     <>
       <Button variant="default" leftSection={<IconPlus size={18} />} onClick={() => setRegistering(true)}>
@@ -131,39 +93,64 @@ export default function Desktops() {
   return (
     <>
       <PageHead title={t('nav.desktops')} sub={t('desktops.sub')} actions={actions} />
-      {problem !== null && <Problem error={problem} onRetry={() => void plain.refetch()} />}
-      {push.error !== null && <Problem error={push.error} />}
+      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
       {!isEmpty && (
-        <Group mb="md" gap="sm" justify="space-between">
+        <Stack gap="sm" mb="md">
+          <Group gap="sm" justify="space-between">
+            <div className="scroll">
+              <SegmentedControl
+                aria-label={t('list.state')}
+                value={state}
+                onChange={setState}
+                data={[
+                  { value: '', label: t('list.all') },
+                  { value: 'online', label: t('desktop.online') },
+                  { value: 'offline', label: t('desktop.offline') },
+                  { value: 'none', label: t('desktop.no-agent') },
+                ]}
+              />
+            </div>
+            <Group gap="sm">
+              <SavedViews />
+              <Button
+                component="a"
+                href={`/api/v1/${project_id}/desktops/export${query === '' ? '' : `?${query}`}`}
+                download="desktops.csv"
+                variant="default"
+                leftSection={<IconFileSpreadsheet size={16} />}
+              >
+                CSV
+              </Button>
+              <Button
+                component={Link}
+                to={path(`agents?${ids.map((id) => `desktop=${id}`).join('&')}`)}
+                variant="default"
+                leftSection={<IconRocket size={16} />}
+                data-disabled={ids.length === 0 || undefined}
+                aria-disabled={ids.length === 0}
+                onClick={(event) => ids.length === 0 && event.preventDefault()}
+              >
+                {t('desktop.push-chosen', { n: ids.length })}
+              </Button>
+            </Group>
+          </Group>
           <Group gap="sm">
             <SearchBox label={t('desktops.search')} />
-            <SegmentedControl
-              aria-label={t('list.state')}
-              value={state}
-              onChange={setState}
-              data={[
-                { value: '', label: t('list.all') },
-                { value: 'online', label: t('desktop.online') },
-                { value: 'offline', label: t('desktop.offline') },
-                { value: 'none', label: t('desktop.no-agent') },
-              ]}
+            <SearchBox label={t('desktops.by-user')} name="user" />
+            <Select
+              aria-label={t('app.system')}
+              placeholder={t('app.system')}
+              clearable
+              clearButtonProps={{ 'aria-label': t('action.clear') }}
+              w={140}
+              data={['Linux', 'Windows']}
+              value={system === '' ? null : system}
+              onChange={(value) => setSystem(value ?? '')}
             />
+            <SearchBox label={t('desktop.version')} name="version" />
+            <Checkbox label={t('desktop.restart-needed')} checked={restart === '1'} onChange={(event) => setRestart(event.currentTarget.checked ? '1' : '')} />
           </Group>
-          <Group gap="sm">
-            <Button variant="default" leftSection={<IconFileSpreadsheet size={16} />} onClick={download}>
-              CSV
-            </Button>
-            <Button
-              variant="default"
-              leftSection={<IconRocket size={16} />}
-              disabled={ids.length === 0}
-              loading={push.isPending}
-              onClick={() => push.mutate(ids)}
-            >
-              {t('desktop.push-chosen', { n: ids.length })}
-            </Button>
-          </Group>
-        </Group>
+        </Stack>
       )}
       <section className="panel">
         {isEmpty ? (
@@ -179,7 +166,7 @@ export default function Desktops() {
             label={t('nav.desktops')}
             head={[{ hidden: t('desktop.choose') }, t('app.name'), t('desktop.agent'), t('desktop.users'), t('app.system'), t('desktop.version'), t('desktop.last-seen')]}
           >
-            {shown?.map((desktop) => (
+            {list.data?.items.map((desktop) => (
               <Table.Tr key={desktop.id}>
                 <Table.Td w={40}>
                   <Checkbox
@@ -200,6 +187,11 @@ export default function Desktops() {
                 </Table.Td>
                 <Table.Td>
                   <AgentPill desktop={desktop} />
+                  {desktop.restart_needed_since !== undefined && (
+                    <Text size="xs" c="dimmed">
+                      {t('desktop.restart-needed')}
+                    </Text>
+                  )}
                 </Table.Td>
                 <Table.Td>{desktop.users.map((user) => user.account).join(', ') || '–'}</Table.Td>
                 <Table.Td>{desktop.os_type}</Table.Td>

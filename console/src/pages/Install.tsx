@@ -1,10 +1,11 @@
 import { Alert, Anchor, Button, Checkbox, Group, List, SegmentedControl, SimpleGrid, Stack, Table, Text, TextInput, Title } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
-import { IconAlertTriangle, IconApps, IconCircleCheck, IconDownload, IconSearch } from '@tabler/icons-react';
+import { IconAlertTriangle, IconApps, IconCircleCheck, IconDownload, IconSearch, IconTrash } from '@tabler/icons-react';
 import { useMemo, useState } from 'react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { AccountPicker, keyOf } from '../components/AccountPicker';
+import { DesktopPicker } from '../components/DesktopPicker';
 import { AppIcon, ListTable, PageHead, Panel } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { useAllApps, useRefresh } from '../data';
@@ -13,6 +14,8 @@ import { usePath, useProject } from '../session';
 
 /** Most apps and accounts of one call. Source: the contract, BatchAutoInstallAppsReq. */
 const MOST = 50;
+/** Most desktops of one call. Source: CreateDeploymentReq. */
+const MOST_DESKTOPS = 100;
 
 function parseAccount(text: string): Shape<'AccountInfo'> | undefined {
   const [type, domain, ...rest] = text.split(':');
@@ -20,6 +23,9 @@ function parseAccount(text: string): Shape<'AccountInfo'> | undefined {
   if ((type !== 'SIMPLE' && type !== 'USER_GROUP') || account === '') return undefined;
   return { account, account_type: type, ...(domain === undefined || domain === '' ? {} : { domain }) };
 }
+
+/** What the page does: the address says which. Repairing is installing where the app is there already. */
+const MODES = ['install', 'repair', 'uninstall'] as const;
 
 export default function Install() {
   const { t } = useTexts();
@@ -31,7 +37,10 @@ export default function Install() {
   const [search, setSearch] = useSearchParams();
   const [text, setText] = useState('');
   const chosen = useMemo(() => search.getAll('app').slice(0, MOST), [search]);
+  const mode = MODES.find((candidate) => candidate === search.get('do')) ?? 'install';
   const everyone = search.get('for') === 'everyone';
+  const desktops = useMemo(() => search.getAll('desktop').slice(0, MOST_DESKTOPS), [search]);
+  const byDesktop = !everyone && (desktops.length > 0 || search.get('for') === 'desktops');
   const accounts = useMemo(
     () => search.getAll('who').map(parseAccount).filter((account): account is Shape<'AccountInfo'> => account !== undefined),
     [search],
@@ -47,29 +56,34 @@ export default function Install() {
     );
   const body = {
     app_ids: chosen,
-    assign_scope: everyone ? ('ALL_USER' as const) : ('ASSIGN_USER' as const),
-    ...(everyone ? {} : { users: accounts.slice(0, MOST) }),
+    ...(everyone ? { assign_scope: 'ALL_USER' as const } : byDesktop ? { desktop_ids: desktops } : { assign_scope: 'ASSIGN_USER' as const, users: accounts.slice(0, MOST) }),
+    ...(mode === 'repair' ? { repair: true } : {}),
   };
-  const complete = chosen.length > 0 && (everyone || accounts.length > 0);
+  const complete = chosen.length > 0 && (everyone || (byDesktop ? desktops.length > 0 : accounts.length > 0));
   const preview = useQuery({
-    queryKey: ['preview', project.id, body],
+    queryKey: ['preview', project.id, mode, body],
     enabled: complete,
     retry: false,
     gcTime: 0,
-    queryFn: () => ok(api.POST('/api/v1/{project_id}/deployments/preview', { params: { path: { project_id: project.id } }, body })),
+    queryFn: () => {
+      const call = { params: { path: { project_id: project.id } }, body };
+      return ok(
+        mode === 'uninstall'
+          ? api.POST('/api/v1/{project_id}/deployments/uninstall/preview', call)
+          : api.POST('/api/v1/{project_id}/deployments/preview', call),
+      );
+    },
   });
   const install = useMutation({
-    mutationFn: async () => {
-      const call = api.POST('/v1/{project_id}/app-center/apps/actions/batch-auto-install', {
-        params: { path: { project_id: project.id } },
-        body,
-      });
-      await ok(call);
-      return (await call).response.headers.get('x-deployment-id');
+    mutationFn: () => {
+      const call = { params: { path: { project_id: project.id } }, body };
+      return ok(
+        mode === 'uninstall' ? api.POST('/api/v1/{project_id}/deployments/uninstall', call) : api.POST('/api/v1/{project_id}/deployments', call),
+      );
     },
-    onSuccess: (id) => {
+    onSuccess: (made) => {
       void refresh('jobs', 'deployments', 'apps');
-      void navigate(path(id === null ? 'deployments' : `deployments/${id}`));
+      void navigate(path(`deployments/${made.id}`));
     },
   });
   const shown = apps.data?.filter((app) => app.name.toLocaleLowerCase().includes(text.toLocaleLowerCase())) ?? [];
@@ -97,7 +111,14 @@ export default function Install() {
   }
   return (
     <>
-      <PageHead title={t('nav.install')} sub={t('install.sub')} />
+      <PageHead title={t(`mode.${mode}`)} sub={t(`mode.${mode}.sub`)} />
+      <SegmentedControl
+        aria-label={t('mode.what')}
+        mb="lg"
+        value={mode}
+        onChange={(value) => change((next) => (value === 'install' ? next.delete('do') : next.set('do', value)))}
+        data={MODES.map((value) => ({ value, label: t(`mode.${value}`) }))}
+      />
       {apps.error !== null && <Problem error={apps.error} />}
       <Stack gap="lg">
         <Panel title={t('install.step-apps')}>
@@ -114,7 +135,7 @@ export default function Install() {
           <SimpleGrid cols={{ base: 1, xs: 2, md: 3 }} spacing="sm">
             {shown.map((app) => {
               const is = chosen.includes(app.id);
-              const cannot = app.install_type === 'GUI_INSTALL' || app.status === 'FORBIDDEN';
+              const cannot = mode !== 'uninstall' && (app.install_type === 'GUI_INSTALL' || app.status === 'FORBIDDEN');
               return (
                 <label key={app.id} className="panel tile" data-chosen={is} style={{ padding: 12, opacity: cannot ? 0.75 : 1 }}>
                   <Group wrap="nowrap" gap="sm">
@@ -150,18 +171,37 @@ export default function Install() {
         <Panel title={t('install.step-people')}>
           <SegmentedControl
             aria-label={t('install.step-people')}
-            value={everyone ? 'everyone' : 'some'}
-            onChange={(value) => change((next) => (value === 'everyone' ? next.set('for', 'everyone') : next.delete('for')))}
+            value={everyone ? 'everyone' : byDesktop ? 'desktops' : 'some'}
+            onChange={(value) =>
+              change((next) => {
+                if (value === 'some') next.delete('for');
+                else next.set('for', value);
+                if (value !== 'desktops') next.delete('desktop');
+              })
+            }
             data={[
               { value: 'some', label: t('install.some') },
+              { value: 'desktops', label: t('nav.desktops') },
               { value: 'everyone', label: t('install.everyone') },
             ]}
             mb="md"
           />
           {everyone ? (
             <Text size="sm" c="dimmed">
-              {t('install.everyone-text')}
+              {mode === 'uninstall' ? t('mode.uninstall.everyone') : t('install.everyone-text')}
             </Text>
+          ) : byDesktop ? (
+            <DesktopPicker
+              label={t('nav.desktops')}
+              value={desktops}
+              onChange={(next) =>
+                change((address) => {
+                  address.set('for', 'desktops');
+                  address.delete('desktop');
+                  for (const id of next) address.append('desktop', id);
+                })
+              }
+            />
           ) : (
             <AccountPicker
               label={t('install.people')}
@@ -187,7 +227,7 @@ export default function Install() {
               {t('install.looking')}
             </Text>
           )}
-          {complete && preview.data !== undefined && <Preview preview={preview.data} nameOf={nameOf} />}
+          {complete && preview.data !== undefined && <Preview preview={preview.data} nameOf={nameOf} nothing={t(`mode.${mode}.nothing`)} />}
           {install.error !== null && <Problem error={install.error} />}
           <Group mt="lg" justify="space-between">
             <Text size="sm" c="dimmed">
@@ -195,12 +235,13 @@ export default function Install() {
             </Text>
             <Button
               size="md"
-              leftSection={<IconDownload size={18} />}
+              color={mode === 'uninstall' ? 'red' : undefined}
+              leftSection={mode === 'uninstall' ? <IconTrash size={18} /> : <IconDownload size={18} />}
               disabled={!complete || preview.data === undefined || (preview.data.complete && preview.data.jobs === 0)}
               loading={install.isPending}
               onClick={() => install.mutate()}
             >
-              {t('install.go')}
+              {t(`mode.${mode}.go`)}
             </Button>
           </Group>
         </Panel>
@@ -209,7 +250,7 @@ export default function Install() {
   );
 }
 
-function Preview({ preview, nameOf }: { preview: Shape<'DeploymentPreview'>; nameOf: (id: string) => string }) {
+function Preview({ preview, nameOf, nothing }: { preview: Shape<'DeploymentPreview'>; nameOf: (id: string) => string; nothing: string }) {
   const { t } = useTexts();
   const path = usePath();
   const { desktops_reached, desktops_skipped, accounts_unknown, authorizations_widened } = preview;
@@ -235,7 +276,7 @@ function Preview({ preview, nameOf }: { preview: Shape<'DeploymentPreview'>; nam
       </SimpleGrid>
       {!preview.complete && <Text size="sm">{t('preview.partial')}</Text>}
       {preview.complete && preview.jobs === 0 && (
-        <Alert variant="outline" color="yellow" icon={<IconAlertTriangle />} title={t('preview.nothing')}>
+        <Alert variant="outline" color="yellow" icon={<IconAlertTriangle />} title={nothing}>
           {t('preview.nothing-text')}
         </Alert>
       )}

@@ -5,7 +5,7 @@ import { useState } from 'react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
-import { JobDrawer } from '../components/JobDrawer';
+import { JobDrawer, JobNotes } from '../components/JobDrawer';
 import { JobPill, ListTable, PageHead, Pages, say, sayProblem, When, type JobStatus } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { offsetOf, PAGE_SIZE, reasonOf, useAllApps, useJobs, useRefresh } from '../data';
@@ -34,7 +34,7 @@ export function useRetry() {
     },
     onSuccess: (_, ids) => say(t('job.retried', { n: ids.length })),
     onError: (error) => sayProblem(error, t('job.retry-failed')),
-    onSettled: () => refresh('jobs', 'deployments', 'deployment', 'attempts'),
+    onSettled: () => refresh('jobs', 'deployments', 'deployment', 'deployment-jobs', 'attempts'),
   });
 }
 
@@ -48,7 +48,7 @@ export function useCancel() {
       ok(api.POST('/api/v1/{project_id}/jobs/actions/cancel', { params: { path: { project_id } }, body: { items: ids } })),
     onSuccess: ({ cancelled, stopping }) => say(t('job.cancelled', { cancelled, stopping })),
     onError: (error) => sayProblem(error, t('job.cancel-failed')),
-    onSettled: () => refresh('jobs', 'deployments', 'deployment', 'attempts'),
+    onSettled: () => refresh('jobs', 'deployments', 'deployment', 'deployment-jobs', 'attempts'),
   });
 }
 
@@ -148,6 +148,7 @@ export default function Jobs() {
                   <Text span size="sm" c="dimmed">
                     {job.app_version}
                   </Text>
+                  <JobNotes job={job} />
                 </Table.Td>
                 <Table.Td>
                   <Anchor component={Link} to={path(`desktops/${job.instance_id}`)} size="sm">
@@ -179,4 +180,4 @@ export default function Jobs() {
 
 export type JobRow = Pick<Shape<'AppInstallJob'>, 'id' | 'app_id' | 'app_name' | 'app_version' | 'instance_id' | 'instance_name' | 'error_message'> & {
   job_status: JobStatus;
-};
+} & Partial<Pick<Shape<'JobEvent'>, 'kind' | 'phase' | 'percent' | 'restart_pending'>>;

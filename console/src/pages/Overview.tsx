@@ -1,38 +1,21 @@
 import { Anchor, Button, Group, SimpleGrid, Skeleton, Stack, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { IconApps, IconArrowRight, IconCircleCheck, IconDownload, IconPlugConnectedX, IconRocket, IconUpload } from '@tabler/icons-react';
-import type { ReactNode } from 'react';
+import { IconApps, IconArrowRight, IconCircleCheck, IconDownload, IconPackageOff, IconPlugConnectedX, IconRefresh, IconRocket, IconUpload } from '@tabler/icons-react';
+import { lazy, Suspense, type ReactNode } from 'react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
-import { JobPill, Legend, PageHead, Panel, ShareBar, When, type Share } from '../components/parts';
+import { Legend, PageHead, Panel, ShareBar, When, type Share } from '../components/parts';
 import { Empty, Problem } from '../components/states';
-import { reasonOf, useAllApps, useDeployments, useJobs, MOVING_MS, QUIET_MS } from '../data';
+import { reasonOf, useAllApps, useDeployments, useDesktops, useJobs, MOVING_MS, QUIET_MS, type DesktopFilter } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { DeploymentRow } from './Deployments';
+import { useRetry } from './Jobs';
 
-/** Most desktops that the figures are counted over, in steps of a page of a hundred. */
-const MOST_COUNTED = 1000;
+const OnlineChart = lazy(() => import('../components/OnlineChart'));
 
-function useFleet() {
-  const { id: project_id } = useProject();
-  return useQuery({
-    queryKey: ['desktops', project_id, 'fleet'],
-    refetchInterval: QUIET_MS,
-    queryFn: async () => {
-      const seen: Shape<'RegisteredDesktop'>[] = [];
-      let count = 0;
-      for (let offset = 0; offset < MOST_COUNTED; offset += 100) {
-        const page = await ok(
-          api.GET('/api/v1/{project_id}/desktops', { params: { path: { project_id }, query: { offset, limit: 100 } } }),
-        );
-        count = page.count;
-        seen.push(...page.items);
-        if (page.items.length < 100) break;
-      }
-      return { count, seen };
-    },
-  });
+function useCount(filter: DesktopFilter) {
+  return useDesktops(filter, 0, 1).data?.count;
 }
 
 function Figure({ label, value, note, to }: { label: string; value: number | undefined; note?: ReactNode; to: string }) {
@@ -52,8 +35,19 @@ function Figure({ label, value, note, to }: { label: string; value: number | und
 export default function Overview() {
   const { t } = useTexts();
   const path = usePath();
-  const fleet = useFleet();
+  const project = useProject();
+  const fleet = useDesktops({}, 0, 1);
+  const online = useCount({ agent: 'online' }) ?? 0;
+  const offline = useCount({ agent: 'offline' }) ?? 0;
+  const bare = useCount({ agent: 'none' }) ?? 0;
+  const restart = useCount({ restart_needed: true }) ?? 0;
+  const damaged = useQuery({
+    queryKey: ['damaged', project.id, 'count'],
+    refetchInterval: QUIET_MS,
+    queryFn: () => ok(api.GET('/api/v1/{project_id}/damaged-packages', { params: { path: { project_id: project.id }, query: { limit: 1, offset: 0 } } })),
+  });
   const apps = useAllApps();
+  const retry = useRetry();
   const waiting = useJobs({ job_status: 'INIT' }, 0, 1);
   const running = useJobs({ job_status: 'WAITING' }, 0, 1);
   const failed = useJobs({ job_status: 'FAIL' }, 0, 100, MOVING_MS * 2);
@@ -61,10 +55,6 @@ export default function Overview() {
   const deployments = useDeployments(undefined, 0, 5);
   const problem = fleet.error ?? apps.error ?? failed.error ?? deployments.error;
 
-  const seen = fleet.data?.seen ?? [];
-  const online = seen.filter((desktop) => desktop.agent?.connected === true).length;
-  const offline = seen.filter((desktop) => desktop.agent !== undefined && !desktop.agent.connected).length;
-  const bare = seen.filter((desktop) => desktop.agent === undefined).length;
   const fleetShares: Share[] = [
     { tone: 'ok', label: t('desktop.online'), count: online },
     { tone: 'wait', label: t('desktop.offline'), count: offline },
@@ -125,6 +115,13 @@ export default function Overview() {
             <Legend shares={jobShares} />
           </Panel>
         </SimpleGrid>
+        {(fleet.data?.count ?? 0) > 0 && (
+          <Panel title={t('online.title')}>
+            <Suspense fallback={<Skeleton h={220} />}>
+              <OnlineChart />
+            </Suspense>
+          </Panel>
+        )}
         <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
           <Panel
             title={t('overview.attention')}
@@ -147,9 +144,29 @@ export default function Overview() {
                       {t('overview.reason-jobs', { n: jobs.length })} · {[...new Set(jobs.map((job) => job.app_name))].slice(0, 3).join(', ')}
                     </Text>
                   </div>
-                  <JobPill status="FAIL" />
+                  <Button
+                    size="xs"
+                    variant="default"
+                    style={{ flex: 'none' }}
+                    aria-label={t('deployment.retry-these', { reason })}
+                    loading={retry.isPending}
+                    onClick={() => retry.mutate(jobs.map((job) => job.id))}
+                  >
+                    {t('job.retry')}
+                  </Button>
                 </Group>
               ))}
+              {(damaged.data?.count ?? 0) > 0 && (
+                <Attention
+                  icon={<IconPackageOff size={18} />}
+                  text={t('overview.damaged', { n: damaged.data?.count ?? 0 })}
+                  to={path('packages')}
+                  action={t('overview.look')}
+                />
+              )}
+              {restart > 0 && (
+                <Attention icon={<IconRefresh size={18} />} text={t('overview.restart', { n: restart })} to={path('desktops?restart=1')} action={t('action.show')} />
+              )}
               {offline > 0 && (
                 <Attention
                   icon={<IconPlugConnectedX size={18} />}
@@ -162,11 +179,11 @@ export default function Overview() {
                 <Attention
                   icon={<IconRocket size={18} />}
                   text={t('overview.bare', { n: bare })}
-                  to={path('desktops?state=none')}
+                  to={path('agents')}
                   action={t('desktop.push')}
                 />
               )}
-              {reasons.length === 0 && offline === 0 && bare === 0 && (
+              {reasons.length === 0 && offline === 0 && bare === 0 && restart === 0 && damaged.data?.count === 0 && (
                 <Group gap="xs">
                   <IconCircleCheck size={20} color="var(--ok)" aria-hidden />
                   <Text size="sm">{jobsEver === 0 ? t('overview.nothing-yet') : t('overview.all-well')}</Text>

@@ -9,6 +9,7 @@ import { Empty, Problem } from '../components/states';
 import { offsetOf, PAGE_SIZE, useGroups, useRefresh, useUsers } from '../data';
 import { useTexts } from '../i18n';
 import { useProject } from '../session';
+import { Directory } from './people/Directory';
 
 export default function People() {
   const { t } = useTexts();
@@ -20,12 +21,16 @@ export default function People() {
         <Tabs.List mb="md">
           <Tabs.Tab value="users">{t('people.users')}</Tabs.Tab>
           <Tabs.Tab value="groups">{t('people.groups')}</Tabs.Tab>
+          <Tabs.Tab value="directory">{t('directory.title')}</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="users">
           <Users />
         </Tabs.Panel>
         <Tabs.Panel value="groups">
           <Groups />
+        </Tabs.Panel>
+        <Tabs.Panel value="directory">
+          <Directory />
         </Tabs.Panel>
       </Tabs>
     </>

@@ -1,11 +1,11 @@
-import { Anchor, Button, Code, Group, Stack, Table, Text } from '@mantine/core';
+import { Anchor, Button, Code, Group, Progress, Stack, Table, Text } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconRefresh } from '@tabler/icons-react';
 import { Link, useParams } from 'react-router';
 import { api, ok } from '../api/client';
 import { Copy, Legend, ListTable, PageHead, Panel, Pill, sayProblem, ShareBar, When, type Share, type Tone } from '../components/parts';
 import { Problem } from '../components/states';
-import { MOVING_MS, useRefresh } from '../data';
+import { MOVING_MS, QUIET_MS, useRefresh } from '../data';
 import { useTexts, type TextKey } from '../i18n';
 import { usePath, useProject } from '../session';
 
@@ -30,7 +30,7 @@ export default function Push() {
   const { job: job_id = '' } = useParams();
   const job = useQuery({
     queryKey: ['push', project_id, job_id],
-    refetchInterval: MOVING_MS,
+    refetchInterval: (query) => (query.state.data?.end_time === undefined ? MOVING_MS : QUIET_MS),
     queryFn: () => ok(api.GET('/v2/{project_id}/workspace-jobs/{job_id}', { params: { path: { project_id, job_id } } })),
   });
   const retry = useMutation({
@@ -56,7 +56,7 @@ export default function Push() {
       <PageHead
         title={t('push.title')}
         sub={job.data?.begin_time === undefined ? undefined : <When at={job.data.begin_time} />}
-        trail={[{ label: t('nav.desktops'), to: path('desktops') }]}
+        trail={[{ label: t('nav.agents'), to: path('agents') }]}
         actions={
           job.data?.status === 'FAILED' ? (
             <Button leftSection={<IconRefresh size={16} />} loading={retry.isPending} onClick={() => retry.mutate()}>
@@ -84,11 +84,26 @@ export default function Push() {
                       {part.entities?.desktop_name ?? part.desktop_name}
                     </Anchor>
                   </Table.Td>
-                  <Table.Td>{state === undefined ? part.status : <Pill tone={state.tone}>{t(state.word)}</Pill>}</Table.Td>
+                  <Table.Td>
+                    {state === undefined ? part.status : <Pill tone={state.tone}>{t(state.word)}</Pill>}
+                    {part.status === 'RUNNING' && (
+                      <Progress value={part.process ?? 0} mt={6} aria-label={t('push.progress', { name: part.desktop_name ?? '' })} />
+                    )}
+                  </Table.Td>
                   <Table.Td>
                     <Text size="sm" maw={620} style={{ overflowWrap: 'anywhere' }}>
-                      {part.fail_reason === undefined || part.fail_reason === '' ? '–' : part.fail_reason}
+                      {part.fail_reason === undefined || part.fail_reason === '' ? (part.message ?? '–') : part.fail_reason}
                     </Text>
+                    {part.error_code !== undefined && part.error_code !== '' && (
+                      <Text size="xs" c="dimmed">
+                        <Code>{part.error_code}</Code>
+                      </Text>
+                    )}
+                    {part.status === 'FAILED' && (
+                      <Anchor component={Link} to={path(`agents?show=all&q=${encodeURIComponent(part.desktop_name ?? '')}`)} size="sm">
+                        {t('push.mend')}
+                      </Anchor>
+                    )}
                     {command !== undefined && (
                       <Group gap={4} wrap="nowrap">
                         <Code style={{ overflowWrap: 'anywhere' }}>{command}</Code>

@@ -8,6 +8,8 @@ import { Problem } from '../components/states';
 import { useRefresh } from '../data';
 import { LANGUAGES, useTexts, type Language } from '../i18n';
 import { useProject, useSession } from '../session';
+import { Downloads } from './settings/Downloads';
+import { Networks } from './settings/Networks';
 
 const FEATURES = ['app_center', 'app_restriction'] as const;
 
@@ -81,6 +83,8 @@ export default function Settings() {
         </SimpleGrid>
         <FreezeSwitch />
         <Tokens />
+        <Networks />
+        <Downloads />
         <Panel title={t('settings.about')}>
           <SimpleGrid cols={{ base: 1, sm: 2 }}>
             {facts.map(([label, value]) => (

@@ -195,11 +195,20 @@ test('the server restarts in the middle, and the page goes on', async () => {
   await page.context().close();
 });
 
-test('no page has a serious accessibility violation, light or dark', async () => {
+const WIDE = { width: 1280, height: 800 };
+const PHONE = { width: 390, height: 844 };
+
+test('no page has a serious accessibility violation: light and dark, wide and phone, both languages', async () => {
   const ids = await furnish(scene);
   const wrong = [];
-  for (const colorScheme of ['light', 'dark']) {
-    const page = await scene.loggedIn({ colorScheme });
+  const few = [
+    { colorScheme: 'light', viewport: WIDE, locale: 'zh-CN' },
+    { colorScheme: 'dark', viewport: PHONE, locale: 'en-GB' },
+  ];
+  const all = ['light', 'dark'].flatMap((colorScheme) => [WIDE, PHONE].flatMap((viewport) => ['en-GB', 'zh-CN'].map((locale) => ({ colorScheme, viewport, locale }))));
+  for (const look of process.env['OUTFITTER_PROOF_SIZE'] === 'full' ? all : few) {
+    const { colorScheme } = look;
+    const page = await scene.loggedIn(look);
     for (const [name, path] of PAGES(ids)) {
       await page.goto(`/console/local-1/${path}`);
       await page.locator('#main h1').waitFor();

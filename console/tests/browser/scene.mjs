@@ -10,6 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 
 const BINARIES = join(import.meta.dirname, '../../../target/debug');
+const PYTHON = join(import.meta.dirname, '../../../.tools/venv/bin/python');
 const LIMIT_MS = 60_000;
 
 /** Waits until `condition` answers something true; fails after a minute with what was waited for. */
@@ -37,17 +38,31 @@ export class Scene {
   #folder = mkdtempSync(join(tmpdir(), 'outfitter-console-'));
   #agents = [];
   #server;
+  #hosts;
   #browser;
 
-  static async start() {
+  /** `withHosts`: so many machines with OpenSSH servers, onto which the server can push its agent. */
+  static async start({ withHosts = 0 } = {}) {
     const scene = new Scene();
+    if (withHosts > 0) await scene.#startHosts(withHosts);
     scene.ports = [await freePort(), await freePort(), await freePort()];
     await scene.startServer();
     return scene;
   }
 
+  async #startHosts(count) {
+    this.#hosts = this.#run(PYTHON, [join(import.meta.dirname, 'hosts.py'), this.#folder, String(count)]);
+    this.hosts = await waitFor('the machines to answer', () => {
+      if (this.#hosts.exitCode !== null) throw new Error(`the machines ended: ${this.#hosts.output}`);
+      return /^\{.*\}$/m.test(this.#hosts.output) && JSON.parse(/^\{.*\}$/m.exec(this.#hosts.output)[0]);
+    });
+  }
+
   #run(program, args) {
-    const child = spawn(join(BINARIES, program), args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(program.startsWith('/') ? program : join(BINARIES, program), args, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ...(this.hosts === undefined ? {} : { OUTFITTER_AGENT_BINARIES: this.hosts.agents }) },
+    });
     child.output = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (child.output += text));
     return child;
@@ -96,6 +111,17 @@ export class Scene {
     agent.stderr.resume();
     this.#agents.push(agent);
     return root;
+  }
+
+  /** A certificate of its own, PEM: an authority that nothing comes from. */
+  async certificate() {
+    const path = join(this.#folder, 'authority.pem');
+    const make = this.#run('/usr/bin/openssl', [
+      'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', '/dev/null', '-subj', '/CN=nobody', '-out', path,
+    ]);
+    const [code] = await once(make, 'exit');
+    if (code !== 0) throw new Error(`no certificate: ${make.output}`);
+    return readFileSync(path, 'utf8');
   }
 
   /** A package: a shell script, which has `$OUTFITTER_ROOT` for the desktop's folder. */
@@ -197,6 +223,12 @@ export class Scene {
     await this.#browser?.close();
     const children = [...this.#agents, this.#server].filter((child) => child !== undefined && child.exitCode === null && child.signalCode === null);
     await Promise.all(children.map((child) => (child.kill('SIGKILL'), once(child, 'exit'))));
+    // The machines take their mounts and agents with them when they are told to end.
+    if (this.#hosts !== undefined && this.#hosts.exitCode === null) {
+      const ended = once(this.#hosts, 'exit');
+      this.#hosts.stdin.end();
+      await ended;
+    }
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }
@@ -210,16 +242,27 @@ export const PAGES = (ids) => [
   ['app', `apps/${ids.app}`],
   ['app-detection', `apps/${ids.app}?tab=detection`],
   ['app-revisions', `apps/${ids.app}?tab=revisions`],
+  ['app-outdated', `apps/${ids.app}?tab=outdated`],
   ['install', `install?app=${ids.app}&for=everyone`],
+  ['uninstall', `install?do=uninstall&app=${ids.app}&desktop=${ids.desktop}`],
   ['deployments', 'deployments'],
   ['deployment', `deployments/${ids.deployment}`],
   ['jobs', 'jobs'],
   ['desktops', 'desktops'],
   ['desktop', `desktops/${ids.desktop}`],
+  ['desktop-why', `desktops/${ids.desktop}?why=${ids.app}`],
+  ['agents', 'agents?show=all'],
   ['people', 'people'],
   ['groups', 'people?tab=groups'],
+  ['directory', 'people?tab=directory'],
+  ['packages', 'packages'],
   ['rules', 'rules'],
   ['access', 'access'],
+  ['access-groups', 'access?tab=groups'],
+  ['access-policies', 'access?tab=policies'],
+  ['access-explain', 'access?tab=explain&who=administrator&action=workspace:appcenter:listApps'],
+  ['access-provider', 'access?tab=provider'],
+  ['audit', 'audit'],
   ['settings', 'settings'],
 ];
 

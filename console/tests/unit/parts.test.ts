@@ -5,7 +5,7 @@ import { reasonOf } from '../../src/data';
 import { write } from '../../src/i18n';
 import { dictionary } from '../../src/i18n/dictionary';
 import { draftOf } from '../../src/pages/AddApps';
-import { csvOf } from '../../src/pages/Desktops';
+import { conditionsOf, ruleText } from '../../src/pages/app/Detection';
 
 describe('texts', () => {
   it('have the same places in both languages', () => {
@@ -37,20 +37,27 @@ it('says sizes and times in words', () => {
   expect(relative(-90_000, 'en-GB')).toMatch(/1 min/);
 });
 
-it('makes no formula of a desktop’s name in CSV', () => {
-  const csv = csvOf([{ id: '1', name: '=cmd', os_type: 'Linux', persistent: true, users: [], created_at: 't' }]);
-  expect(csv.split('\r\n')[1]).toContain("'=cmd");
+it('shows a rule as conditions, and leaves deeper ones to JSON', () => {
+  const file = { file: { path: '/opt/a' } };
+  const hello = { debian_package: { name: 'hello', version: '2.10-3' } };
+  expect(conditionsOf({ all: [file, { not: hello }] })).toEqual({
+    join: 'all',
+    conditions: [
+      { kind: 'file', not: false, what: '/opt/a', exact: '' },
+      { kind: 'package', not: true, what: 'hello', exact: '2.10-3' },
+    ],
+  });
+  expect(conditionsOf(file)?.conditions).toHaveLength(1);
+  expect(conditionsOf({ any: [file, { all: [file, hello] }] })).toBeUndefined();
+  expect(conditionsOf({ not: { not: file } })).toBeUndefined();
+  expect(conditionsOf({ file: { path: '/opt/a', size_bytes: 3 } })).toBeUndefined();
 });
 
-it('lets no name begin a row or a cell of CSV', () => {
-  const row = { id: '1', os_type: 'Linux', persistent: true, users: [], created_at: 't' };
-  for (const name of ['a\r\nb,c', 'a\rb', 'a\nb', 'a,b', 'a"b', '"', '\r=cmd']) {
-    const csv = csvOf([{ ...row, name }, { ...row, name: 'next' }]);
-    // A cell with anything special in it is quoted whole, its own quotes doubled.
-    const quoted = `"${(name.startsWith('\r') ? `'${name}` : name).replaceAll('"', '""')}"`;
-    expect(csv.split(quoted), JSON.stringify(name)).toHaveLength(2);
-    expect(csv.replace(quoted, '').split(/[\r\n]+/), JSON.stringify(name)).toHaveLength(3);
-  }
+it('writes a rule down line by line', () => {
+  const t = (key: Parameters<typeof write>[1]) => write('en', key);
+  expect(ruleText({ any: [{ file: { path: '/a' } }, { not: { debian_package: { name: 'b' } } }] }, t)).toBe(
+    ['Any of these:', '  File /a', '  Not:', '    Debian package b in any version'].join('\n'),
+  );
 });
 
 it('fills the form with what the package proposes', () => {

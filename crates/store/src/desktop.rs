@@ -119,6 +119,14 @@ pub struct DesktopFilter {
     pub agent_installed: Option<bool>,
     /// Its live agent has this version.
     pub agent_version: Option<String>,
+    /// Its live agent was seen since then (`true`), or not since then (`false`).
+    pub seen: Option<(Millis, bool)>,
+    /// Operating system.
+    pub os_type: Option<OsType>,
+    /// Waits for a restart, or does not.
+    pub restart_needed: Option<bool>,
+    /// Was registered before this one, in the order of keys.
+    pub before: Option<DesktopKey>,
     /// Lacks tags altogether (`true`).
     pub without_any_tag: Option<bool>,
     /// Has tags so.
@@ -291,6 +299,24 @@ impl DesktopFilter {
             let version = conditions.bind(version.as_str());
             conditions.and(&format!("{live_agent} AND a.version = {version})"));
         }
+        if let Some((since, seen)) = self.seen {
+            let since = conditions.bind(since.get());
+            let compared = if seen { ">=" } else { "<" };
+            conditions.and(&format!(
+                "COALESCE(d.last_seen_at, 0) {compared} {since} AND {live_agent})"
+            ));
+        }
+        if let Some(os_type) = self.os_type {
+            conditions.equals("d.os_type", os_type.as_str());
+        }
+        if let Some(needed) = self.restart_needed {
+            let not = if needed { "NOT " } else { "" };
+            conditions.and(&format!("d.reboot_needed_at IS {not}NULL"));
+        }
+        if let Some(before) = self.before {
+            let before = conditions.bind(before.get());
+            conditions.and(&format!("d.id < {before}"));
+        }
         if self.without_any_tag == Some(true) {
             conditions.and("NOT EXISTS (SELECT 1 FROM desktop_tag t WHERE t.desktop_id = d.id)");
         }
@@ -344,15 +370,44 @@ impl Db<'_> {
             )
             .await?
             .unwrap_or(0);
+        Ok(Listed {
+            total,
+            items: self.desktops_of(&paged.tail, paged.page_values).await?,
+        })
+    }
+
+    /// The next desktops of the project, newest first, without counting them all: `filter.before` goes on.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn desktop_next(
+        &self,
+        project: ProjectKey,
+        filter: &DesktopFilter,
+        limit: i64,
+    ) -> Result<Vec<Desktop>, StoreError> {
+        let mut conditions = Conditions::new(self.dialect());
+        conditions.equals("d.project_id", project);
+        conditions.and("d.deleted_at IS NULL");
+        filter.conditions(&mut conditions);
+        let page = Page { offset: 0, limit };
+        let paged = conditions.page(DesktopOrder::NewestFirst.sql(), page);
+        self.desktops_of(&paged.tail, paged.page_values).await
+    }
+
+    async fn desktops_of(
+        &self,
+        tail: &str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Desktop>, StoreError> {
         let rows: Vec<DesktopRow> = self
             .all(
                 "list desktops",
                 &format!(
                     "SELECT {DESKTOP_COLUMNS} FROM desktop d \
-                     LEFT JOIN agent live ON live.desktop_id = d.id AND live.revoked_at IS NULL WHERE {}",
-                    paged.tail
+                     LEFT JOIN agent live ON live.desktop_id = d.id AND live.revoked_at IS NULL WHERE {tail}"
                 ),
-                paged.page_values,
+                values,
             )
             .await?;
         let mut desktops = rows
@@ -366,10 +421,7 @@ impl Db<'_> {
             desktop.users = users.remove(&desktop.key).unwrap_or_default();
             desktop.tags = tags.remove(&desktop.key).unwrap_or_default();
         }
-        Ok(Listed {
-            total,
-            items: desktops,
-        })
+        Ok(desktops)
     }
 
     /// Who is attached to desktops, by desktop, in alphabetical order.

@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod agent;
+mod agents_online;
 mod app;
 mod attempt;
 mod audit;
@@ -58,6 +59,7 @@ mod why;
 mod workspace_job;
 
 pub use agent::{CertificateHolder, DesktopSeen, EpochRaise, NewAgent, NewCertificate};
+pub use agents_online::{AgentCount, OnlineSample};
 pub use app::{App, AppFilter, DeletedApp, NewApp, ObjectFate};
 pub use attempt::{
     AttemptClocks, AttemptSign, AttemptState, AttemptView, Connected, FinishOutcome, GoOutcome,

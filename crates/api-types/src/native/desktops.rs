@@ -103,4 +103,55 @@ pub struct ListRegisteredDesktopsQuery {
     /// Text the name contains, without regard to case.
     #[schema(max_length = 64, nullable = false)]
     pub name: Option<String>,
+    /// How its agent is.
+    #[schema(nullable = false)]
+    pub agent: Option<AgentPresence>,
+    /// Version of its agent.
+    #[schema(max_length = 64, nullable = false)]
+    pub agent_version: Option<String>,
+    /// Text the name of an attached user contains, without regard to case.
+    #[schema(max_length = 64, nullable = false)]
+    pub user: Option<String>,
+    /// Operating system.
+    #[schema(nullable = false)]
+    pub os_type: Option<OsTypeEnum>,
+    /// Whether a restart is needed for what was installed or uninstalled.
+    #[schema(nullable = false)]
+    pub restart_needed: Option<bool>,
+}
+
+/// Query parameters of exporting desktops: those of the list without its paging.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExportDesktopsQuery {
+    /// Text the name contains, without regard to case.
+    #[schema(max_length = 64, nullable = false)]
+    pub name: Option<String>,
+    /// How its agent is.
+    #[schema(nullable = false)]
+    pub agent: Option<AgentPresence>,
+    /// Version of its agent.
+    #[schema(max_length = 64, nullable = false)]
+    pub agent_version: Option<String>,
+    /// Text the name of an attached user contains, without regard to case.
+    #[schema(max_length = 64, nullable = false)]
+    pub user: Option<String>,
+    /// Operating system.
+    #[schema(nullable = false)]
+    pub os_type: Option<OsTypeEnum>,
+    /// Whether a restart is needed for what was installed or uninstalled.
+    #[schema(nullable = false)]
+    pub restart_needed: Option<bool>,
+}
+
+/// How the agent of a desktop is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentPresence {
+    /// It is connected.
+    Online,
+    /// It is not.
+    Offline,
+    /// There is none.
+    None,
 }

@@ -4,6 +4,7 @@
 //! request member is nullable and null equals absent, an answer member without a value is left out.
 //! Times are RFC 3339 in UTC with milliseconds and `Z`.
 
+pub mod agents_online;
 pub mod attempts;
 pub mod audit;
 pub mod cancel;
@@ -19,6 +20,7 @@ pub mod housekeeping;
 pub mod iam;
 pub mod iam_policies;
 pub mod jobs;
+pub mod login_provider;
 pub mod packages;
 pub mod projects;
 pub mod reach;

@@ -413,9 +413,14 @@ pub fn close_channels(services: &Services, desktops: &[DesktopKey]) {
     }
 }
 
+/// How long after its last sign of life an agent counts as connected: three heartbeats.
+pub fn presence_grace(services: &Services) -> std::time::Duration {
+    std::time::Duration::from_secs(u64::from(services.heartbeat_secs) * 3)
+}
+
 /// Whether a desktop's agent is connected: to this process, or by a sign of life in the last three heartbeats.
 pub fn is_connected(services: &Services, desktop: &Desktop) -> bool {
-    let grace = std::time::Duration::from_secs(u64::from(services.heartbeat_secs) * 3);
+    let grace = presence_grace(services);
     desktop.agent.is_some()
         && (services.registry.epoch(desktop.key).is_some()
             || desktop

@@ -106,6 +106,15 @@ pub struct ProviderIdentity {
     pub groups: Vec<String>,
 }
 
+/// What a provider offers, as it says itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderOffer {
+    /// Where browsers log in.
+    pub authorization_endpoint: String,
+    /// Number of its keys.
+    pub signing_keys: usize,
+}
+
 /// A login on its way to the provider and back.
 #[derive(Debug)]
 pub struct LoginSecrets {
@@ -237,6 +246,30 @@ impl OidcProvider {
     /// The issuer, as configured.
     pub fn issuer(&self) -> &str {
         &self.config.issuer
+    }
+
+    /// What is configured; the secret is where it says.
+    pub fn config(&self) -> &OidcConfig {
+        &self.config
+    }
+
+    /// Whether there is a client secret.
+    pub fn has_secret(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    /// Asks the provider what it offers, whatever is believed of it so far.
+    ///
+    /// # Errors
+    /// The provider does not answer.
+    pub async fn probe(&self) -> Result<ProviderOffer, OidcError> {
+        let metadata = CoreProviderMetadata::discover_async(self.issuer.clone(), &self.http)
+            .await
+            .map_err(|error| OidcError::Unavailable(Box::new(error)))?;
+        Ok(ProviderOffer {
+            authorization_endpoint: metadata.authorization_endpoint().to_string(),
+            signing_keys: metadata.jwks().keys().len(),
+        })
     }
 
     /// Where a browser goes to log in.

@@ -267,6 +267,12 @@ pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) 
         Arc::new(Notify::new()),
         tasks::presence_flush::run,
     ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("agents_online", 60),
+        Arc::new(Notify::new()),
+        tasks::agents_online::run,
+    ));
 }
 
 /// Writers serve channels to the very end, then go with the last of them.

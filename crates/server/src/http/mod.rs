@@ -30,6 +30,7 @@ pub(crate) mod limits;
 #[cfg(test)]
 mod log_tests;
 mod login;
+mod login_provider;
 pub mod openapi;
 pub mod operation;
 mod packages;
@@ -95,6 +96,7 @@ pub fn routes() -> Routes {
     app_rules::register(&mut routes);
     profiles::register(&mut routes);
     session::register(&mut routes);
+    login_provider::register(&mut routes);
     store::register(&mut routes);
     routes
 }

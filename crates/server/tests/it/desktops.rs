@@ -59,3 +59,75 @@ async fn a_desktop_is_registered_with_its_users_and_deleted() {
     assert_eq!(server.get(path).await.ok(200)["count"], 0);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn desktops_are_filtered_and_exported_alike() {
+    let server = TestServer::start().await;
+    let path = "/api/v1/{p}/desktops";
+    for (name, os_type, user) in [
+        ("a-1", "Linux", "li"),
+        ("b-2", "Windows", "wang"),
+        ("c-3", "Windows", "li"),
+    ] {
+        let body = json!({"name": name, "os_type": os_type, "users": [user]});
+        server.post(path, body).await.ok(201);
+    }
+    for (query, names) in [
+        ("agent=none", vec!["c-3", "b-2", "a-1"]),
+        ("agent=online", vec![]),
+        ("agent=offline", vec![]),
+        ("os_type=Windows&user=LI", vec!["c-3"]),
+        ("restart_needed=false&name=b", vec!["b-2"]),
+        ("agent_version=1", vec![]),
+    ] {
+        let listed = server.get(&format!("{path}?{query}")).await.ok(200);
+        let shown: Vec<_> = listed["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["name"].clone())
+            .collect();
+        assert_eq!(shown, names, "{query}");
+        assert_eq!(listed["count"], names.len());
+        let answer = server
+            .request(reqwest::Method::GET, &format!("{path}/export?{query}"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/csv");
+        let text = answer.text().await.unwrap();
+        let exported: Vec<_> = text
+            .lines()
+            .skip(1)
+            .map(|line| line.split(',').nth(1).unwrap())
+            .collect();
+        assert_eq!(exported, names, "{query}");
+    }
+    server
+        .get(&format!("{path}?agent=asleep"))
+        .await
+        .refused(400, "WKS.00211102", "agent");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn agents_online_are_shown_now_and_over_time() {
+    let server = TestServer::start().await;
+    let shown = server.get("/api/v1/{p}/agents-online").await.ok(200);
+    assert_eq!(shown["step_seconds"], 300);
+    assert_eq!(shown["samples"], json!([]));
+    assert_eq!(
+        (&shown["now"]["online"], &shown["now"]["agents"]),
+        (&json!(0), &json!(0))
+    );
+    let week = server
+        .get("/api/v1/{p}/agents-online?hours=168")
+        .await
+        .ok(200);
+    assert_eq!(week["step_seconds"], 2100);
+    server
+        .get("/api/v1/{p}/agents-online?hours=169")
+        .await
+        .refused(400, "WKS.00211102", "hours");
+    server.stop().await;
+}

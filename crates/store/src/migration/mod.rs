@@ -80,6 +80,10 @@ impl MigratorTrait for Migrator {
                 name: "0016_direct_uploads",
                 sql: include_str!("../../migrations/0016_direct_uploads.sql"),
             }),
+            Box::new(Script {
+                name: "0020_agents_online",
+                sql: include_str!("../../migrations/0020_agents_online.sql"),
+            }),
         ]
     }
 }

@@ -11,7 +11,7 @@ use crate::desktop::desktop;
 
 const SECRET_DIGEST: SecretDigest = SecretDigest::new([7; 32]);
 
-fn token() -> NewEnrollmentToken {
+pub(crate) fn token() -> NewEnrollmentToken {
     NewEnrollmentToken {
         id: EnrollmentTokenId::new(id()),
         name: "floor 2".to_owned(),
@@ -25,7 +25,7 @@ fn token() -> NewEnrollmentToken {
 }
 
 /// A claim by a fresh agent; `mark` tells its certificate from others.
-fn claim(token: &NewEnrollmentToken, name: &str, mark: u8) -> EnrollmentClaim {
+pub(crate) fn claim(token: &NewEnrollmentToken, name: &str, mark: u8) -> EnrollmentClaim {
     EnrollmentClaim {
         token_id: token.id,
         secret_digest: SECRET_DIGEST,
@@ -50,7 +50,7 @@ fn claim(token: &NewEnrollmentToken, name: &str, mark: u8) -> EnrollmentClaim {
     }
 }
 
-async fn store_token(test: &TestStore, token: &NewEnrollmentToken) {
+pub(crate) async fn store_token(test: &TestStore, token: &NewEnrollmentToken) {
     let tx = test.store.write().await.unwrap();
     tx.enrollment_token_insert(test.project, token, NOW)
         .await
@@ -58,7 +58,10 @@ async fn store_token(test: &TestStore, token: &NewEnrollmentToken) {
     tx.commit().await.unwrap();
 }
 
-async fn enroll(test: &TestStore, claim: &EnrollmentClaim) -> Result<Enrolled, EnrollmentRefusal> {
+pub(crate) async fn enroll(
+    test: &TestStore,
+    claim: &EnrollmentClaim,
+) -> Result<Enrolled, EnrollmentRefusal> {
     let tx = test.store.write().await.unwrap();
     let outcome = tx.enrollment_claim(claim, NOW).await.unwrap();
     tx.commit().await.unwrap();

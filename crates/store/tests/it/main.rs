@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod agents_online;
 mod app;
 mod app_builders;
 mod app_control;

@@ -182,6 +182,10 @@ pub(super) async fn list_detail(
             all: tag_filter(query.tag.as_deref()),
             ..TagSearch::default()
         },
+        seen: None,
+        os_type: None,
+        restart_needed: None,
+        before: None,
     };
     let listed = services
         .store

@@ -4,7 +4,9 @@ mod agents;
 mod attach;
 mod delete;
 mod detach;
+mod export;
 mod list;
+mod online;
 mod reach;
 mod register;
 mod registered;
@@ -38,6 +40,19 @@ fn native(routes: &mut Routes) {
                 .action("outfitter:desktops:list")
                 .summary("List desktops with their users and agents."),
             registered::list,
+        )
+        .add_raw(
+            Operation::get("/api/v1/{project_id}/desktops/export", "ExportDesktops")
+                .action("outfitter:desktops:listExport")
+                .media(export::MEDIA)
+                .summary("Export the desktops that fit as CSV, newest first."),
+            export::export,
+        )
+        .add(
+            Operation::get("/api/v1/{project_id}/agents-online", "ShowAgentsOnline")
+                .action("outfitter:desktops:showAgentsOnline")
+                .summary("Show how many agents were online over the last hours, and are now."),
+            online::show,
         )
         .add(
             Operation::delete(

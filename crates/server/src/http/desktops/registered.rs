@@ -5,7 +5,8 @@ use std::sync::Arc;
 use outfitter_api_types::apps::OsTypeEnum;
 use outfitter_api_types::authorizations::{AccountInfo, AccountTypeEnum};
 use outfitter_api_types::native::desktops::{
-    DesktopAgent, ListRegisteredDesktopsQuery, ListRegisteredDesktopsResponse, RegisteredDesktop,
+    AgentPresence, DesktopAgent, ExportDesktopsQuery, ListRegisteredDesktopsQuery,
+    ListRegisteredDesktopsResponse, RegisteredDesktop,
 };
 use outfitter_api_types::time::WireTime;
 use outfitter_domain::{Millis, OsType};
@@ -25,10 +26,18 @@ pub(super) async fn list(
         offset: call.query.offset,
         limit: call.query.limit,
     };
-    let filter = DesktopFilter {
-        name_part: call.query.name,
-        ..DesktopFilter::default()
-    };
+    let query = call.query;
+    let filter = filter(
+        &services,
+        ExportDesktopsQuery {
+            name: query.name,
+            agent: query.agent,
+            agent_version: query.agent_version,
+            user: query.user,
+            os_type: query.os_type,
+            restart_needed: query.restart_needed,
+        },
+    );
     let listed = services
         .store
         .db()
@@ -42,6 +51,33 @@ pub(super) async fn list(
             .map(|desktop| wire(&services, desktop))
             .collect(),
     }))
+}
+
+/// What a query asks for, in the store's words.
+pub(super) fn filter(services: &Services, query: ExportDesktopsQuery) -> DesktopFilter {
+    let since = services
+        .clock
+        .now()
+        .minus(desktops::presence_grace(services));
+    let (agent_installed, seen) = match query.agent {
+        None => (None, None),
+        Some(AgentPresence::Online) => (None, Some((since, true))),
+        Some(AgentPresence::Offline) => (None, Some((since, false))),
+        Some(AgentPresence::None) => (Some(false), None),
+    };
+    DesktopFilter {
+        name_part: query.name.filter(|part| !part.is_empty()),
+        user_name_parts: query
+            .user
+            .filter(|part| !part.is_empty())
+            .map(|part| vec![part]),
+        agent_version: query.agent_version,
+        os_type: query.os_type.map(os_type),
+        restart_needed: query.restart_needed,
+        agent_installed,
+        seen,
+        ..DesktopFilter::default()
+    }
 }
 
 pub(super) async fn delete(services: Arc<Services>, call: Call) -> Result<Reply, ApiError> {

@@ -1,0 +1,330 @@
+import { Alert, Anchor, Button, Checkbox, Code, Group, List, Modal, SegmentedControl, Stack, Table, Text } from '@mantine/core';
+import { useMutation, useQueries, useQuery } from '@tanstack/react-query';
+import { IconAlertTriangle, IconCircleCheck, IconDeviceDesktop, IconPlugConnected, IconRocket, IconRoute } from '@tabler/icons-react';
+import { useMemo, useState } from 'react';
+import { Link, useSearchParams } from 'react-router';
+import { api, ok, type Shape } from '../api/client';
+import { useInAddress, usePage } from '../address';
+import { bytes, ListTable, PageHead, Pages, Pill, say, SearchBox } from '../components/parts';
+import { reachDraft, ReachForm, wireReach } from '../components/ReachForm';
+import { Empty, Problem } from '../components/states';
+import { offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
+import { useTexts } from '../i18n';
+import { usePath, useProject } from '../session';
+import { AgentPill, usePush } from './Desktops';
+
+/** Most desktops of one push. Source: the contract, BatchInstallAgentReq. */
+const MOST = 100;
+
+/** Picks desktops, shows how each is reached, looks what a push would find, and pushes. */
+export default function Agents() {
+  const { t } = useTexts();
+  const path = usePath();
+  const { id: project_id } = useProject();
+  const [search, setSearch] = useSearchParams();
+  const [name] = useInAddress('q');
+  const [show, setShow] = useInAddress('show', 'none');
+  const [page, setPage] = usePage();
+  const [editing, setEditing] = useState<{ id: string; name: string }>();
+  const push = usePush();
+  const chosen = useMemo(() => search.getAll('desktop').slice(0, MOST), [search]);
+  const choose = (ids: string[]) =>
+    setSearch(
+      (before) => {
+        const next = new URLSearchParams(before);
+        next.delete('desktop');
+        for (const id of ids) next.append('desktop', id);
+        return next;
+      },
+      { replace: true },
+    );
+  const list = useDesktops({ name, ...(show === 'none' || show === 'offline' ? { agent: show } : {}) }, offsetOf(page), PAGE_SIZE);
+  const networks = useQuery({
+    queryKey: ['networks', project_id],
+    queryFn: () => ok(api.GET('/api/v1/{project_id}/network-reaches', { params: { path: { project_id } } })),
+  });
+  const items = list.data?.items ?? [];
+  const reaches = useQueries({
+    queries: items.map((desktop) => ({
+      queryKey: ['reach', project_id, desktop.id],
+      queryFn: () => ok(api.GET('/api/v1/{project_id}/desktops/{desktop_id}/reach', { params: { path: { project_id, desktop_id: desktop.id } } })),
+    })),
+    combine: (answers) => new Map(answers.map((answer, index) => [items[index]?.id ?? '', answer.data])),
+  });
+  const here = items.map((desktop) => desktop.id);
+  const all = here.length > 0 && here.every((id) => chosen.includes(id));
+  return (
+    <>
+      <PageHead
+        title={t('agents.title')}
+        sub={t('agents.sub')}
+        actions={
+          <Button leftSection={<IconRocket size={18} />} disabled={chosen.length === 0} loading={push.isPending} onClick={() => push.mutate(chosen)}>
+            {t('desktop.push-chosen', { n: chosen.length })}
+          </Button>
+        }
+      />
+      <Stack gap="lg">
+        {push.error !== null && <Problem error={push.error} />}
+        {networks.data !== undefined && (
+          <Text size="sm" c="dimmed">
+            {networks.data.count === 0 ? t('agents.no-network') : t('agents.networks', { names: networks.data.items.map((network) => network.network).join(', ') })}{' '}
+            <Anchor component={Link} to={path('settings#networks')} size="sm">
+              {t('networks.title')}
+            </Anchor>
+          </Text>
+        )}
+        <Group gap="sm">
+          <SegmentedControl
+            aria-label={t('list.state')}
+            value={show}
+            onChange={setShow}
+            data={[
+              { value: 'none', label: t('desktop.no-agent') },
+              { value: 'offline', label: t('desktop.offline') },
+              { value: 'all', label: t('list.all') },
+            ]}
+          />
+          <SearchBox label={t('desktops.search')} />
+        </Group>
+        {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
+        <section className="panel">
+          {list.data?.count === 0 ? (
+            <Empty
+              icon={<IconDeviceDesktop />}
+              title={t('agents.none')}
+              action={
+                <Button component={Link} to={path('desktops')} variant="default">
+                  {t('nav.desktops')}
+                </Button>
+              }
+            >
+              {t('agents.none-text')}
+            </Empty>
+          ) : (
+            <>
+              <Group px={20} pt={14}>
+                <Checkbox
+                  label={t('agents.choose-page')}
+                  checked={all}
+                  indeterminate={!all && here.some((id) => chosen.includes(id))}
+                  onChange={() => choose(all ? chosen.filter((id) => !here.includes(id)) : [...new Set([...chosen, ...here])].slice(0, MOST))}
+                />
+              </Group>
+              <ListTable label={t('agents.title')} head={[{ hidden: t('desktop.choose') }, t('job.desktop'), t('desktop.agent'), t('agents.reached'), { hidden: t('action.edit') }]}>
+                {items.map((desktop) => (
+                  <Row
+                    key={desktop.id}
+                    desktop={desktop}
+                    reach={reaches.get(desktop.id)}
+                    chosen={chosen.includes(desktop.id)}
+                    full={chosen.length >= MOST}
+                    onChoose={(is) => choose(is ? [...chosen, desktop.id] : chosen.filter((id) => id !== desktop.id))}
+                    onEdit={() => setEditing(desktop)}
+                  />
+                ))}
+              </ListTable>
+            </>
+          )}
+          {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+        </section>
+      </Stack>
+      <EditReach desktop={editing} reach={reaches.get(editing?.id ?? '')} onClose={() => setEditing(undefined)} />
+    </>
+  );
+}
+
+function Row({
+  desktop,
+  reach,
+  chosen,
+  full,
+  onChoose,
+  onEdit,
+}: {
+  desktop: Shape<'RegisteredDesktop'>;
+  reach: Shape<'DesktopReach'> | undefined;
+  chosen: boolean;
+  full: boolean;
+  onChoose: (is: boolean) => void;
+  onEdit: () => void;
+}) {
+  const { t } = useTexts();
+  const { id: project_id } = useProject();
+  const path = usePath();
+  const probe = useMutation({
+    mutationFn: () => ok(api.POST('/api/v1/{project_id}/desktops/{desktop_id}/probe', { params: { path: { project_id, desktop_id: desktop.id } } })),
+  });
+  const found = probe.data;
+  const way =
+    reach === undefined
+      ? ''
+      : [reach.user, reach.address].filter((part) => part !== undefined).join('@') + (reach.port === undefined ? '' : `:${reach.port}`);
+  return (
+    <>
+      <Table.Tr>
+        <Table.Td w={40}>
+          <Checkbox aria-label={t('desktop.choose-this', { name: desktop.name })} checked={chosen} disabled={!chosen && full} onChange={(event) => onChoose(event.currentTarget.checked)} />
+        </Table.Td>
+        <Table.Td>
+          <Anchor component={Link} to={path(`desktops/${desktop.id}`)} fw={600} size="sm">
+            {desktop.name}
+          </Anchor>
+        </Table.Td>
+        <Table.Td>
+          <AgentPill desktop={desktop} />
+          {desktop.agent !== undefined && (
+            <Text size="xs" c="dimmed">
+              {desktop.agent.version}
+            </Text>
+          )}
+        </Table.Td>
+        <Table.Td>
+          <Text size="sm">{way === '' ? t('agents.by-network') : <Code>{way}</Code>}</Text>
+          {reach !== undefined && (way !== '' || reach.has_login) && (
+            <Text size="xs" c="dimmed">
+              {reach.has_login ? t('agents.login-stored') : t('agents.login-network')}
+              {reach.jump_address !== undefined && ` · ${t('agents.through', { name: reach.jump_address })}`}
+            </Text>
+          )}
+        </Table.Td>
+        <Table.Td>
+          <Group gap="xs" justify="flex-end" wrap="nowrap">
+            <Button size="xs" variant="default" leftSection={<IconRoute size={14} />} aria-label={t('agents.reach-of', { name: desktop.name })} onClick={onEdit}>
+              {t('agents.reach')}
+            </Button>
+            <Button
+              size="xs"
+              variant="default"
+              leftSection={<IconPlugConnected size={14} />}
+              loading={probe.isPending}
+              aria-label={t('agents.probe-this', { name: desktop.name })}
+              onClick={() => probe.mutate()}
+            >
+              {t('agents.probe')}
+            </Button>
+          </Group>
+        </Table.Td>
+      </Table.Tr>
+      {(found !== undefined || probe.error !== null) && (
+        <Table.Tr>
+          <Table.Td />
+          <Table.Td colSpan={4}>
+            {probe.error !== null && <Problem error={probe.error} />}
+            {found !== undefined && (
+              <Alert
+                role="status"
+                variant="outline"
+                color={found.ok ? 'green' : 'red'}
+                icon={found.ok ? <IconCircleCheck color="var(--ok)" /> : <IconAlertTriangle color="var(--bad)" />}
+                title={found.ok ? t('agents.probe-ok') : t('agents.probe-fails', { step: found.step ?? '' })}
+              >
+                <Stack gap={4}>
+                  {found.ok ? (
+                    <Text size="sm">
+                      {[found.host, found.system, found.arch, found.free_bytes === undefined ? undefined : t('agents.free', { size: bytes(found.free_bytes) })]
+                        .filter((part) => part !== undefined)
+                        .join(' · ')}
+                    </Text>
+                  ) : (
+                    <>
+                      <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
+                        {found.words}
+                      </Text>
+                      <Text size="sm">{found.hint}</Text>
+                    </>
+                  )}
+                  {found.host_key !== undefined && (
+                    <Text size="xs" c="dimmed">
+                      {t('reach.host-key')}: <Code>{found.host_key}</Code>
+                    </Text>
+                  )}
+                  {found.would.length > 0 && (
+                    <List size="sm">
+                      {found.would.map((line) => (
+                        <List.Item key={line}>{line}</List.Item>
+                      ))}
+                    </List>
+                  )}
+                </Stack>
+              </Alert>
+            )}
+          </Table.Td>
+        </Table.Tr>
+      )}
+    </>
+  );
+}
+
+function EditReach({ desktop, reach, onClose }: { desktop: { id: string; name: string } | undefined; reach: Shape<'DesktopReach'> | undefined; onClose: () => void }) {
+  const { t } = useTexts();
+  return (
+    <Modal
+      opened={desktop !== undefined}
+      onClose={onClose}
+      title={t('agents.reach-of', { name: desktop?.name ?? '' })}
+      size="lg"
+      closeButtonProps={{ 'aria-label': t('action.close') }}
+    >
+      {desktop !== undefined && <ReachEditor key={desktop.id} desktopId={desktop.id} reach={reach} onDone={onClose} />}
+    </Modal>
+  );
+}
+
+function ReachEditor({ desktopId, reach, onDone }: { desktopId: string; reach: Shape<'DesktopReach'> | undefined; onDone: () => void }) {
+  const { t } = useTexts();
+  const refresh = useRefresh();
+  const { id: project_id } = useProject();
+  const params = { path: { project_id, desktop_id: desktopId } };
+  const [draft, setDraft] = useState(reachDraft(reach));
+  const done = async () => {
+    onDone();
+    await refresh('reach');
+  };
+  const save = useMutation({
+    mutationFn: () => ok(api.PUT('/api/v1/{project_id}/desktops/{desktop_id}/reach', { params, body: wireReach(draft) })),
+    onSuccess: () => {
+      say(t('app.saved'));
+      return done();
+    },
+  });
+  const forget = useMutation({
+    mutationFn: () => ok(api.DELETE('/api/v1/{project_id}/desktops/{desktop_id}/reach', { params })),
+    onSuccess: done,
+  });
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        save.mutate();
+      }}
+    >
+      <Stack>
+        <Text size="sm" c="dimmed">
+          {t('agents.reach-text')}
+        </Text>
+        {reach?.pinned_host_key !== undefined && (
+          <Group gap="xs">
+            <Pill tone="ok">{t('agents.pinned')}</Pill>
+            <Code style={{ overflowWrap: 'anywhere' }}>{reach.pinned_host_key}</Code>
+          </Group>
+        )}
+        <ReachForm draft={draft} onChange={setDraft} of="desktop" hasLogin={reach?.has_login ?? false} />
+        {(save.error ?? forget.error) !== null && <Problem error={(save.error ?? forget.error) as Error} />}
+        <Group justify="space-between">
+          <Button variant="default" loading={forget.isPending} disabled={reach?.updated_at === undefined && reach?.pinned_host_key === undefined} onClick={() => forget.mutate()}>
+            {t('agents.forget')}
+          </Button>
+          <Group gap="sm">
+            <Button variant="default" onClick={onDone}>
+              {t('action.cancel')}
+            </Button>
+            <Button type="submit" loading={save.isPending}>
+              {t('action.save')}
+            </Button>
+          </Group>
+        </Group>
+      </Stack>
+    </form>
+  );
+}

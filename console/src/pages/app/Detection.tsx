@@ -1,0 +1,324 @@
+import {
+  ActionIcon,
+  Alert,
+  Badge,
+  Button,
+  Checkbox,
+  Code,
+  Group,
+  JsonInput,
+  List,
+  SegmentedControl,
+  Select,
+  SimpleGrid,
+  Stack,
+  Text,
+  TextInput,
+} from '@mantine/core';
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { IconPlus, IconTrash } from '@tabler/icons-react';
+import { useState } from 'react';
+import { api, ok, type Shape } from '../../api/client';
+import { Panel, say } from '../../components/parts';
+import { Problem } from '../../components/states';
+import { useRefresh } from '../../data';
+import { useTexts, type Write } from '../../i18n';
+import { useProject } from '../../session';
+
+type Rule = Shape<'DetectionRule'>;
+
+/** A detection rule as text, a line for each of its parts, deeper ones moved in. */
+export function ruleText(rule: Rule, t: Write, depth = 0): string {
+  const indent = '  '.repeat(depth);
+  if ('file' in rule) {
+    const { path, sha256, size_bytes } = rule.file;
+    const more = [sha256 ? `SHA-256 ${sha256}` : '', size_bytes === undefined || size_bytes === null ? '' : `${size_bytes} B`].filter((part) => part !== '');
+    return `${indent}${t('rule.file')} ${[path, ...more].join(', ')}`;
+  }
+  if ('debian_package' in rule) return `${indent}${t('rule.package')} ${rule.debian_package.name} ${rule.debian_package.version ?? t('rule.any-version')}`;
+  if ('not' in rule) return `${indent}${t('rule.not')}\n${ruleText(rule.not, t, depth + 1)}`;
+  const [word, parts] = 'all' in rule ? [t('rule.all'), rule.all] : [t('rule.any'), rule.any];
+  return [`${indent}${word}`, ...parts.map((part) => ruleText(part, t, depth + 1))].join('\n');
+}
+
+/** A detection rule in words, nested rules as nested lists. */
+export function RuleView({ rule }: { rule: Rule }) {
+  const { t } = useTexts();
+  if ('file' in rule) {
+    return (
+      <Text size="sm" component="span" style={{ overflowWrap: 'anywhere' }}>
+        {t('rule.file-there')} <Code>{rule.file.path}</Code>
+        {rule.file.sha256 !== undefined && rule.file.sha256 !== null && (
+          <>
+            {' '}
+            {t('rule.with-digest')} <Code title={rule.file.sha256}>{rule.file.sha256.slice(0, 12)}…</Code>
+          </>
+        )}
+        {rule.file.size_bytes !== undefined && rule.file.size_bytes !== null && ` · ${rule.file.size_bytes.toLocaleString()} B`}
+      </Text>
+    );
+  }
+  if ('debian_package' in rule) {
+    return (
+      <Text size="sm" component="span">
+        {t('rule.package-there')} <Code>{rule.debian_package.name}</Code> {rule.debian_package.version ?? t('rule.any-version')}
+      </Text>
+    );
+  }
+  if ('not' in rule) {
+    return (
+      <>
+        <Text size="sm" component="span">
+          {t('rule.not')}{' '}
+        </Text>
+        <RuleView rule={rule.not} />
+      </>
+    );
+  }
+  const [word, parts] = 'all' in rule ? [t('rule.all'), rule.all] : [t('rule.any'), rule.any];
+  return (
+    <>
+      <Text size="sm">{word}</Text>
+      <List size="sm" withPadding>
+        {parts.map((part, index) => (
+          <List.Item key={index}>
+            <RuleView rule={part} />
+          </List.Item>
+        ))}
+      </List>
+    </>
+  );
+}
+
+/** One condition while it is edited. */
+interface Condition {
+  kind: 'file' | 'package';
+  not: boolean;
+  /** Path, or name of the package. */
+  what: string;
+  /** SHA-256, or version; empty: any. */
+  exact: string;
+}
+
+const NEW: Condition = { kind: 'file', not: false, what: '', exact: '' };
+
+function ruleOf({ kind, not, what, exact }: Condition): Rule {
+  const more = exact.trim();
+  const rule: Rule =
+    kind === 'file'
+      ? { file: { path: what.trim(), ...(more === '' ? {} : { sha256: more.toLowerCase() }) } }
+      : { debian_package: { name: what.trim(), ...(more === '' ? {} : { version: more }) } };
+  return not ? { not: rule } : rule;
+}
+
+function conditionOf(rule: Rule): Condition | undefined {
+  if ('not' in rule) {
+    const inner = conditionOf(rule.not);
+    return inner === undefined || inner.not ? undefined : { ...inner, not: true };
+  }
+  if ('file' in rule) {
+    // A size has no field here: such a rule is edited as JSON.
+    if (rule.file.size_bytes !== undefined && rule.file.size_bytes !== null) return undefined;
+    return { kind: 'file', not: false, what: rule.file.path, exact: rule.file.sha256 ?? '' };
+  }
+  if ('debian_package' in rule) return { kind: 'package', not: false, what: rule.debian_package.name, exact: rule.debian_package.version ?? '' };
+  return undefined;
+}
+
+/** A rule as conditions that all or any must hold; a deeper one has no such form. */
+export function conditionsOf(rule: Rule): { join: 'all' | 'any'; conditions: Condition[] } | undefined {
+  const join = 'any' in rule ? 'any' : 'all';
+  const parts = 'all' in rule ? rule.all : 'any' in rule ? rule.any : [rule];
+  const conditions = parts.map(conditionOf);
+  return conditions.every((condition) => condition !== undefined) ? { join, conditions } : undefined;
+}
+
+export function Detection({ appId }: { appId: string }) {
+  const { id: project_id } = useProject();
+  const revision = useQuery({
+    queryKey: ['detection', project_id, appId],
+    queryFn: () => ok(api.GET('/api/v1/{project_id}/apps/{app_id}/detection-rule', { params: { path: { project_id, app_id: appId } } })),
+  });
+  if (revision.error !== null) return <Problem error={revision.error} />;
+  if (revision.data === undefined) return null;
+  // A form of its own for each revision: it begins with the rule that is in force.
+  return <Rules key={revision.data.id} appId={appId} revision={revision.data} />;
+}
+
+function Rules({ appId, revision }: { appId: string; revision: Shape<'AppRevision'> }) {
+  const { t } = useTexts();
+  const refresh = useRefresh();
+  const { id: project_id } = useProject();
+  const rule = revision.detection_rule;
+  const known = rule === undefined ? { join: 'all' as const, conditions: [NEW] } : conditionsOf(rule);
+  const [own, setOwn] = useState(known === undefined);
+  const [join, setJoin] = useState<'all' | 'any'>(known?.join ?? 'all');
+  const [conditions, setConditions] = useState<Condition[]>(known?.conditions ?? [NEW]);
+  const [json, setJson] = useState(rule === undefined ? '' : JSON.stringify(rule, null, 2));
+  const set = useMutation({
+    mutationFn: (next: Rule | null) =>
+      ok(api.PUT('/api/v1/{project_id}/apps/{app_id}/detection-rule', { params: { path: { project_id, app_id: appId } }, body: { rule: next } })),
+    onSuccess: () => {
+      say(t('detection.saved'));
+      return refresh('detection', 'revisions');
+    },
+  });
+  const draft = (): Rule | undefined => {
+    if (own) {
+      try {
+        return JSON.parse(json) as Rule;
+      } catch {
+        return undefined;
+      }
+    }
+    if (conditions.some((condition) => condition.what.trim() === '')) return undefined;
+    const rules = conditions.map(ruleOf);
+    const [only, ...rest] = rules;
+    if (only === undefined) return undefined;
+    return rest.length === 0 ? only : join === 'all' ? { all: rules } : { any: rules };
+  };
+  const ready = draft();
+  const change = (index: number, part: Partial<Condition>) =>
+    setConditions(conditions.map((condition, place) => (place === index ? { ...condition, ...part } : condition)));
+  return (
+    <Stack gap="lg">
+      <Panel title={t('detection.now')}>
+        {rule === undefined && (
+          <Alert variant="outline" color="yellow" title={t('detection.none')}>
+            {t('detection.none-text')}
+          </Alert>
+        )}
+        {rule !== undefined && (
+          <Stack gap="sm">
+            <RuleView rule={rule} />
+            <Group gap="xs">
+              <Badge variant="default" tt="none">
+                {revision.detection_origin === 'derived' ? t('detection.derived') : t('detection.written')}
+              </Badge>
+              <Button size="xs" variant="default" loading={set.isPending} onClick={() => set.mutate(null)}>
+                {t('detection.remove')}
+              </Button>
+            </Group>
+          </Stack>
+        )}
+      </Panel>
+      <Panel
+        title={rule === undefined ? t('detection.change') : t('detection.edit')}
+        action={
+          <SegmentedControl
+            size="xs"
+            aria-label={t('detection.kind')}
+            value={own ? 'json' : 'words'}
+            onChange={(value) => {
+              if (value === 'json') {
+                if (ready !== undefined) setJson(JSON.stringify(ready, null, 2));
+                setOwn(true);
+              } else {
+                const found = ready === undefined ? undefined : conditionsOf(ready);
+                if (found !== undefined) {
+                  setJoin(found.join);
+                  setConditions(found.conditions);
+                }
+                setOwn(false);
+              }
+            }}
+            data={[
+              { value: 'words', label: t('detection.words') },
+              { value: 'json', label: 'JSON' },
+            ]}
+          />
+        }
+      >
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            if (ready !== undefined) set.mutate(ready);
+          }}
+        >
+          <Stack maw={760}>
+            <Text size="sm" c="dimmed">
+              {t('detection.text')}
+            </Text>
+            {!own && (
+              <>
+                {conditions.length > 1 && (
+                  <SegmentedControl
+                    aria-label={t('detection.join')}
+                    value={join}
+                    onChange={(value) => setJoin(value as typeof join)}
+                    data={[
+                      { value: 'all', label: t('detection.all') },
+                      { value: 'any', label: t('detection.any') },
+                    ]}
+                  />
+                )}
+                {conditions.map((condition, index) => (
+                  <div key={index} className="panel" style={{ padding: 12 }} role="group" aria-label={t('detection.condition', { n: index + 1 })}>
+                    <SimpleGrid cols={{ base: 1, xs: 2 }} spacing="sm">
+                      <Select
+                        label={t('detection.look')}
+                        allowDeselect={false}
+                        data={[
+                          { value: 'file', label: t('rule.file') },
+                          { value: 'package', label: t('rule.package') },
+                        ]}
+                        value={condition.kind}
+                        onChange={(value) => value !== null && change(index, { kind: value as Condition['kind'], what: '', exact: '' })}
+                      />
+                      <TextInput
+                        label={condition.kind === 'file' ? (condition.not ? t('detection.path-not') : t('detection.path')) : t('detection.package')}
+                        placeholder={condition.kind === 'file' ? '/opt/editor/bin/editor' : 'hello'}
+                        value={condition.what}
+                        onChange={(event) => change(index, { what: event.currentTarget.value })}
+                      />
+                      <TextInput
+                        label={condition.kind === 'file' ? t('detection.digest') : t('detection.version')}
+                        value={condition.exact}
+                        onChange={(event) => change(index, { exact: event.currentTarget.value })}
+                      />
+                      <Group justify="space-between" align="center" pt={{ base: 0, xs: 24 }}>
+                        <Checkbox label={t('detection.must-not')} checked={condition.not} onChange={(event) => change(index, { not: event.currentTarget.checked })} />
+                        {conditions.length > 1 && (
+                          <ActionIcon
+                            variant="default"
+                            size="lg"
+                            aria-label={t('action.remove-this', { name: t('detection.condition', { n: index + 1 }) })}
+                            onClick={() => setConditions(conditions.filter((_, place) => place !== index))}
+                          >
+                            <IconTrash size={16} />
+                          </ActionIcon>
+                        )}
+                      </Group>
+                    </SimpleGrid>
+                  </div>
+                ))}
+                <Group>
+                  <Button size="xs" variant="default" leftSection={<IconPlus size={14} />} onClick={() => setConditions([...conditions, NEW])}>
+                    {t('detection.add')}
+                  </Button>
+                </Group>
+              </>
+            )}
+            {own && (
+              <JsonInput
+                label={t('detection.json')}
+                description={'{"all": [{"file": {"path": "/opt/a"}}, {"not": {"file": {"path": "/opt/b"}}}]}'}
+                validationError={t('detection.bad-json')}
+                autosize
+                minRows={4}
+                value={json}
+                onChange={setJson}
+              />
+            )}
+            {set.error !== null && <Problem error={set.error} />}
+            <Group>
+              <Button type="submit" disabled={ready === undefined} loading={set.isPending}>
+                {t('detection.set')}
+              </Button>
+            </Group>
+          </Stack>
+        </form>
+      </Panel>
+    </Stack>
+  );
+}

@@ -1,0 +1,70 @@
+import { Alert, Group, Select, Text, Timeline } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { IconBan, IconCheck, IconInfoSmall } from '@tabler/icons-react';
+import { api, ok } from '../../api/client';
+import { useInAddress } from '../../address';
+import { Panel, When } from '../../components/parts';
+import { Problem } from '../../components/states';
+import { useAllApps } from '../../data';
+import { useTexts, wordOf } from '../../i18n';
+import { useProject } from '../../session';
+
+/** Why the desktop has an app or has it not, step by step. The app is in the address. */
+export function Why({ desktopId }: { desktopId: string }) {
+  const { t } = useTexts();
+  const { id: project_id } = useProject();
+  const apps = useAllApps();
+  const [app, setApp] = useInAddress('why');
+  const why = useQuery({
+    queryKey: ['jobs', project_id, 'why', desktopId, app],
+    enabled: app !== '',
+    queryFn: () => ok(api.GET('/api/v1/{project_id}/why', { params: { path: { project_id }, query: { app, desktop: desktopId } } })),
+  });
+  return (
+    <Panel title={t('why.title')}>
+      <Select
+        label={t('why.app')}
+        placeholder={t('why.choose')}
+        searchable
+        clearable
+        clearButtonProps={{ 'aria-label': t('action.clear') }}
+        maw={360}
+        data={apps.data?.map((candidate) => ({ value: candidate.id, label: `${candidate.name} ${candidate.version}` })) ?? []}
+        value={app === '' ? null : app}
+        onChange={(value) => setApp(value ?? '')}
+      />
+      {why.error !== null && <Problem error={why.error} />}
+      {app !== '' && why.data !== undefined && (
+        <div role="status">
+          <Alert variant="outline" mt="md" title={why.data.answer} />
+          <Timeline bulletSize={22} lineWidth={2} mt="lg" active={why.data.steps.length}>
+            {why.data.steps.map((step, index) => (
+              <Timeline.Item
+                key={index}
+                color={step.result === 'fine' ? 'green.8' : step.result === 'blocks' ? 'red.8' : 'gray.7'}
+                bullet={step.result === 'fine' ? <IconCheck size={14} /> : step.result === 'blocks' ? <IconBan size={14} /> : <IconInfoSmall size={16} />}
+                title={
+                  <Group gap="xs">
+                    <Text size="sm" fw={600} component="span">
+                      {wordOf(t, 'why.step', step.step)}
+                    </Text>
+                    <Text size="xs" c="dimmed" component="span">
+                      {step.at !== undefined && <When at={step.at} />}
+                    </Text>
+                  </Group>
+                }
+              >
+                <Text size="sm">{step.text}</Text>
+                {step.hint !== undefined && (
+                  <Text size="sm" c="dimmed">
+                    {step.hint}
+                  </Text>
+                )}
+              </Timeline.Item>
+            ))}
+          </Timeline>
+        </div>
+      )}
+    </Panel>
+  );
+}
