@@ -20,6 +20,7 @@ pub mod iam;
 pub mod iam_policies;
 pub mod jobs;
 pub mod packages;
+pub mod portal;
 pub mod projects;
 pub mod reach;
 pub mod revisions;

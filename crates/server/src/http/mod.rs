@@ -34,6 +34,7 @@ pub mod openapi;
 pub mod operation;
 mod packages;
 mod plain;
+pub(crate) mod portal;
 mod profiles;
 mod reference;
 pub mod refusals;
@@ -93,6 +94,7 @@ pub fn routes() -> Routes {
     why::register(&mut routes);
     workspace_jobs::register(&mut routes);
     app_rules::register(&mut routes);
+    portal::register(&mut routes);
     profiles::register(&mut routes);
     session::register(&mut routes);
     store::register(&mut routes);
