@@ -7,6 +7,7 @@ import os
 import subprocess
 
 import pytest
+import requests
 from huaweicloudsdkworkspace import v2 as ws
 
 import packages
@@ -267,6 +268,43 @@ def test_an_openldap_directory_is_followed_over_starttls(server, openldap):
     assert outfitter(server, "directory", "status")[0] != 0
     answer = server.request("DELETE", f"/v2/{{project_id}}/groups/{groups(server)['crowd']['id']}")
     assert answer.status_code == 204, answer.text
+
+
+def test_users_of_the_directory_log_in_to_the_portal_with_their_password_there(server, openldap):
+    openldap.add_users("ana", userPassword="the-word-of-ana")
+    openldap.add_users("ben", userPassword="the-word-of-ben")
+
+    def enter(user: str, password: str) -> requests.Response:
+        return requests.post(
+            f"{server.endpoints['endpoint']}/api/v1/portal/session",
+            headers={"X-Outfitter-Console": "1"},
+            json={"user_name": user, "password": password},
+            timeout=60,
+        )
+
+    assert enter("ana", "the-word-of-ana").status_code == 400, "no project has a directory yet"
+    body = openldap.settings(kind="LDAP", domain=DOMAIN, sync_interval_seconds=3600)
+    set_directory(server, body)
+    sync(server)
+    server.register_desktop("ANA-DESK", [])
+    attach(server, "ANA-DESK", "ana")
+    for name in ("ana", "ANA", f"ana@{DOMAIN}", "CORP\\ana"):
+        answer = enter(name, "the-word-of-ana")
+        assert answer.status_code == 201, (name, answer.text)
+    assert [desktop["name"] for desktop in answer.json()["desktops"]] == ["ANA-DESK"]
+    assert not answer.json()["is_of_desktop"]
+    # Another's word, a name that stands for several or for nobody, and one that the directory alone knows.
+    for name, password in (("ana", "the-word-of-ben"), ("*", "the-word-of-ana"), ("nobody", "x"), (f"ana@other.{DOMAIN}", "the-word-of-ana")):
+        refused = enter(name, password)
+        assert refused.status_code == 401 and "set-cookie" not in refused.headers, (name, refused.text)
+    openldap.add_users("cleo", userPassword="the-word-of-cleo")
+    assert enter("cleo", "the-word-of-cleo").status_code == 401
+    # A new account of the old name and of the same password is somebody else.
+    openldap.change("dn: uid=ben,o=corp\nchangetype: delete\n\n")
+    openldap.add_users("ben", userPassword="the-word-of-ben")
+    assert enter("ben", "the-word-of-ben").status_code == 401
+    openldap.stop()
+    assert enter("ana", "the-word-of-ana").status_code == 503
 
 
 def test_what_is_in_the_way_of_a_directory_has_a_name(server, openldap, tmp_path):

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
@@ -124,6 +124,26 @@ export class Scene {
     return readFileSync(path, 'utf8');
   }
 
+  /** A command of whoever sits at a desktop. Answers its output; fails when the command does. */
+  async atDesk(name, ...args) {
+    const socket = join(this.#folder, name, 'root/run/outfitter-agent/desk.sock');
+    await waitFor(`the socket of ${name}`, () => existsSync(socket));
+    const command = this.#run('outfitter-agent', [...args, '--socket', socket]);
+    const [code] = await once(command, 'close');
+    if (code !== 0) throw new Error(`outfitter-agent ${args.join(' ')}: ${code} ${command.output}`);
+    return command.output;
+  }
+
+  /** A page of the portal for the person who sits at a desktop, opened as its agent does. */
+  async portal(name, options = {}) {
+    // Until the agent is known to the server, it is told so.
+    const address = await waitFor(`the portal of ${name}`, () => this.atDesk(name, 'portal', '--print').catch(() => undefined));
+    const page = await this.page(options);
+    await page.goto(address.trim());
+    await page.getByRole('heading', { level: 1, name: /Your apps|我的应用/ }).waitFor();
+    return page;
+  }
+
   /** A package: a shell script, which has `$OUTFITTER_ROOT` for the desktop's folder. */
   script(fileName, lines) {
     const path = join(this.#folder, fileName);
@@ -186,6 +206,11 @@ export class Scene {
     return answer.headers.get('x-deployment-id');
   }
 
+  /** Lets the installer on a desktop that waits for it go on. */
+  release(name) {
+    writeFileSync(join(this.#folder, name, 'root/go-on'), '');
+  }
+
   async context(options = {}) {
     this.#browser ??= await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', headless: true });
     return this.#browser.newContext({ baseURL: this.bootstrap.endpoint, locale: 'en-GB', reducedMotion: 'reduce', ...options });
@@ -232,6 +257,9 @@ export class Scene {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }
+
+/** Who runs the tests: the account that the agents' sockets see. */
+export const ME = userInfo().username;
 
 /** Every page, by a short name, as a path below the project. */
 export const PAGES = (ids) => [
@@ -292,4 +320,32 @@ export async function furnish(scene) {
   });
   const desktops = await scene.call('GET', '/api/v1/{p}/desktops?name=ANA');
   return { app: good, deployment, desktop: desktops.items[0].id };
+}
+
+/** Two desktops of whoever runs this, with apps that install, fail, are sent, and are somebody else's. */
+export async function furnishPortal(scene) {
+  for (const name of ['MY-DESK', 'OTHER-DESK']) await scene.desktop(name, ME);
+  const waits = scene.script('notes-1.0.run', [
+    'until [ -e "$OUTFITTER_ROOT/go-on" ]; do sleep 0.1; done',
+    'mkdir -p "$OUTFITTER_ROOT/opt/notes" && echo ok >"$OUTFITTER_ROOT/opt/notes/notes"',
+  ].join('\n'));
+  const good = scene.script('good-1.run', 'exit 0');
+  const lies = scene.script('viewer-1.0.run', 'echo done; exit 0');
+  const notes = await scene.app({
+    name: 'Notes', description: 'Writes things down and finds them again.', catalog_id: '2', install_info: 'Close your documents first.',
+    uninstall_command: 'rm -r opt/notes',
+  }, waits);
+  await scene.detection(notes, { file: { path: '/opt/notes/notes' } });
+  const lying = await scene.app({ name: 'Report Viewer', description: 'Opens the monthly reports.', catalog_id: '2' }, lies);
+  await scene.detection(lying, { file: { path: '/opt/report-viewer/bin/report-viewer' } });
+  await scene.app({ name: 'Calculator', version: '5.1', description: 'A calculator with a tape.', catalog_id: '1' }, good);
+  const pushed = await scene.app({ name: 'Security Update', version: '2026.11', description: 'Mends this desktop.', catalog_id: '8' }, good);
+  const only = { authorization_type: 'ASSIGN_USER', catalog_id: '6' };
+  const mine = await scene.app({ ...only, name: 'Only Mine', description: 'For one person.' }, good);
+  await scene.app({ ...only, name: 'Of Somebody Else', description: 'For another one.' }, good);
+  await scene.call('POST', `/v1/{p}/app-center/apps/${mine}/actions/assign-authorizations`, {
+    authorization_type: 'ASSIGN_USER', users: [{ account: ME, account_type: 'SIMPLE' }],
+  });
+  const desktops = await scene.call('GET', '/api/v1/{p}/desktops?name=MY-DESK');
+  return { notes, pushed, mine, desktop: desktops.items[0].id };
 }

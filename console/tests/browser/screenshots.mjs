@@ -1,11 +1,40 @@
 // Takes every page, light and dark, wide and phone, into a folder: node screenshots.mjs FOLDER
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { furnish, PAGES, Scene } from './scene.mjs';
+import { furnish, furnishPortal, PAGES, Scene } from './scene.mjs';
 
 const folder = process.argv[2] ?? 'screenshots';
 mkdirSync(folder, { recursive: true });
-const scene = await Scene.start();
+let scene = await Scene.start();
+
+/** The portal with something of everything: at work, done, failed, sent, put off. */
+async function portalPages(ids) {
+  await scene.call('POST', '/api/v1/{p}/deployments', { app_ids: [ids.pushed], desktop_ids: [ids.desktop] });
+  await scene.atDesk('MY-DESK', 'install', 'Calculator');
+  await scene.atDesk('MY-DESK', 'install', 'Report Viewer').catch(() => undefined);
+  const first = await scene.portal('MY-DESK');
+  await first.getByRole('button', { name: 'Install Notes' }).click();
+  await first.getByText('Installing').first().waitFor();
+  for (const [size, viewport] of [['wide', { width: 1280, height: 800 }], ['phone', { width: 390, height: 844 }]]) {
+    for (const [colorScheme, locale] of [['light', 'en-GB'], ['dark', 'zh-CN']]) {
+      const page = await scene.portal('MY-DESK', { viewport, colorScheme, locale });
+      await page.getByRole('region', { name: 'Notes' }).waitFor();
+      await page.waitForTimeout(900);
+      await page.screenshot({ path: join(folder, `portal-${size}-${colorScheme}.png`), fullPage: true });
+      await page.goto('/portal/?tab=history');
+      await page.waitForTimeout(900);
+      await page.screenshot({ path: join(folder, `portal-history-${size}-${colorScheme}.png`), fullPage: true });
+      await page.context().close();
+    }
+  }
+  const out = await scene.page({ viewport: { width: 1280, height: 800 } });
+  await out.goto('/portal/#ticket=used');
+  await out.getByText('This link was used').waitFor();
+  await out.screenshot({ path: join(folder, 'portal-entry-wide-light.png') });
+  await out.context().close();
+  scene.release('MY-DESK');
+}
+
 try {
   const login = await scene.page({ viewport: { width: 1280, height: 800 } });
   await login.goto('/console/');
@@ -32,6 +61,13 @@ try {
       await page.context().close();
     }
   }
+} finally {
+  await scene.stop();
+}
+
+scene = await Scene.start();
+try {
+  await portalPages(await furnishPortal(scene));
 } finally {
   await scene.stop();
 }

@@ -2,8 +2,9 @@
 //!
 //! The channel is a WebSocket over TLS 1.3 with device certificates on the agent listener
 //! (`GET /channel`); every frame is one JSON message, externally tagged (measured twice as fast to
-//! decode as an inner tag). Around it stand two plain requests on the same listener: `POST /enroll`
-//! ([`EnrollRequest`]) and `GET /packages/{sha256}` (bytes, with `Range`).
+//! decode as an inner tag). Around it stand three plain requests on the same listener: `POST /enroll`
+//! ([`EnrollRequest`]), `GET /packages/{sha256}` (bytes, with `Range`), and `POST /desk` ([`DeskRequest`]: what people at
+//! the desktop ask for).
 //!
 //! An exchange for one attempt:
 //!
@@ -22,12 +23,17 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+mod desk;
 mod detection;
 mod enrollment;
 mod evidence;
 mod link;
 mod message;
 
+pub use desk::{
+    DESK_PAGE, DESK_PATH, DeskAnswer, DeskApp, DeskApps, DeskAsk, DeskJob, DeskRefusal,
+    DeskRequest, MAX_DESK_ANSWER_BYTES, MAX_DESK_ASK_BYTES, MAX_DESK_TEXT_CHARS, desk_text,
+};
 pub use detection::{DetectionRule, MAX_RULE_DEPTH};
 pub use enrollment::{
     ENROLL_PATH, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken, TokenTextError,

@@ -11,6 +11,7 @@ use crate::cache::PackageCache;
 use crate::channel::{self, Introduction, Pace, Parts, WebSocketTransport};
 use crate::clock::Clock;
 use crate::credentials::SharedCredentials;
+use crate::desk;
 use crate::durable::FileError;
 use crate::executor::{LocalDesktop, Workplace};
 use crate::platform;
@@ -76,6 +77,11 @@ pub async fn run(
         "the agent of {} begins",
         identity.name
     );
+    let people = tokio::spawn(desk::serve(
+        desk::socket_path(identity.sandbox_root.as_deref()),
+        credentials.clone(),
+        shutdown.clone(),
+    ));
     let desktop = LocalDesktop::new(spool, workplace, events_sender, loaded.unfinished);
     let clients = credentials.clone();
     let parts = Parts {
@@ -98,6 +104,7 @@ pub async fn run(
         seed: random(),
     };
     Box::pin(channel::run(parts, &*clock, shutdown)).await;
+    people.abort();
     tracing::info!("the agent ends; installers that run go on");
     Ok(())
 }

@@ -9,6 +9,7 @@ pub mod channel;
 pub mod clock;
 pub mod command;
 pub mod credentials;
+pub mod desk;
 pub mod doctor;
 pub mod durable;
 pub mod enroll;

@@ -9,12 +9,13 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use outfitter_agent::agent::{self, AgentError};
 use outfitter_agent::clock::SystemClock;
+use outfitter_agent::desk::{self, AppCommand, DeskClient, DeskClientError, portal_page};
 use outfitter_agent::enroll::{self, EnrollError, Enrollment};
 use outfitter_agent::proxy::{PROXY_VARIABLE, Proxies, ProxyUrl};
 use outfitter_agent::server_client::ServerAddress;
 use outfitter_agent::state_dir::{AgentIdentity, AgentSettings, StateDir, StateError};
 use outfitter_agent::{doctor, platform};
-use outfitter_agent_protocol::EnrollmentToken;
+use outfitter_agent_protocol::{DeskAnswer, DeskAsk, EnrollmentToken};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
@@ -54,6 +55,45 @@ enum Command {
         #[arg(long, env = "OUTFITTER_STATE_DIR")]
         state_dir: PathBuf,
     },
+    /// Lists the applications that you may have on this desktop.
+    Apps {
+        #[command(flatten)]
+        desk: DeskArguments,
+        /// Only those whose name holds this text.
+        name: Option<String>,
+        /// Writes JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Installs an application that you may have, or its newest version, and waits for the end.
+    Install {
+        #[command(flatten)]
+        desk: DeskArguments,
+        /// Its name or id.
+        app: String,
+    },
+    /// Removes an application that you installed, and waits for the end.
+    Remove {
+        #[command(flatten)]
+        desk: DeskArguments,
+        /// Its name or id.
+        app: String,
+    },
+    /// Stops what you asked for.
+    Cancel {
+        #[command(flatten)]
+        desk: DeskArguments,
+        /// The application's name or id.
+        app: String,
+    },
+    /// Opens the portal in your browser, as you.
+    Portal {
+        #[command(flatten)]
+        desk: DeskArguments,
+        /// Writes the address instead: good once, and for a minute. Whoever has it is you.
+        #[arg(long)]
+        print: bool,
+    },
     /// Runs one installer; started by the agent.
     #[command(hide = true)]
     Supervise {
@@ -68,6 +108,20 @@ enum Command {
         #[arg(long)]
         dir: PathBuf,
     },
+}
+
+#[derive(Args)]
+struct DeskArguments {
+    /// The agent's local socket. Default: that of the agent that runs as a service.
+    #[arg(long, env = "OUTFITTER_AGENT_SOCKET")]
+    socket: Option<PathBuf>,
+}
+
+impl DeskArguments {
+    async fn connect(self) -> Result<DeskClient, DeskClientError> {
+        let socket = self.socket.unwrap_or_else(|| desk::socket_path(None));
+        DeskClient::connect(&socket).await
+    }
 }
 
 #[derive(Args)]
@@ -166,6 +220,11 @@ fn main() -> ExitCode {
         Command::Enroll(_)
         | Command::Run { .. }
         | Command::Configure { .. }
+        | Command::Apps { .. }
+        | Command::Install { .. }
+        | Command::Remove { .. }
+        | Command::Cancel { .. }
+        | Command::Portal { .. }
         | Command::Doctor { .. } => {}
     }
     let runtime = match tokio::runtime::Builder::new_current_thread()
@@ -188,6 +247,11 @@ fn main() -> ExitCode {
                 settings,
             } => configure(&state_dir, settings),
             Command::Doctor { state_dir } => Box::pin(run_doctor(state_dir)).await,
+            Command::Apps { desk, name, json } => list_apps(desk, name.as_deref(), json).await,
+            Command::Install { desk, app } => carry_out(desk, AppCommand::Install, &app).await,
+            Command::Remove { desk, app } => carry_out(desk, AppCommand::Remove, &app).await,
+            Command::Cancel { desk, app } => carry_out(desk, AppCommand::Cancel, &app).await,
+            Command::Portal { desk, print } => open_portal(desk, print).await,
             Command::Supervise { .. } | Command::Launch { .. } => Ok(ExitCode::SUCCESS),
         }
     });
@@ -204,6 +268,18 @@ fn exit_with(code: i32) -> ExitCode {
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<DeskClientError>() {
+        return match error {
+            DeskClientError::Unreachable(_) => code::UNREACHABLE,
+            DeskClientError::Refused(refusal) if refusal.code == "server_unreachable" => {
+                code::UNREACHABLE
+            }
+            DeskClientError::Refused(_) | DeskClientError::NoSuchApp(_) => code::REFUSED,
+            DeskClientError::Broken(_)
+            | DeskClientError::Failed(_)
+            | DeskClientError::Output(_) => code::FAILED,
+        };
+    }
     if let Some(error) = error.downcast_ref::<EnrollError>() {
         return match error {
             EnrollError::Refused { .. } => code::REFUSED,
@@ -347,6 +423,85 @@ async fn wait_for_stop_signal() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending().await
     }
+}
+
+async fn list_apps(
+    desk: DeskArguments,
+    name: Option<&str>,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let (user, apps) = desk.connect().await?.apps(name).await?;
+    let mut out = std::io::stdout();
+    if json {
+        let list = serde_json::json!({"user": user, "count": apps.len(), "items": apps});
+        writeln!(out, "{list:#}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if apps.is_empty() {
+        writeln!(
+            out,
+            "there is no application that {user} may have on this desktop"
+        )?;
+    }
+    for app in apps {
+        let standing = match app.standing.as_str() {
+            "absent" => "not installed",
+            "update_available" => "update available",
+            other => other,
+        };
+        writeln!(
+            out,
+            "{:<30} {:<14} {:<14} {standing}",
+            app.name, app.version, app.category
+        )?;
+        for text in [Some(app.description), app.install_info]
+            .into_iter()
+            .flatten()
+        {
+            if !text.trim().is_empty() {
+                writeln!(out, "    {}", text.replace('\n', "\n    "))?;
+            }
+        }
+        if let Some(sentence) = app.job.and_then(|job| job.sentence) {
+            writeln!(out, "    {sentence}")?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn carry_out(
+    desk: DeskArguments,
+    command: AppCommand,
+    app: &str,
+) -> anyhow::Result<ExitCode> {
+    let mut client = desk.connect().await?;
+    client
+        .carry_out(command, app, &mut std::io::stdout())
+        .await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn open_portal(desk: DeskArguments, print: bool) -> anyhow::Result<ExitCode> {
+    let DeskAnswer::Portal { address, .. } = desk.connect().await?.ask(&DeskAsk::Portal).await?
+    else {
+        return Err(DeskClientError::Broken("it is no address".to_owned()).into());
+    };
+    let mut out = std::io::stdout();
+    if print {
+        writeln!(out, "{address}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    match platform::open_in_browser(&portal_page(&address)).await {
+        Ok(()) => writeln!(out, "the portal opens in your browser")?,
+        Err(error) => {
+            complain(&format!(
+                "no browser can be opened: {:#}",
+                anyhow::Error::from(error)
+            ));
+            writeln!(out, "{address}")?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run_doctor(state_dir: PathBuf) -> anyhow::Result<ExitCode> {

@@ -14,4 +14,4 @@ mod read;
 
 pub use connection::{CaError, Connection, Limits, Scope, check_ca, check_filter, check_url};
 pub use failure::{Failure, FailureCode};
-pub use read::{Tested, read, test};
+pub use read::{Tested, read, test, verify};

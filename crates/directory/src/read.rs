@@ -7,6 +7,7 @@ use outfitter_domain::directory::{
     ChangeMark, DirectoryGroup, DirectoryKind, DirectoryUser, DnKey, ListedEntry, MemberName,
     SecurityId, Skip, SkipReason, Snapshot, UserFacts,
 };
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::connection::{Connection, Limits, Open};
@@ -86,6 +87,42 @@ pub async fn test(connection: Connection, limits: Limits) -> Result<Tested, Fail
             sample_groups: names(&snapshot.listed_groups),
             tells_changes: mark.is_some() || reader.latest.is_some(),
         })
+    })
+    .await
+}
+
+/// Whether a password is that of the user whom the directory knows by this name and this identity (`objectSid` or
+/// `entryUUID`): the bind account finds the entry, the password is tried by a bind as that entry. An empty password never
+/// is: a bind with one succeeds without any proof (RFC 4513, section 5.1.2).
+///
+/// # Errors
+/// See [`FailureCode`]; a wrong password and an unknown user are no failure.
+pub async fn verify(
+    connection: Connection,
+    limits: Limits,
+    (name, id): (String, String),
+    password: SecretString,
+) -> Result<bool, Failure> {
+    if password.expose_secret().is_empty() {
+        return Ok(false);
+    }
+    apart(limits, async move {
+        let open = connection.open(limits).await?;
+        let mut reader = Reader::new(&connection, open);
+        let Some(dn) = reader.dn_of(&name, &id).await? else {
+            return Ok(false);
+        };
+        drop(reader);
+        let as_user = Connection {
+            bind_name: dn,
+            bind_password: password,
+            ..connection.clone()
+        };
+        match as_user.open(limits).await {
+            Ok(_) => Ok(true),
+            Err(failure) if failure.code == FailureCode::BindRefused => Ok(false),
+            Err(failure) => Err(failure),
+        }
     })
     .await
 }
@@ -273,6 +310,32 @@ impl<'a> Reader<'a> {
             return Err(Failure::refused(doing, &result));
         }
         Ok(())
+    }
+
+    /// The DN of the user with this name and this identity.
+    async fn dn_of(&mut self, name: &str, id: &str) -> Result<Option<String>, Failure> {
+        let kind = self.connection.kind;
+        let scope = &self.connection.scope;
+        let named = format!(
+            "({}={})",
+            scope.user_name_attribute,
+            ldap3::ldap_escape(name)
+        );
+        let filter = both(
+            self.names.is_user,
+            scope.user_filter.as_deref(),
+            Some(&named),
+        );
+        let (base, attribute) = (scope.user_base.clone(), self.names.id);
+        let mut found = None;
+        self.search("find a user", &base, &filter, &[attribute], |entry| {
+            if id_of(kind, &entry).as_deref() == Some(id) {
+                found = Some(entry.dn().to_owned());
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(found)
     }
 
     /// Every user and group, by what tells them apart.

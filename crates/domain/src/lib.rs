@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod iam;
 pub mod install;
 pub mod job;
+pub mod portal;
 pub mod text;
 pub mod time;
 pub mod why;

@@ -23,7 +23,7 @@ use crate::attempt::{approach_of_repair, debian_package};
 use crate::direct_upload::object_is_pending;
 use crate::job::{Counted, CounterChanges, JobCounts, id_list, key_list, lets_user, names_user};
 use crate::query::{in_ids, in_keys, word};
-use crate::{AppKey, Db, DeploymentKey, DesktopKey, ProjectKey, StoreError, Tx};
+use crate::{AppKey, Db, DeploymentKey, DesktopKey, ProjectKey, StoreError, Tx, UserKey};
 
 /// An app as an install request looks at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +84,8 @@ pub struct NewDeployment<'a> {
     pub accounts: ScopeAccounts<'a>,
     /// The desktops it is for, and no others; empty: those of its scope.
     pub desktops: &'a [DesktopKey],
+    /// The directory user who asks for themselves; `None`: an administrator asks.
+    pub requested_by: Option<UserKey>,
     /// When jobs that could not be handed out FAIL.
     pub expires_at: Millis,
     /// What happens where the app is there already.
@@ -983,8 +985,8 @@ impl Tx {
                 DOING,
                 "INSERT INTO deployment (public_id, project_id, kind, assign_scope, operator, \
                  install_command, uninstall_command, state, expires_at, created_at, repair, fail_limit_count, \
-                 fail_limit_percent, names_desktops) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, 'expanding', $8, $9, $10, $11, $12, $13) RETURNING id",
+                 fail_limit_percent, names_desktops, requested_by) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 'expanding', $8, $9, $10, $11, $12, $13, $14) RETURNING id",
                 [
                     new.id.uuid().into(),
                     new.project.into(),
@@ -999,6 +1001,7 @@ impl Tx {
                     new.fail_limit.count.into(),
                     new.fail_limit.percent.into(),
                     i64::from(!new.desktops.is_empty()).into(),
+                    new.requested_by.map(UserKey::get).into(),
                 ],
             )
             .await?;
@@ -1504,8 +1507,12 @@ impl Tx {
         }
         let dialect = self.dialect();
         let keys = key_list(desktops.iter().map(|desktop| desktop.id));
+        // A user who asks for themselves is the only one it is for.
+        let who =
+            "u.id = COALESCE((SELECT w.requested_by FROM deployment w WHERE w.id = $2), u.id)";
         let in_scope = match reach {
-            Reach::All | Reach::Named => "$2 = $2".to_owned(),
+            Reach::All => "$2 = $2".to_owned(),
+            Reach::Named => who.to_owned(),
             Reach::OfUsers => lets_user("deployment_account", "x.deployment_id = $2"),
         };
         let element = format!("CAST({} AS BIGINT)", dialect.element_text());
@@ -1546,7 +1553,7 @@ impl Tx {
                              JOIN deployment_app da ON da.deployment_id = $2 JOIN app a ON a.id = da.app_id \
                              WHERE a.authorization_type = 'ASSIGN_USER' AND NOT EXISTS ( \
                                SELECT 1 FROM desktop_user du JOIN directory_user u ON u.id = du.user_id \
-                               WHERE du.desktop_id = k.id AND {})",
+                               WHERE du.desktop_id = k.id AND {who} AND {})",
                             dialect.each("$1"),
                             lets_user("app_authorization", "x.app_id = a.id"),
                         ),

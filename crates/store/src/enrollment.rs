@@ -30,6 +30,10 @@ impl SecretDigest {
         Self(digest)
     }
 
+    pub(crate) const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Whether a stored digest is this one.
     fn is(&self, stored: &[u8]) -> bool {
         self.0.ct_eq(stored).into()

@@ -301,13 +301,19 @@ pub(crate) fn names_user(table: &str, owner: &str) -> String {
 
 /// Whether the authorization of a job `j` of app `a` and deployment `d` still stands (invariant I5; contract,
 /// section 5, Shared desktops): the app is for everyone, or a user in scope on the desktop is authorized. A
-/// job without target stands while the app is for everyone.
+/// job without target stands while the app is for everyone. What an end user asked for stands while that very user is
+/// attached to the desktop, not disabled, and authorized (docs/adr/0025-end-users.md).
 pub(crate) fn authorization_stands() -> String {
     format!(
-        "CAST(CASE WHEN a.authorization_type = 'ALL_USER' THEN 1 \
+        "CAST(CASE WHEN d.requested_by IS NOT NULL THEN (CASE WHEN EXISTS (SELECT 1 FROM desktop_user du \
+           JOIN directory_user u ON u.id = du.user_id WHERE du.desktop_id = j.desktop_id \
+           AND du.user_id = d.requested_by AND {IS_ENABLED} \
+           AND (a.authorization_type = 'ALL_USER' OR {})) THEN 1 ELSE 0 END) \
+         WHEN a.authorization_type = 'ALL_USER' THEN 1 \
          WHEN j.target IS NOT NULL AND EXISTS (SELECT 1 FROM desktop_user du \
            JOIN directory_user u ON u.id = du.user_id WHERE du.desktop_id = j.desktop_id \
            AND (d.assign_scope = 'ALL_USER' OR {}) AND {}) THEN 1 ELSE 0 END AS BIGINT)",
+        names_user("app_authorization", "x.app_id = a.id"),
         lets_user("deployment_account", "x.deployment_id = d.id"),
         lets_user("app_authorization", "x.app_id = a.id"),
     )

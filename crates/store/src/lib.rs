@@ -46,6 +46,7 @@ mod migration;
 mod open;
 mod package;
 mod package_condition;
+mod portal;
 mod profile;
 mod push;
 mod query;
@@ -119,6 +120,7 @@ pub use keys::{
 pub use open::{Store, StoreOptions};
 pub use package::{NewObject, ObjectPut, Package, PackageState};
 pub use package_condition::{DamagedPackage, PackageCondition, PackageLook, PackageToLookAt};
+pub use portal::{EndUser, PortalApp, PortalAppFilter, PortalInstalled, PortalJob};
 pub use push::{AgentFacts, ClaimedPush, HostKeyOf, NetworkReach, PinnedHostKey, StoredReach};
 pub use query::{Listed, Page};
 pub use quota::PackageSettings;

@@ -122,3 +122,62 @@ pub fn supervise(_folder: &Path) -> i32 {
 pub fn launch(_folder: &Path) -> i32 {
     supervise(_folder)
 }
+
+/// Folder of the local socket.
+pub const DESK_FOLDER: &str = r"C:\ProgramData\outfitter-agent";
+
+/// One connection of somebody at the desktop; there is none here yet.
+pub type DeskStream = tokio::io::DuplexStream;
+
+/// Somebody who connected.
+pub struct DeskPeer {
+    /// The connection.
+    pub stream: DeskStream,
+    /// Number of the account at its far end.
+    pub user: u32,
+}
+
+/// The local socket; there is none here yet.
+pub enum DeskListener {}
+
+impl DeskListener {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// Always: not supported yet.
+    pub fn bind(_path: &Path) -> Result<Self, PlatformError> {
+        Err(PlatformError::NotSupported("the local socket"))
+    }
+
+    /// The next connection.
+    ///
+    /// # Errors
+    /// Never: there is no listener.
+    pub async fn accept(&self) -> Result<DeskPeer, PlatformError> {
+        match *self {}
+    }
+}
+
+/// Opens it.
+///
+/// # Errors
+/// Always: not supported yet.
+pub async fn connect_desk(_path: &Path) -> Result<DeskStream, PlatformError> {
+    Err(PlatformError::NotSupported("the local socket"))
+}
+
+/// Name of an account.
+///
+/// # Errors
+/// Always: not supported yet.
+pub async fn account_name(_user: u32) -> Result<String, PlatformError> {
+    Err(PlatformError::NotSupported("the local socket"))
+}
+
+/// Opens a page in the browser of whoever runs this.
+///
+/// # Errors
+/// Always: not supported yet.
+pub async fn open_in_browser(_page: &str) -> Result<(), PlatformError> {
+    Err(PlatformError::NotSupported("opening the browser"))
+}

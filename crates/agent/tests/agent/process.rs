@@ -158,6 +158,11 @@ impl TestDesktop {
         self.folder.path().join("root")
     }
 
+    /// Where people at the desktop ask.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.root().join("run/outfitter-agent/desk.sock")
+    }
+
     fn log_path(&self) -> PathBuf {
         self.folder.path().join("log")
     }

@@ -1,6 +1,6 @@
 //! A small server that speaks the agent's protocol and does what a test tells it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,9 +15,7 @@ use axum::{Extension, Json, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptStage, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken,
-    Evidence, FailureCode, Hello, PROTOCOL, PackageRef, ServerMessage, Source, SourceTrust, Task,
-    Welcome,
+    AgentMessage, AttemptStage, DESK_PATH, DeskAnswer, DeskRequest, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken, Evidence, FailureCode, Hello, PROTOCOL, PackageRef, ServerMessage, Source, SourceTrust, Task, Welcome,
 };
 use outfitter_ids::{AgentId, AttemptId, DesktopId, EnrollmentTokenId};
 use rcgen::{
@@ -59,6 +57,8 @@ struct Seen {
     /// `Range` of each package request, empty where there was none.
     ranges: Vec<String>,
     channels: usize,
+    /// What people at the desktop asked for.
+    desk: Vec<DeskRequest>,
 }
 
 struct Inner {
@@ -76,6 +76,8 @@ struct Inner {
     links: HashMap<AttemptId, String>,
     channel: Option<mpsc::Sender<ServerMessage>>,
     certificate_days: (i64, i64),
+    /// What people at the desktop are answered, one after the other.
+    desk_answers: VecDeque<Result<DeskAnswer, EnrollRefusal>>,
 }
 
 struct Authority {
@@ -165,6 +167,7 @@ impl TestServer {
                 links: HashMap::new(),
                 channel: None,
                 certificate_days: (-1, 89),
+                desk_answers: VecDeque::new(),
             }),
             changed: watch::channel(0).0,
             authority,
@@ -173,6 +176,7 @@ impl TestServer {
         let router = Router::new()
             .route("/enroll", post(enroll))
             .route("/channel", get(channel))
+            .route(DESK_PATH, post(desk))
             .route("/packages/{sha256}", get(package))
             .with_state(Arc::clone(&shared));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -343,6 +347,19 @@ impl TestServer {
         .unwrap()
     }
 
+    /// What people at the desktop are answered from now on.
+    pub(crate) fn set_desk_answers(
+        &self,
+        answers: impl IntoIterator<Item = Result<DeskAnswer, EnrollRefusal>>,
+    ) {
+        self.inner(|inner| inner.desk_answers = answers.into_iter().collect());
+    }
+
+    /// What people at the desktop asked for so far.
+    pub(crate) fn desk_requests(&self) -> Vec<DeskRequest> {
+        self.inner(|inner| inner.seen.desk.clone())
+    }
+
     pub(crate) fn channels(&self) -> usize {
         self.inner(|inner| inner.seen.channels)
     }
@@ -417,6 +434,23 @@ async fn enroll(State(shared): State<Arc<Shared>>, Json(request): Json<EnrollReq
 
 fn now_millis() -> i64 {
     i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap()
+}
+
+async fn desk(
+    State(shared): State<Arc<Shared>>,
+    Extension(HasCertificate(certified)): Extension<HasCertificate>,
+    Json(request): Json<DeskRequest>,
+) -> Response {
+    if !certified {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let mut inner = shared.inner.lock().unwrap();
+    inner.seen.desk.push(request);
+    match inner.desk_answers.pop_front() {
+        Some(Ok(answer)) => Json(answer).into_response(),
+        Some(Err(refusal)) => (StatusCode::FORBIDDEN, Json(refusal)).into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
 }
 
 async fn channel(

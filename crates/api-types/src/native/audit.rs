@@ -39,7 +39,7 @@ pub enum AuditOutcome {
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditActor {
-    /// `iamUser`, `agent`, `server` or `nobody`.
+    /// `iamUser`, `endUser`, `agent`, `server` or `nobody`.
     pub kind: String,
     /// Its ID.
     #[schema(nullable = false)]

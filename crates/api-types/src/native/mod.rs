@@ -22,6 +22,7 @@ pub mod iam_policies;
 pub mod jobs;
 pub mod login_provider;
 pub mod packages;
+pub mod portal;
 pub mod projects;
 pub mod reach;
 pub mod revisions;

@@ -1,4 +1,4 @@
-//! What the agent listener answers: enrollment, the channel, package downloads. Nothing else.
+//! What the agent listener answers: enrollment, the channel, package downloads, people at the desktop. Nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +7,15 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use http::StatusCode;
-use outfitter_agent_protocol::{CHANNEL_PATH, ENROLL_PATH, MAX_FRAME_BYTES, PACKAGES_PATH};
+use outfitter_agent_protocol::{
+    CHANNEL_PATH, DESK_PATH, ENROLL_PATH, MAX_FRAME_BYTES, PACKAGES_PATH,
+};
 use tower_http::timeout::TimeoutLayer;
 
-use super::{channel, downloads, enroll};
+use super::{channel, desk, downloads, enroll};
 use crate::services::Services;
 
-/// Longest time from the head of an enrollment to its answer: who enrolls is unknown until the body has come.
+/// Longest time from the head of a request with a body to its answer: who enrolls is unknown until the body has come.
 const ENROLL_LIMIT: Duration = Duration::from_secs(30);
 
 /// The agent listener's service.
@@ -27,6 +29,13 @@ pub fn router(services: Arc<Services>) -> Router {
             )),
         )
         .route(CHANNEL_PATH, get(channel::upgrade))
+        .route(
+            DESK_PATH,
+            post(desk::ask).layer(TimeoutLayer::with_status_code(
+                StatusCode::REQUEST_TIMEOUT,
+                ENROLL_LIMIT,
+            )),
+        )
         .route(
             &format!("{PACKAGES_PATH}{{sha256}}"),
             get(downloads::download),

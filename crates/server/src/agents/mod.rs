@@ -1,6 +1,7 @@
 //! The agents' side of the server: their certificates, listener, channels and registry.
 
 pub mod channel;
+pub mod desk;
 pub mod downloads;
 pub mod enroll;
 pub mod listener;

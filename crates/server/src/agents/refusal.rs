@@ -56,6 +56,23 @@ impl Refusal {
         }
     }
 
+    /// Not as things are.
+    pub fn conflict(reason: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::CONFLICT,
+            ..Self::forbidden("state", reason)
+        }
+    }
+
+    /// The desktop asks too often.
+    pub fn throttled_desk(retry_after_secs: u32) -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            retry_after_secs: Some(retry_after_secs),
+            ..Self::forbidden("throttled", "this desktop asks too often; wait a moment")
+        }
+    }
+
     /// Not now: every place is taken, and the desktop's turn comes.
     pub fn queued(wait_secs: u32, ahead: usize) -> Self {
         Self {

@@ -379,6 +379,33 @@ pub async fn expire(services: &Services) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Whether a password is that of a user whom the project's directory keeps.
+///
+/// # Errors
+/// See [`DirectoryError`]; a [`Failure`] of the directory is an answer.
+pub async fn verify_password(
+    services: &Services,
+    project: ProjectKey,
+    project_id: Uuid,
+    user: (String, String),
+    password: SecretString,
+) -> Result<Result<bool, Failure>, DirectoryError> {
+    let stored = services
+        .store
+        .db()
+        .directory(project)
+        .await?
+        .ok_or(DirectoryError::Unknown)?;
+    let (_, connection) = connection(services, project_id, &stored)?;
+    let limits = Limits {
+        // A person waits.
+        answer: Duration::from_secs(10),
+        whole: Duration::from_secs(20),
+        ..Limits::default()
+    };
+    Ok(outfitter_directory::verify(connection, limits, user, password).await)
+}
+
 /// Asks for a synchronisation.
 ///
 /// # Errors

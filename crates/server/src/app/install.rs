@@ -16,6 +16,7 @@ use outfitter_ids::{AppId, DeploymentId, DesktopId};
 use outfitter_store::{
     AuditScope, DeploymentKey, DeploymentView, Expansion, FailLimit, IdempotencyClaim,
     InstallableApp, NewDeployment, PackageAccess, ProjectKey, Reach, ScopeAccounts, StoreError, Tx,
+    UserKey,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -118,6 +119,8 @@ pub struct Install<'a> {
     pub expires_in: Option<Duration>,
     /// What makes a call that is made twice one call.
     pub idempotency: Option<Idempotency>,
+    /// The directory user who asks for themselves; `None`: an administrator asks.
+    pub requested_by: Option<UserKey>,
 }
 
 impl Install<'_> {
@@ -143,6 +146,7 @@ impl Install<'_> {
             fail_limit: FailLimit::default(),
             expires_in: None,
             idempotency: None,
+            requested_by: None,
         }
     }
 }
@@ -281,6 +285,7 @@ async fn store_deployment(
                 apps: &keys,
                 accounts,
                 desktops: &desktops,
+                requested_by: call.requested_by,
                 expires_at: now.plus(call.expires_in.unwrap_or(OFFLINE_LIMIT)),
                 approach: call.approach,
                 fail_limit: call.fail_limit,

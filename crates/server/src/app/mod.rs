@@ -20,6 +20,7 @@ pub mod install;
 pub mod job_events;
 pub mod oidc;
 pub mod packages;
+pub mod portal;
 pub mod push;
 pub mod reach;
 pub mod refusals;

@@ -16,8 +16,8 @@ use http::StatusCode;
 use outfitter_domain::{Clock, Millis};
 use outfitter_ids::IdSource;
 use outfitter_store::{
-    AuditActor, AuditActorKind, AuditFacts, AuditKey, AuditKind, AuditScope, DomainKey, IamUser,
-    NewAuditScope, ProjectKey, Store, StoreError,
+    AuditActor, AuditActorKind, AuditFacts, AuditKey, AuditKind, AuditScope, DomainKey, EndUser,
+    IamUser, NewAuditScope, ProjectKey, Store, StoreError,
 };
 use tokio::sync::Semaphore;
 
@@ -276,6 +276,28 @@ pub(crate) fn actor(caller: &Caller) -> AuditActor {
             Credential::Session(_) => "session".to_owned(),
         },
     }
+}
+
+/// Who an end user is, for the log.
+pub(crate) fn end_user(user: &EndUser) -> AuditActor {
+    AuditActor {
+        kind: AuditActorKind::EndUser,
+        id: Some(user.user_id.to_string()),
+        name: Some(user.name.clone()),
+        credential: "portal_session".to_owned(),
+    }
+}
+
+/// Says within a call that needs no credential which end user it turned out to be.
+pub(crate) fn identify_end_user(user: &EndUser, credential: &str) {
+    change(|facts| {
+        facts.domain = Some(user.domain);
+        facts.project = Some(user.project);
+        facts.actor = AuditActor {
+            credential: credential.to_owned(),
+            ..end_user(user)
+        };
+    });
 }
 
 /// Says within a call that needs no credential which user it turned out to be.

@@ -254,9 +254,10 @@ impl Refusals {
         refusal.resources.truncate(10);
         let class = match refusal.facts.actor.kind {
             AuditActorKind::Nobody => &mut self.unknown,
-            AuditActorKind::IamUser | AuditActorKind::Agent | AuditActorKind::Server => {
-                &mut self.known
-            }
+            AuditActorKind::IamUser
+            | AuditActorKind::EndUser
+            | AuditActorKind::Agent
+            | AuditActorKind::Server => &mut self.known,
         };
         if !class.count(refusal) {
             self.others += 1;

@@ -8,6 +8,7 @@
 mod lockout;
 mod oidc;
 mod password;
+pub(crate) mod portal;
 mod refusal;
 mod rights;
 mod session;
@@ -36,6 +37,7 @@ use crate::services::Services;
 
 pub use oidc::{LoginSecrets, OidcError, OidcProvider, OidcSetupError, ProviderIdentity};
 pub use password::{Passwords, PasswordsBusy};
+pub use portal::{COOKIE_NAME as PORTAL_COOKIE, PortalClaims, Visitor};
 pub use refusal::AuthRefusal;
 pub use rights::{
     DecidingStatement, HeldPolicy, PolicyRefusal, Principal, Question, Rights, Ruling, Widening,

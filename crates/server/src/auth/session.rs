@@ -95,7 +95,7 @@ pub(crate) fn login_cookie(
     set_cookie((name, path, "Lax"), text, age, transport)
 }
 
-fn set_cookie(
+pub(super) fn set_cookie(
     (name, path, same_site): (&str, &str, &str),
     text: &str,
     age: Duration,

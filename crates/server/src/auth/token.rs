@@ -84,7 +84,7 @@ pub(super) fn encode(claims: &TokenClaims, key: &SecretBytes) -> String {
     bytes.extend_from_slice(id.as_bytes());
     bytes.extend_from_slice(&claims.issued_at.get().to_be_bytes());
     bytes.extend_from_slice(&claims.expires_at.get().to_be_bytes());
-    let tag = mac(key, &bytes).finalize().into_bytes();
+    let tag = tag(key, &bytes);
     bytes.extend_from_slice(&tag);
     URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -93,7 +93,7 @@ pub(super) fn encode(claims: &TokenClaims, key: &SecretBytes) -> String {
 pub(super) fn decode(text: &[u8], key: &SecretBytes) -> Option<TokenClaims> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let (claims, tag) = bytes.split_at_checked(CLAIM_BYTES)?;
-    mac(key, claims).verify_slice(tag).ok()?;
+    verify(key, claims, tag)?;
 
     let (&[version, method, scope], rest) = claims.split_first_chunk()?;
     let (user, rest) = rest.split_first_chunk()?;
@@ -116,6 +116,16 @@ pub(super) fn decode(text: &[u8], key: &SecretBytes) -> Option<TokenClaims> {
         issued_at: Millis::new(i64::from_be_bytes(*issued_at)),
         expires_at: Millis::new(i64::from_be_bytes(*expires_at)),
     })
+}
+
+/// The MAC of claims.
+pub(super) fn tag(key: &SecretBytes, claims: &[u8]) -> [u8; MAC_BYTES] {
+    mac(key, claims).finalize().into_bytes().into()
+}
+
+/// Whether a MAC is that of the claims.
+pub(super) fn verify(key: &SecretBytes, claims: &[u8], tag: &[u8]) -> Option<()> {
+    mac(key, claims).verify_slice(tag).ok()
 }
 
 fn mac(key: &SecretBytes, claims: &[u8]) -> Hmac<Sha256> {

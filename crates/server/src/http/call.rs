@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
 use super::error::ApiError;
-use crate::auth::{Caller, ProjectAccess, WideningCheck};
+use crate::auth::{Caller, ProjectAccess, Visitor, WideningCheck};
 
 /// One call that passed every check before the field rules of the object itself: limits, route, credential,
 /// project, action, body.
@@ -31,6 +31,7 @@ pub struct CallContext {
     /// Every header.
     pub headers: HeaderMap,
     pub(super) caller: Option<Caller>,
+    pub(super) visitor: Option<Visitor>,
     pub(super) project: Option<ProjectAccess>,
     pub(super) widening: Option<WideningCheck>,
     pub(super) path: BTreeMap<String, String>,
@@ -46,6 +47,17 @@ impl<B, Q> Call<B, Q> {
             .caller
             .as_ref()
             .expect("an operation that is not open has a caller")
+    }
+
+    /// The end user who calls.
+    ///
+    /// # Panics
+    /// In an operation that is not for end users.
+    pub fn visitor(&self) -> &Visitor {
+        self.context
+            .visitor
+            .as_ref()
+            .expect("an operation for end users has one")
     }
 
     /// The project the path names, with the caller's rights there.

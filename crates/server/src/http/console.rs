@@ -1,9 +1,10 @@
-//! The console's files, built by `scripts/build` and embedded in the binary.
+//! The files of the console and of the end users' portal, built by `scripts/build` and embedded in the binary.
 //!
 //! **Guarantees.** No script runs that is not one of these files: the policy allows no inline script and no other
 //! origin. Files whose name holds their digest are kept by browsers for a year; everything else is asked for again
 //! each time, by digest. A path below `/console/` that is no file is a page of the console: it gets the start page.
-//! Without a built console the placeholder says how to build one. **Does not** know who asks: the files are open,
+//! The same holds below `/portal/`, whose page shares the files of the
+//! console. Without a built console the placeholder says how to build one. **Does not** know who asks: the files are open,
 //! what they ask for is not.
 
 use axum::Router;
@@ -16,6 +17,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use rust_embed::{EmbeddedFile, RustEmbed};
+
+use crate::app::portal::PORTAL_PATH;
 
 /// Inline *styles* are allowed: the component library sets sizes and colours that way. Icons of apps may be data.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -42,6 +45,12 @@ pub(super) fn router() -> Router {
             get(|headers: HeaderMap| async move { start_page(&headers) }),
         )
         .route(
+            "/portal",
+            get(|| async { Redirect::permanent(PORTAL_PATH) }),
+        )
+        .route(PORTAL_PATH, get(portal_page))
+        .route("/portal/{*path}", get(portal_page))
+        .route(
             "/console/{*path}",
             get(
                 |Path(path): Path<String>, headers: HeaderMap| async move { answer(&path, &headers) },
@@ -60,8 +69,16 @@ fn answer(path: &str, headers: &HeaderMap) -> Response {
     }
 }
 
+async fn portal_page(headers: HeaderMap) -> Response {
+    page("portal.html", &headers)
+}
+
 fn start_page(headers: &HeaderMap) -> Response {
-    ["index.html", "placeholder.html"]
+    page("index.html", headers)
+}
+
+fn page(name: &str, headers: &HeaderMap) -> Response {
+    [name, "placeholder.html"]
         .into_iter()
         .find_map(|path| Files::get(path).map(|file| respond::<Files>(path, &file, headers)))
         .unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
@@ -157,6 +174,14 @@ mod tests {
         let policy = page.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
         assert!(policy.contains("script-src 'self';"));
         assert!(policy.contains("frame-ancestors 'none'"));
+    }
+
+    #[tokio::test]
+    async fn the_portal_is_a_page_under_the_same_policy() {
+        let page = portal_page(HeaderMap::new()).await;
+        assert_eq!(page.status(), StatusCode::OK);
+        assert_eq!(page.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+        assert_eq!(page.headers()[CONTENT_SECURITY_POLICY], POLICY);
     }
 
     #[test]

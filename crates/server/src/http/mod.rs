@@ -35,6 +35,7 @@ pub mod openapi;
 pub mod operation;
 mod packages;
 mod plain;
+pub(crate) mod portal;
 mod profiles;
 mod reference;
 pub mod refusals;
@@ -94,6 +95,7 @@ pub fn routes() -> Routes {
     why::register(&mut routes);
     workspace_jobs::register(&mut routes);
     app_rules::register(&mut routes);
+    portal::register(&mut routes);
     profiles::register(&mut routes);
     session::register(&mut routes);
     login_provider::register(&mut routes);

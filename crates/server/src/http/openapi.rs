@@ -31,6 +31,8 @@ use utoipa::openapi::{
     SchemaFormat, ServerBuilder, Tag,
 };
 
+use crate::auth::PORTAL_COOKIE;
+
 use super::operation::{Access, BodyRule, Family, Operation};
 use super::routes::{RouteEntry, Routes};
 
@@ -70,6 +72,13 @@ pub fn document(routes: &Routes) -> OpenApi {
                 SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
                     "Authorization",
                     "SDK-HMAC-SHA256 signature of the request, made with an access key.",
+                ))),
+            )
+            .security_scheme(
+                "portal",
+                SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(
+                    PORTAL_COOKIE,
+                    "Session of an end user.",
                 ))),
             ),
         |components, (family, code)| {
@@ -162,6 +171,7 @@ fn describe(entry: &RouteEntry) -> utoipa::openapi::path::Operation {
         Access::TokenInBody => built
             .security(SecurityRequirement::new("token", [] as [&str; 0]))
             .security(SecurityRequirement::default()),
+        Access::EndUser => built.security(SecurityRequirement::new("portal", [] as [&str; 0])),
         Access::Credential | Access::Action(_) | Access::ActionSomewhere(_) => built
             .security(SecurityRequirement::new("token", [] as [&str; 0]))
             .security(SecurityRequirement::new("aksk", [] as [&str; 0])),

@@ -45,6 +45,8 @@ pub enum Access {
     Open,
     /// Anyone with a token, which the handler finds in the body, else in the header.
     TokenInBody,
+    /// An end user, with a session of theirs; nobody else.
+    EndUser,
     /// Anyone with a valid credential.
     Credential,
     /// Who is allowed the action (in the project, where the path names one).
@@ -57,7 +59,7 @@ impl Access {
     /// The action that is checked.
     pub const fn action(self) -> Option<&'static str> {
         match self {
-            Self::Open | Self::TokenInBody | Self::Credential => None,
+            Self::Open | Self::TokenInBody | Self::EndUser | Self::Credential => None,
             Self::Action(action) | Self::ActionSomewhere(action) => Some(action),
         }
     }
@@ -229,6 +231,13 @@ impl Operation {
     #[must_use]
     pub fn open(mut self) -> Self {
         self.access = Access::Open;
+        self
+    }
+
+    /// Is for end users, with a session of theirs.
+    #[must_use]
+    pub fn end_user(mut self) -> Self {
+        self.access = Access::EndUser;
         self
     }
 

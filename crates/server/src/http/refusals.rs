@@ -51,6 +51,10 @@ pub fn expected(way: Way, operation: &Operation) -> Option<(u16, &'static str)> 
         Family::Iam | Family::Discovery => "403",
         Family::Sts => "IAM.0003",
     };
+    // Whatever an IAM user shows: it is for others.
+    if operation.access == Access::EndUser && way != Way::NoCredential {
+        return Some((403, forbidden));
+    }
     match way {
         Way::NoCredential | Way::BadSignature | Way::SkewedDate | Way::ExpiredToken => {
             Some((401, unauthorized))
@@ -82,6 +86,7 @@ pub fn document(routes: &Routes) -> String {
         let action = match operation.access {
             Access::Open => "anyone may".to_owned(),
             Access::TokenInBody => "a token, in the body or the header".to_owned(),
+            Access::EndUser => "an end user's session".to_owned(),
             Access::Credential => "any credential".to_owned(),
             Access::Action(action) => format!("`{action}`"),
             Access::ActionSomewhere(action) => format!("`{action}`, in any project"),

@@ -18,6 +18,7 @@ use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use outfitter_api_types::secret;
 use outfitter_domain::iam::{Doubt, Pending};
+use outfitter_ids::ProjectId;
 use outfitter_store::strip_link_secrets;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,7 +35,7 @@ use super::request_id::RequestId;
 use super::resources;
 use super::schema::{self, RequestSchema};
 use super::trail::Trail;
-use crate::auth::{self, AuthBody, AuthRequest, Question, Rights};
+use crate::auth::{self, AuthBody, AuthRequest, Question, Rights, portal};
 use crate::edge::RetryAfter;
 use crate::services::Services;
 
@@ -406,7 +407,7 @@ impl Row {
             .collect::<Result<BTreeMap<_, _>, ApiError>>();
 
         let caller = match self.operation.access {
-            Access::Open | Access::TokenInBody => None,
+            Access::Open | Access::TokenInBody | Access::EndUser => None,
             Access::Credential | Access::Action(_) | Access::ActionSomewhere(_) => {
                 let caller = auth::authenticate(
                     services,
@@ -434,6 +435,23 @@ impl Row {
             }
         };
         trail.called_by(caller.as_ref());
+        let visitor = match self.operation.access {
+            Access::EndUser => {
+                let visitor =
+                    portal::authenticate(services, &parts.method, &parts.headers, source).await?;
+                trail.called_by_end_user(&visitor);
+                services
+                    .edge
+                    .request_with(&visitor.user.user_id.to_string())
+                    .map_err(|RetryAfter(seconds)| GatewayError::throttled(seconds))?;
+                Some(visitor)
+            }
+            Access::Open
+            | Access::TokenInBody
+            | Access::Credential
+            | Access::Action(_)
+            | Access::ActionSomewhere(_) => None,
+        };
         let path = decoded?;
         let project = match (&caller, path.get("project_id")) {
             (Some(caller), Some(project_id)) => {
@@ -447,7 +465,14 @@ impl Row {
             }
             _ => None,
         };
-        trail.in_project(project.as_ref(), &path);
+        if let (Some(visitor), Some(project_id)) = (&visitor, path.get("project_id"))
+            && ProjectId::lookup(project_id) != Some(visitor.user.project_id)
+        {
+            return Err(ApiError::Forbidden {
+                reason: "the project is not the end user's".to_owned(),
+            });
+        }
+        trail.in_project(project.as_ref(), visitor.as_ref(), &path);
         let rights: Option<(&'static str, Rights)> = match (self.operation.access, &caller) {
             (Access::Action(action), Some(caller)) => {
                 let rights = match &project {
@@ -510,6 +535,7 @@ impl Row {
                 source,
                 headers: parts.headers,
                 caller,
+                visitor,
                 project,
                 widening,
                 path,

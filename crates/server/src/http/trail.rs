@@ -12,7 +12,7 @@ use super::limits;
 use super::operation::Operation;
 use super::request_id::RequestId;
 use crate::audit::refusals::Refusal;
-use crate::auth::{Caller, ProjectAccess};
+use crate::auth::{Caller, ProjectAccess, Visitor};
 use crate::services::Services;
 
 /// One call.
@@ -53,13 +53,22 @@ impl Trail {
         }
     }
 
+    pub(super) fn called_by_end_user(&mut self, visitor: &Visitor) {
+        self.facts.domain = Some(visitor.user.domain);
+        self.facts.actor = crate::audit::end_user(&visitor.user);
+    }
+
     /// A call that names nothing else is about its project, else about the server.
     pub(super) fn in_project(
         &mut self,
         project: Option<&ProjectAccess>,
+        visitor: Option<&Visitor>,
         path: &BTreeMap<String, String>,
     ) {
-        self.facts.project = project.map(|project| project.project);
+        let project = project
+            .map(|project| (project.project, project.id))
+            .or_else(|| visitor.map(|it| (it.user.project, it.user.project_id)));
+        self.facts.project = project.map(|(key, _)| key);
         let target = |kind: &str, id: String| AuditTarget {
             kind: kind.to_owned(),
             id,
@@ -68,7 +77,7 @@ impl Trail {
             self.targets.push(target("accessKey", access.clone()));
         }
         self.targets.push(match project {
-            Some(project) => target("project", project.id.to_string()),
+            Some((_, id)) => target("project", id.to_string()),
             None => target("server", String::new()),
         });
     }

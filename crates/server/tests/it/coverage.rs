@@ -29,6 +29,14 @@ const OPEN: &[(&str, &str)] = &[
     ),
     ("CreateSession", "it is how a browser's session is got"),
     (
+        "CreatePortalSession",
+        "it is how an end user's session is got",
+    ),
+    (
+        "ListPortalLoginMethods",
+        "a login page asks before anybody is logged in; it tells whether a project has a directory",
+    ),
+    (
         "ListLoginMethods",
         "a login page asks before anybody is logged in; it tells a name and a path of ours",
     ),
@@ -43,7 +51,7 @@ const OPEN: &[(&str, &str)] = &[
 ];
 
 /// The path with an id in the place of every parameter but the project.
-fn path_of(operation: &Operation) -> String {
+pub(crate) fn path_of(operation: &Operation) -> String {
     operation
         .path_parameters()
         .filter(|name| *name != "project_id")

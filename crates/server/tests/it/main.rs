@@ -29,6 +29,7 @@ mod hostile;
 mod housekeeping;
 mod install;
 mod packages;
+mod portal;
 mod server;
 mod server_key;
 mod session;

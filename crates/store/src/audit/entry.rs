@@ -73,6 +73,8 @@ words! {
     AuditActorKind {
         /// An administrator or automation.
         IamUser = "iamUser",
+        /// A user of a project's directory, through the portal.
+        EndUser = "endUser",
         /// Our program on a desktop.
         Agent = "agent",
         /// The server itself.

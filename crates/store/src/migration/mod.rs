@@ -84,6 +84,10 @@ impl MigratorTrait for Migrator {
                 name: "0020_agents_online",
                 sql: include_str!("../../migrations/0020_agents_online.sql"),
             }),
+            Box::new(Script {
+                name: "0018_end_users",
+                sql: include_str!("../../migrations/0018_end_users.sql"),
+            }),
         ]
     }
 }

@@ -49,6 +49,7 @@ pub(crate) struct Wish<'a> {
     pub(crate) scope: AssignType,
     pub(crate) accounts: &'a [Account],
     pub(crate) desktops: &'a [DesktopKey],
+    pub(crate) requested_by: Option<UserKey>,
     pub(crate) uninstall_command: Option<&'a str>,
     pub(crate) approach: Approach,
     pub(crate) fail_limit: FailLimit,
@@ -60,6 +61,7 @@ impl Wish<'static> {
         scope: AssignType::AllUser,
         accounts: &[],
         desktops: &[],
+        requested_by: None,
         uninstall_command: None,
         approach: Approach::Ordinary,
         fail_limit: FailLimit {
@@ -287,6 +289,7 @@ impl Scene {
                     apps: &keys,
                     accounts: ScopeAccounts::Listed(wish.accounts),
                     desktops: wish.desktops,
+                    requested_by: wish.requested_by,
                     expires_at: later(30 * 24 * 3600),
                     approach: wish.approach,
                     fail_limit: wish.fail_limit,

@@ -26,6 +26,7 @@ mod job;
 mod job_list;
 mod job_scene;
 mod package;
+mod portal;
 mod push;
 mod truth;
 mod uninstall;

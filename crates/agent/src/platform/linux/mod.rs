@@ -1,5 +1,6 @@
 //! The Linux side.
 
+mod desk;
 mod processes;
 mod supervisor;
 
@@ -11,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+pub use desk::{
+    DESK_FOLDER, DeskListener, DeskPeer, DeskStream, account_name, connect_desk, open_in_browser,
+};
 pub use supervisor::{
     await_supervisor, control_group, launch, remove_control_group, start_supervisor, supervise,
 };

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use axum::response::sse::{Event as WireEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
-use futures_util::stream;
-use http::StatusCode;
+use futures_util::{Stream, stream};
 use outfitter_api_types::native::events::{DeploymentEvent, ReadyEvent};
 use outfitter_api_types::time::WireTime;
 use outfitter_store::{DeploymentView, ProjectKey};
@@ -25,7 +24,7 @@ use crate::app::events::{Event, Listener};
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Longest stream: its credential is judged when it begins, so it begins anew from time to time.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+pub(super) const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// Adds the operation.
 pub(super) fn register(routes: &mut Routes) {
@@ -38,7 +37,7 @@ pub(super) fn register(routes: &mut Routes) {
     );
 }
 
-struct Stream {
+struct Followed {
     listener: Listener,
     project: ProjectKey,
     shutdown: CancellationToken,
@@ -47,20 +46,11 @@ struct Stream {
 }
 
 async fn stream_events(services: Arc<Services>, call: Call) -> Result<Response, ApiError> {
-    let listener = services.background.events.listen().ok_or_else(|| {
-        ApiError::Gateway(GatewayError {
-            retry_after_secs: Some(30),
-            ..GatewayError::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "APIGW.0308",
-                "The throttling threshold has been reached",
-            )
-        })
-    })?;
+    let listener = listen(&services)?;
     let ready = ReadyEvent {
         server_time: WireTime::from_unix_millis(services.clock.now().get()),
     };
-    let stream = Stream {
+    let stream = Followed {
         listener,
         project: call.project().project,
         shutdown: services.shutdown.clone(),
@@ -71,12 +61,28 @@ async fn stream_events(services: Arc<Services>, call: Call) -> Result<Response, 
         let next = stream.next().await?;
         Some((Ok::<_, Infallible>(next), stream))
     });
-    Ok(Sse::new(events)
-        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
-        .into_response())
+    Ok(stream_of(events))
 }
 
-impl Stream {
+/// A place among those who listen.
+pub(super) fn listen(services: &Services) -> Result<Listener, ApiError> {
+    services
+        .background
+        .events
+        .listen()
+        .ok_or_else(|| GatewayError::throttled(30).into())
+}
+
+/// Events as an answer that goes on.
+pub(super) fn stream_of(
+    events: impl Stream<Item = Result<WireEvent, Infallible>> + Send + 'static,
+) -> Response {
+    Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .into_response()
+}
+
+impl Followed {
     /// The next event; `None` at the end of the stream.
     async fn next(&mut self) -> Option<WireEvent> {
         if let Some(greeting) = self.greeting.take() {
@@ -114,7 +120,8 @@ fn wire(what: &Event) -> Result<WireEvent, ApiError> {
     }
 }
 
-fn event(name: &str, data: &impl serde::Serialize) -> Result<WireEvent, ApiError> {
+/// One event.
+pub(super) fn event(name: &str, data: &impl serde::Serialize) -> Result<WireEvent, ApiError> {
     WireEvent::default()
         .event(name)
         .json_data(data)

@@ -6,6 +6,7 @@ mod cancel;
 mod list;
 mod retry;
 
+pub(super) use attempts::phase;
 pub(super) use cancel::answer as cancel_answer;
 pub(super) use list::{install_job, live_job, wire_state};
 

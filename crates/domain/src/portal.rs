@@ -1,0 +1,406 @@
+//! What an end user sees of an app on a desktop of theirs, and what they may do with it (docs/adr/0025-end-users.md).
+
+use std::time::Duration;
+
+use outfitter_agent_protocol::TaskKind;
+
+use crate::InstallType;
+use crate::job::State;
+use crate::text::fold;
+use crate::time::Millis;
+
+/// Longest time from the opening of a job to the moment until which it is put off. Ours: over a weekend, not for good.
+pub const LONGEST_DEFERRAL: Duration = Duration::from_secs(72 * 60 * 60);
+
+words! {
+    /// Where an app is on a desktop.
+    Standing {
+        /// Not there.
+        Absent = "absent",
+        /// A job waits for its turn, for the desktop, or until it is due.
+        Waiting = "waiting",
+        /// It is being put on.
+        Installing = "installing",
+        /// It is being taken off.
+        Removing = "removing",
+        /// There, in the newest version.
+        Installed = "installed",
+        /// There, in an older version.
+        UpdateAvailable = "update_available",
+        /// The last try to put it on or take it off failed.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// What the user may do with it now.
+    Act {
+        /// Put it on.
+        Install = "install",
+        /// Put the newest version on.
+        Update = "update",
+        /// Take it off.
+        Remove = "remove",
+        /// Stop what they asked for.
+        Cancel = "cancel",
+        /// Put off what an administrator sent.
+        Defer = "defer",
+    }
+}
+
+/// Who asked for something, seen from a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// The user.
+    Self_,
+    /// An administrator, or another user of the desktop.
+    Other,
+}
+
+/// What a desktop has of an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presence {
+    /// Whether it is the newest revision.
+    pub is_newest: bool,
+    /// Who asked for it.
+    pub asker: Asker,
+}
+
+/// The newest job for an app on a desktop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewestJob {
+    /// On or off.
+    pub kind: TaskKind,
+    /// Where it is.
+    pub state: State,
+    /// Who asked for it.
+    pub asker: Asker,
+    /// When it was opened.
+    pub created_at: Millis,
+    /// When it FAILs if it could not be handed out.
+    pub expires_at: Millis,
+}
+
+/// An app on a desktop, as its user's view is decided from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortalFacts {
+    /// How it is put on.
+    pub install_type: InstallType,
+    /// What the desktop has.
+    pub presence: Option<Presence>,
+    /// The newest job.
+    pub job: Option<NewestJob>,
+}
+
+/// What the user sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortalView {
+    /// Where the app is.
+    pub standing: Standing,
+    /// What they may do, in the order in which it is offered.
+    pub acts: Vec<Act>,
+}
+
+/// Decides what a user sees and may do. What an administrator put on a desktop its users do not take off, nor stop.
+pub fn decide_view(facts: &PortalFacts, now: Millis) -> PortalView {
+    let live = facts.job.filter(|job| {
+        matches!(
+            job.state,
+            State::Queued | State::Leased | State::Running | State::RetryWait
+        )
+    });
+    if let Some(job) = live {
+        let standing = match (job.state, job.kind) {
+            (State::Running, TaskKind::Install) => Standing::Installing,
+            (State::Running, TaskKind::Uninstall) => Standing::Removing,
+            _ => Standing::Waiting,
+        };
+        let mut acts = Vec::new();
+        match job.asker {
+            Asker::Self_ => acts.push(Act::Cancel),
+            Asker::Other => {
+                let may_wait = job.kind == TaskKind::Install
+                    && job.state == State::Queued
+                    && latest_deferral(&job) > now;
+                acts.extend(may_wait.then_some(Act::Defer));
+            }
+        }
+        return PortalView { standing, acts };
+    }
+    let failed = facts.job.is_some_and(|job| job.state == State::Failed);
+    let standing = match (failed, facts.presence) {
+        (true, _) => Standing::Failed,
+        (false, None) => Standing::Absent,
+        (false, Some(Presence { is_newest, .. })) if is_newest => Standing::Installed,
+        (false, Some(_)) => Standing::UpdateAvailable,
+    };
+    // Only an administrator can put a package on that asks questions: jobs for it are refused.
+    let by_itself = facts.install_type != InstallType::GuiInstall;
+    let mut acts = Vec::new();
+    match facts.presence {
+        None => acts.extend(by_itself.then_some(Act::Install)),
+        Some(presence) => {
+            acts.extend((by_itself && !presence.is_newest).then_some(Act::Update));
+            acts.extend((presence.asker == Asker::Self_).then_some(Act::Remove));
+        }
+    }
+    PortalView { standing, acts }
+}
+
+/// Until when a job may be put off at the latest.
+fn latest_deferral(job: &NewestJob) -> Millis {
+    job.created_at.plus(LONGEST_DEFERRAL).min(job.expires_at)
+}
+
+/// Until when a job is put off by somebody who wants it put off for so long: as long as is left. `None`: nothing is.
+pub fn decide_deferral(job: &NewestJob, wanted: Duration, now: Millis) -> Option<Millis> {
+    let until = now.plus(wanted).min(latest_deferral(job));
+    (until > now).then_some(until)
+}
+
+/// What the system of a desktop calls an account, taken apart: the ways it may be meant, the likeliest first. Directory
+/// services of Linux write `name`, `DOMAIN\name` or `name@domain`. Sources: sssd.conf(5), `full_name_format`; smb.conf(5),
+/// `winbind separator`.
+pub fn meanings_of_account(account: &str) -> Vec<AccountMeaning<'_>> {
+    let mut meanings = vec![AccountMeaning {
+        name: account,
+        domain: None,
+    }];
+    if let Some((domain, name)) = account.split_once('\\') {
+        meanings.push(AccountMeaning {
+            name,
+            domain: Some(domain),
+        });
+    }
+    if let Some((name, domain)) = account.rsplit_once('@') {
+        meanings.push(AccountMeaning {
+            name,
+            domain: Some(domain),
+        });
+    }
+    meanings.retain(|meaning| {
+        !meaning.name.is_empty() && meaning.domain.is_none_or(|domain| !domain.is_empty())
+    });
+    meanings
+}
+
+/// One way an account's name may be meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountMeaning<'a> {
+    /// The bare name.
+    pub name: &'a str,
+    /// The domain it names.
+    pub domain: Option<&'a str>,
+}
+
+impl AccountMeaning<'_> {
+    /// Whether a user of that domain may be meant: it is the domain named, by its whole name or its first part, or
+    /// none is named.
+    pub fn may_be_of(&self, domain: &str) -> bool {
+        let domain = fold(domain);
+        self.domain
+            .map(fold)
+            .is_none_or(|named| named == domain || domain.split('.').next() == Some(named.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = Millis::new(1_000_000_000);
+
+    fn job(kind: TaskKind, state: State, asker: Asker) -> Option<NewestJob> {
+        Some(NewestJob {
+            kind,
+            state,
+            asker,
+            created_at: NOW,
+            expires_at: NOW.plus(Duration::from_secs(30 * 24 * 3600)),
+        })
+    }
+
+    #[test]
+    fn a_user_sees_where_an_app_is_and_what_they_may_do() {
+        use Act::{Cancel, Defer, Install, Remove, Update};
+        use Asker::{Other, Self_};
+        use InstallType::{GuiInstall, QuietInstall};
+        let put = TaskKind::Install;
+        let off = TaskKind::Uninstall;
+        let has = |is_newest, asker| Some(Presence { is_newest, asker });
+        let cases: Vec<(_, _, _, Standing, Vec<Act>)> = vec![
+            (QuietInstall, None, None, Standing::Absent, vec![Install]),
+            (GuiInstall, None, None, Standing::Absent, vec![]),
+            (
+                QuietInstall,
+                None,
+                job(put, State::Queued, Self_),
+                Standing::Waiting,
+                vec![Cancel],
+            ),
+            (
+                QuietInstall,
+                None,
+                job(put, State::Queued, Other),
+                Standing::Waiting,
+                vec![Defer],
+            ),
+            (
+                QuietInstall,
+                None,
+                job(put, State::Leased, Other),
+                Standing::Waiting,
+                vec![],
+            ),
+            (
+                QuietInstall,
+                None,
+                job(put, State::Running, Self_),
+                Standing::Installing,
+                vec![Cancel],
+            ),
+            (
+                QuietInstall,
+                None,
+                job(put, State::Running, Other),
+                Standing::Installing,
+                vec![],
+            ),
+            (
+                QuietInstall,
+                None,
+                job(put, State::RetryWait, Self_),
+                Standing::Waiting,
+                vec![Cancel],
+            ),
+            (
+                QuietInstall,
+                None,
+                job(put, State::Failed, Self_),
+                Standing::Failed,
+                vec![Install],
+            ),
+            (
+                QuietInstall,
+                None,
+                job(put, State::Cancelled, Self_),
+                Standing::Absent,
+                vec![Install],
+            ),
+            (
+                QuietInstall,
+                has(true, Self_),
+                job(put, State::Succeeded, Self_),
+                Standing::Installed,
+                vec![Remove],
+            ),
+            (
+                QuietInstall,
+                has(true, Other),
+                job(put, State::Succeeded, Other),
+                Standing::Installed,
+                vec![],
+            ),
+            (
+                QuietInstall,
+                has(false, Other),
+                None,
+                Standing::UpdateAvailable,
+                vec![Update],
+            ),
+            (
+                QuietInstall,
+                has(false, Self_),
+                job(put, State::Failed, Self_),
+                Standing::Failed,
+                vec![Update, Remove],
+            ),
+            (
+                QuietInstall,
+                has(true, Self_),
+                job(off, State::Running, Self_),
+                Standing::Removing,
+                vec![Cancel],
+            ),
+            (
+                QuietInstall,
+                has(true, Other),
+                job(off, State::Queued, Other),
+                Standing::Waiting,
+                vec![],
+            ),
+            (
+                QuietInstall,
+                has(true, Self_),
+                job(off, State::Failed, Self_),
+                Standing::Failed,
+                vec![Remove],
+            ),
+            (
+                QuietInstall,
+                None,
+                job(off, State::Succeeded, Self_),
+                Standing::Absent,
+                vec![Install],
+            ),
+        ];
+        for (install_type, presence, job, standing, acts) in cases {
+            let facts = PortalFacts {
+                install_type,
+                presence,
+                job,
+            };
+            assert_eq!(
+                decide_view(&facts, NOW),
+                PortalView { standing, acts },
+                "{facts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_waits_is_put_off_for_three_days_in_all() {
+        let hour = Duration::from_secs(3600);
+        let job = job(TaskKind::Install, State::Queued, Asker::Other).unwrap();
+        assert_eq!(decide_deferral(&job, hour, NOW), Some(NOW.plus(hour)));
+        let late = NOW.plus(71 * hour);
+        assert_eq!(
+            decide_deferral(&job, 24 * hour, late),
+            Some(NOW.plus(72 * hour))
+        );
+        let end = NOW.plus(72 * hour);
+        assert_eq!(decide_deferral(&job, hour, end), None);
+        let facts = PortalFacts {
+            install_type: InstallType::QuietInstall,
+            presence: None,
+            job: Some(job),
+        };
+        assert_eq!(decide_view(&facts, end).acts, []);
+        // Nor longer than it lives.
+        let short = NewestJob {
+            expires_at: NOW.plus(hour),
+            ..job
+        };
+        assert_eq!(
+            decide_deferral(&short, 2 * hour, NOW),
+            Some(short.expires_at)
+        );
+    }
+
+    #[test]
+    fn an_account_is_what_directory_services_call_it() {
+        let fits = |account: &str, name: &str, domain: &str| {
+            meanings_of_account(account)
+                .iter()
+                .any(|meaning| meaning.name == name && meaning.may_be_of(domain))
+        };
+        assert!(fits("ana", "ana", "local.com"));
+        assert!(fits("CORP\\ana", "ana", "corp.example"));
+        assert!(fits("ana@corp.example", "ana", "corp.example"));
+        assert!(fits("ana@corp.example", "ana@corp.example", "corp.example"));
+        assert!(!fits("CORP\\ana", "ana", "other.example"));
+        assert!(!fits("ana@corp.example", "ana", "example"));
+        assert!(meanings_of_account("").is_empty());
+        assert!(!fits("\\ana", "ana", "local.com"));
+    }
+}
