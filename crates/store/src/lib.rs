@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod agent;
+mod agent_release;
 mod app;
 mod attempt;
 mod audit;
@@ -57,6 +58,10 @@ mod why;
 mod workspace_job;
 
 pub use agent::{CertificateHolder, DesktopSeen, EpochRaise, NewAgent, NewCertificate};
+pub use agent_release::{
+    AgentProgram, AgentRelease, AgentUpdateNote, AgentUpdateStage, FailedUpdate, NewAgentProgram,
+    NewAgentRelease, RollOut, UpdateCandidate,
+};
 pub use app::{App, AppFilter, DeletedApp, NewApp, ObjectFate};
 pub use attempt::{
     AttemptClocks, AttemptSign, AttemptState, AttemptView, Connected, FinishOutcome, GoOutcome,
@@ -107,7 +112,7 @@ pub use job::{
     CancelOutcome, DeleteRefusal, JobCounts, JobFilter, JobLive, JobView, RetryRefusal, SweepCursor,
 };
 pub use keys::{
-    AccessKeyKey, AgentKey, AppKey, AttemptKey, BucketUploadKey, DeploymentKey, DesktopKey,
+    AccessKeyKey, AgentKey, AgentReleaseKey, AppKey, AttemptKey, BucketUploadKey, DeploymentKey, DesktopKey,
     DomainKey, EnrollmentTokenKey, GroupKey, IamGroupKey, IamPolicyKey, IamUserKey, JobKey,
     PackageKey, ProjectKey, RevisionKey, RuleKey, UserKey, WorkspaceJobKey, WorkspaceSubJobKey,
 };

@@ -395,6 +395,7 @@ async fn enroll(State(shared): State<Arc<Shared>>, Json(request): Json<EnrollReq
         chain_pem: shared.authority.issue(&request.csr_pem, days),
         roots_pem: shared.authority.root_pem.clone(),
         server_time_millis: now_millis(),
+        update_keys: Vec::new(),
     })
     .into_response()
 }
@@ -516,6 +517,11 @@ fn react(shared: &Shared, message: &AgentMessage) -> Vec<ServerMessage> {
         | AgentMessage::Result(_)
         | AgentMessage::Declined { .. }
         | AgentMessage::Progress { .. } => Vec::new(),
+        AgentMessage::Update(report) => vec![ServerMessage::UpdateNoted {
+            version: report.version.clone(),
+            round: report.round,
+            stage: report.stage,
+        }],
     }
 }
 

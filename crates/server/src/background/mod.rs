@@ -45,6 +45,7 @@ pub struct Background {
     /// One for each directory that this process works on.
     directories: Arc<()>,
     digest: Arc<Notify>,
+    updates: Arc<Notify>,
     sweep: Mutex<Option<SweepCursor>>,
     page_size: PageSize,
 }
@@ -73,6 +74,7 @@ impl Background {
                 directory: Arc::default(),
                 directories: Arc::default(),
                 digest: Arc::default(),
+                updates: Arc::default(),
                 sweep: Mutex::default(),
                 page_size: PageSize::default(),
             },
@@ -112,6 +114,11 @@ impl Background {
     /// Takes a place, until what is answered is dropped.
     fn begin_directory(&self) -> Arc<()> {
         Arc::clone(&self.directories)
+    }
+
+    /// Says that a release of the agent may be offered to more desktops.
+    pub fn nudge_updates(&self) {
+        self.updates.notify_one();
     }
 
     /// Says that a package waits to be digested.
@@ -190,6 +197,12 @@ pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) 
             let tracker = tracker.clone();
             move |services| tasks::agent_push::run(services, tracker.clone())
         },
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("agent_update", 5),
+        Arc::clone(&background.updates),
+        tasks::agent_update::run,
     ));
     tracker.spawn(drive(
         Arc::clone(services),

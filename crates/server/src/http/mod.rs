@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod access_tests;
 pub mod answers;
+mod agent_releases;
 mod app_rules;
 mod apps;
 mod audit;
@@ -80,6 +81,7 @@ pub fn routes() -> Routes {
     deployments::register(&mut routes);
     events::register(&mut routes);
     download_limits::register(&mut routes);
+    agent_releases::register(&mut routes);
     freeze::register(&mut routes);
     audit::register(&mut routes);
     desktops::register(&mut routes);
