@@ -6,6 +6,8 @@ use outfitter_ids::{AgentId, DesktopId, EnrollmentTokenId};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
+use crate::UpdateKey;
+
 /// Path of enrollment on the agent listener (TLS 1.3, no client certificate).
 pub const ENROLL_PATH: &str = "/enroll";
 
@@ -60,6 +62,9 @@ pub struct EnrollResponse {
     pub roots_pem: String,
     /// The server's clock, in milliseconds UTC.
     pub server_time_millis: i64,
+    /// Keys that newer programs of the agent are signed with; pinned from now on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub update_keys: Vec<UpdateKey>,
 }
 
 /// Answer of `/enroll` and of `/channel` (before the upgrade) when they refuse: a person can read it.

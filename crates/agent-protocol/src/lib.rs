@@ -19,7 +19,9 @@
 //! server  Recorded        ─►  agent   may forget the attempt
 //! ```
 //!
-//! [`Hello`] and [`Welcome`]/[`ServerMessage::Refused`] are frozen: their members are only ever added to.
+//! [`Hello`] and [`Welcome`]/[`ServerMessage::Refused`] are frozen, and so are the messages of updates
+//! ([`UpdateOffer`], [`UpdateReport`], `UpdateNoted`): their members are only ever added to. An agent below
+//! [`PROTOCOL_FLOOR`] is offered an update before it is refused.
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
@@ -29,6 +31,7 @@ mod enrollment;
 mod evidence;
 mod link;
 mod message;
+mod update;
 
 pub use desk::{
     DESK_PAGE, DESK_PATH, DeskAnswer, DeskApp, DeskApps, DeskAsk, DeskJob, DeskRefusal,
@@ -43,6 +46,12 @@ pub use link::{LinkAllowList, LinkPattern};
 pub use message::{
     AgentMessage, Approach, AttemptReport, AttemptStage, ExitMeaning, ExitOutcome, Hello, Method,
     PackageRef, ServerMessage, Source, SourceTrust, Task, TaskKind, Welcome,
+};
+
+pub use update::{
+    MANIFEST_CONTEXT, MANIFEST_FORMAT, PROGRAMS_PATH, UpdateKey, UpdateManifest, UpdateOffer,
+    UpdateProgram, UpdateReport, UpdateStage, VERSION_MARKER, VERSION_SLOT_BYTES,
+    version_in_program, version_in_slot,
 };
 
 /// The protocol this build speaks.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use outfitter_ids::{AppId, AttemptId, DesktopId, JobId, RevisionId};
 use serde::{Deserialize, Serialize};
 
-use crate::{DetectionRule, Evidence, FailureCode, Phase};
+use crate::{DetectionRule, Evidence, FailureCode, Phase, UpdateOffer, UpdateReport, UpdateStage};
 
 /// What an agent sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,8 @@ pub enum AgentMessage {
         /// PKCS #10 request, PEM.
         csr_pem: String,
     },
+    /// How the desktop fares with an update. Frozen.
+    Update(UpdateReport),
 }
 
 /// What the server sends.
@@ -120,6 +122,17 @@ pub enum ServerMessage {
         chain_pem: String,
         /// All roots to trust from now on, PEM.
         roots_pem: String,
+    },
+    /// A newer program for this desktop; also before `Refused` of an agent that is too old. Frozen.
+    Update(Box<UpdateOffer>),
+    /// Answer to `Update` of the agent: it is committed. Frozen.
+    UpdateNoted {
+        /// The version.
+        version: String,
+        /// Of the report.
+        round: i64,
+        /// Of the report.
+        stage: UpdateStage,
     },
 }
 

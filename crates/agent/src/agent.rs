@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, watch};
 
 use crate::cache::PackageCache;
-use crate::channel::{self, Introduction, Pace, Parts, WebSocketTransport};
+use crate::channel::{self, DesktopEvent, Introduction, Pace, Parts, WebSocketTransport};
 use crate::clock::Clock;
 use crate::credentials::SharedCredentials;
 use crate::desk;
@@ -16,8 +16,12 @@ use crate::durable::FileError;
 use crate::executor::{LocalDesktop, Workplace};
 use crate::platform;
 use crate::proxy::{Proxies, ProxyError};
+use crate::server_client::chain;
 use crate::spool::Spool;
 use crate::state_dir::{StateDir, StateError};
+use crate::update::Updates;
+use crate::update::launcher::{self, Role};
+use crate::version::version;
 
 /// Events that wait for the channel; a full queue makes attempts wait, but for progress, which is dropped.
 const EVENT_QUEUE: usize = 64;
@@ -39,15 +43,26 @@ pub enum AgentError {
     SandboxRoot(PathBuf),
 }
 
-/// Runs the agent of a state folder until `shutdown` turns true. One at a time in each folder.
+/// Why the agent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentEnd {
+    /// It was asked to stop.
+    Stopped,
+    /// A newer program is to be tried out.
+    TryOut,
+}
+
+/// Runs the agent of a state folder until `shutdown` turns true, or until a newer program waits to be tried out. One
+/// at a time in each folder.
 ///
 /// # Errors
 /// When it cannot begin; once it runs, failures are logged and tried again.
 pub async fn run(
     state: StateDir,
     clock: Arc<dyn Clock>,
-    shutdown: watch::Receiver<bool>,
-) -> Result<(), AgentError> {
+    role: Role,
+    mut shutdown: watch::Receiver<bool>,
+) -> Result<AgentEnd, AgentError> {
     let _lock = state.lock()?;
     let identity = state.require_identity()?;
     if let Some(root) = identity.sandbox_root.as_ref().filter(|root| !root.is_dir()) {
@@ -82,7 +97,25 @@ pub async fn run(
         credentials.clone(),
         shutdown.clone(),
     ));
-    let desktop = LocalDesktop::new(spool, workplace, events_sender, loaded.unfinished);
+    let (try_out, mut wanted) = watch::channel(false);
+    let updates = Updates::new(
+        state.clone(),
+        role,
+        credentials.clone(),
+        events_sender.clone(),
+        try_out,
+    );
+    if let Some(report) = updates.report() {
+        // The queue is empty.
+        let _ = events_sender.try_send(DesktopEvent::UpdateReported(report));
+    }
+    let steady = tokio::spawn(async move {
+        tokio::time::sleep(launcher::STEADY_AFTER).await;
+        if let Err(error) = launcher::is_steady(&state) {
+            tracing::warn!("{}", chain(&error));
+        }
+    });
+    let desktop = LocalDesktop::new(spool, workplace, events_sender, loaded.unfinished, updates);
     let clients = credentials.clone();
     let parts = Parts {
         transport: WebSocketTransport::new(move || clients.client()),
@@ -90,7 +123,7 @@ pub async fn run(
         events,
         renewals: credentials,
         introduction: Introduction {
-            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            agent_version: version().to_owned(),
             os: std::env::consts::OS.to_owned(),
             arch: std::env::consts::ARCH.to_owned(),
             boot_id: platform::boot_id().unwrap_or_else(|error| {
@@ -103,10 +136,22 @@ pub async fn run(
         journal: loaded.attempts,
         seed: random(),
     };
-    Box::pin(channel::run(parts, &*clock, shutdown)).await;
+    let (stop, stopping) = watch::channel(false);
+    let channel = Box::pin(channel::run(parts, &*clock, stopping));
+    let ending = async {
+        let end = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => AgentEnd::Stopped,
+            _ = wanted.wait_for(|wanted| *wanted) => AgentEnd::TryOut,
+        };
+        stop.send_replace(true);
+        end
+    };
+    let ((), end) = tokio::join!(channel, ending);
+    steady.abort();
     people.abort();
     tracing::info!("the agent ends; installers that run go on");
-    Ok(())
+    Ok(end)
 }
 
 /// The client for packages that are not in the server's own store: under the system's trust, and the roots beside it.

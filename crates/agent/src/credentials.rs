@@ -127,11 +127,11 @@ impl SharedCredentials {
             .clone()
     }
 
-    /// The present as far as it is known: never before the build or what the server told.
-    fn present_millis(&self, credentials: &Credentials) -> i64 {
+    /// The present as far as it is known, in milliseconds UTC: never before the build or what the server told.
+    pub fn present_millis(&self) -> i64 {
         self.clock
             .unix_millis()
-            .max(credentials.last_server_millis)
+            .max(self.get().last_server_millis)
             .max(build_unix_millis())
     }
 }
@@ -143,7 +143,7 @@ impl Renewals for SharedCredentials {
             let (not_before, not_after) = validity_millis(&credentials.chain_pem)?;
             // One third of its life (design §6, Certificates).
             let renew_at = not_before + (not_after - not_before) / 3;
-            if self.present_millis(&credentials) < renew_at {
+            if self.present_millis() < renew_at {
                 return Ok(None);
             }
             let key = KeyPair::from_pem(&credentials.key_pem).map_err(|error| error.to_string())?;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use outfitter_agent_protocol::{
-    ENROLL_PATH, EnrollRequest, EnrollResponse, EnrollmentToken, PROTOCOL,
+    ENROLL_PATH, EnrollRequest, EnrollResponse, EnrollmentToken, PROTOCOL, UpdateKey,
 };
 use outfitter_ids::{AgentId, DesktopId};
 use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
@@ -15,6 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use crate::proxy::Proxies;
 use crate::server_client::{ServerAddress, ServerClient, chain, read_refusal};
 use crate::tls::{KnownTime, Roots, ServerTls, TlsError, spki_sha256};
+use crate::version::version;
 
 /// What enrollment needs to know.
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ pub struct Enrolled {
     pub roots_pem: String,
     /// The server's clock, in milliseconds UTC.
     pub server_time_millis: i64,
+    /// Keys that newer programs are signed with.
+    pub update_keys: Vec<UpdateKey>,
 }
 
 /// Why there is no enrollment.
@@ -131,7 +134,7 @@ pub async fn enroll(enrollment: &Enrollment) -> Result<Enrolled, EnrollError> {
         machine_id: enrollment.machine_id.clone(),
         os: std::env::consts::OS.to_owned(),
         arch: std::env::consts::ARCH.to_owned(),
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        agent_version: version().to_owned(),
         sandbox_root: enrollment
             .sandbox_root
             .as_ref()
@@ -176,6 +179,7 @@ pub async fn enroll(enrollment: &Enrollment) -> Result<Enrolled, EnrollError> {
         chain_pem: answer.chain_pem,
         roots_pem: answer.roots_pem,
         server_time_millis: answer.server_time_millis,
+        update_keys: answer.update_keys,
     })
 }
 

@@ -22,3 +22,5 @@ pub mod spool;
 pub mod state_dir;
 pub mod supervision;
 pub mod tls;
+pub mod update;
+pub mod version;

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use outfitter_agent::agent::{self, AgentError};
+use outfitter_agent::agent::{self, AgentEnd, AgentError};
 use outfitter_agent::clock::SystemClock;
 use outfitter_agent::desk::{self, AppCommand, DeskClient, DeskClientError, portal_page};
 use outfitter_agent::enroll::{self, EnrollError, Enrollment};
 use outfitter_agent::proxy::{PROXY_VARIABLE, Proxies, ProxyUrl};
 use outfitter_agent::server_client::ServerAddress;
 use outfitter_agent::state_dir::{AgentIdentity, AgentSettings, StateDir, StateError};
+use outfitter_agent::update::launcher::{self, Launcher, Next, Role, TrialEnd};
 use outfitter_agent::{doctor, platform};
 use outfitter_agent_protocol::{DeskAnswer, DeskAsk, EnrollmentToken};
 use tokio::sync::watch;
@@ -21,7 +22,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Carries out what the server of this desktop asks for: installs, checks, reports.
 #[derive(Parser)]
-#[command(name = "outfitter-agent", version, about)]
+#[command(name = "outfitter-agent", version = outfitter_agent::version::version(), about)]
 struct Arguments {
     /// What is logged to standard error, e.g. `info` or `outfitter_agent=debug`.
     #[arg(long, env = "OUTFITTER_LOG", default_value = "info", global = true)]
@@ -40,6 +41,12 @@ enum Command {
         /// The agent's folder.
         #[arg(long, env = "OUTFITTER_STATE_DIR")]
         state_dir: PathBuf,
+        /// Digest of this program, where it runs in the place of the installed one; given by that.
+        #[arg(long, hide = true, conflicts_with = "trial")]
+        chosen: Option<String>,
+        /// This program has to prove itself; given by the one that watches it.
+        #[arg(long, hide = true)]
+        trial: bool,
     },
     /// Sets how the agent reaches its server and what it keeps; the agent reads it when it starts.
     Configure {
@@ -241,7 +248,18 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match arguments.command {
             Command::Enroll(arguments) => Box::pin(run_enroll(arguments)).await,
-            Command::Run { state_dir } => Box::pin(run_agent(state_dir)).await,
+            Command::Run {
+                state_dir,
+                chosen,
+                trial,
+            } => {
+                let role = match (chosen, trial) {
+                    (_, true) => Role::Trial,
+                    (Some(sha256), false) => Role::Chosen(sha256),
+                    (None, false) => Role::Base,
+                };
+                Box::pin(run_agent(&state_dir, role, &arguments.log)).await
+            }
             Command::Configure {
                 state_dir,
                 settings,
@@ -362,6 +380,7 @@ async fn run_enroll(arguments: EnrollArguments) -> anyhow::Result<ExitCode> {
         name: enrollment.name,
         sandbox_root: enrollment.sandbox_root,
     };
+    state.keep_update_keys(&enrolled.update_keys)?;
     state.keep_identity(
         &identity,
         &enrolled.key_pem,
@@ -391,15 +410,49 @@ fn configure(state_dir: &Path, arguments: SettingsArguments) -> anyhow::Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run_agent(state_dir: PathBuf) -> anyhow::Result<ExitCode> {
+async fn run_agent(state_dir: &Path, role: Role, log: &str) -> anyhow::Result<ExitCode> {
     let (stop, shutdown) = watch::channel(false);
     tokio::spawn(async move {
         wait_for_stop_signal().await;
         stop.send_replace(true);
     });
-    let state = StateDir::open(&state_dir)?;
-    agent::run(state, Arc::new(SystemClock::default()), shutdown).await?;
-    Ok(ExitCode::SUCCESS)
+    let state = StateDir::open(state_dir)?;
+    state.require_identity()?;
+    let launcher = Launcher::new(state.clone(), role.clone());
+    let arguments = |role: &Role| launcher::arguments(state.root(), log, role);
+    loop {
+        // What is decided here is decided for the one agent of the folder.
+        let lock = state.lock()?;
+        let next = launcher.next().await?;
+        drop(lock);
+        match next {
+            Next::RunHere => {
+                let clock = Arc::new(SystemClock::default());
+                let agent = agent::run(state.clone(), clock, role.clone(), shutdown.clone());
+                match Box::pin(agent).await? {
+                    AgentEnd::Stopped => return Ok(ExitCode::SUCCESS),
+                    // Whatever it still does for attempts is the next program's: nothing of it may be left.
+                    AgentEnd::TryOut => {
+                        return Err(platform::restart_process(&arguments(&role)).into());
+                    }
+                }
+            }
+            Next::TryOut(trial) => {
+                let arguments = arguments(&Role::Trial);
+                match launcher
+                    .try_out(&trial, &arguments, shutdown.clone())
+                    .await?
+                {
+                    TrialEnd::Stopped => return Ok(ExitCode::SUCCESS),
+                    TrialEnd::Settled => {}
+                }
+            }
+            Next::Become(program) => {
+                let role = Role::Chosen(program.sha256.clone());
+                launcher.become_program(&program, &arguments(&role))?;
+            }
+        }
+    }
 }
 
 #[cfg(unix)]

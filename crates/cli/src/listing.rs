@@ -42,6 +42,7 @@ pub(crate) const APP_JOBS: List = List::ours(paths::APP_JOBS);
 pub(crate) const DESKTOPS: List = List::ours(paths::DESKTOPS);
 pub(crate) const TOKENS: List = List::ours(paths::TOKENS);
 pub(crate) const DEPLOYMENTS: List = List::ours(paths::DEPLOYMENTS);
+pub(crate) const AGENT_RELEASES: List = List::ours(paths::AGENT_RELEASES);
 pub(crate) const PROJECTS: List = List::ours(paths::PROJECTS);
 pub(crate) const IAM_USERS: List = List::ours(paths::IAM_USERS);
 pub(crate) const RULES: List = List::ours(paths::RULES);

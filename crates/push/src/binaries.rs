@@ -151,6 +151,15 @@ impl AgentBinaries {
     }
 }
 
+/// The architecture of a Linux program, as `uname -m` says it. `None`: it is none, or for another one.
+pub fn arch_of(program: &[u8]) -> Option<&'static str> {
+    let machine = machine_of(program)?;
+    MACHINES
+        .iter()
+        .find(|(_, known)| *known == machine)
+        .map(|(name, _)| *name)
+}
+
 /// `e_machine` of a little- or big-endian ELF file.
 fn machine_of(bytes: &[u8]) -> Option<u16> {
     let header = bytes.get(..20)?;

@@ -24,7 +24,8 @@ runs_systemd() { [ -d /run/systemd/system ]; }
 detached_pid() {
     pid=$(cat "$pid_file" 2>/dev/null) || return 1
     case $pid in "" | *[!0-9]*) return 1 ;; esac
-    case $(readlink "/proc/$pid/exe" 2>/dev/null) in "$home"/*) ;; *) return 1 ;; esac
+    # A newer program that it fetched by itself lies in the state folder.
+    case $(readlink "/proc/$pid/exe" 2>/dev/null) in "$home"/* | "$state"/programs/*) ;; *) return 1 ;; esac
     printf "%s" "$pid"
 }
 

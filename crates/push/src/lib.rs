@@ -22,7 +22,7 @@ mod install;
 mod session;
 mod target;
 
-pub use binaries::{AgentBinaries, AgentBinary, BinariesError};
+pub use binaries::{AgentBinaries, AgentBinary, BinariesError, arch_of};
 pub use failure::{Failure, Step};
 pub use install::{Desk, Identity, Order, Probed, Pushed, Secret, probe, push};
 pub use target::{

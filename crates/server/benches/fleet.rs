@@ -27,9 +27,9 @@ use outfitter_agent::channel::{
 };
 use outfitter_agent::clock::SystemClock;
 use outfitter_agent::credentials::Credentials;
-use outfitter_agent::proxy::Proxies;
 use outfitter_agent::enroll::{Enrollment, enroll};
 use outfitter_agent::evidence::blank_evidence;
+use outfitter_agent::proxy::Proxies;
 use outfitter_agent::server_client::ServerAddress;
 use outfitter_agent_protocol::{
     AgentMessage, EnrollmentToken, Evidence, ServerMessage, Source, Task,
@@ -339,13 +339,7 @@ impl Desktop for SimulatedDesktop {
     }
 
     async fn start(&mut self, attempt: AttemptId) {
-        *self
-            .seen
-            .starts
-            .lock()
-            .unwrap()
-            .entry(attempt)
-            .or_default() += 1;
+        *self.seen.starts.lock().unwrap().entry(attempt).or_default() += 1;
         let ended = DesktopEvent::Ended { attempt };
         self.events.send(ended).await.unwrap();
     }
@@ -522,8 +516,7 @@ impl Bench {
             self.connect(count).await;
             tokio::time::sleep(settled).await;
             let memory = self.server.memory();
-            let each =
-                memory.saturating_sub(before.1) as f64 / (count - before.0) as f64 / 1024.0;
+            let each = memory.saturating_sub(before.1) as f64 / (count - before.0) as f64 / 1024.0;
             self.print(
                 &format!("server memory, {count} idle agents"),
                 &format!(

@@ -31,6 +31,7 @@ use crate::agents::pace::Downloads;
 use crate::agents::pki::{Authority, LISTENER_RENEWAL, PkiError};
 use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
+use crate::app::agent_releases::{AgentUpdates, KEY_SEED_BYTES, UpdateKeyError};
 use crate::app::bootstrap::{self, BootstrapError, Endpoints};
 use crate::audit::Audit;
 use crate::auth::{Auth, OidcProvider, OidcSetupError};
@@ -50,6 +51,8 @@ use crate::tls::{self, CertificateFiles, TlsError};
 
 /// Name of the authority among the secrets all servers share.
 const AUTHORITY: &str = "agent-authority";
+/// Name of the key that updates of the agent are signed with, among them.
+const UPDATE_KEY: &str = "agent-update-key";
 
 /// Name of the secret that upload credentials follow from, among the secrets all servers share.
 const BUCKET_CREDENTIALS: &str = "bucket-credentials";
@@ -92,6 +95,9 @@ pub enum ServeError {
     /// The certificate authority.
     #[error("the certificate authority of the agents cannot be used")]
     Authority(#[from] PkiError),
+    /// The key for updates as it was stored.
+    #[error(transparent)]
+    UpdateKey(#[from] UpdateKeyError),
     /// The authority as it was stored.
     #[error("the stored certificate authority cannot be read")]
     StoredAuthority(#[source] serde_json::Error),
@@ -188,6 +194,7 @@ impl ServeError {
             | Self::Tls(TlsError::Pem { .. } | TlsError::Pair(_) | TlsError::Make(_))
             | Self::Packages(_)
             | Self::Authority(_)
+            | Self::UpdateKey(_)
             | Self::StoredAuthority(_) => None,
         }
     }
@@ -288,6 +295,13 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         key.into()
     })
     .await?;
+    let update_seed = shared_secret(&store, &sealer, clock.as_ref(), UPDATE_KEY, || {
+        let mut seed = vec![0; KEY_SEED_BYTES];
+        randomness.fill(&mut seed);
+        seed.into()
+    })
+    .await?;
+    let updates = AgentUpdates::new(&update_seed)?;
     let audit = Audit::open(&store, clock.as_ref(), &sealer, randomness.as_ref())
         .await?
         .keeping(config.audit_keep_days);
@@ -362,6 +376,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
             &config.limits,
             &monotonic(),
         )),
+        updates,
         agent_binaries: Arc::new(AgentBinaries::new(config.agent_binaries.clone())),
         link_allow: config.link_allow.clone(),
         endpoints: endpoints.clone(),

@@ -15,6 +15,7 @@ use crate::agents::pace::Downloads;
 use crate::agents::pki::Authority;
 use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
+use crate::app::agent_releases::AgentUpdates;
 use crate::app::bootstrap::Endpoints;
 use crate::audit::Audit;
 use crate::auth::{Auth, OidcProvider};
@@ -49,6 +50,8 @@ pub struct Services {
     pub background: Background,
     /// The agent's programs that pushes hand out.
     pub agent_binaries: Arc<AgentBinaries>,
+    /// Signs and hands out newer programs of the agent.
+    pub updates: AgentUpdates,
     /// Where desktops may fetch packages from.
     pub link_allow: LinkAllowList,
     /// How others reach this server.

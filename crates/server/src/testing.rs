@@ -130,6 +130,7 @@ pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Servic
         downloads: Downloads::default(),
         // Nothing here is handed to channels: the writers are not run.
         background: Background::new().0,
+        updates: crate::app::agent_releases::AgentUpdates::new(&vec![9; 32].into()).unwrap(),
         agent_binaries: Arc::new(outfitter_push::AgentBinaries::new(folder.to_owned())),
         link_allow: outfitter_agent_protocol::LinkAllowList::everything(),
         endpoints: Endpoints {

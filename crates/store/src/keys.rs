@@ -53,6 +53,8 @@ keys! {
     DesktopKey,
     /// Row of `agent`.
     AgentKey,
+    /// Row of `agent_release`.
+    AgentReleaseKey,
     /// Row of `enrollment_token`.
     EnrollmentTokenKey,
     /// Row of `app`.

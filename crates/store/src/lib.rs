@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod agent;
+mod agent_release;
 mod agents_online;
 mod app;
 mod attempt;
@@ -60,6 +61,10 @@ mod why;
 mod workspace_job;
 
 pub use agent::{CertificateHolder, DesktopSeen, EpochRaise, NewAgent, NewCertificate};
+pub use agent_release::{
+    AgentProgram, AgentRelease, AgentUpdateNote, AgentUpdateStage, FailedUpdate, NewAgentProgram,
+    NewAgentRelease, RollOut, UpdateCandidate,
+};
 pub use agents_online::{AgentCount, OnlineSample};
 pub use app::{App, AppFilter, DeletedApp, NewApp, ObjectFate};
 pub use attempt::{
@@ -113,9 +118,10 @@ pub use job::{
     CancelOutcome, DeleteRefusal, JobCounts, JobFilter, JobLive, JobView, RetryRefusal, SweepCursor,
 };
 pub use keys::{
-    AccessKeyKey, AgentKey, AppKey, AttemptKey, BucketUploadKey, DeploymentKey, DesktopKey,
-    DomainKey, EnrollmentTokenKey, GroupKey, IamGroupKey, IamPolicyKey, IamUserKey, JobKey,
-    PackageKey, ProjectKey, RevisionKey, RuleKey, UserKey, WorkspaceJobKey, WorkspaceSubJobKey,
+    AccessKeyKey, AgentKey, AgentReleaseKey, AppKey, AttemptKey, BucketUploadKey, DeploymentKey,
+    DesktopKey, DomainKey, EnrollmentTokenKey, GroupKey, IamGroupKey, IamPolicyKey, IamUserKey,
+    JobKey, PackageKey, ProjectKey, RevisionKey, RuleKey, UserKey, WorkspaceJobKey,
+    WorkspaceSubJobKey,
 };
 pub use open::{Store, StoreOptions};
 pub use package::{NewObject, ObjectPut, Package, PackageState};

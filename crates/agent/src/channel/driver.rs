@@ -12,7 +12,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptReport, Evidence, Phase, ServerMessage, Source, Task,
+    AgentMessage, AttemptReport, Evidence, Phase, ServerMessage, Source, Task, UpdateOffer,
+    UpdateReport,
 };
 use outfitter_ids::AttemptId;
 use tokio::sync::{mpsc, watch};
@@ -119,6 +120,10 @@ pub trait Desktop: Send {
     fn evidence(&mut self, attempt: AttemptId) -> impl Future<Output = Option<Evidence>> + Send;
     /// Removes the attempt from disk.
     fn forget(&mut self, attempt: AttemptId) -> impl Future<Output = ()> + Send;
+    /// Takes the offer of a newer program; one without a program of its own passes it over.
+    fn offer_update(&mut self, _offer: UpdateOffer) {}
+    /// Learns that the server noted what it was told of an update.
+    fn update_noted(&mut self, _report: UpdateReport) {}
 }
 
 /// What a desktop tells the driver.
@@ -145,6 +150,8 @@ pub enum DesktopEvent {
         /// The attempt.
         attempt: AttemptId,
     },
+    /// The server is to hear how the desktop fares with an update.
+    UpdateReported(UpdateReport),
 }
 
 /// Keeps the certificate fresh and learns the server's time.
@@ -262,6 +269,8 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                         Ok(()) => tracing::info!("the certificate is renewed"),
                         Err(reason) => tracing::error!("the new certificate is not kept: {reason}"),
                     },
+                    Effect::OfferUpdate(offer) => desktop.offer_update(*offer),
+                    Effect::UpdateNoted(report) => desktop.update_noted(report),
                     Effect::Note(text) => tracing::info!("{text}"),
                 }
             }
@@ -341,6 +350,7 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                 },
                 DesktopEvent::SourceNeeded { attempt } => Input::SourceNeeded { attempt },
                 DesktopEvent::Ended { attempt } => Input::Ended { attempt },
+                DesktopEvent::UpdateReported(report) => Input::UpdateReported(report),
             }),
         }
     }

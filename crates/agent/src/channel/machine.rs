@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use outfitter_agent_protocol::{
     AgentMessage, AttemptReport, AttemptStage, FailureCode, Hello, PROTOCOL, Phase, ServerMessage,
-    Source, Task, Welcome,
+    Source, Task, UpdateOffer, UpdateReport, Welcome,
 };
 use outfitter_ids::AttemptId;
 
@@ -127,6 +127,8 @@ pub enum Input {
         /// PKCS #10, PEM.
         csr_pem: String,
     },
+    /// The server is to hear how the desktop fares with an update.
+    UpdateReported(UpdateReport),
     /// The moment of [`Machine::wake_at`] came.
     Tick,
     /// The agent is asked to stop.
@@ -208,6 +210,10 @@ pub enum Effect {
         /// All roots to trust, PEM.
         roots_pem: String,
     },
+    /// A newer program is offered.
+    OfferUpdate(Box<UpdateOffer>),
+    /// The server has noted how the desktop fares with an update.
+    UpdateNoted(UpdateReport),
     /// Write a line into the log.
     Note(String),
     /// Everything is said; leave.
@@ -273,6 +279,8 @@ pub struct Machine {
     failures: u32,
     entries: BTreeMap<AttemptId, Entry>,
     renewal: Option<Renewal>,
+    /// What is to be told of an update, and when (again).
+    update: Option<(UpdateReport, Moment)>,
     progress: Option<(AttemptId, Phase, Option<u8>, Option<u64>)>,
     progress_after: Moment,
 }
@@ -319,6 +327,7 @@ impl Machine {
             failures: 0,
             entries,
             renewal: None,
+            update: None,
             progress: None,
             progress_after: Moment::ZERO,
         }
@@ -342,6 +351,7 @@ impl Machine {
                 });
                 entries
                     .chain(self.progress.map(|_| self.progress_after))
+                    .chain(self.update.as_ref().map(|(_, resend_at)| *resend_at))
                     .filter(|_| session.trust == LinkTrust::Full)
                     .chain(self.renewal.as_ref().map(|renewal| renewal.resend_at))
                     .chain([silence, session.heartbeat_at])
@@ -413,6 +423,7 @@ impl Machine {
                     resend_at: now,
                 });
             }
+            Input::UpdateReported(report) => self.update = Some((report, now)),
             Input::Tick => self.tick(now, &mut out),
             Input::Shutdown => {
                 if !matches!(self.link, Link::Waiting { .. }) {
@@ -506,6 +517,8 @@ impl Machine {
                         reason,
                         retry_after_secs,
                     } => self.refused(&code, &reason, retry_after_secs, now, out),
+                    // Whoever is too old for everything else is still offered this. Its signature decides.
+                    ServerMessage::Update(offer) => out.push(Effect::OfferUpdate(offer)),
                     other => {
                         out.push(Effect::Note(format!(
                             "the server sent {} before its welcome; closing",
@@ -551,6 +564,19 @@ impl Machine {
                 self.link = Link::Waiting {
                     until: now + self.random.up_to(self.pace.backoff_first),
                 };
+            }
+            ServerMessage::Update(offer) => out.push(Effect::OfferUpdate(offer)),
+            ServerMessage::UpdateNoted {
+                version,
+                round,
+                stage,
+            } => {
+                let noted = self.update.take_if(|(report, _)| {
+                    (&report.version, report.round, report.stage) == (&version, round, stage)
+                });
+                if let Some((report, _)) = noted {
+                    out.push(Effect::UpdateNoted(report));
+                }
             }
             ServerMessage::Task(task) => self.task(task, trust, now, out),
             ServerMessage::Go { attempt } => self.go(attempt, trust, now, out),
@@ -722,6 +748,9 @@ impl Machine {
         if let Some(renewal) = &mut self.renewal {
             renewal.resend_at = now;
         }
+        if let Some((_, resend_at)) = &mut self.update {
+            *resend_at = now;
+        }
     }
 
     fn refused(
@@ -812,6 +841,12 @@ impl Machine {
         if session.trust == LinkTrust::TimeOnly {
             return;
         }
+        if let Some((report, resend_at)) = &mut self.update
+            && *resend_at <= now
+        {
+            *resend_at = now + self.pace.resend;
+            out.push(Effect::Send(AgentMessage::Update(report.clone())));
+        }
         for (attempt, entry) in &mut self.entries {
             let attempt = *attempt;
             match &mut entry.stage {
@@ -875,6 +910,7 @@ fn kind(message: &ServerMessage) -> &'static str {
         ServerMessage::Cancel { .. } => "a cancellation",
         ServerMessage::Heartbeat { .. } => "a heartbeat",
         ServerMessage::Certificate { .. } => "a certificate",
+        ServerMessage::Update(_) | ServerMessage::UpdateNoted { .. } => "an update",
     }
 }
 

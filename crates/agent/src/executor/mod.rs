@@ -15,7 +15,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outfitter_agent_protocol::{Evidence, FailureCode, Phase, Source, Task};
+use outfitter_agent_protocol::{
+    Evidence, FailureCode, Phase, Source, Task, UpdateOffer, UpdateReport,
+};
 use outfitter_ids::AttemptId;
 use tokio::sync::{mpsc, watch};
 
@@ -27,6 +29,7 @@ use crate::evidence::{Stop, blank_evidence};
 use crate::proxy::Proxies;
 use crate::server_client::chain;
 use crate::spool::{AttemptFolder, Spool, Unfinished};
+use crate::update::Updates;
 
 pub use detect::evaluate;
 
@@ -109,6 +112,7 @@ pub struct LocalDesktop {
     workplace: Arc<Workplace>,
     events: mpsc::Sender<DesktopEvent>,
     running: HashMap<AttemptId, Running>,
+    updates: Updates,
 }
 
 impl LocalDesktop {
@@ -118,12 +122,14 @@ impl LocalDesktop {
         workplace: Workplace,
         events: mpsc::Sender<DesktopEvent>,
         unfinished: Vec<Unfinished>,
+        updates: Updates,
     ) -> Self {
         let mut desktop = Self {
             spool,
             workplace: Arc::new(workplace),
             events,
             running: HashMap::new(),
+            updates,
         };
         for Unfinished { folder, task } in unfinished {
             desktop.spawn(folder, Ok(task));
@@ -257,5 +263,13 @@ impl Desktop for LocalDesktop {
         {
             tracing::warn!(attempt.id = %attempt, "{}", chain(&error));
         }
+    }
+
+    fn offer_update(&mut self, offer: UpdateOffer) {
+        self.updates.offer(offer);
+    }
+
+    fn update_noted(&mut self, report: UpdateReport) {
+        self.updates.noted(&report);
     }
 }

@@ -61,6 +61,22 @@ pub fn make_runnable(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Windows cannot put one program in the place of another.
+pub fn replace_process(_program: &Path, _arguments: &[String]) -> PlatformError {
+    PlatformError::NotSupported("an update of the agent")
+}
+
+/// Windows cannot start a program anew in its own place.
+pub fn restart_process(_arguments: &[String]) -> PlatformError {
+    PlatformError::NotSupported("an update of the agent")
+}
+
+/// Needs a job object on Windows; updates do not get this far there yet.
+pub fn end_with_parent(_command: &mut std::process::Command) {}
+
+/// Windows has no polite signal for a child without a console.
+pub fn ask_to_end(_child: u32) {}
+
 /// Where an archive goes that names no folder.
 pub fn default_app_folder(name: &str) -> PathBuf {
     let programs = std::env::var_os("ProgramFiles").unwrap_or_else(|| "C:\\Program Files".into());

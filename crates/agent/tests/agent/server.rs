@@ -15,7 +15,9 @@ use axum::{Extension, Json, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptStage, DESK_PATH, DeskAnswer, DeskRequest, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken, Evidence, FailureCode, Hello, PROTOCOL, PackageRef, ServerMessage, Source, SourceTrust, Task, Welcome,
+    AgentMessage, AttemptStage, DESK_PATH, DeskAnswer, DeskRequest, EnrollRefusal, EnrollRequest,
+    EnrollResponse, EnrollmentToken, Evidence, FailureCode, Hello, PROTOCOL, PackageRef,
+    ServerMessage, Source, SourceTrust, Task, Welcome,
 };
 use outfitter_ids::{AgentId, AttemptId, DesktopId, EnrollmentTokenId};
 use rcgen::{
@@ -428,6 +430,7 @@ async fn enroll(State(shared): State<Arc<Shared>>, Json(request): Json<EnrollReq
         chain_pem: shared.authority.issue(&request.csr_pem, days),
         roots_pem: shared.authority.root_pem.clone(),
         server_time_millis: now_millis(),
+        update_keys: Vec::new(),
     })
     .into_response()
 }
@@ -575,6 +578,11 @@ fn react(shared: &Shared, message: &AgentMessage) -> Vec<ServerMessage> {
         | AgentMessage::Result(_)
         | AgentMessage::Declined { .. }
         | AgentMessage::Progress { .. } => Vec::new(),
+        AgentMessage::Update(report) => vec![ServerMessage::UpdateNoted {
+            version: report.version.clone(),
+            round: report.round,
+            stage: report.stage,
+        }],
     }
 }
 

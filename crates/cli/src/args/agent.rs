@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::{ListArgs, WaitArgs};
@@ -8,6 +10,72 @@ pub(crate) enum AgentCommand {
     Status(AgentStatusArgs),
     /// Install the agent on desktops; where there is no way in, the answer is the line to run there by hand
     Install(AgentInstallArgs),
+    /// Newer programs of the agent: signed, offered to a share of the desktops, halted
+    #[command(subcommand)]
+    Release(AgentReleaseCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentReleaseCommand {
+    /// Upload programs and sign them as a release; it is offered to nobody yet
+    Add(AddReleaseArgs),
+    /// List releases and how they fare
+    List(ListArgs),
+    /// Show a release and where it failed
+    Show(ReleaseArg),
+    /// Offer a release to a share of the desktops; a larger share holds those of the smaller one
+    RollOut(RollOutArgs),
+    /// Offer a release to nobody for now; desktops that have it keep it
+    Halt(ReleaseArg),
+    /// Go on with a release that was halted
+    Resume(ResumeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddReleaseArgs {
+    /// Programs, one for each architecture
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Version, which every program bears
+    #[arg(long = "version", value_name = "VERSION")]
+    pub(crate) version: String,
+    /// Seconds for which agents follow it
+    #[arg(
+        long = "expires-in",
+        value_name = "SECONDS",
+        default_value_t = 31_536_000
+    )]
+    pub(crate) expires_in_secs: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseArg {
+    /// Version of the release
+    pub(crate) version: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RollOutArgs {
+    /// Version of the release
+    pub(crate) version: String,
+    /// Share of the desktops
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) percent: u8,
+    /// Halt by itself after it failed on so many desktops
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) halt_after: Option<u32>,
+    /// Seconds that the new program may take until it is connected, 5 to 3600
+    #[arg(long = "trial-limit", value_name = "SECONDS")]
+    pub(crate) trial_limit_secs: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// Version of the release
+    pub(crate) version: String,
+    /// Desktops on which it failed or was refused try again
+    #[arg(long)]
+    pub(crate) retry_failed: bool,
 }
 
 #[derive(Debug, Args)]

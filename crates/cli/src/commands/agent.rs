@@ -3,7 +3,7 @@ use outfitter_api_types::agents::{
 };
 use serde_json::json;
 
-use super::{Session, note_cut, table, text, workspace_job};
+use super::{Session, agent_release, note_cut, table, text, workspace_job};
 use crate::args::agent::{AgentCommand, AgentInstallArgs, AgentStatusArgs};
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
@@ -14,6 +14,7 @@ pub(super) async fn run(command: AgentCommand, session: &Session) -> Result<Outc
     match command {
         AgentCommand::Status(args) => status(args, session).await,
         AgentCommand::Install(args) => install(args, session).await,
+        AgentCommand::Release(command) => agent_release::run(command, session).await,
     }
 }
 

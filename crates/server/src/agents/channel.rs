@@ -20,15 +20,20 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use http::HeaderMap;
 use http::header::ORIGIN;
 use outfitter_agent_protocol::{
-    AgentMessage, Hello, MAX_FRAME_BYTES, PROTOCOL, PROTOCOL_FLOOR, ServerMessage, Welcome,
+    AgentMessage, Hello, MAX_FRAME_BYTES, PROTOCOL, PROTOCOL_FLOOR, ServerMessage, UpdateReport,
+    UpdateStage, Welcome,
 };
-use outfitter_store::{CertificateHolder, Connected, EpochRaise, StoreError};
+use outfitter_store::{
+    AgentUpdateNote, AgentUpdateStage, CertificateHolder, Connected, EpochRaise, StoreError,
+    UpdateCandidate,
+};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::peer::{Standing, identify};
 use super::refusal::Refusal;
 use super::registry::Registration;
+use crate::app::agent_releases::{Share, choose, offer};
 use crate::app::job_events::{self, EventError};
 use crate::http::error::chain;
 use crate::listen::{PeerCertificate, Place};
@@ -157,6 +162,9 @@ async fn run(
 ) -> Result<(), End> {
     let hello = hello(socket).await?;
     if hello.protocol < PROTOCOL_FLOOR {
+        if let Some(offer) = way_up(services, holder, &hello).await? {
+            send(socket, &offer).await?;
+        }
         return Err(End::TooOld(hello.protocol));
     }
     let now = services.clock.now();
@@ -201,6 +209,73 @@ async fn run(
     .await;
     services.registry.remove(holder.desktop, epoch);
     result
+}
+
+/// What an agent below the floor is offered: all that it can do here is to follow it.
+async fn way_up(
+    services: &Services,
+    holder: &CertificateHolder,
+    hello: &Hello,
+) -> Result<Option<ServerMessage>, End> {
+    let db = services.store.db();
+    let rolling = db.agent_release_rolling(services.clock.now()).await?;
+    let candidate = UpdateCandidate {
+        desktop: holder.desktop,
+        desktop_id: holder.desktop_id,
+        version: hello.agent_version.clone(),
+        os: hello.os.clone(),
+        arch: hello.arch.clone(),
+        notes: Vec::new(),
+    };
+    let release = choose(&rolling, &candidate, Share::Everybody);
+    Ok(release.map(|release| ServerMessage::Update(Box::new(offer(release)))))
+}
+
+/// Longest words about an update that are kept, in characters.
+const MAX_UPDATE_DETAIL: usize = 512;
+
+async fn note_update(
+    services: &Services,
+    holder: &CertificateHolder,
+    report: UpdateReport,
+) -> Result<ServerMessage, End> {
+    let note = AgentUpdateNote {
+        version: report.version.clone(),
+        round: report.round,
+        stage: match report.stage {
+            UpdateStage::Trying => AgentUpdateStage::Trying,
+            UpdateStage::Done => AgentUpdateStage::Done,
+            UpdateStage::Failed => AgentUpdateStage::Failed,
+            UpdateStage::Refused => AgentUpdateStage::Refused,
+        },
+        detail: report
+            .detail
+            .map(|detail| detail.chars().take(MAX_UPDATE_DETAIL).collect()),
+    };
+    let tx = services.store.write().await?;
+    let halted = tx
+        .agent_update_note(holder.desktop, &note, services.clock.now())
+        .await?;
+    tx.commit().await?;
+    tracing::info!(
+        desktop.id = %holder.desktop_id,
+        desktop.name = holder.desktop_name,
+        version = note.version,
+        stage = note.stage.as_str(),
+        detail = note.detail,
+        "an update of the agent"
+    );
+    if halted {
+        tracing::error!(
+            version = note.version,
+            "a release of the agent failed too often and is halted"
+        );
+    }
+    Ok(ServerMessage::UpdateNoted {
+        version: report.version,
+        round: report.round,
+        stage: report.stage,
+    })
 }
 
 async fn hello(socket: &mut WebSocket) -> Result<Hello, End> {
@@ -322,6 +397,7 @@ async fn answer(
             job_events::on_progress(services, channel, attempt, said);
             Vec::new()
         }
+        AgentMessage::Update(report) => vec![note_update(services, holder, report).await?],
         AgentMessage::Result(evidence) => {
             vec![job_events::on_result(services, channel, *evidence).await?]
         }

@@ -206,7 +206,7 @@ async fn send_pieces(
 }
 
 /// The one range agents ask for, half open. `None` when nothing of it exists.
-fn wanted(header: &str, size: u64) -> Option<std::ops::Range<u64>> {
+pub(super) fn wanted(header: &str, size: u64) -> Option<std::ops::Range<u64>> {
     let ranges = http_range_header::parse_range_header(header)
         .ok()?
         .validate(size)

@@ -132,6 +132,7 @@ async fn admit(
         chain_pem: issued.chain_pem,
         roots_pem: services.authority.roots_pem().to_owned(),
         server_time_millis: now.get(),
+        update_keys: services.updates.keys(),
     })
 }
 

@@ -8,11 +8,11 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use http::StatusCode;
 use outfitter_agent_protocol::{
-    CHANNEL_PATH, DESK_PATH, ENROLL_PATH, MAX_FRAME_BYTES, PACKAGES_PATH,
+    CHANNEL_PATH, DESK_PATH, ENROLL_PATH, MAX_FRAME_BYTES, PACKAGES_PATH, PROGRAMS_PATH,
 };
 use tower_http::timeout::TimeoutLayer;
 
-use super::{channel, desk, downloads, enroll};
+use super::{channel, desk, downloads, enroll, programs};
 use crate::services::Services;
 
 /// Longest time from the head of a request with a body to its answer: who enrolls is unknown until the body has come.
@@ -39,6 +39,10 @@ pub fn router(services: Arc<Services>) -> Router {
         .route(
             &format!("{PACKAGES_PATH}{{sha256}}"),
             get(downloads::download),
+        )
+        .route(
+            &format!("{PROGRAMS_PATH}{{sha256}}"),
+            get(programs::download),
         )
         .layer(DefaultBodyLimit::max(MAX_FRAME_BYTES))
         .with_state(services)

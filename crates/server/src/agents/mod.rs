@@ -9,5 +9,6 @@ pub mod pace;
 pub mod peer;
 pub mod pki;
 pub mod presence;
+pub mod programs;
 pub mod refusal;
 pub mod registry;

@@ -1,5 +1,6 @@
 //! Use cases: what operations and background tasks do, apart from how they are asked.
 
+pub mod agent_releases;
 pub mod agents_online;
 pub mod apps;
 pub(crate) mod audit;

@@ -46,6 +46,7 @@ pub struct Background {
     directories: Arc<()>,
     digest: Arc<Notify>,
     direct_uploads: Arc<Notify>,
+    updates: Arc<Notify>,
     sweep: Mutex<Option<SweepCursor>>,
     page_size: PageSize,
 }
@@ -75,6 +76,7 @@ impl Background {
                 directories: Arc::default(),
                 digest: Arc::default(),
                 direct_uploads: Arc::default(),
+                updates: Arc::default(),
                 sweep: Mutex::default(),
                 page_size: PageSize::default(),
             },
@@ -114,6 +116,11 @@ impl Background {
     /// Takes a place, until what is answered is dropped.
     fn begin_directory(&self) -> Arc<()> {
         Arc::clone(&self.directories)
+    }
+
+    /// Says that a release of the agent may be offered to more desktops.
+    pub fn nudge_updates(&self) {
+        self.updates.notify_one();
     }
 
     /// Says that a package waits to be digested.
@@ -197,6 +204,12 @@ pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) 
             let tracker = tracker.clone();
             move |services| tasks::agent_push::run(services, tracker.clone())
         },
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("agent_update", 5),
+        Arc::clone(&background.updates),
+        tasks::agent_update::run,
     ));
     tracker.spawn(drive(
         Arc::clone(services),

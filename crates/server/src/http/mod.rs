@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod access_tests;
+mod agent_releases;
 pub mod answers;
 mod app_rules;
 mod apps;
@@ -82,6 +83,7 @@ pub fn routes() -> Routes {
     deployments::register(&mut routes);
     events::register(&mut routes);
     download_limits::register(&mut routes);
+    agent_releases::register(&mut routes);
     freeze::register(&mut routes);
     audit::register(&mut routes);
     desktops::register(&mut routes);

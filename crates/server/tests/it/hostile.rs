@@ -249,7 +249,7 @@ async fn what_is_no_http_gets_an_answer_or_an_end_and_the_server_goes_on() {
     server.stop().await;
 }
 
-async fn enrolled(server: &TestServer) -> Credentials {
+pub(crate) async fn enrolled(server: &TestServer) -> Credentials {
     let enrollment = Enrollment {
         server: text(server, "agent_endpoint").parse().unwrap(),
         token: EnrollmentToken::parse(text(server, "enrollment_token")).unwrap(),
@@ -272,7 +272,7 @@ async fn enrolled(server: &TestServer) -> Credentials {
     }
 }
 
-async fn channel(credentials: &Credentials) -> WebSocketChannel {
+pub(crate) async fn channel(credentials: &Credentials) -> WebSocketChannel {
     let credentials = credentials.clone();
     let mut transport =
         WebSocketTransport::new(move || -> Result<ServerClient, String> { credentials.client() });

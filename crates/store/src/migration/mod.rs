@@ -88,6 +88,10 @@ impl MigratorTrait for Migrator {
                 name: "0018_end_users",
                 sql: include_str!("../../migrations/0018_end_users.sql"),
             }),
+            Box::new(Script {
+                name: "0019_agent_updates",
+                sql: include_str!("../../migrations/0019_agent_updates.sql"),
+            }),
         ]
     }
 }

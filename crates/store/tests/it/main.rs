@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod agent_release;
 mod agents_online;
 mod app;
 mod app_builders;

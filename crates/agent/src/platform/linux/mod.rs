@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -90,6 +91,51 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
 /// When its mode cannot be set.
 pub fn make_runnable(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+/// Puts a program in the place of this one: same process, its file descriptors closed. Returns only on failure.
+pub fn replace_process(program: &Path, arguments: &[String]) -> PlatformError {
+    let error = std::process::Command::new(program).args(arguments).exec();
+    PlatformError::system(format!("become {}", program.display()), error)
+}
+
+/// Starts this program anew in the place of itself, also where its file is gone: same process, without any of its
+/// threads and tasks. Returns only on failure.
+pub fn restart_process(arguments: &[String]) -> PlatformError {
+    let mut command = std::process::Command::new("/proc/self/exe");
+    if let Ok(program) = std::env::current_exe() {
+        command.arg0(program);
+    }
+    let error = command.args(arguments).exec();
+    PlatformError::system("start the agent anew", error)
+}
+
+/// Makes the kernel end the child (SIGKILL) when the thread that starts it ends: nothing is left beside whoever
+/// starts next.
+pub fn end_with_parent(command: &mut std::process::Command) {
+    let parent = nix::unistd::getpid();
+    let before_exec = move || {
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+        if nix::unistd::getppid() != parent {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only two system calls are made; nothing is allocated, no lock is taken.
+    unsafe {
+        command.pre_exec(before_exec);
+    }
+}
+
+/// Asks a child of ours, not yet waited for, to end.
+pub fn ask_to_end(child: u32) {
+    if let Ok(id) = i32::try_from(child) {
+        // A child that has ended meanwhile hears nothing, which is as good.
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(id),
+            nix::sys::signal::Signal::SIGTERM,
+        );
+    }
 }
 
 /// Where an archive goes that names no folder. Source: contract, semantics §5, On the desktop.

@@ -1,6 +1,7 @@
 //! The tasks, a file each.
 
 pub(super) mod agent_push;
+pub(super) mod agent_update;
 pub(super) mod agents_online;
 pub(super) mod audit_retention;
 pub(super) mod audit_seal;
