@@ -9,4 +9,5 @@ pub mod peer;
 pub mod pki;
 pub mod presence;
 pub mod refusal;
+pub mod questions;
 pub mod registry;
