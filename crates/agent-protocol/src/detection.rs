@@ -138,7 +138,9 @@ impl DetectionRule {
     pub fn problem(&self) -> Option<String> {
         let bytes = serde_json::to_vec(self).map_or(usize::MAX, |json| json.len());
         if bytes > MAX_RULE_BYTES {
-            return Some(format!("a rule may have at most {MAX_RULE_BYTES} bytes as JSON"));
+            return Some(format!(
+                "a rule may have at most {MAX_RULE_BYTES} bytes as JSON"
+            ));
         }
         self.problem_at(0)
     }
@@ -224,11 +226,13 @@ impl DetectionRule {
                 }
                 match version {
                     Some(version)
-                        if !version
-                            .split('.')
-                            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())) =>
+                        if !version.split('.').all(|part| {
+                            !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())
+                        }) =>
                     {
-                        Some(format!("version {version:?} must be numbers with dots between"))
+                        Some(format!(
+                            "version {version:?} must be numbers with dots between"
+                        ))
                     }
                     _ => None,
                 }
@@ -347,13 +351,28 @@ mod tests {
     fn rules_of_every_kind_are_checked_for_sense() {
         let read = |json: &str| serde_json::from_str::<DetectionRule>(json).expect("a rule");
         for (json, pins) in [
-            (r#"{"rpm_package":{"name":"hello","version":"2.10-3.el9"}}"#, true),
-            (r#"{"rpm_package":{"name":"gtk3+","version":"1:2.10-3"}}"#, true),
+            (
+                r#"{"rpm_package":{"name":"hello","version":"2.10-3.el9"}}"#,
+                true,
+            ),
+            (
+                r#"{"rpm_package":{"name":"gtk3+","version":"1:2.10-3"}}"#,
+                true,
+            ),
             (r#"{"rpm_package":{"name":"hello"}}"#, false),
             (r#"{"script":{"script":"test -e /opt/x"}}"#, false),
-            (r#"{"script":{"script":"exit 3","exit_codes":[3],"time_limit_secs":300}}"#, false),
-            (r#"{"registry_value":{"key":"HKLM\\Software\\X","name":"V","data":"1"}}"#, false),
-            (r#"{"msi_product":{"product_code":"{01234567-89ab-CDEF-0123-456789abcdef}","version":"1.2.3"}}"#, true),
+            (
+                r#"{"script":{"script":"exit 3","exit_codes":[3],"time_limit_secs":300}}"#,
+                false,
+            ),
+            (
+                r#"{"registry_value":{"key":"HKLM\\Software\\X","name":"V","data":"1"}}"#,
+                false,
+            ),
+            (
+                r#"{"msi_product":{"product_code":"{01234567-89ab-CDEF-0123-456789abcdef}","version":"1.2.3"}}"#,
+                true,
+            ),
         ] {
             let rule = read(json);
             assert_eq!(rule.problem(), None, "{json}");
@@ -362,22 +381,50 @@ mod tests {
         }
         for (json, words) in [
             (r#"{"rpm_package":{"name":"a b"}}"#, "no RPM package name"),
-            (r#"{"rpm_package":{"name":"--root=/"}}"#, "no RPM package name"),
-            (r#"{"rpm_package":{"name":"a","version":"1.0"}}"#, "VERSION-RELEASE"),
+            (
+                r#"{"rpm_package":{"name":"--root=/"}}"#,
+                "no RPM package name",
+            ),
+            (
+                r#"{"rpm_package":{"name":"a","version":"1.0"}}"#,
+                "VERSION-RELEASE",
+            ),
             (r#"{"script":{"script":" \n"}}"#, "blank"),
-            (r#"{"script":{"script":"true","exit_codes":[]}}"#, "at least one"),
-            (r#"{"script":{"script":"true","time_limit_secs":301}}"#, "1 to 300"),
-            (r#"{"registry_value":{"key":"HKCU\\Software\\X"}}"#, "must begin with"),
+            (
+                r#"{"script":{"script":"true","exit_codes":[]}}"#,
+                "at least one",
+            ),
+            (
+                r#"{"script":{"script":"true","time_limit_secs":301}}"#,
+                "1 to 300",
+            ),
+            (
+                r#"{"registry_value":{"key":"HKCU\\Software\\X"}}"#,
+                "must begin with",
+            ),
             (r#"{"registry_value":{"key":"HKLM\\"}}"#, "must begin with"),
-            (r#"{"registry_value":{"key":"HKLM\\X","data":"1"}}"#, "name of its value"),
+            (
+                r#"{"registry_value":{"key":"HKLM\\X","data":"1"}}"#,
+                "name of its value",
+            ),
             (r#"{"msi_product":{"product_code":"01234567"}}"#, "GUID"),
-            (r#"{"msi_product":{"product_code":"{01234567-89ab-CDEF-0123-456789abcdef}","version":"v1"}}"#, "numbers"),
+            (
+                r#"{"msi_product":{"product_code":"{01234567-89ab-CDEF-0123-456789abcdef}","version":"v1"}}"#,
+                "numbers",
+            ),
         ] {
             let problem = read(json).problem().unwrap_or_default();
             assert!(problem.contains(words), "{json}: {problem}");
         }
-        let long = format!(r#"{{"script":{{"script":"{}"}}}}"#, "x".repeat(MAX_RULE_BYTES));
-        assert!(read(&long).problem().is_some_and(|text| text.contains("bytes")));
+        let long = format!(
+            r#"{{"script":{{"script":"{}"}}}}"#,
+            "x".repeat(MAX_RULE_BYTES)
+        );
+        assert!(
+            read(&long)
+                .problem()
+                .is_some_and(|text| text.contains("bytes"))
+        );
     }
 
     #[test]

@@ -39,8 +39,8 @@ pub use message::{
 };
 
 pub use receipt::{
-    Envelope, EnvelopeError, EnvelopeSignature, RECEIPT_SCHEMA, RECEIPT_TYPE, RawSignature, Statement,
-    signed_bytes,
+    Envelope, EnvelopeError, EnvelopeSignature, RECEIPT_SCHEMA, RECEIPT_TYPE, RawSignature,
+    Statement, signed_bytes,
 };
 
 /// The protocol this build speaks.

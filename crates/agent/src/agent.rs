@@ -14,8 +14,8 @@ use crate::credentials::SharedCredentials;
 use crate::durable::FileError;
 use crate::executor::{LocalDesktop, Workplace};
 use crate::platform;
-use crate::receipt::Receipts;
 use crate::proxy::{Proxies, ProxyError};
+use crate::receipt::Receipts;
 use crate::spool::Spool;
 use crate::state_dir::{StateDir, StateError};
 

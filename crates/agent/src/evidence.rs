@@ -82,9 +82,7 @@ pub fn fit_into_frame(mut evidence: Evidence) -> Evidence {
         keep_front(text, TEXT_LIMIT_BYTES);
     }
     // Control characters take six bytes in JSON, so the limit of the tail alone is not enough.
-    while !evidence.output_tail.is_empty()
-        && encoded_bytes(&evidence) > MAX_PART_BYTES
-    {
+    while !evidence.output_tail.is_empty() && encoded_bytes(&evidence) > MAX_PART_BYTES {
         let half = evidence.output_tail.len() / 2;
         keep_back(&mut evidence.output_tail, half);
     }

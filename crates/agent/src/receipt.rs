@@ -1,8 +1,6 @@
 //! Signing what an attempt saw, with the key of the device certificate.
 
-use outfitter_agent_protocol::{
-    Envelope, Evidence, RECEIPT_SCHEMA, RawSignature, Statement, Task,
-};
+use outfitter_agent_protocol::{Envelope, Evidence, RECEIPT_SCHEMA, RawSignature, Statement, Task};
 use outfitter_ids::{AgentId, DesktopId};
 
 use crate::credentials::SharedCredentials;

@@ -5,8 +5,22 @@ const MASK: &str = "******";
 
 /// Words after which a value is a secret, in lower case; the longer ones first.
 const WORDS: &[&str] = &[
-    "authorization", "access_key", "accesskey", "secret_key", "secretkey", "private_key", "api_key", "apikey",
-    "api-key", "client_secret", "passphrase", "password", "passwd", "secret", "token", "pwd",
+    "authorization",
+    "access_key",
+    "accesskey",
+    "secret_key",
+    "secretkey",
+    "private_key",
+    "api_key",
+    "apikey",
+    "api-key",
+    "client_secret",
+    "passphrase",
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "pwd",
 ];
 
 /// The text with every value masked that follows a word like `password`, with the user and password of addresses masked,
@@ -48,7 +62,7 @@ fn without_values(line: &str) -> String {
         out.push_str(&line[at..after]);
         at = after;
         let rest = &line[after..];
-        let quote_end = rest.starts_with(['"', '\'']).then_some(1).unwrap_or(0);
+        let quote_end = usize::from(rest.starts_with(['"', '\'']));
         let gap = rest[quote_end..].len() - rest[quote_end..].trim_start_matches([' ', '\t']).len();
         let sign = quote_end + gap;
         let is_flag = lower[..from].ends_with("--") && gap > 0;
@@ -65,7 +79,9 @@ fn without_values(line: &str) -> String {
             value.trim_end_matches(['\r', '\n']).len()
         } else {
             match value.chars().next() {
-                Some(quote @ ('"' | '\'')) => value[1..].find(quote).map_or(value.len(), |end| end + 2),
+                Some(quote @ ('"' | '\'')) => {
+                    value[1..].find(quote).map_or(value.len(), |end| end + 2)
+                }
                 _ => value
                     .find(|c: char| c.is_whitespace() || matches!(c, '&' | ',' | ';'))
                     .unwrap_or(value.len()),
@@ -130,15 +146,32 @@ mod tests {
         for (text, expected) in [
             ("password=hunter2 ok\n", "password=****** ok\n"),
             ("DB_PASSWORD: hunter2\n", "DB_PASSWORD: ******\n"),
-            ("{\"token\": \"abc def\", \"n\": 1}", "{\"token\": ******, \"n\": 1}"),
-            ("setup --password hunter2 --quiet", "setup --password ****** --quiet"),
-            ("Authorization: Bearer abc.def\r\n", "Authorization: ******\r\n"),
-            ("https://me:pw@a.example/x?token=abc&b=1", "https://******@a.example/x?token=******&b=1"),
-            ("fetching https://a.example/x", "fetching https://a.example/x"),
+            (
+                "{\"token\": \"abc def\", \"n\": 1}",
+                "{\"token\": ******, \"n\": 1}",
+            ),
+            (
+                "setup --password hunter2 --quiet",
+                "setup --password ****** --quiet",
+            ),
+            (
+                "Authorization: Bearer abc.def\r\n",
+                "Authorization: ******\r\n",
+            ),
+            (
+                "https://me:pw@a.example/x?token=abc&b=1",
+                "https://******@a.example/x?token=******&b=1",
+            ),
+            (
+                "fetching https://a.example/x",
+                "fetching https://a.example/x",
+            ),
             ("the password was changed", "the password was changed"),
             ("tokens: 5", "tokens: 5"),
-            ("a\n-----BEGIN PRIVATE KEY-----\nMIIE\nabc\n-----END PRIVATE KEY-----\nb",
-             "a\n-----BEGIN PRIVATE KEY-----\n******\n******\n-----END PRIVATE KEY-----\nb"),
+            (
+                "a\n-----BEGIN PRIVATE KEY-----\nMIIE\nabc\n-----END PRIVATE KEY-----\nb",
+                "a\n-----BEGIN PRIVATE KEY-----\n******\n******\n-----END PRIVATE KEY-----\nb",
+            ),
             ("pwd=", "pwd="),
             ("", ""),
         ] {

@@ -14,7 +14,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use outfitter_agent_protocol::{AttemptReport, AttemptStage, Envelope, Evidence, FailureCode, Task};
+use outfitter_agent_protocol::{
+    AttemptReport, AttemptStage, Envelope, Evidence, FailureCode, Task,
+};
 use outfitter_ids::{AttemptId, JobId};
 use uuid::Uuid;
 

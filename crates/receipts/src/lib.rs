@@ -10,8 +10,8 @@
 
 use std::time::Duration;
 
-pub use outfitter_agent_protocol::{Envelope, EnvelopeError, EnvelopeSignature, Statement};
 use outfitter_agent_protocol::Task;
+pub use outfitter_agent_protocol::{Envelope, EnvelopeError, EnvelopeSignature, Statement};
 use outfitter_domain::Millis;
 use outfitter_domain::job::{Proof, Reason, Verdict, judge};
 use outfitter_ids::{AgentId, AttemptId, DesktopId, JobId, ProjectId};

@@ -17,8 +17,8 @@ use outfitter_agent_protocol::{
 };
 use outfitter_domain::install::{UninstallSources, uninstall_command};
 use outfitter_domain::job::{
-    Failure, Proof, Reason, State, Verdict, Verification, automatic_retry, judge, kind_from_number, kind_number,
-    package_file_name, wants_restart,
+    Failure, Proof, Reason, State, Verdict, Verification, automatic_retry, judge, kind_from_number,
+    kind_number, package_file_name, wants_restart,
 };
 use outfitter_domain::{InstallType, Millis, StoreType};
 use outfitter_ids::{AppId, AttemptId, IdSource, JobId, ProjectId, RevisionId};
@@ -695,7 +695,8 @@ impl Db<'_> {
                     (Some(evidence), Some(received_at)) => {
                         let evidence: Evidence = match &row.statement {
                             Some(statement) => {
-                                json::<Statement>("receipt", "statement", row.id, statement)?.evidence
+                                json::<Statement>("receipt", "statement", row.id, statement)?
+                                    .evidence
                             }
                             None => json("receipt", "evidence", row.id, evidence)?,
                         };

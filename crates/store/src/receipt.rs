@@ -150,12 +150,13 @@ impl Row {
             leased_at: Millis::new(self.leased_at),
             received_at: Millis::new(self.received_at),
             statement: self.statement,
-            signature: self.signer.zip(self.signature).map(|(signer, sig)| {
-                EnvelopeSignature {
+            signature: self
+                .signer
+                .zip(self.signature)
+                .map(|(signer, sig)| EnvelopeSignature {
                     keyid: hex::encode(signer),
                     sig,
-                }
-            }),
+                }),
             signer,
             verification: read_verification(self.attempt_id, self.verification)?,
             verified_at: self.verified_at.map(Millis::new),

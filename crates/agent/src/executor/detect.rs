@@ -79,15 +79,17 @@ pub fn evaluate<'a>(
             DetectionRule::RegistryValue { key, .. } => {
                 View::unknown(format!("{key} is of the Windows registry"))
             }
-            DetectionRule::MsiProduct { product_code, .. } => View::unknown(format!(
-                "product {product_code} is of Windows Installer"
-            )),
+            DetectionRule::MsiProduct { product_code, .. } => {
+                View::unknown(format!("product {product_code} is of Windows Installer"))
+            }
             DetectionRule::All(rules) => {
                 let all = each(rules, place).await;
                 let holds = if all.iter().any(|one| one.holds == Some(false)) || all.is_empty() {
                     Some(false)
                 } else {
-                    all.iter().all(|one| one.holds == Some(true)).then_some(true)
+                    all.iter()
+                        .all(|one| one.holds == Some(true))
+                        .then_some(true)
                 };
                 View {
                     holds,
@@ -99,7 +101,9 @@ pub fn evaluate<'a>(
                 let holds = if all.iter().any(|one| one.holds == Some(true)) {
                     Some(true)
                 } else {
-                    all.iter().all(|one| one.holds == Some(false)).then_some(false)
+                    all.iter()
+                        .all(|one| one.holds == Some(false))
+                        .then_some(false)
                 };
                 View {
                     holds,
@@ -377,8 +381,14 @@ mod tests {
             (registry.clone(), None),
             (not(&registry), None),
             (not(&not(&msi)), None),
-            (DetectionRule::All(vec![here.clone(), registry.clone()]), None),
-            (DetectionRule::All(vec![gone.clone(), msi.clone()]), Some(false)),
+            (
+                DetectionRule::All(vec![here.clone(), registry.clone()]),
+                None,
+            ),
+            (
+                DetectionRule::All(vec![gone.clone(), msi.clone()]),
+                Some(false),
+            ),
             (DetectionRule::Any(vec![here, registry.clone()]), Some(true)),
             (DetectionRule::Any(vec![gone, msi]), None),
         ] {
@@ -428,11 +438,26 @@ mod tests {
             assert!(output.status.success(), "{program}: {output:?}");
         };
         let top = format!("_topdir {}", root.display());
-        run("rpmbuild", &["--define".as_ref(), top.as_ref(), "-bb".as_ref(), spec.as_os_str()]);
+        run(
+            "rpmbuild",
+            &[
+                "--define".as_ref(),
+                top.as_ref(),
+                "-bb".as_ref(),
+                spec.as_os_str(),
+            ],
+        );
         let package = root.join("RPMS/noarch/outfitter-probe-1.2-3.noarch.rpm");
         run(
             "rpm",
-            &["--dbpath".as_ref(), database.as_os_str(), "-i".as_ref(), "--nodeps".as_ref(), "--justdb".as_ref(), package.as_os_str()],
+            &[
+                "--dbpath".as_ref(),
+                database.as_os_str(),
+                "-i".as_ref(),
+                "--nodeps".as_ref(),
+                "--justdb".as_ref(),
+                package.as_os_str(),
+            ],
         );
     }
 

@@ -85,9 +85,15 @@ pub async fn debian_package(
 
 /// What runs the script of a detection rule.
 pub fn script_arguments(script: &str) -> Vec<String> {
-    ["powershell.exe", "-NoProfile", "-NonInteractive", "-Command", script]
-        .map(str::to_owned)
-        .into()
+    [
+        "powershell.exe",
+        "-NoProfile",
+        "-NonInteractive",
+        "-Command",
+        script,
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
 /// Asks rpm for a package.

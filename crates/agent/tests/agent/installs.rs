@@ -101,9 +101,16 @@ async fn a_script_rule_runs_like_an_installer_and_proves_no_new_revision() {
     let evidence = server.evidence(task.attempt).await;
     assert!(!evidence.before.as_ref().unwrap().holds);
     let after = evidence.after.clone().unwrap();
-    assert!(after.holds && after.seen.contains("exit code 3"), "{}", after.seen);
+    assert!(
+        after.holds && after.seen.contains("exit code 3"),
+        "{}",
+        after.seen
+    );
     let told = serde_json::to_string(&evidence).unwrap();
-    assert!(told.contains("******") && !told.replace("echo token: hunter2", "").contains("hunter2"), "{told}");
+    assert!(
+        told.contains("******") && !told.replace("echo token: hunter2", "").contains("hunter2"),
+        "{told}"
+    );
     let environment = desktop.read("rule-env");
     assert!(environment.contains("PATH=/usr/local/sbin") && !environment.contains("CARGO"));
 
@@ -123,7 +130,11 @@ async fn a_script_rule_runs_like_an_installer_and_proves_no_new_revision() {
     server.give(&task).await;
     let evidence = server.evidence(task.attempt).await;
     let after = evidence.after.unwrap();
-    assert!(!after.holds && after.seen.contains("cannot be evaluated"), "{}", after.seen);
+    assert!(
+        !after.holds && after.seen.contains("cannot be evaluated"),
+        "{}",
+        after.seen
+    );
     let pid: i32 = desktop.read("pid").trim().parse().unwrap();
     wait_until("the script's child is gone", || !lives(pid)).await;
 }

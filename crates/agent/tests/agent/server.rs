@@ -312,14 +312,18 @@ impl TestServer {
     /// The receipt of an attempt whose result has arrived.
     pub(crate) fn receipt(&self, attempt: AttemptId) -> Envelope {
         self.inner(|inner| {
-            inner.seen.messages.iter().find_map(|message| match message {
-                AgentMessage::Result(receipt)
-                    if receipt.statement().unwrap().evidence.attempt == attempt =>
-                {
-                    Some((**receipt).clone())
-                }
-                _ => None,
-            })
+            inner
+                .seen
+                .messages
+                .iter()
+                .find_map(|message| match message {
+                    AgentMessage::Result(receipt)
+                        if receipt.statement().unwrap().evidence.attempt == attempt =>
+                    {
+                        Some((**receipt).clone())
+                    }
+                    _ => None,
+                })
         })
         .unwrap()
     }

@@ -69,10 +69,18 @@ pub struct DebianPackageRule {
 #[serde(deny_unknown_fields)]
 pub struct RpmPackageRule {
     /// Package name.
-    #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._+][A-Za-z0-9._+-]*$")]
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = "^[A-Za-z0-9._+][A-Za-z0-9._+-]*$"
+    )]
     pub name: String,
     /// Exact `VERSION-RELEASE`, with `EPOCH:` in front where the epoch is not 0.
-    #[schema(min_length = 3, max_length = 256, pattern = r"^([0-9]+:)?[A-Za-z0-9._+~^]+-[A-Za-z0-9._+~^]+$")]
+    #[schema(
+        min_length = 3,
+        max_length = 256,
+        pattern = r"^([0-9]+:)?[A-Za-z0-9._+~^]+-[A-Za-z0-9._+~^]+$"
+    )]
     pub version: Option<String>,
 }
 

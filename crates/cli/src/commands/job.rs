@@ -1,5 +1,5 @@
 use outfitter_api_types::jobs::{AppInstallJob, BatchOperateJobsReq, JobStatus};
-use outfitter_api_types::native::attempts::{Attempt, Proof};
+use outfitter_api_types::native::attempts::{Attempt, Proof, Receipt};
 use outfitter_api_types::native::cancel::{CancelJobsReq, CancelResponse};
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -168,6 +168,26 @@ fn phase_so_far(attempt: &Attempt, phase: String) -> String {
     format!("{phase}{share}{rate}")
 }
 
+/// The phases of an ended attempt with the seconds that each took, by the desktop's clock.
+fn timeline(receipt: &Receipt) -> String {
+    let ends = receipt
+        .phases
+        .iter()
+        .skip(1)
+        .map(|mark| mark.started_at)
+        .chain([receipt.ended_at]);
+    let phases: Vec<String> = receipt
+        .phases
+        .iter()
+        .zip(ends)
+        .map(|(mark, end)| {
+            let seconds = (end.unix_millis() - mark.started_at.unix_millis()).max(0) / 1000;
+            format!("{} {seconds} s", word(&mark.phase))
+        })
+        .collect();
+    phases.join(", ")
+}
+
 fn attempt_view(attempt: &Attempt) -> View {
     let mut members = vec![
         ("attempt", format!("{} ({})", attempt.number, attempt.id)),
@@ -226,6 +246,9 @@ fn attempt_view(attempt: &Attempt) -> View {
         if let Some(seen) = seen {
             members.push((name, seen.seen.clone()));
         }
+    }
+    if !receipt.phases.is_empty() {
+        members.push(("phases", timeline(receipt)));
     }
     let mut views = vec![View::Card(members)];
     if let Some(tail) = receipt

@@ -95,7 +95,9 @@ pub(super) async fn run(
     };
     let roots = certificates(&roots_pem)?;
     if roots.is_empty() {
-        return Err(CommandError::usage("there is no root certificate in the file"));
+        return Err(CommandError::usage(
+            "there is no root certificate in the file",
+        ));
     }
     let asked = args.job.as_deref();
     let judged = judge(&receipt, &roots, asked);
@@ -109,8 +111,8 @@ pub(super) async fn run(
 }
 
 fn read_receipt(file: &Path) -> Result<JobReceipt, CommandError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| CommandError::file("read", file, error))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|error| CommandError::file("read", file, error))?;
     serde_json::from_str(&text).map_err(|error| CommandError::file("understand", file, error))
 }
 
@@ -153,22 +155,27 @@ fn judge(
     let end = receipt.received_at.unix_millis().saturating_add(999);
     let window = Window {
         from: at(receipt.leased_at),
-        to: receipt
-            .revoked_at
-            .map_or(Millis::new(end), |revoked| at(revoked).min(Millis::new(end))),
+        to: receipt.revoked_at.map_or(Millis::new(end), |revoked| {
+            at(revoked).min(Millis::new(end))
+        }),
     };
     let certificates = Certificates {
         leaf,
         intermediates,
         roots,
     };
-    let statement =
-        verify(&envelope, certificates, window).map_err(|error| error.to_string())?;
+    let statement = verify(&envelope, certificates, window).map_err(|error| error.to_string())?;
     let evidence = &statement.evidence;
     let about = [
         (evidence.job.to_string() == receipt.job_id, "job"),
-        (evidence.attempt.to_string() == receipt.attempt_id, "attempt"),
-        (statement.desktop.to_string() == receipt.desktop_id, "desktop"),
+        (
+            evidence.attempt.to_string() == receipt.attempt_id,
+            "attempt",
+        ),
+        (
+            statement.desktop.to_string() == receipt.desktop_id,
+            "desktop",
+        ),
         (
             statement
                 .project
@@ -261,9 +268,16 @@ fn view(verdict: &Verdict) -> View {
         ),
         (
             "ended",
-            verdict.outcome.clone().unwrap_or_default().replace('_', " "),
+            verdict
+                .outcome
+                .clone()
+                .unwrap_or_default()
+                .replace('_', " "),
         ),
-        ("signed by", verdict.certificate_sha256.clone().unwrap_or_default()),
+        (
+            "signed by",
+            verdict.certificate_sha256.clone().unwrap_or_default(),
+        ),
         ("under root", verdict.roots_sha256.join(", ")),
         ("the server says", verdict.server.clone()),
     ];

@@ -13,7 +13,7 @@ pub use judge::{Proof, Verdict, judge};
 pub use link::{BROKEN_LINK_DESKTOPS, link_is_broken};
 pub use reason::{Failure, MAX_MESSAGE_CHARS, Reason, automatic_retry};
 pub use state::{State, WireState};
-pub use verification::Verification;
 pub use task::{
     kind_from_number, kind_from_word, kind_number, kind_word, package_file_name, unpacks,
 };
+pub use verification::Verification;

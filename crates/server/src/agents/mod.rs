@@ -8,6 +8,6 @@ pub mod pace;
 pub mod peer;
 pub mod pki;
 pub mod presence;
-pub mod refusal;
 pub mod questions;
+pub mod refusal;
 pub mod registry;

@@ -7,12 +7,9 @@ use std::sync::Arc;
 
 use outfitter_agent_protocol::{Envelope, RECEIPT_TYPE};
 use outfitter_domain::Millis;
-use outfitter_receipts::{
-    Certificates, ReceiptError, Subject, Window, about, supports, verify,
-};
+use outfitter_receipts::{Certificates, ReceiptError, Subject, Window, about, supports, verify};
 use outfitter_store::{
-    AttemptKey, AuditActor, AuditKind, AuditOutcome, NewAuditEntry, ReceiptRecord,
-    StoreError,
+    AttemptKey, AuditActor, AuditKind, AuditOutcome, NewAuditEntry, ReceiptRecord, StoreError,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -132,20 +129,18 @@ pub(crate) async fn write_down(services: &Arc<Services>, judged: Judged) -> Resu
         );
         let tx = services.store.write().await?;
         if tx.receipt_refute(&record, &problem, now).await? {
-            tx.audit_insert(services.audit.key(), entry(services, &record, &problem, now))
-                .await?;
+            tx.audit_insert(
+                services.audit.key(),
+                entry(services, &record, &problem, now),
+            )
+            .await?;
         }
         tx.commit().await?;
     }
     Ok(())
 }
 
-fn entry(
-    services: &Services,
-    record: &ReceiptRecord,
-    problem: &str,
-    now: Millis,
-) -> NewAuditEntry {
+fn entry(services: &Services, record: &ReceiptRecord, problem: &str, now: Millis) -> NewAuditEntry {
     NewAuditEntry {
         id: services.ids.uuid(now.get()),
         domain: Some(record.domain_key),

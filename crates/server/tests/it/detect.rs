@@ -13,7 +13,10 @@ async fn a_rule_is_tried_on_connected_desktops_and_the_log_knows() {
     let server = TestServer::start().await;
     let mut agent = Played::start(&server, "desk").await;
     let away = server
-        .post("/api/v1/{p}/desktops", json!({"name": "away", "os_type": "Linux"}))
+        .post(
+            "/api/v1/{p}/desktops",
+            json!({"name": "away", "os_type": "Linux"}),
+        )
         .await
         .ok(201);
     let app = upload(&server, linked("a")).await;
@@ -25,7 +28,10 @@ async fn a_rule_is_tried_on_connected_desktops_and_the_log_knows() {
         .refused(400, "WKS.00211102", "rule");
     let script = json!({"script": {"script": "test -e /opt/a"}});
     server
-        .post(&path, json!({"desktop_ids": ["5f0c7b43-8ea7-4a8f-9dd0-1d6a8a2b9a10"], "rule": script}))
+        .post(
+            &path,
+            json!({"desktop_ids": ["5f0c7b43-8ea7-4a8f-9dd0-1d6a8a2b9a10"], "rule": script}),
+        )
         .await
         .refused(404, "WKS.00211902", "desktop");
     let bad = json!({"registry_value": {"key": "HKCU\\Software\\X"}});
@@ -37,7 +43,8 @@ async fn a_rule_is_tried_on_connected_desktops_and_the_log_knows() {
     let body = json!({"desktop_ids": [desktop, away["id"]], "rule": script});
     let asked = server.post(&path, body);
     let answered = async {
-        let ServerMessage::Detect { question, rule } = agent.channel.receive().await.unwrap() else {
+        let ServerMessage::Detect { question, rule } = agent.channel.receive().await.unwrap()
+        else {
             panic!("no question");
         };
         assert!(matches!(*rule, DetectionRule::Script { .. }));
@@ -67,8 +74,10 @@ async fn a_rule_is_tried_on_connected_desktops_and_the_log_knows() {
             .as_array()
             .unwrap()
             .iter()
-            .any(|entry| entry["action"] == "outfitter:apps:evaluateDetection"
-                && entry.to_string().contains("test -e /opt/a")),
+            .any(
+                |entry| entry["action"] == "outfitter:apps:evaluateDetection"
+                    && entry.to_string().contains("test -e /opt/a")
+            ),
         "{audit}"
     );
     server.stop().await;

@@ -130,7 +130,12 @@ pub(crate) async fn deploy(server: &TestServer, name: &str) -> String {
         .await
         .ok(200);
     let install = json!({"app_ids": [app], "assign_scope": "ALL_USER"});
-    let answer = server.request(Method::POST, BATCH).json(&install).send().await.unwrap();
+    let answer = server
+        .request(Method::POST, BATCH)
+        .json(&install)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 200);
     app
 }
@@ -172,7 +177,10 @@ async fn what_the_device_signed_is_valid_and_can_be_exported() {
     let path = format!("/api/v1/{{p}}/jobs/{}/receipt", task.job);
     let exported = server.get(&path).await.ok(200);
     // The very bytes that came, for whoever has the root.
-    assert_eq!(exported["envelope"], serde_json::to_value(&envelope).unwrap());
+    assert_eq!(
+        exported["envelope"],
+        serde_json::to_value(&envelope).unwrap()
+    );
     assert_eq!(exported["proof"], "detection_rule");
     let pem = exported["certificates_pem"].as_str().unwrap();
     assert_eq!(pem.matches("BEGIN CERTIFICATE").count(), 2);

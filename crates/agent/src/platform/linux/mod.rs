@@ -115,7 +115,10 @@ pub fn script_arguments(script: &str) -> Vec<String> {
 ///
 /// # Errors
 /// When rpm is not there or fails.
-pub async fn rpm_package(database: Option<&Path>, name: &str) -> Result<Vec<String>, PlatformError> {
+pub async fn rpm_package(
+    database: Option<&Path>,
+    name: &str,
+) -> Result<Vec<String>, PlatformError> {
     let mut query = rpm();
     if let Some(database) = database {
         query.arg("--dbpath").arg(database);

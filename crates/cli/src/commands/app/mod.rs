@@ -341,7 +341,9 @@ fn rule_text(rule: &DetectionRule) -> String {
             let name = value.name.as_deref().unwrap_or_default();
             match &value.data {
                 Some(data) => format!("registry {} {name} = {data}", value.key),
-                None => format!("registry {} {name}", value.key).trim_end().to_owned(),
+                None => format!("registry {} {name}", value.key)
+                    .trim_end()
+                    .to_owned(),
             }
         }
         DetectionRule::MsiProduct(product) => match &product.version {

@@ -24,5 +24,9 @@ pub(crate) async fn run(services: Arc<Services>) -> Result<Outcome, StoreError> 
         .await
         .unwrap_or_default();
     receipts::write_down(&services, judged).await?;
-    Ok(if is_full { Outcome::More } else { Outcome::Idle })
+    Ok(if is_full {
+        Outcome::More
+    } else {
+        Outcome::Idle
+    })
 }
