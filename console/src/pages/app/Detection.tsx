@@ -36,9 +36,17 @@ export function ruleText(rule: Rule, t: Write, depth = 0): string {
     return `${indent}${t('rule.file')} ${[path, ...more].join(', ')}`;
   }
   if ('debian_package' in rule) return `${indent}${t('rule.package')} ${rule.debian_package.name} ${rule.debian_package.version ?? t('rule.any-version')}`;
+  if ('rpm_package' in rule) return `${indent}${t('rule.rpm')} ${rule.rpm_package.name} ${rule.rpm_package.version ?? t('rule.any-version')}`;
+  if ('script' in rule) return `${indent}${t('rule.script')} ${rule.script.script} ${(rule.script.exit_codes ?? [0]).join(', ')}`;
+  if ('registry_value' in rule) return `${indent}${t('rule.registry')} ${registryWords(rule.registry_value)}`;
+  if ('msi_product' in rule) return `${indent}${t('rule.msi')} ${rule.msi_product.product_code} ${rule.msi_product.version ?? t('rule.any-version')}`;
   if ('not' in rule) return `${indent}${t('rule.not')}\n${ruleText(rule.not, t, depth + 1)}`;
   const [word, parts] = 'all' in rule ? [t('rule.all'), rule.all] : [t('rule.any'), rule.any];
   return [`${indent}${word}`, ...parts.map((part) => ruleText(part, t, depth + 1))].join('\n');
+}
+
+function registryWords(value: Extract<Rule, { registry_value: unknown }>['registry_value']): string {
+  return [value.key, value.name, value.data].filter((part) => part !== undefined && part !== null).join(' ');
 }
 
 /** A detection rule in words, nested rules as nested lists. */
@@ -73,6 +81,34 @@ export function RuleView({ rule }: { rule: Rule }) {
         </Text>
         <RuleView rule={rule.not} />
       </>
+    );
+  }
+  if ('rpm_package' in rule) {
+    return (
+      <Text size="sm" component="span">
+        {t('rule.rpm')} <Code>{rule.rpm_package.name}</Code> {rule.rpm_package.version ?? t('rule.any-version')}
+      </Text>
+    );
+  }
+  if ('script' in rule) {
+    return (
+      <Text size="sm" component="span" style={{ overflowWrap: 'anywhere' }}>
+        {t('rule.script')} <Code>{rule.script.script}</Code> {(rule.script.exit_codes ?? [0]).join(', ')}
+      </Text>
+    );
+  }
+  if ('registry_value' in rule) {
+    return (
+      <Text size="sm" component="span" style={{ overflowWrap: 'anywhere' }}>
+        {t('rule.registry')} <Code>{registryWords(rule.registry_value)}</Code>
+      </Text>
+    );
+  }
+  if ('msi_product' in rule) {
+    return (
+      <Text size="sm" component="span">
+        {t('rule.msi')} <Code>{rule.msi_product.product_code}</Code> {rule.msi_product.version ?? t('rule.any-version')}
+      </Text>
     );
   }
   const [word, parts] = 'all' in rule ? [t('rule.all'), rule.all] : [t('rule.any'), rule.any];

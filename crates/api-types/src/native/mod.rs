@@ -26,6 +26,7 @@ pub mod packages;
 pub mod portal;
 pub mod projects;
 pub mod reach;
+pub mod receipts;
 pub mod revisions;
 pub mod session;
 pub mod why;

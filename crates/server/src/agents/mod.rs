@@ -10,5 +10,6 @@ pub mod peer;
 pub mod pki;
 pub mod presence;
 pub mod programs;
+pub mod questions;
 pub mod refusal;
 pub mod registry;

@@ -47,6 +47,7 @@ pub struct Background {
     digest: Arc<Notify>,
     direct_uploads: Arc<Notify>,
     updates: Arc<Notify>,
+    receipts: Arc<Notify>,
     sweep: Mutex<Option<SweepCursor>>,
     page_size: PageSize,
 }
@@ -77,6 +78,7 @@ impl Background {
                 digest: Arc::default(),
                 direct_uploads: Arc::default(),
                 updates: Arc::default(),
+                receipts: Arc::default(),
                 sweep: Mutex::default(),
                 page_size: PageSize::default(),
             },
@@ -131,6 +133,11 @@ impl Background {
     /// Says that something was put into the object store past the server.
     pub fn nudge_direct_uploads(&self) {
         self.direct_uploads.notify_one();
+    }
+
+    /// Says that a receipt waits to be verified.
+    pub fn nudge_receipts(&self) {
+        self.receipts.notify_one();
     }
 
     /// Where the sweep over INIT jobs goes on; `None`: at the beginning.
@@ -210,6 +217,12 @@ pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) 
         every("agent_update", 5),
         Arc::clone(&background.updates),
         tasks::agent_update::run,
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("receipt_verify", 10),
+        Arc::clone(&background.receipts),
+        tasks::receipt_verify::run,
     ));
     tracker.spawn(drive(
         Arc::clone(services),

@@ -92,6 +92,10 @@ impl MigratorTrait for Migrator {
                 name: "0019_agent_updates",
                 sql: include_str!("../../migrations/0019_agent_updates.sql"),
             }),
+            Box::new(Script {
+                name: "0017_receipts",
+                sql: include_str!("../../migrations/0017_receipts.sql"),
+            }),
         ]
     }
 }

@@ -386,6 +386,7 @@ impl Scene {
                 &[ResultReport {
                     desktop: from.desktop,
                     evidence,
+                    signed: None,
                 }],
                 now,
             )
