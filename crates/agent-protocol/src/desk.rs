@@ -73,7 +73,7 @@ pub enum DeskAnswer {
     /// Apps.
     Apps(DeskApps),
     /// The app after what was asked for was accepted.
-    Accepted(DeskApp),
+    Accepted(Box<DeskApp>),
     /// Where the portal is.
     Portal {
         /// Address, good once. A secret until then.

@@ -234,8 +234,7 @@ impl S3 for Backend {
                 upload: None,
             },
         );
-        audited
-            .run(recorded)
+        Box::pin(audited.run(recorded))
             .await
             .map_err(|error| object_error(&error))?;
         Ok(S3Response::new(PutObjectOutput {
@@ -453,9 +452,7 @@ impl S3 for Backend {
         }
         let objects = Arc::clone(&self.objects);
         let finished = async move {
-            audited
-                .run(finish(objects, target, upload, parts, etag))
-                .await
+            Box::pin(audited.run(finish(objects, target, upload, parts, etag))).await
         };
         if size_bytes < SLOW_JOIN_BYTES {
             finished.await?;

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptReport, DetectionRule, Envelope, Evidence, Phase, ServerMessage, Source,
+    AgentMessage, AttemptReport, DetectionRule, Envelope, Phase, ServerMessage, Source,
     Task, UpdateOffer, UpdateReport,
 };
 use outfitter_ids::AttemptId;

@@ -92,7 +92,7 @@ pub(super) async fn ask(
                 operation,
                 target,
             );
-            scope.run(answer(&services, &at, request.ask)).await?
+            Box::pin(scope.run(answer(&services, &at, request.ask))).await?
         }
     };
     Ok(Json(answer).into_response())
@@ -167,15 +167,15 @@ async fn answer(services: &Services, at: &At<'_>, ask: DeskAsk) -> Result<DeskAn
             })
         }
         DeskAsk::Install { app } => {
-            DeskAnswer::Accepted(shown(at.install(services, &app.to_string()).await?))
+            DeskAnswer::Accepted(Box::new(shown(at.install(services, &app.to_string()).await?)))
         }
         DeskAsk::Remove { app } => {
-            DeskAnswer::Accepted(shown(at.remove(services, &app.to_string()).await?))
+            DeskAnswer::Accepted(Box::new(shown(at.remove(services, &app.to_string()).await?)))
         }
         DeskAsk::Cancel { job } => {
             let job = cancel(services, at.user, &[at.desktop], &job.to_string()).await?;
             let app = job.live.view.app.to_string();
-            DeskAnswer::Accepted(shown(at.app(services, &app).await?))
+            DeskAnswer::Accepted(Box::new(shown(at.app(services, &app).await?)))
         }
         DeskAsk::Portal => {
             let address = issue_ticket(services, at.user, at.desktop).await?;
