@@ -411,7 +411,11 @@ fn code_of(text: &str) -> String {
     }
     quick_xml::de::from_str::<Answer>(text)
         .ok()
-        .and_then(|answer| answer.code.or(answer.error?.code))
+        .and_then(|answer| {
+            answer
+                .code
+                .or_else(|| answer.error.and_then(|error| error.code))
+        })
         .unwrap_or_default()
 }
 

@@ -130,7 +130,10 @@ pub async fn upload(
     };
     tx.revision_insert(&first, now).await?;
     tx.revision_bind(project.key, &[app]).await?;
-    commit_and_read(tx, project, id).await
+    let app = commit_and_read(tx, project, id).await?;
+    // Its object may have been put past the server just now.
+    services.background.nudge_direct_uploads();
+    Ok(app)
 }
 
 /// Changes the members that a patch names; changed content makes a new revision. A patch that changes
@@ -214,7 +217,9 @@ pub async fn update(
         tx.revision_insert(&revision, now).await?;
         tx.revision_bind(project.key, &[app.key]).await?;
     }
-    commit_and_read(tx, project, id).await
+    let app = commit_and_read(tx, project, id).await?;
+    services.background.nudge_direct_uploads();
+    Ok(app)
 }
 
 /// Shows or hides apps, all or none.
