@@ -223,7 +223,7 @@ def test_groups_of_the_provider_give_rights_and_take_them_away(scene):
     last = Browser()
     assert_refused(last.log_in(scene, "ana"), 403, "no group of ana has rights here", last, scene)
     assert browser.may(scene, *READ) == 403
-    refused = wait_for(lambda: scene.administrator("GET", "/api/v1/audit?limit=100&actor=ana&kind=refusal")["items"], "the refusal in the log")
+    refused = wait_for(lambda: scene.administrator("GET", "/api/v1/audit?actor=ana&kind=refusal&action=outfitter:operations:CreateProviderSession")["items"], "the refusal in the log")
     assert (refused[0]["operation"], refused[0]["status"]) == ("CreateProviderSession", 403)
 
 

@@ -70,7 +70,10 @@ async fn limits_of_downloads_are_set_as_a_whole_and_shown() {
     let shown = account.show().await;
     assert_eq!(shown["per_desktop"], json!({"windows": []}));
     let path = "/api/v1/audit?limit=10&action=outfitter:downloadLimits:set";
-    let entries = server.in_domain(Method::GET, path, None).await.ok(200);
+    let request = server
+        .anonymous(Method::GET, path)
+        .header("x-auth-token", &account.token);
+    let entries = TestServer::send(request).await.ok(200);
     let change = &entries["items"][0]["detail"]["changes"][0];
     assert_eq!(change["resource"], "server:");
     let [before, after] = ["before", "after"].map(|it| &change[it]["download_limits"]);
