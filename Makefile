@@ -3,12 +3,12 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test check proof soak bench screenshots recordings
+.PHONY: help setup build demo test check proof soak bench bench-push screenshots recordings
 
 SEEDS ?= 200
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: ## install what the other targets need
 	@scripts/need all
@@ -42,6 +42,9 @@ proof: ## the fault proofs in their stated size
 
 soak: ## SEEDS=n rounds of the fault proofs
 	@OUTFITTER_PROOF_SIZE=full OUTFITTER_PROOF_SEEDS=$(SEEDS) scripts/test
+
+bench-push: ## the push at a hundred machines, beside Ansible
+	@scripts/bench-push
 
 bench: ## the budgets, release build
 	@scripts/with-postgres cargo bench --locked --package outfitter-server --bench lists

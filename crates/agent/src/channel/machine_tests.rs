@@ -1,4 +1,4 @@
-use outfitter_agent_protocol::{Method, PackageRef, SourceTrust, TaskKind};
+use outfitter_agent_protocol::{Method, PackageRef, SourceTrust, TaskKind, UpdateStage};
 use outfitter_ids::{AppId, DesktopId, JobId, RevisionId};
 use uuid::Uuid;
 
@@ -607,4 +607,46 @@ fn shutdown_closes_and_leaves_attempts_as_they_are() {
     assert_eq!(machine.wake_at(), None);
     let mut waiting = self::machine(&[]);
     assert_eq!(waiting.step(Input::Shutdown, at(0)), [Effect::Exit]);
+}
+
+#[test]
+fn an_update_is_told_until_it_was_noted_and_an_offer_comes_before_the_welcome_too() {
+    let mut machine = machine(&[]);
+    let report = UpdateReport {
+        version: "1.2.0".to_owned(),
+        round: 1,
+        stage: UpdateStage::Failed,
+        detail: Some("it ended".to_owned()),
+    };
+    let told = Effect::Send(AgentMessage::Update(report.clone()));
+    // Before there is a channel it waits.
+    assert_eq!(machine.step(Input::UpdateReported(report.clone()), at(0)), []);
+    assert_eq!(machine.step(Input::Tick, at(0)), [Effect::Connect]);
+    machine.step(Input::Opened(LinkTrust::Full), at(0));
+    let offer = UpdateOffer {
+        manifest: "{}".to_owned(),
+        signature: String::new(),
+        round: 2,
+        trial_limit_secs: 5,
+    };
+    let offered = ServerMessage::Update(Box::new(offer.clone()));
+    assert_eq!(
+        machine.step(Input::Received(offered), at(1)),
+        [Effect::OfferUpdate(Box::new(offer))]
+    );
+    assert!(machine.step(Input::Received(welcome()), at(1)).contains(&told));
+    let again = at(1) + Pace::default().resend;
+    assert!(machine.wake_at().is_some_and(|wake| wake <= again));
+    assert!(machine.step(Input::Tick, again).contains(&told));
+    let noted = |round| {
+        Input::Received(ServerMessage::UpdateNoted {
+            version: "1.2.0".to_owned(),
+            round,
+            stage: UpdateStage::Failed,
+        })
+    };
+    // What was noted is another report's.
+    assert_eq!(machine.step(noted(0), again), []);
+    assert_eq!(machine.step(noted(1), again), [Effect::UpdateNoted(report)]);
+    assert_eq!(machine.step(noted(1), again), []);
 }

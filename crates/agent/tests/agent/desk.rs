@@ -143,11 +143,11 @@ async fn an_install_is_watched_to_its_honest_end() {
     let desktop = started(&server).await;
     server.set_desk_answers([
         page(app("absent", &["install"], None)),
-        Ok(DeskAnswer::Accepted(app(
+        Ok(DeskAnswer::Accepted(Box::new(app(
             "waiting",
             &["cancel"],
             job("waiting", None),
-        ))),
+        )))),
         page(app("waiting", &["cancel"], job("waiting", None))),
         page(app(
             "installing",
@@ -172,11 +172,11 @@ async fn an_install_is_watched_to_its_honest_end() {
 
     server.set_desk_answers([
         page(app("absent", &["install"], None)),
-        Ok(DeskAnswer::Accepted(app(
+        Ok(DeskAnswer::Accepted(Box::new(app(
             "waiting",
             &["cancel"],
             job("waiting", None),
-        ))),
+        )))),
         page(app("failed", &["install"], job("failed", None))),
     ]);
     let output = at_desk(&desktop, &["install", "Notes"]).await;
