@@ -1,4 +1,4 @@
-import { useLayoutEffect, useRef } from 'react';
+import { useCallback, useEffect, useLayoutEffect, useRef } from 'react';
 import type { Tone } from './parts';
 
 /** One square: what it is, how it fares, and the words for it. */
@@ -8,8 +8,11 @@ export interface SquareData {
   label: string;
 }
 
-/** How many rows ahead and behind the arrow keys reach is not known to the keys: they walk in the order of the list. */
-const STEPS: Record<string, number> = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10 };
+/** Least width of a square and what lies between two, in pixels, as in style.css. */
+const SIZE = 24;
+const GAP = 5;
+/** Rows of a block. */
+const BLOCK_ROWS = 8;
 
 /**
  * Ten thousand squares, of which some hundreds change at once. They are made and changed by hand, each by itself, because
@@ -19,54 +22,83 @@ const STEPS: Record<string, number> = { ArrowRight: 1, ArrowLeft: -1, ArrowDown:
 export function Squares({ squares, label, onOpen }: { squares: SquareData[]; label: string; onOpen: (id: string) => void }) {
   const holder = useRef<HTMLDivElement>(null);
   const drawn = useRef<SquareData[]>([]);
+  const buttons = useRef<HTMLButtonElement[]>([]);
+  const places = useRef(new WeakMap<Element, number>());
+  const columns = useRef(0);
   const opens = useRef(onOpen);
   opens.current = onOpen;
-  useLayoutEffect(() => {
+
+  /** Lays the squares into blocks of whole rows: a block out of sight costs nothing but its height. */
+  const lay = useCallback(() => {
     const element = holder.current;
     if (element === null) return;
+    columns.current = Math.max(1, Math.floor((element.clientWidth + GAP) / (SIZE + GAP)));
+    const size = columns.current * BLOCK_ROWS;
+    const blocks: HTMLElement[] = [];
+    for (let from = 0; from < buttons.current.length; from += size) {
+      const block = document.createElement('div');
+      block.className = 'squares block';
+      block.dataset['size'] = 'small';
+      block.style.gridTemplateColumns = `repeat(${columns.current}, minmax(0, 1fr))`;
+      block.style.containIntrinsicBlockSize = `auto ${BLOCK_ROWS * (SIZE + GAP)}px`;
+      block.append(...buttons.current.slice(from, from + size));
+      blocks.push(block);
+    }
+    element.replaceChildren(...blocks);
+  }, []);
+
+  useLayoutEffect(() => {
     const before = drawn.current;
-    const children = element.children as HTMLCollectionOf<HTMLButtonElement>;
+    const made = buttons.current;
+    const had = made.length;
     for (let at = 0; at < squares.length; at += 1) {
       const next = squares[at];
       const last = before[at];
-      if (next === undefined || (last !== undefined && last.id === next.id && last.tone === next.tone && last.label === next.label)) continue;
-      let button = children[at];
+      if (next === undefined || last === next) continue;
+      let button = made[at];
       if (button === undefined) {
         button = document.createElement('button');
         button.type = 'button';
         button.className = 'square';
         button.tabIndex = at === 0 ? 0 : -1;
-        element.append(button);
+        made.push(button);
+        places.current.set(button, at);
       }
-      if (last === undefined || last.tone !== next.tone) button.dataset['tone'] = next.tone;
-      if (last === undefined || last.label !== next.label) {
+      if (last?.tone !== next.tone) button.dataset['tone'] = next.tone;
+      if (last?.label !== next.label) {
         button.setAttribute('aria-label', next.label);
         button.title = next.label;
       }
     }
-    while (children.length > squares.length) children[children.length - 1]?.remove();
+    made.length = squares.length;
     drawn.current = squares;
-  }, [squares]);
-  const place = (target: EventTarget) => {
-    const button = (target as HTMLElement).closest('button');
-    return button === null || holder.current === null ? -1 : Array.prototype.indexOf.call(holder.current.children, button);
-  };
+    if (made.length !== had) lay();
+  }, [squares, lay]);
+
+  useEffect(() => {
+    const element = holder.current;
+    if (element === null) return;
+    const watch = new ResizeObserver(() => {
+      if (Math.max(1, Math.floor((element.clientWidth + GAP) / (SIZE + GAP))) !== columns.current) lay();
+    });
+    watch.observe(element);
+    return () => watch.disconnect();
+  }, [lay]);
+
   return (
     <div
       ref={holder}
-      className="squares"
-      data-size="small"
       role="group"
       aria-label={label}
       onClick={(event) => {
-        const found = drawn.current[place(event.target)];
+        const found = drawn.current[places.current.get(event.target as Element) ?? -1];
         if (found !== undefined) opens.current(found.id);
       }}
       onKeyDown={(event) => {
-        const step = STEPS[event.key];
-        const at = place(event.target);
-        if (step === undefined || at < 0 || holder.current === null) return;
-        const next = holder.current.children[Math.min(drawn.current.length - 1, Math.max(0, at + step))] as HTMLButtonElement | undefined;
+        const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns.current, ArrowUp: -columns.current }[event.key];
+        const at = places.current.get(event.target as Element);
+        if (step === undefined || at === undefined) return;
+        const next = buttons.current[Math.min(buttons.current.length - 1, Math.max(0, at + step))];
         if (next === undefined) return;
         event.preventDefault();
         (event.target as HTMLElement).tabIndex = -1;

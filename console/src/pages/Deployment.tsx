@@ -7,7 +7,7 @@ import { api, ok, type Shape } from '../api/client';
 import { useInAddress } from '../address';
 import { JobDrawer } from '../components/JobDrawer';
 import { ConfirmByName, JOB_TONE, Legend, PageHead, Panel, say, sayProblem, ShareBar, When } from '../components/parts';
-import { Squares } from '../components/Squares';
+import { Squares, type SquareData } from '../components/Squares';
 import { Problem } from '../components/states';
 import { deploymentJobs, MOVING_MS, QUIET_MS, reasonOf, useAllApps, useRefresh } from '../data';
 import { useTexts } from '../i18n';
@@ -75,7 +75,9 @@ export default function Deployment() {
     const groups = new Map<string, Shape<'AppInstallJob'>[]>();
     for (const job of failed) {
       const reason = reasonOf(job.error_message);
-      groups.set(reason, [...(groups.get(reason) ?? []), job]);
+      const group = groups.get(reason);
+      if (group === undefined) groups.set(reason, [job]);
+      else group.push(job);
     }
     return [...groups].sort((left, right) => right[1].length - left[1].length);
   }, [failed]);
@@ -237,15 +239,19 @@ export default function Deployment() {
 function Grid({ jobs, onOpen }: { jobs: JobRow[]; onOpen: (id: string) => void }) {
   const { t } = useTexts();
   const many = jobs.length > 60;
+  const made = useMemo(() => new WeakMap<JobRow, SquareData>(), [t]);
   const squares = useMemo(() => {
     if (!many) return [];
     const word = { INIT: t('job.INIT'), WAITING: t('job.WAITING'), SUCCESS: t('job.SUCCESS'), FAIL: t('job.FAIL') };
-    return jobs.map((job) => ({
-      id: job.id,
-      tone: JOB_TONE[job.job_status],
-      label: `${job.instance_name} · ${job.app_name}: ${word[job.job_status]}`,
-    }));
-  }, [jobs, many, t]);
+    return jobs.map((job) => {
+      // A job that did not change keeps its square, and so is passed over.
+      const known = made.get(job);
+      if (known !== undefined) return known;
+      const square = { id: job.id, tone: JOB_TONE[job.job_status], label: `${job.instance_name} · ${job.app_name}: ${word[job.job_status]}` };
+      made.set(job, square);
+      return square;
+    });
+  }, [jobs, many, t, made]);
   if (many) return <Squares squares={squares} label={t('deployment.grid')} onOpen={onOpen} />;
   return (
     <div className="squares" data-size="large" role="group" aria-label={t('deployment.grid')}>

@@ -221,7 +221,6 @@ function Status() {
   useEffect(() => {
     if (ended !== undefined) void refresh('users', 'groups');
     // Asked again when another synchronisation has ended, not when the function is another.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [ended]);
   if (status.error !== null) return <Problem error={status.error} />;
   if (data === undefined) return null;

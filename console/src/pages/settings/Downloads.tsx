@@ -52,7 +52,6 @@ export function Downloads() {
     setParallel(state.data.parallel_downloads ?? '');
     setZone(state.data.time_zone);
     // The form follows what is stored when that changes, not each look at how downloads stand.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [saved, loaded]);
   const save = useMutation({
     mutationFn: () =>

@@ -1,7 +1,8 @@
 import { Button, Code, Group, Modal, Stack, Table, Text, TextInput } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconPencil, IconPlus, IconTrash } from '@tabler/icons-react';
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
+import { useLocation } from 'react-router';
 import { api, ok, type Shape } from '../../api/client';
 import { ConfirmByName, ListTable, Panel, Pill, say } from '../../components/parts';
 import { reachDraft, ReachForm, wireReach } from '../../components/ReachForm';
@@ -19,13 +20,18 @@ export function Networks() {
   const { id: project_id } = useProject();
   const [editing, setEditing] = useState<Network | 'new'>();
   const [deleting, setDeleting] = useState<Network>();
+  const place = useRef<HTMLDivElement>(null);
+  const { hash } = useLocation();
+  useEffect(() => {
+    if (hash === '#networks') place.current?.scrollIntoView();
+  }, [hash]);
   const list = useQuery({
     queryKey: ['networks', project_id],
     queryFn: () => ok(api.GET('/api/v1/{project_id}/network-reaches', { params: { path: { project_id } } })),
   });
   return (
-    <div id="networks">
-    <Panel
+    <div id="networks" ref={place}>
+      <Panel
       title={t('networks.title')}
       action={
         <Button size="xs" leftSection={<IconPlus size={14} />} onClick={() => setEditing('new')}>

@@ -12,8 +12,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptReport, DetectionRule, Envelope, Phase, ServerMessage, Source,
-    Task, UpdateOffer, UpdateReport,
+    AgentMessage, AttemptReport, DetectionRule, Envelope, Phase, ServerMessage, Source, Task,
+    UpdateOffer, UpdateReport,
 };
 use outfitter_ids::AttemptId;
 use tokio::sync::{mpsc, watch};

@@ -166,12 +166,12 @@ async fn answer(services: &Services, at: &At<'_>, ask: DeskAsk) -> Result<DeskAn
                 items: listed.items.into_iter().map(shown).collect(),
             })
         }
-        DeskAsk::Install { app } => {
-            DeskAnswer::Accepted(Box::new(shown(at.install(services, &app.to_string()).await?)))
-        }
-        DeskAsk::Remove { app } => {
-            DeskAnswer::Accepted(Box::new(shown(at.remove(services, &app.to_string()).await?)))
-        }
+        DeskAsk::Install { app } => DeskAnswer::Accepted(Box::new(shown(
+            at.install(services, &app.to_string()).await?,
+        ))),
+        DeskAsk::Remove { app } => DeskAnswer::Accepted(Box::new(shown(
+            at.remove(services, &app.to_string()).await?,
+        ))),
         DeskAsk::Cancel { job } => {
             let job = cancel(services, at.user, &[at.desktop], &job.to_string()).await?;
             let app = job.live.view.app.to_string();
