@@ -696,6 +696,7 @@ mod tests {
                         prop_assert!(unzip || evidence.rule.is_some_and(|rule| rule.pins_version()));
                     }
                     Proof::AlreadyAbsent => prop_assert!(false, "an install is never already absent"),
+                    Proof::ReceiptInvalid => prop_assert!(false, "receipts are judged later"),
                     Proof::Rule | Proof::Manifest | Proof::ExitCodeOnly => {
                         prop_assert!(evidence.exit_code.is_some_and(|code| task.success_exit_codes.contains(&code)));
                         prop_assert!(evidence.package_sha256.is_some());
@@ -752,6 +753,7 @@ mod tests {
                         prop_assert!(evidence.after.is_none_or(|seen| !seen.holds));
                     }
                     Proof::AlreadyInstalled => prop_assert!(false, "an uninstall is never already installed"),
+                    Proof::ReceiptInvalid => prop_assert!(false, "receipts are judged later"),
                 }
             }
         }
