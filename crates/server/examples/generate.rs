@@ -81,6 +81,7 @@ fn compatibility() -> String {
                 }
                 Some(Access::Credential) => "any credential".to_owned(),
                 Some(Access::TokenInBody) => "any token".to_owned(),
+                Some(Access::EndUser) => "a session of an end user".to_owned(),
                 Some(Access::Open) => "open".to_owned(),
                 None => described["x-iam-action"]
                     .as_str()
