@@ -276,7 +276,7 @@ def test_server_killed_after_it_recorded_a_result_and_before_the_agent_hears_it(
     bench.fleet.kill_server()
     bench.gate.cut()
     bench.gate.release()
-    bench.wait_for_file("evidence.json")
+    bench.wait_for_file("receipt.json")
     bench.fleet.start_server()
     assert bench.end_well_after_one_run(tag) == recorded, "a result that comes again changes nothing"
 
@@ -286,7 +286,7 @@ def test_server_killed_while_a_result_is_on_its_way(bench):
     bench.wait_for_witness("start")
     bench.gate.hold(TO_SERVER)
     bench.let_installer_end()
-    bench.wait_for_file("evidence.json")
+    bench.wait_for_file("receipt.json")
     bench.fleet.kill_server(How.GROUP)
     bench.gate.cut()
     bench.gate.release()
@@ -340,7 +340,7 @@ def test_agent_killed_before_its_report(bench):
     bench.wait_for_witness("start")
     bench.gate.hold(TO_SERVER)
     bench.let_installer_end()
-    bench.wait_for_file("evidence.json")
+    bench.wait_for_file("receipt.json")
     bench.fleet.kill_agent(bench.desktop)
     bench.gate.cut()
     bench.gate.release()
@@ -365,7 +365,7 @@ def test_agents_wait_for_a_server_that_is_away_for_a_while(bench):
     agent = bench.desktop.agent.popen.pid
     bench.fleet.kill_server()
     bench.let_installer_end()
-    bench.wait_for_file("evidence.json")
+    bench.wait_for_file("receipt.json")
     # Several tries of the agent find nobody.
     time.sleep(3)
     bench.fleet.start_server()

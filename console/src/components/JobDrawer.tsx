@@ -130,7 +130,7 @@ function AttemptView({ attempt }: { attempt: Shape<'Attempt'> }) {
           <>
             <Group gap="xs">
               {receipt.proof !== undefined && (
-                <Pill tone={receipt.proof === 'exit_code_only' ? 'care' : 'ok'}>{t(`proof.${receipt.proof}`)}</Pill>
+                <Pill tone={receipt.proof === 'receipt_invalid' ? 'bad' : receipt.proof === 'exit_code_only' ? 'care' : 'ok'}>{t(`proof.${receipt.proof}`)}</Pill>
               )}
               {receipt.exit_code !== undefined && (
                 <Text size="sm">
@@ -138,6 +138,11 @@ function AttemptView({ attempt }: { attempt: Shape<'Attempt'> }) {
                 </Text>
               )}
             </Group>
+            {receipt.signature_problem !== undefined && (
+              <Text size="sm" c="red">
+                {t('attempt.receipt-invalid')} {receipt.signature_problem}
+              </Text>
+            )}
             {receipt.command !== undefined && (
               <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
                 <Code>{receipt.command}</Code>

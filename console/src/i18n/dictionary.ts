@@ -103,6 +103,7 @@ export const dictionary = {
   'attempt.found': ['found.', '已找到。'],
   'attempt.log': ['End of the installer’s output', '安装程序输出的末尾'],
   'attempt.not-found': ['not found.', '未找到。'],
+  'attempt.receipt-invalid': ['The receipt does not verify:', '凭证未通过验证：'],
   'attempt.sandbox': ['Played by the folder', '模拟桌面的文件夹'],
   'attempt.title': ['Attempt {n}', '第 {n} 次尝试'],
   'attempt.took': ['{seconds} s', '{seconds} 秒'],
@@ -383,6 +384,7 @@ export const dictionary = {
   'proof.detection_rule': ['Verified: found afterwards', '已验证：检测到应用'],
   'proof.exit_code_only': ['Unverified: exit code only', '未验证：仅依据退出码'],
   'proof.manifest': ['Verified: every file and digest', '已验证：全部文件与摘要'],
+  'proof.receipt_invalid': ['Not proven: receipt invalid', '未证实：凭证无效'],
 
   'push.FAILED': ['Failed', '失败'],
   'push.RUNNING': ['Running', '运行中'],
@@ -404,8 +406,12 @@ export const dictionary = {
   'rule.any': ['Any of these:', '任一满足：'],
   'rule.any-version': ['in any version', '任意版本'],
   'rule.file': ['File', '文件'],
+  'rule.msi': ['Windows Installer product', 'Windows Installer 产品'],
   'rule.not': ['Not:', '不满足：'],
   'rule.package': ['Debian package', 'Debian 软件包'],
+  'rule.registry': ['Registry', '注册表'],
+  'rule.rpm': ['RPM package', 'RPM 软件包'],
+  'rule.script': ['Script ends with one of the exit codes:', '脚本以下列退出码之一结束：'],
 
   'rules.add': ['Add rule', '添加规则'],
   'rules.added': ['Rule {name} was added.', '规则 {name} 已添加。'],

@@ -61,6 +61,34 @@ export function RuleView({ rule }: { rule: Rule }) {
       </>
     );
   }
+  if ('rpm_package' in rule) {
+    return (
+      <Text size="sm" component="span">
+        {t('rule.rpm')} <Code>{rule.rpm_package.name}</Code> {rule.rpm_package.version ?? t('rule.any-version')}
+      </Text>
+    );
+  }
+  if ('script' in rule) {
+    return (
+      <Text size="sm" component="span" style={{ overflowWrap: 'anywhere' }}>
+        {t('rule.script')} <Code>{rule.script.script}</Code> {(rule.script.exit_codes ?? [0]).join(', ')}
+      </Text>
+    );
+  }
+  if ('registry_value' in rule) {
+    return (
+      <Text size="sm" component="span" style={{ overflowWrap: 'anywhere' }}>
+        {t('rule.registry')} <Code>{rule.registry_value.key}</Code> {rule.registry_value.name ?? ''} {rule.registry_value.data ?? ''}
+      </Text>
+    );
+  }
+  if ('msi_product' in rule) {
+    return (
+      <Text size="sm" component="span">
+        {t('rule.msi')} <Code>{rule.msi_product.product_code}</Code> {rule.msi_product.version ?? t('rule.any-version')}
+      </Text>
+    );
+  }
   const [word, parts] = 'all' in rule ? [t('rule.all'), rule.all] : [t('rule.any'), rule.any];
   return (
     <>

@@ -26,8 +26,9 @@ mod detection;
 mod enrollment;
 mod evidence;
 mod message;
+mod receipt;
 
-pub use detection::{DetectionRule, MAX_RULE_DEPTH};
+pub use detection::{DetectionRule, MAX_RULE_BYTES, MAX_RULE_DEPTH, MAX_SCRIPT_SECS, SCRIPT_SECS};
 pub use enrollment::{
     ENROLL_PATH, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken, TokenTextError,
 };
@@ -37,11 +38,16 @@ pub use message::{
     PackageRef, ServerMessage, Source, SourceTrust, Task, TaskKind, Welcome,
 };
 
+pub use receipt::{
+    Envelope, EnvelopeError, EnvelopeSignature, RECEIPT_SCHEMA, RECEIPT_TYPE, RawSignature,
+    Statement, signed_bytes,
+};
+
 /// The protocol this build speaks.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The oldest protocol the server still hands tasks to; below it only the frozen messages are spoken.
-pub const PROTOCOL_FLOOR: u32 = 1;
+pub const PROTOCOL_FLOOR: u32 = 2;
 
 /// Path of the channel on the agent listener.
 pub const CHANNEL_PATH: &str = "/channel";
@@ -54,8 +60,12 @@ pub const PACKAGES_PATH: &str = "/packages/";
 pub const DOWNLOAD_QUEUED: &str = "download_queued";
 
 /// Largest frame either side accepts, in bytes. Larger ones close the channel: memory per connection
-/// is bounded. The largest message we make is a result with a full output tail.
-pub const MAX_FRAME_BYTES: usize = 64 * 1024;
+/// is bounded. The largest message we make is a result: a task and its evidence, each at most [`MAX_PART_BYTES`] as
+/// JSON, in base64.
+pub const MAX_FRAME_BYTES: usize = 192 * 1024;
+
+/// Largest evidence, and largest task, in bytes of JSON.
+pub const MAX_PART_BYTES: usize = 64 * 1024;
 
 /// Largest output tail in [`Evidence`], in bytes of UTF-8.
 pub const MAX_OUTPUT_TAIL_BYTES: usize = 16 * 1024;

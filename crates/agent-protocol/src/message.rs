@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use outfitter_ids::{AppId, AttemptId, DesktopId, JobId, RevisionId};
+use outfitter_ids::{AppId, AttemptId, DesktopId, JobId, ProjectId, RevisionId};
 use serde::{Deserialize, Serialize};
 
-use crate::{DetectionRule, Evidence, Phase};
+use crate::{DetectionRule, Envelope, Phase};
 
 /// What an agent sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,12 +41,22 @@ pub enum AgentMessage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         bytes_per_second: Option<u64>,
     },
-    /// The attempt's end. Sent until `Recorded` arrives.
-    Result(Box<Evidence>),
+    /// The attempt's end, signed. Sent until `Recorded` arrives.
+    Result(Box<Envelope>),
     /// Sign of life, every `heartbeat_secs`; names the attempts that are still going on.
     Heartbeat {
         /// Attempts that have not ended.
         attempts: Vec<AttemptId>,
+    },
+    /// Answer to `Detect`.
+    Detected {
+        /// The question.
+        question: u64,
+        /// Whether the rule holds; left out: it cannot be told on this desktop.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holds: Option<bool>,
+        /// What was seen, in words.
+        seen: String,
     },
     /// Asks for a new certificate for the key of this signing request.
     Renew {
@@ -105,6 +115,13 @@ pub enum ServerMessage {
     Cancel {
         /// The attempt.
         attempt: AttemptId,
+    },
+    /// Asks whether a rule holds now; nothing is installed, and nothing kept. One is answered at a time.
+    Detect {
+        /// Number of the question, for the answer.
+        question: u64,
+        /// The rule.
+        rule: Box<DetectionRule>,
     },
     /// Answer to a heartbeat.
     Heartbeat {
@@ -204,6 +221,9 @@ pub struct Task {
     pub attempt: AttemptId,
     /// Its job.
     pub job: JobId,
+    /// The desktop's project: stands in the receipt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectId>,
     /// On or off.
     pub kind: TaskKind,
     /// The app.

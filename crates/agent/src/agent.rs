@@ -15,6 +15,7 @@ use crate::durable::FileError;
 use crate::executor::{LocalDesktop, Workplace};
 use crate::platform;
 use crate::proxy::{Proxies, ProxyError};
+use crate::receipt::Receipts;
 use crate::spool::Spool;
 use crate::state_dir::{StateDir, StateError};
 
@@ -60,11 +61,13 @@ pub async fn run(
     tracing::info!("proxies: {proxies}");
     let credentials = SharedCredentials::load(state.clone(), Arc::clone(&clock), proxies.clone())?;
     let spool = Spool::open(state.attempts())?;
-    let loaded = spool.load(&*clock)?;
+    let receipts = Receipts::new(&identity, credentials.clone());
+    let loaded = spool.load(&*clock, |evidence| receipts.seal(None, evidence))?;
     let (events_sender, events) = mpsc::channel(EVENT_QUEUE);
     let workplace = Workplace {
         apps: state.apps(),
         sandbox_root: identity.sandbox_root.clone(),
+        receipts,
         credentials: credentials.clone(),
         system: system_client(&proxies, []).map_err(AgentError::Http)?,
         proxies: proxies.clone(),

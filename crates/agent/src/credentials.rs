@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rcgen::KeyPair;
+use rcgen::{KeyPair, SigningKey as _};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::channel::Renewals;
 use crate::clock::{Clock, build_unix_millis};
@@ -118,6 +120,19 @@ impl SharedCredentials {
     /// As [`Credentials::client`].
     pub fn client(&self) -> Result<ServerClient, String> {
         self.get().client()
+    }
+
+    /// Signs with the device's key (ECDSA P-256, SHA-256, ASN.1); gives the SHA-256 of the certificate with it.
+    ///
+    /// # Errors
+    /// In words, when key or certificate cannot be read.
+    pub fn sign(&self, bytes: &[u8]) -> Result<([u8; 32], Vec<u8>), String> {
+        let credentials = self.get();
+        let key = KeyPair::from_pem(&credentials.key_pem).map_err(|error| error.to_string())?;
+        let leaf = CertificateDer::from_pem_slice(credentials.chain_pem.as_bytes())
+            .map_err(|error| format!("the certificate chain cannot be read: {error}"))?;
+        let signature = key.sign(bytes).map_err(|error| error.to_string())?;
+        Ok((Sha256::digest(&leaf).into(), signature))
     }
 
     fn get(&self) -> Credentials {

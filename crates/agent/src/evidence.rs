@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use outfitter_agent_protocol::{Evidence, FailureCode, MAX_FRAME_BYTES};
+use outfitter_agent_protocol::{Evidence, FailureCode, MAX_PART_BYTES};
 use outfitter_ids::{AttemptId, JobId};
 
 use crate::clock::Clock;
-
-/// Room in a frame for what stands around the evidence, in bytes.
-const FRAME_MARGIN_BYTES: usize = 1024;
 
 /// Longest detail of a failure and longest view of a detection, in bytes.
 const TEXT_LIMIT_BYTES: usize = 2048;
@@ -65,8 +62,12 @@ pub fn blank_evidence(attempt: AttemptId, job: JobId, clock: &dyn Clock) -> Evid
     }
 }
 
-/// Shortens texts until the evidence fits a frame: first the words, then the output from its front.
+/// Shortens texts until the evidence has at most [`MAX_PART_BYTES`]: first the words, then the output from its front.
+/// U+0000, which databases take in no text, becomes U+FFFD before anything is signed.
 pub fn fit_into_frame(mut evidence: Evidence) -> Evidence {
+    if evidence.output_tail.contains('\0') {
+        evidence.output_tail = evidence.output_tail.replace('\0', "\u{fffd}");
+    }
     for text in [
         evidence.failure_detail.as_mut(),
         evidence
@@ -81,9 +82,7 @@ pub fn fit_into_frame(mut evidence: Evidence) -> Evidence {
         keep_front(text, TEXT_LIMIT_BYTES);
     }
     // Control characters take six bytes in JSON, so the limit of the tail alone is not enough.
-    while !evidence.output_tail.is_empty()
-        && encoded_bytes(&evidence) > MAX_FRAME_BYTES - FRAME_MARGIN_BYTES
-    {
+    while !evidence.output_tail.is_empty() && encoded_bytes(&evidence) > MAX_PART_BYTES {
         let half = evidence.output_tail.len() / 2;
         keep_back(&mut evidence.output_tail, half);
     }
@@ -119,7 +118,10 @@ pub fn path_text(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use outfitter_agent_protocol::{AgentMessage, Detection};
+    use outfitter_agent_protocol::{
+        AgentMessage, Detection, Envelope, MAX_FRAME_BYTES, RECEIPT_SCHEMA, RawSignature, Statement,
+    };
+    use outfitter_ids::{AgentId, DesktopId};
     use uuid::Uuid;
 
     use super::*;
@@ -141,7 +143,24 @@ mod tests {
         });
         let evidence = fit_into_frame(evidence);
         assert!(evidence.output_tail.ends_with("end"));
-        let frame = serde_json::to_vec(&AgentMessage::Result(Box::new(evidence))).expect("JSON");
+        let nil = Uuid::nil();
+        let statement = Statement {
+            schema: RECEIPT_SCHEMA,
+            agent: AgentId::new(nil),
+            desktop: DesktopId::new(nil),
+            project: None,
+            task: None,
+            evidence,
+        };
+        let envelope = Envelope::seal(&statement, |_| {
+            Some(RawSignature {
+                certificate_sha256: [0; 32],
+                bytes: vec![0; 72],
+            })
+        });
+        let frame = serde_json::to_vec(&AgentMessage::Result(Box::new(envelope))).expect("JSON");
+        // The other half is the task's.
+        let frame = [frame, vec![0; MAX_PART_BYTES * 4 / 3]].concat();
         assert!(frame.len() <= MAX_FRAME_BYTES);
     }
 }

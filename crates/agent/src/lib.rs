@@ -16,6 +16,8 @@ pub mod evidence;
 pub mod executor;
 pub mod platform;
 pub mod proxy;
+pub mod receipt;
+pub mod secrets;
 pub mod server_client;
 pub mod spool;
 pub mod state_dir;

@@ -14,7 +14,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use outfitter_agent_protocol::{AttemptReport, AttemptStage, Evidence, FailureCode, Task};
+use outfitter_agent_protocol::{
+    AttemptReport, AttemptStage, Envelope, Evidence, FailureCode, Task,
+};
 use outfitter_ids::{AttemptId, JobId};
 use uuid::Uuid;
 
@@ -73,11 +75,15 @@ impl Spool {
         Ok(Self { root })
     }
 
-    /// Reads what there is. Attempts that cannot be read become ended ones.
+    /// Reads what there is. Attempts that cannot be read become ended ones, with evidence that `seal` signs.
     ///
     /// # Errors
     /// When the folder cannot be listed, or evidence of unreadable attempts cannot be written.
-    pub fn load(&self, clock: &dyn Clock) -> Result<Loaded, FileError> {
+    pub fn load(
+        &self,
+        clock: &dyn Clock,
+        seal: impl Fn(Evidence) -> Envelope,
+    ) -> Result<Loaded, FileError> {
         let mut loaded = Loaded::default();
         let list = |error| FileError::new("list", &self.root, error);
         for entry in fs::read_dir(&self.root).map_err(list)? {
@@ -110,7 +116,7 @@ impl Spool {
                     evidence.failure = Some(FailureCode::AgentFailure);
                     evidence.failure_detail =
                         Some(format!("the journal on the desktop is damaged: {reason}"));
-                    folder.end(&evidence)?;
+                    folder.end(&seal(evidence))?;
                     AttemptStage::Ended
                 }
             };
@@ -218,8 +224,8 @@ impl AttemptFolder {
         self.path.join("go")
     }
 
-    fn evidence_path(&self) -> PathBuf {
-        self.path.join("evidence.json")
+    fn receipt_path(&self) -> PathBuf {
+        self.path.join("receipt.json")
     }
 
     /// Where the bytes of the package arrive.
@@ -245,13 +251,13 @@ impl AttemptFolder {
             let other = io::Error::other("it belongs to another attempt");
             return Err(FileError::new("use", &path, other));
         }
-        match durable::read_json::<Evidence>(&self.evidence_path()) {
+        match durable::read_json::<Envelope>(&self.receipt_path()) {
             Ok(Some(_)) => return Ok((AttemptStage::Ended, task)),
             Ok(None) => {}
             Err(error) => {
                 // What the supervisor left tells the end once more.
-                tracing::error!(attempt.id = %self.attempt, "unreadable evidence is set aside: {}", chain(&error));
-                let path = self.evidence_path();
+                tracing::error!(attempt.id = %self.attempt, "an unreadable receipt is set aside: {}", chain(&error));
+                let path = self.receipt_path();
                 fs::rename(&path, path.with_extension("unreadable"))
                     .map_err(|error| FileError::new("set aside", &path, error))?;
             }
@@ -292,25 +298,25 @@ impl AttemptFolder {
         crate::supervision::cancel_path(&self.path).exists()
     }
 
-    /// Puts the attempt's end on disk and drops the package's bytes.
+    /// Puts the attempt's end on disk, signed, and drops the package's bytes.
     ///
     /// # Errors
-    /// When the evidence cannot be written.
-    pub fn end(&self, evidence: &Evidence) -> Result<(), FileError> {
+    /// When the receipt cannot be written.
+    pub fn end(&self, receipt: &Envelope) -> Result<(), FileError> {
         let dropped = [self.partial_path(), self.partial_facts_path()];
         // Room first: on a full disk the evidence needs it.
         for path in dropped {
             let _ = fs::remove_file(path);
         }
         let _ = fs::remove_dir_all(self.package_folder());
-        durable::write_json(&self.evidence_path(), evidence)
+        durable::write_json(&self.receipt_path(), receipt)
     }
 
     /// The attempt's end.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn evidence(&self) -> Result<Option<Evidence>, FileError> {
-        durable::read_json(&self.evidence_path())
+    pub fn receipt(&self) -> Result<Option<Envelope>, FileError> {
+        durable::read_json(&self.receipt_path())
     }
 }

@@ -225,6 +225,7 @@ pub(crate) fn verdict(ended: &EndedJob) -> Shade {
             Some(Proof::AlreadyInstalled) => Shade::Good("already there".to_owned()),
             Some(Proof::AlreadyAbsent) => Shade::Good("was not there".to_owned()),
             Some(Proof::ExitCodeOnly) | None => Shade::Doubtful("unverified".to_owned()),
+            Some(Proof::ReceiptInvalid) => Shade::Bad("receipt invalid".to_owned()),
         },
         JobStatus::Fail => Shade::Bad("failed".to_owned()),
         JobStatus::Init => Shade::Doubtful("waiting for the desktop".to_owned()),

@@ -98,6 +98,13 @@ pub(crate) fn attempts(job_id: &str) -> String {
     below("/api/v1/{project_id}/jobs", job_id, "attempts")
 }
 
+pub(crate) const AGENT_ROOTS: &str = "/api/v1/{project_id}/agent-roots";
+
+/// The receipt of a job.
+pub(crate) fn receipt(job_id: &str) -> String {
+    below(APP_JOBS, job_id, "receipt")
+}
+
 /// Our own part of an application: `revisions`, `detection-rule`.
 pub(crate) fn app_part(app_id: &str, part: &str) -> String {
     below("/api/v1/{project_id}/apps", app_id, part)

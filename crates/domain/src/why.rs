@@ -570,6 +570,7 @@ fn installed_step(facts: &WhyFacts) -> Step {
     };
     let proof = match installed.proof {
         Proof::ExitCodeOnly => "unverified: the exit code alone says so",
+        Proof::ReceiptInvalid => "not proven: the desktop's receipt does not verify",
         Proof::Rule | Proof::Manifest | Proof::AlreadyInstalled | Proof::AlreadyAbsent => {
             "verified"
         }

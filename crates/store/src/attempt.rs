@@ -13,15 +13,15 @@ use std::time::Duration;
 
 use outfitter_agent_protocol::{
     Approach, AttemptReport, AttemptStage, DetectionRule, Evidence, ExitMeaning, Method,
-    PackageRef, Phase, Task, TaskKind,
+    PackageRef, Phase, Statement, Task, TaskKind,
 };
 use outfitter_domain::install::{UninstallSources, uninstall_command};
 use outfitter_domain::job::{
-    Failure, Proof, Reason, State, Verdict, automatic_retry, judge, kind_from_number, kind_number,
-    package_file_name, wants_restart,
+    Failure, Proof, Reason, State, Verdict, Verification, automatic_retry, judge, kind_from_number,
+    kind_number, package_file_name, wants_restart,
 };
 use outfitter_domain::{InstallType, Millis, StoreType};
-use outfitter_ids::{AppId, AttemptId, IdSource, JobId, RevisionId};
+use outfitter_ids::{AppId, AttemptId, IdSource, JobId, ProjectId, RevisionId};
 use sea_orm::{FromQueryResult, Value};
 use serde_json::json as object;
 use uuid::Uuid;
@@ -32,6 +32,7 @@ use crate::job::{
     id_list, key_list, read_state,
 };
 use crate::query::{in_ids, in_keys, json};
+use crate::receipt::{SignedText, read_verification};
 use crate::{Db, DesktopKey, Dialect, JobKey, StoreError, Tx};
 
 /// What an ended attempt says when it succeeded.
@@ -94,6 +95,8 @@ pub struct ResultReport {
     pub desktop: DesktopKey,
     /// What the agent saw.
     pub evidence: Evidence,
+    /// What it signed; `None`: nothing.
+    pub signed: Option<SignedText>,
 }
 
 /// What became of a result. The agent may forget it in every case.
@@ -222,6 +225,10 @@ pub struct Receipt {
     pub proof: Option<Proof>,
     /// Whether it is whole only after a restart of the desktop.
     pub wants_restart: bool,
+    /// Whether the device's signature holds.
+    pub verification: Verification,
+    /// Why it does not.
+    pub problem: Option<String>,
 }
 
 /// How far an attempt is.
@@ -295,6 +302,7 @@ struct CandidateRow {
     epoch: i64,
     job_id: i64,
     job_public_id: Uuid,
+    project_public_id: Uuid,
     kind: i64,
     app_public_id: Uuid,
     app_name: String,
@@ -404,6 +412,7 @@ impl CandidateRow {
         Ok(Ok(Task {
             attempt,
             job: JobId::new(self.job_public_id),
+            project: Some(ProjectId::new(self.project_public_id)),
             kind,
             app: AppId::new(self.app_public_id),
             app_name: self.app_name.clone(),
@@ -652,6 +661,9 @@ impl Db<'_> {
             seen_at: i64,
             ended_at: Option<i64>,
             evidence: Option<String>,
+            statement: Option<String>,
+            verification: Option<i64>,
+            problem: Option<String>,
             received_at: Option<i64>,
         }
         const DOING: &str = "list attempts";
@@ -669,7 +681,7 @@ impl Db<'_> {
                 "SELECT t.id, t.public_id, t.number, t.state, t.phase, t.phase_at, t.percent, t.bytes_per_second, \
                  t.cancel_requested_at, r.public_id AS revision_public_id, \
                  r.version, t.outcome, t.task, t.leased_at, t.started_at, t.seen_at, t.ended_at, c.evidence, \
-                 c.received_at FROM attempt t JOIN app_revision r ON r.id = t.revision_id \
+                 c.statement, c.verification, c.problem, c.received_at FROM attempt t JOIN app_revision r ON r.id = t.revision_id \
                  LEFT JOIN receipt c ON c.attempt_id = t.id \
                  WHERE t.job_id = $1 ORDER BY t.number DESC LIMIT $2 OFFSET $3",
                 [job.into(), limit.into(), offset.into()],
@@ -681,12 +693,25 @@ impl Db<'_> {
                 let task: Task = json("attempt", "task", row.id, &row.task)?;
                 let receipt = match (&row.evidence, row.received_at) {
                     (Some(evidence), Some(received_at)) => {
-                        let evidence: Evidence = json("receipt", "evidence", row.id, evidence)?;
+                        let evidence: Evidence = match &row.statement {
+                            Some(statement) => {
+                                json::<Statement>("receipt", "statement", row.id, statement)?
+                                    .evidence
+                            }
+                            None => json("receipt", "evidence", row.id, evidence)?,
+                        };
+                        let verification =
+                            read_verification(row.id, row.verification.unwrap_or_default())?;
                         let proof = match judge(&task, &evidence) {
                             Verdict::Succeeded(proof)
                                 if row.outcome.as_deref() == Some(SUCCEEDED) =>
                             {
-                                Some(proof)
+                                Some(match verification {
+                                    Verification::Invalid => Proof::ReceiptInvalid,
+                                    Verification::Unsigned
+                                    | Verification::Pending
+                                    | Verification::Valid => proof,
+                                })
                             }
                             Verdict::Succeeded(_) | Verdict::Failed(_) => None,
                         };
@@ -695,6 +720,8 @@ impl Db<'_> {
                             evidence,
                             received_at: Millis::new(received_at),
                             proof,
+                            verification,
+                            problem: row.problem,
                         })
                     }
                     _ => None,
@@ -903,7 +930,7 @@ impl Tx {
             .all(
                 "find jobs to lease",
                 &format!(
-                    "SELECT c.desktop_id, c.epoch, j.id AS job_id, j.public_id AS job_public_id, j.kind, \
+                    "SELECT c.desktop_id, c.epoch, j.id AS job_id, j.public_id AS job_public_id, q.public_id AS project_public_id, j.kind, \
                      a.public_id AS app_public_id, a.name AS app_name, \
                      CAST(CASE WHEN a.deleted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS app_deleted, a.install_type, \
                      a.run_limit_secs, r.id AS revision_id, r.public_id AS revision_public_id, r.version, \
@@ -920,7 +947,7 @@ impl Tx {
                        JOIN project p ON p.id = k.project_id AND p.enabled = 1 \
                        WHERE {NOT_FROZEN} AND NOT EXISTS (SELECT 1 FROM attempt o WHERE o.desktop_id = k.id \
                          AND o.ended_at IS NULL)) AS c \
-                     JOIN job j ON j.id = c.job_id JOIN app a ON a.id = j.app_id \
+                     JOIN job j ON j.id = c.job_id JOIN app a ON a.id = j.app_id JOIN project q ON q.id = j.project_id \
                      JOIN deployment d ON d.id = j.deployment_id \
                      JOIN app_revision r ON r.id = {REVISION_OF_JOB} \
                      LEFT JOIN app_revision n ON n.id = a.revision_id \
@@ -1184,9 +1211,20 @@ impl Tx {
                 outcomes.push(FinishOutcome::Duplicate);
                 continue;
             }
+            let signature = report.signed.as_ref().and_then(|it| it.signature.as_ref());
             receipts.push(object!({
                 "t": attempt.attempt_id,
-                "e": serde_json::to_string(evidence).expect("evidence is JSON"),
+                "e": match report.signed {
+                    Some(_) => String::new(),
+                    None => serde_json::to_string(evidence).expect("evidence is JSON"),
+                },
+                "s": report.signed.as_ref().map(|it| &it.statement),
+                "g": signature.map(|it| &it.base64),
+                "c": signature.map(|it| hex::encode(it.certificate_sha256)),
+                "v": match signature {
+                    Some(_) => Verification::Pending,
+                    None => Verification::Unsigned,
+                }.number(),
             }));
             let task: Task = json("attempt", "task", attempt.attempt_id, &row.task)?;
             let mut verdict = judge(&task, evidence);
@@ -1256,8 +1294,10 @@ impl Tx {
             self.run(
                 "keep receipts",
                 &format!(
-                    "INSERT INTO receipt (attempt_id, evidence, received_at) \
-                     SELECT CAST(value ->> 't' AS BIGINT), value ->> 'e', $2 FROM {}",
+                    "INSERT INTO receipt (attempt_id, evidence, received_at, statement, signature, signer, verification) \
+                     SELECT CAST(value ->> 't' AS BIGINT), value ->> 'e', $2, value ->> 's', value ->> 'g', {}, \
+                     CAST(value ->> 'v' AS BIGINT) FROM {}",
+                    self.dialect().bytes_from_hex("value ->> 'c'"),
                     self.dialect().each("$1")
                 ),
                 [

@@ -75,6 +75,14 @@ impl Dialect {
         }
     }
 
+    /// Turns SQL text of hex digits into bytes; NULL stays NULL.
+    pub(crate) fn bytes_from_hex(self, text: &str) -> String {
+        match self {
+            Self::Sqlite => format!("unhex({text})"),
+            Self::Postgres => format!("decode({text}, 'hex')"),
+        }
+    }
+
     /// Where a text holds another, from 1; 0: nowhere. Case counts.
     pub(crate) fn place_of(self, text: &str, part: &str) -> String {
         match self {

@@ -48,6 +48,7 @@ mod profile;
 mod push;
 mod query;
 mod quota;
+mod receipt;
 mod revision;
 mod rule;
 mod sealed;
@@ -117,6 +118,7 @@ pub use package_condition::{DamagedPackage, PackageCondition, PackageLook, Packa
 pub use push::{AgentFacts, ClaimedPush, HostKeyOf, NetworkReach, PinnedHostKey, StoredReach};
 pub use query::{Listed, Page};
 pub use quota::PackageSettings;
+pub use receipt::{ReceiptRecord, SignedText, SignerCertificate, TextSignature};
 pub use revision::{LinkPin, NewRevision, PackageBinding, PinningDesktop, Revision};
 pub use rule::{AppRule, Control, RuleContent, RuleScopeFilter};
 pub use sealed::{

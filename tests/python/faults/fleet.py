@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -32,7 +33,7 @@ class Journal:
     """What was seen of an agent's journal while it worked, by attempt (hex digits)."""
 
     desktop: Desktop
-    evidence: dict[str, dict] = field(default_factory=dict)
+    evidence: dict[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -52,7 +53,8 @@ class Journal:
         for attempt, path in self.folders().items():
             if attempt not in self.evidence:
                 try:
-                    self.evidence[attempt] = json.loads((path / "evidence.json").read_text())
+                    envelope = json.loads((path / "receipt.json").read_text())
+                    self.evidence[attempt] = base64.b64decode(envelope["payload"]).decode()
                 except FileNotFoundError:
                     continue
 

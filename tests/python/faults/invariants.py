@@ -29,7 +29,8 @@ FROM job JOIN deployment ON deployment.id = job.deployment_id JOIN app ON app.id
 
 ATTEMPTS = """
 SELECT {id:attempt.public_id} AS id, {id:job.public_id} AS job, attempt.number, attempt.state, attempt.outcome,
-  attempt.started_at, attempt.ended_at, attempt.task, receipt.evidence
+  attempt.started_at, attempt.ended_at, attempt.task, receipt.statement,
+  receipt.verification
 FROM attempt JOIN job ON job.id = attempt.job_id LEFT JOIN receipt ON receipt.attempt_id = attempt.id
 """
 
@@ -58,7 +59,7 @@ def read(database: Database, tag: str) -> Truth:
         job["status"] = WIRE[int(job["wire"])]
         job["proof"] = None if job["proof"] is None else PROOF[int(job["proof"])]
     for attempt in attempts:
-        attempt["evidence"] = json.loads(attempt["evidence"]) if attempt["evidence"] else None
+        attempt["evidence"] = json.loads(attempt["statement"])["evidence"] if attempt["statement"] else None
         attempt["task"] = json.loads(attempt["task"])
     return Truth(jobs, {attempt["id"]: attempt for attempt in attempts})
 
@@ -79,9 +80,9 @@ def check_accepted_is_durable(fleet: Fleet, truth: Truth, deployment: str, apps:
     assert Counter(pairs) == Counter((app, desktop) for app in apps for desktop in desktops)
 
     receipts = {
-        row["id"]: row["evidence"]
+        row["id"]: row["statement"]
         for row in fleet.database.rows(
-            "SELECT {id:attempt.public_id} AS id, receipt.evidence FROM attempt "
+            "SELECT {id:attempt.public_id} AS id, receipt.statement FROM attempt "
             "JOIN receipt ON receipt.attempt_id = attempt.id"
         )
     }
@@ -92,7 +93,8 @@ def check_accepted_is_durable(fleet: Fleet, truth: Truth, deployment: str, apps:
         lost = let_go - set(receipts)
         assert not lost, f"{desktop.name} was told that these results are recorded, and they are not: {lost}"
         for attempt, evidence in journal.evidence.items():
-            assert json.loads(receipts[attempt]) == evidence, f"attempt {attempt} of {desktop.name}"
+            # The very bytes that the desktop signed.
+            assert receipts[attempt] == evidence, f"attempt {attempt} of {desktop.name}"
         ran = {attempt for what, attempt in witness(desktop) if what == "start"}
         assert ran <= set(receipts), f"installers that ran on {desktop.name} without a receipt: {ran - set(receipts)}"
 

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptReport, Evidence, Phase, ServerMessage, Source, Task,
+    AgentMessage, AttemptReport, DetectionRule, Envelope, Phase, ServerMessage, Source, Task,
 };
 use outfitter_ids::AttemptId;
 use tokio::sync::{mpsc, watch};
@@ -113,8 +113,14 @@ pub trait Desktop: Send {
         attempt: AttemptId,
         answer: Result<Source, (String, bool)>,
     ) -> impl Future<Output = ()> + Send;
-    /// The evidence of an ended attempt, from disk.
-    fn evidence(&mut self, attempt: AttemptId) -> impl Future<Output = Option<Evidence>> + Send;
+    /// The signed evidence of an ended attempt, from disk.
+    fn receipt(&mut self, attempt: AttemptId) -> impl Future<Output = Option<Envelope>> + Send;
+    /// Evaluates a rule for the server's question; the answer is told as an event.
+    fn detect(&mut self, question: u64, rule: DetectionRule) -> impl Future<Output = ()> + Send {
+        // A simulated desktop need not answer.
+        let _ = (question, rule);
+        std::future::ready(())
+    }
     /// Removes the attempt from disk.
     fn forget(&mut self, attempt: AttemptId) -> impl Future<Output = ()> + Send;
 }
@@ -137,6 +143,15 @@ pub enum DesktopEvent {
     SourceNeeded {
         /// The attempt.
         attempt: AttemptId,
+    },
+    /// A rule was evaluated.
+    Detected {
+        /// The server's question.
+        question: u64,
+        /// Whether it holds; `None`: it cannot be told here.
+        holds: Option<bool>,
+        /// What was seen, in words.
+        seen: String,
     },
     /// The attempt ended; its evidence is on disk.
     Ended {
@@ -226,13 +241,13 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                     Effect::Send(message) => {
                         send(&mut channel, message, &mut inputs).await;
                     }
-                    Effect::SendResult { attempt } => match desktop.evidence(attempt).await {
-                        Some(evidence) => {
-                            let message = AgentMessage::Result(Box::new(evidence));
+                    Effect::SendResult { attempt } => match desktop.receipt(attempt).await {
+                        Some(receipt) => {
+                            let message = AgentMessage::Result(Box::new(receipt));
                             send(&mut channel, message, &mut inputs).await;
                         }
                         None => {
-                            tracing::error!(attempt.id = %attempt, "the evidence of an ended attempt cannot be read")
+                            tracing::error!(attempt.id = %attempt, "the receipt of an ended attempt cannot be read")
                         }
                     },
                     Effect::Journal(task) => {
@@ -253,6 +268,7 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                         reason,
                         retry,
                     } => desktop.source(attempt, Err((reason, retry))).await,
+                    Effect::Detect { question, rule } => desktop.detect(question, *rule).await,
                     Effect::Forget { attempt } => desktop.forget(attempt).await,
                     Effect::LearnTime(millis) => renewals.learn_time(millis),
                     Effect::KeepCertificate {
@@ -340,6 +356,15 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                     bytes_per_second,
                 },
                 DesktopEvent::SourceNeeded { attempt } => Input::SourceNeeded { attempt },
+                DesktopEvent::Detected {
+                    question,
+                    holds,
+                    seen,
+                } => Input::Detected {
+                    question,
+                    holds,
+                    seen,
+                },
                 DesktopEvent::Ended { attempt } => Input::Ended { attempt },
             }),
         }
@@ -374,8 +399,10 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    use outfitter_agent_protocol::{AttemptStage, Method, PROTOCOL, PackageRef, TaskKind, Welcome};
-    use outfitter_ids::{AppId, DesktopId, JobId, RevisionId};
+    use outfitter_agent_protocol::{
+        AttemptStage, Method, PROTOCOL, PackageRef, RECEIPT_SCHEMA, Statement, TaskKind, Welcome,
+    };
+    use outfitter_ids::{AgentId, AppId, DesktopId, JobId, RevisionId};
     use uuid::Uuid;
 
     use super::*;
@@ -496,9 +523,17 @@ mod tests {
 
         async fn source(&mut self, _: AttemptId, _: Result<Source, (String, bool)>) {}
 
-        async fn evidence(&mut self, attempt: AttemptId) -> Option<Evidence> {
+        async fn receipt(&mut self, attempt: AttemptId) -> Option<Envelope> {
             let task = self.tasks.get(&attempt)?;
-            Some(blank_evidence(attempt, task.job, &SystemClock::default()))
+            let statement = Statement {
+                schema: RECEIPT_SCHEMA,
+                agent: AgentId::new(Uuid::nil()),
+                desktop: DesktopId::new(Uuid::nil()),
+                project: None,
+                task: Some(task.clone()),
+                evidence: blank_evidence(attempt, task.job, &SystemClock::default()),
+            };
+            Some(Envelope::seal(&statement, |_| None))
         }
 
         async fn forget(&mut self, attempt: AttemptId) {
@@ -524,6 +559,7 @@ mod tests {
         ServerMessage::Task(Box::new(Task {
             attempt,
             job: JobId::new(Uuid::nil()),
+            project: None,
             kind: TaskKind::Install,
             app: AppId::new(Uuid::nil()),
             app_name: String::new(),

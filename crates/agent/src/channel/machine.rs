@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptReport, AttemptStage, Hello, PROTOCOL, Phase, ServerMessage, Source, Task,
-    Welcome,
+    AgentMessage, AttemptReport, AttemptStage, DetectionRule, Hello, PROTOCOL, Phase,
+    ServerMessage, Source, Task, Welcome,
 };
 use outfitter_ids::AttemptId;
 
@@ -122,6 +122,15 @@ pub enum Input {
         /// The attempt.
         attempt: AttemptId,
     },
+    /// A rule was evaluated for the server.
+    Detected {
+        /// The server's question.
+        question: u64,
+        /// Whether it holds; `None`: it cannot be told here.
+        holds: Option<bool>,
+        /// What was seen, in words.
+        seen: String,
+    },
     /// The certificate is to be renewed with this signing request.
     RenewalDue {
         /// PKCS #10, PEM.
@@ -173,6 +182,13 @@ pub enum Effect {
     Cancel {
         /// The attempt.
         attempt: AttemptId,
+    },
+    /// Evaluate a rule; answer with `Detected`.
+    Detect {
+        /// The server's question.
+        question: u64,
+        /// The rule.
+        rule: Box<DetectionRule>,
     },
     /// Hand the source to the running attempt.
     GiveSource(Source),
@@ -398,6 +414,20 @@ impl Machine {
                     self.progress = self.progress.filter(|(of, ..)| *of != attempt);
                 }
             }
+            // Of a channel that is gone nobody waits for it.
+            Input::Detected {
+                question,
+                holds,
+                seen,
+            } => {
+                if self.in_session() {
+                    out.push(Effect::Send(AgentMessage::Detected {
+                        question,
+                        holds,
+                        seen,
+                    }));
+                }
+            }
             Input::RenewalDue { csr_pem } => {
                 self.renewal = Some(Renewal {
                     csr_pem,
@@ -543,6 +573,11 @@ impl Machine {
                     until: now + self.random.up_to(self.pace.backoff_first),
                 };
             }
+            ServerMessage::Detect { question, rule } => match trust {
+                LinkTrust::Full => out.push(Effect::Detect { question, rule }),
+                // No work for a server that is judged without a clock.
+                LinkTrust::TimeOnly => {}
+            },
             ServerMessage::Task(task) => self.task(task, trust, now, out),
             ServerMessage::Go { attempt } => self.go(attempt, trust, now, out),
             ServerMessage::NoGo { attempt, reason } => match self.stage(attempt) {
@@ -859,6 +894,7 @@ fn kind(message: &ServerMessage) -> &'static str {
         ServerMessage::NoGo { .. } => "a withdrawal",
         ServerMessage::Source(_) | ServerMessage::NoSource { .. } => "a source",
         ServerMessage::Recorded { .. } => "a receipt",
+        ServerMessage::Detect { .. } => "a question",
         ServerMessage::Cancel { .. } => "a cancellation",
         ServerMessage::Heartbeat { .. } => "a heartbeat",
         ServerMessage::Certificate { .. } => "a certificate",

@@ -33,6 +33,7 @@ fn task(attempt: AttemptId) -> ServerMessage {
     ServerMessage::Task(Box::new(Task {
         attempt,
         job: JobId::new(Uuid::from_u128(10)),
+        project: None,
         kind: TaskKind::Install,
         app: AppId::new(Uuid::from_u128(11)),
         app_name: "app".to_owned(),

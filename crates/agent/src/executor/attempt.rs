@@ -12,10 +12,10 @@ use outfitter_agent_protocol::{
     Approach, Detection, DetectionRule, Evidence, FailureCode, Method, Phase, PhaseMark, Task,
     TaskKind,
 };
-use outfitter_packages::inspect;
+use outfitter_packages::{PackageKind, inspect};
 use tokio::sync::watch;
 
-use super::detect::{evaluate, joined};
+use super::detect::{Place, evaluate};
 use super::download::Fetcher;
 use super::unpack::{AppRecord, Target};
 use super::{Reports, Sources, Workplace};
@@ -23,6 +23,7 @@ use crate::command;
 use crate::durable;
 use crate::evidence::{Stop, blank_evidence, fit_into_frame, path_text};
 use crate::platform::{self, PlatformError};
+use crate::secrets;
 use crate::spool::AttemptFolder;
 use crate::supervision::{Exit, Notes, Prepared, RunEnd, SupervisionEnd, run_path};
 
@@ -111,7 +112,7 @@ impl Attempt<'_> {
             already_installed: ending.already_installed,
             already_absent: ending.already_absent,
             exit_code: ending.exit_code,
-            output_tail: ending.output_tail,
+            output_tail: secrets::masked(&ending.output_tail),
             package_sha256: notes.package_sha256,
             package_size_bytes: notes.package_size_bytes,
             command: notes.command,
@@ -255,7 +256,16 @@ impl Attempt<'_> {
     async fn look(&self, proof: &Proof) -> Option<Detection> {
         let mut views = Vec::new();
         if let Some(rule) = &proof.rule {
-            views.push(evaluate(rule, self.workplace.sandbox_root.as_deref()).await);
+            let place = Place {
+                sandbox_root: self.workplace.sandbox_root.as_deref(),
+                work: self.folder.path(),
+            };
+            let view = evaluate(rule, place).await;
+            views.push(Detection {
+                // What could not be looked at is neither there nor gone.
+                holds: view.holds.unwrap_or(self.task.kind == TaskKind::Uninstall),
+                seen: view.seen,
+            });
         }
         let revision = self.task.revision;
         let sandbox_root = self.workplace.sandbox_root.clone();
@@ -280,7 +290,11 @@ impl Attempt<'_> {
                 TaskKind::Install => views.iter().all(|view| view.holds),
                 TaskKind::Uninstall => views.iter().any(|view| view.holds),
             },
-            seen: joined(&views),
+            seen: views
+                .iter()
+                .map(|view| view.seen.as_str())
+                .collect::<Vec<_>>()
+                .join("; "),
         })
     }
 
@@ -334,10 +348,26 @@ impl Attempt<'_> {
             return Ok(None);
         }
         let path = package.to_owned();
+        let rpm = package.to_owned();
         let facts = tokio::task::spawn_blocking(move || inspect(&path))
             .await
             .map_err(|error| Stop::new(FailureCode::AgentFailure, error.to_string()))?;
         match facts {
+            Ok(facts) if facts.kind == PackageKind::Rpm => {
+                Ok(match platform::rpm_file(&rpm).await {
+                    Ok(found) => found.map(|(name, version)| DetectionRule::RpmPackage {
+                        name,
+                        version: Some(version),
+                    }),
+                    Err(error) => {
+                        tracing::warn!(
+                            "no rule from the package: {}",
+                            crate::server_client::chain(&error)
+                        );
+                        None
+                    }
+                })
+            }
             Ok(facts) => Ok(facts.debian.map(|package| DetectionRule::DebianPackage {
                 name: package.name,
                 version: Some(package.version),

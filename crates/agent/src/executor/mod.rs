@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outfitter_agent_protocol::{Evidence, FailureCode, Phase, Source, Task};
+use outfitter_agent_protocol::{DetectionRule, Envelope, FailureCode, Phase, Source, Task};
 use outfitter_ids::AttemptId;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::cache::PackageCache;
 use crate::channel::{Desktop, DesktopEvent};
@@ -25,10 +25,11 @@ use crate::clock::Clock;
 use crate::credentials::SharedCredentials;
 use crate::evidence::{Stop, blank_evidence};
 use crate::proxy::Proxies;
+use crate::receipt::Receipts;
 use crate::server_client::chain;
 use crate::spool::{AttemptFolder, Spool, Unfinished};
 
-pub use detect::evaluate;
+pub use detect::{Place, View, evaluate};
 
 use download::Transferred;
 
@@ -41,6 +42,8 @@ pub struct Workplace {
     pub apps: PathBuf,
     /// The folder that plays the desktop, where one does.
     pub sandbox_root: Option<PathBuf>,
+    /// Signs what was seen.
+    pub receipts: Receipts,
     /// For packages of the server's own store.
     pub credentials: SharedCredentials,
     /// For packages from elsewhere.
@@ -111,6 +114,8 @@ pub struct LocalDesktop {
     workplace: Arc<Workplace>,
     events: mpsc::Sender<DesktopEvent>,
     running: HashMap<AttemptId, Running>,
+    /// Whether a question of the server is being answered.
+    answering: Arc<Semaphore>,
 }
 
 impl LocalDesktop {
@@ -126,6 +131,7 @@ impl LocalDesktop {
             workplace: Arc::new(workplace),
             events,
             running: HashMap::new(),
+            answering: Arc::new(Semaphore::new(1)),
         };
         for Unfinished { folder, task } in unfinished {
             desktop.spawn(folder, Ok(task));
@@ -156,12 +162,12 @@ impl LocalDesktop {
                 events: events.clone(),
                 answers,
             };
-            let evidence = match task {
+            let evidence = match &task {
                 Ok(task) => {
                     let attempt = attempt::Attempt {
                         workplace: &workplace,
                         folder: &folder,
-                        task: &task,
+                        task,
                         reports: &reports,
                     };
                     Box::pin(attempt.carry_out(&mut sources, &mut cancelled)).await
@@ -169,19 +175,21 @@ impl LocalDesktop {
                 Err(stop) => {
                     let mut evidence = blank_evidence(attempt, folder.job, &*workplace.clock);
                     evidence.failure = Some(stop.code);
-                    evidence.failure_detail = Some(stop.detail);
+                    evidence.failure_detail = Some(stop.detail.clone());
                     evidence
                 }
             };
+            let (failure, exit_code) = (evidence.failure, evidence.exit_code);
+            let receipt = workplace.receipts.seal(task.as_ref().ok(), evidence);
             // Nothing is lost: on a full disk it waits until there is room.
-            while let Err(error) = folder.end(&evidence) {
+            while let Err(error) = folder.end(&receipt) {
                 tracing::error!(attempt.id = %attempt, "{}", chain(&error));
                 tokio::time::sleep(EVIDENCE_RETRY).await;
             }
             tracing::info!(
                 attempt.id = %attempt,
-                failure = ?evidence.failure,
-                exit_code = ?evidence.exit_code,
+                ?failure,
+                ?exit_code,
                 "the attempt ended"
             );
             let _ = events.send(DesktopEvent::Ended { attempt }).await;
@@ -242,14 +250,52 @@ impl Desktop for LocalDesktop {
         }
     }
 
-    async fn evidence(&mut self, attempt: AttemptId) -> Option<Evidence> {
-        match self.spool.find(attempt)?.evidence() {
-            Ok(evidence) => evidence,
+    async fn receipt(&mut self, attempt: AttemptId) -> Option<Envelope> {
+        match self.spool.find(attempt)?.receipt() {
+            Ok(receipt) => receipt,
             Err(error) => {
                 tracing::error!(attempt.id = %attempt, "{}", chain(&error));
                 None
             }
         }
+    }
+
+    async fn detect(&mut self, question: u64, rule: DetectionRule) {
+        let events = self.events.clone();
+        let workplace = Arc::clone(&self.workplace);
+        let place = Arc::clone(&self.answering).try_acquire_owned();
+        tokio::spawn(async move {
+            let view = match place {
+                Ok(_place) => {
+                    let work = workplace.apps.with_file_name("detections");
+                    // Left by an agent that was killed meanwhile.
+                    let _ = crate::durable::remove_folder(&work);
+                    match crate::durable::create_private_folder(&work) {
+                        Ok(()) => {
+                            let place = Place {
+                                sandbox_root: workplace.sandbox_root.as_deref(),
+                                work: &work,
+                            };
+                            evaluate(&rule, place).await
+                        }
+                        Err(error) => View {
+                            holds: None,
+                            seen: chain(&error),
+                        },
+                    }
+                }
+                Err(_) => View {
+                    holds: None,
+                    seen: "another question is being answered".to_owned(),
+                },
+            };
+            let event = DesktopEvent::Detected {
+                question,
+                holds: view.holds,
+                seen: view.seen.chars().take(2000).collect(),
+            };
+            let _ = events.send(event).await;
+        });
     }
 
     async fn forget(&mut self, attempt: AttemptId) {

@@ -83,6 +83,38 @@ pub async fn debian_package(
     Err(PlatformError::NotSupported("a Debian package rule"))
 }
 
+/// What runs the script of a detection rule.
+pub fn script_arguments(script: &str) -> Vec<String> {
+    [
+        "powershell.exe",
+        "-NoProfile",
+        "-NonInteractive",
+        "-Command",
+        script,
+    ]
+    .map(str::to_owned)
+    .into()
+}
+
+/// Asks rpm for a package.
+///
+/// # Errors
+/// Always: not supported.
+pub async fn rpm_package(
+    _database: Option<&Path>,
+    _name: &str,
+) -> Result<Vec<String>, PlatformError> {
+    Err(PlatformError::NotSupported("an RPM package rule"))
+}
+
+/// Reads the header of an RPM package.
+///
+/// # Errors
+/// Always: not supported.
+pub async fn rpm_file(_package: &Path) -> Result<Option<(String, String)>, PlatformError> {
+    Err(PlatformError::NotSupported("an RPM package"))
+}
+
 /// Starts the supervisor of an attempt.
 ///
 /// # Errors

@@ -238,7 +238,7 @@ async fn a_damaged_journal_is_told_and_never_stops_the_agent() {
     let folder = desktop.attempt_folder();
 
     // Evidence alone is lost: the supervisor's record tells the same end once more, nothing runs.
-    std::fs::write(folder.join("evidence.json"), "{").unwrap();
+    std::fs::write(folder.join("receipt.json"), "{").unwrap();
     desktop.start();
     server.hello(2).await;
     wait_until("a second result", || {
@@ -251,7 +251,7 @@ async fn a_damaged_journal_is_told_and_never_stops_the_agent() {
 
     // The task itself is lost: the end is called a failure of the agent.
     std::fs::write(folder.join("task.json"), [0xFF; 10]).unwrap();
-    std::fs::remove_file(folder.join("evidence.json")).unwrap();
+    std::fs::remove_file(folder.join("receipt.json")).unwrap();
     server.set_habits(Habits {
         go: true,
         record: true,
@@ -288,7 +288,7 @@ async fn a_folder_cut_off_on_its_way_in_or_out_is_no_attempt() {
     let folder = desktop.attempt_folder();
     let going = folder.with_extension("going");
     std::fs::rename(&folder, &going).unwrap();
-    for file in ["run.json", "started.json", "exit.json", "evidence.json"] {
+    for file in ["run.json", "started.json", "exit.json", "receipt.json"] {
         std::fs::remove_file(going.join(file)).unwrap();
     }
     assert!(exists(&going.join("task.json")) && exists(&going.join("go")));

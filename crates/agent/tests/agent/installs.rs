@@ -78,6 +78,88 @@ async fn an_installer_runs_and_its_effect_is_seen_before_and_after() {
     assert_eq!(server.ranges().len(), 1);
 }
 
+fn script_rule(script: &str, time_limit_secs: Option<u32>) -> Option<DetectionRule> {
+    Some(DetectionRule::Script {
+        script: script.to_owned(),
+        exit_codes: vec![0, 3],
+        time_limit_secs,
+    })
+}
+
+#[tokio::test]
+async fn a_script_rule_runs_like_an_installer_and_proves_no_new_revision() {
+    let server = TestServer::start().await;
+    let desktop = TestDesktop::started(&server).await;
+    let script = "printf content >\"$OUTFITTER_ROOT/app\"\necho password=hunter2\n";
+    let package = server.add_package("a.sh", script);
+    let mut task = quiet(package, "sh ${FILE_PATH}");
+    task.detection = script_rule(
+        "env >\"$OUTFITTER_ROOT/rule-env\"; echo token: hunter2; test -e \"$OUTFITTER_ROOT/app\" || exit 1; exit 3",
+        None,
+    );
+    server.give(&task).await;
+    let evidence = server.evidence(task.attempt).await;
+    assert!(!evidence.before.as_ref().unwrap().holds);
+    let after = evidence.after.clone().unwrap();
+    assert!(
+        after.holds && after.seen.contains("exit code 3"),
+        "{}",
+        after.seen
+    );
+    let told = serde_json::to_string(&evidence).unwrap();
+    assert!(
+        told.contains("******") && !told.replace("echo token: hunter2", "").contains("hunter2"),
+        "{told}"
+    );
+    let environment = desktop.read("rule-env");
+    assert!(environment.contains("PATH=/usr/local/sbin") && !environment.contains("CARGO"));
+
+    // True before, and yet it runs: a script says nothing of the version.
+    let task = again(&task);
+    server.give(&task).await;
+    let evidence = server.evidence(task.attempt).await;
+    assert!(evidence.before.unwrap().holds && !evidence.already_installed);
+    assert_eq!(evidence.exit_code, Some(0));
+
+    // What it started is ended with it at its limit, and nothing is known then.
+    let mut task = again(&task);
+    task.detection = script_rule(
+        "sleep 300 & echo $! >\"$OUTFITTER_ROOT/pid\"; sleep 300",
+        Some(1),
+    );
+    server.give(&task).await;
+    let evidence = server.evidence(task.attempt).await;
+    let after = evidence.after.unwrap();
+    assert!(
+        !after.holds && after.seen.contains("cannot be evaluated"),
+        "{}",
+        after.seen
+    );
+    let pid: i32 = desktop.read("pid").trim().parse().unwrap();
+    wait_until("the script's child is gone", || !lives(pid)).await;
+}
+
+#[tokio::test]
+async fn each_end_is_signed_with_the_key_of_the_certificate() {
+    let server = TestServer::start().await;
+    let _desktop = TestDesktop::started(&server).await;
+    let package = server.add_package("a.sh", "exit 7");
+    let mut task = quiet(package, "sh ${FILE_PATH}");
+    task.project = Some(outfitter_ids::ProjectId::new(uuid::Uuid::new_v4()));
+    server.give(&task).await;
+    server.evidence(task.attempt).await;
+    let receipt = server.receipt(task.attempt);
+    let statement = receipt.statement().unwrap();
+    assert_eq!(statement.task.as_ref(), Some(&task));
+    assert_eq!(statement.project, task.project);
+    assert_eq!(statement.evidence.exit_code, Some(7));
+    let signature = receipt.signature().unwrap().expect("a signature");
+    let text = receipt.text().unwrap();
+    let signed = outfitter_agent_protocol::signed_bytes(&receipt.payload_type, text.as_bytes());
+    assert!(server.has_signed(&signature, &signed));
+    assert!(!server.has_signed(&signature, text.as_bytes()));
+}
+
 #[tokio::test]
 async fn a_lying_installer_is_seen_through() {
     let server = TestServer::start().await;

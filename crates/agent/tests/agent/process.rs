@@ -242,6 +242,7 @@ pub(crate) fn quiet(package: PackageRef, command: &str) -> Task {
     Task {
         attempt: AttemptId::new(Uuid::new_v4()),
         job: JobId::new(Uuid::new_v4()),
+        project: None,
         kind: TaskKind::Install,
         app: AppId::new(Uuid::new_v4()),
         app_name: "Test app".to_owned(),

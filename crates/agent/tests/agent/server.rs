@@ -16,11 +16,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use outfitter_agent_protocol::{
     AgentMessage, AttemptStage, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken,
-    Evidence, Hello, PROTOCOL, PackageRef, ServerMessage, Source, SourceTrust, Task, Welcome,
+    Envelope, Evidence, Hello, PROTOCOL, PackageRef, RawSignature, ServerMessage, Source,
+    SourceTrust, Task, Welcome,
 };
 use outfitter_ids::{AgentId, AttemptId, DesktopId, EnrollmentTokenId};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair,
+    PublicKeyData as _,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -73,6 +75,8 @@ struct Inner {
     links: HashMap<AttemptId, String>,
     channel: Option<mpsc::Sender<ServerMessage>>,
     certificate_days: (i64, i64),
+    /// Of each agent that enrolled: SHA-256 of the certificate, and the bare public key.
+    keys: Vec<([u8; 32], Vec<u8>)>,
 }
 
 struct Authority {
@@ -160,6 +164,7 @@ impl TestServer {
                 links: HashMap::new(),
                 channel: None,
                 certificate_days: (-1, 89),
+                keys: Vec::new(),
             }),
             changed: watch::channel(0).0,
             authority,
@@ -304,6 +309,42 @@ impl TestServer {
         self.inner(|inner| results(inner, attempt).pop()).unwrap()
     }
 
+    /// The receipt of an attempt whose result has arrived.
+    pub(crate) fn receipt(&self, attempt: AttemptId) -> Envelope {
+        self.inner(|inner| {
+            inner
+                .seen
+                .messages
+                .iter()
+                .find_map(|message| match message {
+                    AgentMessage::Result(receipt)
+                        if receipt.statement().unwrap().evidence.attempt == attempt =>
+                    {
+                        Some((**receipt).clone())
+                    }
+                    _ => None,
+                })
+        })
+        .unwrap()
+    }
+
+    /// Whether the key of an enrolled agent made that signature over these bytes.
+    pub(crate) fn has_signed(&self, signature: &RawSignature, bytes: &[u8]) -> bool {
+        let key = self.inner(|inner| {
+            let of_it = |(name, _): &&([u8; 32], Vec<u8>)| *name == signature.certificate_sha256;
+            inner.keys.iter().find(of_it).unwrap().1.clone()
+        });
+        let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
+        let (_, of_scheme) = algorithms
+            .mapping
+            .iter()
+            .find(|(scheme, _)| *scheme == rustls::SignatureScheme::ECDSA_NISTP256_SHA256)
+            .unwrap();
+        of_scheme[0]
+            .verify_signature(&key, bytes, &signature.bytes)
+            .is_ok()
+    }
+
     /// Every result that arrived for an attempt.
     pub(crate) fn results(&self, attempt: AttemptId) -> Vec<Evidence> {
         self.inner(|inner| results(inner, attempt))
@@ -372,11 +413,10 @@ fn results(inner: &Inner, attempt: AttemptId) -> Vec<Evidence> {
         .messages
         .iter()
         .filter_map(|message| match message {
-            AgentMessage::Result(evidence) if evidence.attempt == attempt => {
-                Some((**evidence).clone())
-            }
+            AgentMessage::Result(receipt) => Some(receipt.statement().unwrap().evidence),
             _ => None,
         })
+        .filter(|evidence| evidence.attempt == attempt)
         .collect()
 }
 
@@ -389,10 +429,17 @@ async fn enroll(State(shared): State<Arc<Shared>>, Json(request): Json<EnrollReq
         return (StatusCode::FORBIDDEN, Json(refusal)).into_response();
     }
     let days = shared.inner.lock().unwrap().certificate_days;
+    let chain_pem = shared.authority.issue(&request.csr_pem, days);
+    let leaf = CertificateDer::from_pem_slice(chain_pem.as_bytes()).unwrap();
+    let key = CertificateSigningRequestParams::from_pem(&request.csr_pem)
+        .unwrap()
+        .public_key;
+    let name = (Sha256::digest(&leaf).into(), key.der_bytes().to_vec());
+    shared.inner.lock().unwrap().keys.push(name);
     Json(EnrollResponse {
         agent: AgentId::new(Uuid::new_v4()),
         desktop: DesktopId::new(Uuid::new_v4()),
-        chain_pem: shared.authority.issue(&request.csr_pem, days),
+        chain_pem,
         roots_pem: shared.authority.root_pem.clone(),
         server_time_millis: now_millis(),
     })
@@ -500,9 +547,9 @@ fn react(shared: &Shared, message: &AgentMessage) -> Vec<ServerMessage> {
                 ca_pem: None,
             })]
         }
-        AgentMessage::Result(evidence) if inner.habits.record => {
+        AgentMessage::Result(receipt) if inner.habits.record => {
             vec![ServerMessage::Recorded {
-                attempt: evidence.attempt,
+                attempt: receipt.statement().unwrap().evidence.attempt,
             }]
         }
         AgentMessage::Heartbeat { .. } => vec![ServerMessage::Heartbeat {
@@ -515,6 +562,7 @@ fn react(shared: &Shared, message: &AgentMessage) -> Vec<ServerMessage> {
         AgentMessage::Accepted { .. }
         | AgentMessage::Result(_)
         | AgentMessage::Declined { .. }
+        | AgentMessage::Detected { .. }
         | AgentMessage::Progress { .. } => Vec::new(),
     }
 }

@@ -49,6 +49,22 @@ pub enum Proof {
     ExitCodeOnly,
     /// There was nothing to uninstall; nothing was run.
     AlreadyAbsent,
+    /// Nothing: the receipt does not verify.
+    ReceiptInvalid,
+}
+
+/// What verifying the signature of a receipt said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SignatureState {
+    /// Nobody signed it.
+    Unsigned,
+    /// It was not verified yet.
+    Pending,
+    /// The device signed it.
+    Valid,
+    /// It is not what it says.
+    Invalid,
 }
 
 /// What one evaluation of the rule saw.
@@ -77,6 +93,11 @@ pub struct Receipt {
     /// What proves the success; left out: it did not succeed.
     #[schema(nullable = false)]
     pub proof: Option<Proof>,
+    /// Whether the device's signature over it holds.
+    pub signature: SignatureState,
+    /// Why the signature does not hold.
+    #[schema(nullable = false)]
+    pub signature_problem: Option<String>,
     /// The application was there before, nothing was run.
     pub already_installed: bool,
     /// What was to be uninstalled was not there, nothing was run.

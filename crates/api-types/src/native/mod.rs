@@ -22,6 +22,7 @@ pub mod jobs;
 pub mod packages;
 pub mod projects;
 pub mod reach;
+pub mod receipts;
 pub mod revisions;
 pub mod session;
 pub mod why;

@@ -6,6 +6,8 @@ use super::{ListArgs, WaitArgs};
 pub(crate) enum AgentCommand {
     /// Show on which desktops an agent is installed
     Status(AgentStatusArgs),
+    /// Show the root certificates that the certificates of agents lead to: keep them, receipts are verified by them
+    Roots,
     /// Install the agent on desktops; where there is no way in, the answer is the line to run there by hand
     Install(AgentInstallArgs),
 }

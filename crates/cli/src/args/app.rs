@@ -48,6 +48,8 @@ pub(crate) enum AppCommand {
     Outdated(OutdatedArgs),
     /// Set how a desktop tells whether an application is there
     Detection(DetectionArgs),
+    /// Ask connected desktops whether the detection rule, or another one, holds there; nothing is installed
+    Detect(DetectArgs),
     /// Say what exit codes of an application's installer mean
     ExitCodes(ExitCodesArgs),
     /// Have packages read and digested where they lie
@@ -63,6 +65,18 @@ pub(crate) struct VerifyArgs {
     pub(crate) wait: bool,
     #[command(flatten)]
     pub(crate) limit: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DetectArgs {
+    /// Name or id of the application
+    pub(crate) app: String,
+    /// Desktop to ask (name or id); may be given up to 20 times
+    #[arg(long = "desktop", value_name = "NAME", required = true)]
+    pub(crate) desktops: Vec<String>,
+    /// Another rule than the application's: a JSON file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rule_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

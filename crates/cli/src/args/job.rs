@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use outfitter_api_types::jobs::JobStatus;
 
@@ -9,6 +11,10 @@ pub(crate) enum JobCommand {
     List(ListJobsArgs),
     /// Show the attempts of a job with the evidence each left
     Show(JobArg),
+    /// Export the receipt that the desktop signed, as JSON: keep it, or hand it to an auditor
+    Receipt(ReceiptArgs),
+    /// Verify a receipt: signature, chain to the root, and whether the evidence carries the job's end
+    Verify(VerifyArgs),
     /// Try failed jobs again, with the newest revision
     Retry(RetryArgs),
     /// Cancel jobs: what waits ends at once, what runs is asked to stop safely
@@ -23,6 +29,32 @@ pub(crate) enum JobCommand {
 pub(crate) struct JobArg {
     /// Id of the job
     pub(crate) job: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReceiptArgs {
+    /// Id of the job
+    pub(crate) job: String,
+    /// Number of the attempt; without it, the newest that left a receipt
+    #[arg(long)]
+    pub(crate) attempt: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Id of the job; with --file, the job that the receipt must be about
+    #[arg(required_unless_present = "file")]
+    pub(crate) job: Option<String>,
+    /// Number of the attempt; without it, the newest that left a receipt
+    #[arg(long, conflicts_with = "file")]
+    pub(crate) attempt: Option<i64>,
+    /// A receipt of `job receipt` instead of the server's
+    #[arg(long, value_name = "RECEIPT.json")]
+    pub(crate) file: Option<PathBuf>,
+    /// Root certificate (PEM) of `agent roots`, kept from before; without it, the server is asked. With --file, no server
+    /// is needed
+    #[arg(long, value_name = "ROOT.pem")]
+    pub(crate) root: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

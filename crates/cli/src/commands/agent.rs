@@ -1,6 +1,7 @@
 use outfitter_api_types::agents::{
     AgentInfo, AgentsCondition, BatchInstallAgentReq, BatchInstallAgentResponse,
 };
+use outfitter_api_types::native::receipts::AgentRoots;
 use serde_json::json;
 
 use super::{Session, note_cut, table, text, workspace_job};
@@ -14,6 +15,13 @@ pub(super) async fn run(command: AgentCommand, session: &Session) -> Result<Outc
     match command {
         AgentCommand::Status(args) => status(args, session).await,
         AgentCommand::Install(args) => install(args, session).await,
+        AgentCommand::Roots => {
+            let roots: AgentRoots = session.client.get(paths::AGENT_ROOTS, &[]).await?;
+            session
+                .printer
+                .show(&roots, || View::Block(roots.roots_pem.clone()));
+            Ok(Outcome::Done)
+        }
     }
 }
 

@@ -1,23 +1,38 @@
 use outfitter_api_types::jobs::{AppInstallJob, BatchOperateJobsReq, JobStatus};
-use outfitter_api_types::native::attempts::{Attempt, Proof};
+use outfitter_api_types::native::attempts::{Attempt, Proof, Receipt};
 use outfitter_api_types::native::cancel::{CancelJobsReq, CancelResponse};
 use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::deployment::cancel_view;
-use super::{Session, counted, note_cut, word};
+use super::{Session, counted, job_verify, note_cut, word};
 use crate::args::job::{JobCommand, ListJobsArgs};
 use crate::follow::{self, EndedJob};
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
 use crate::paths;
-use crate::printer::{Shade, TableView, View};
+use crate::printer::{Printer, Shade, TableView, View};
 
-pub(super) async fn run(command: JobCommand, session: &Session) -> Result<Outcome, CommandError> {
+pub(super) async fn run(
+    command: JobCommand,
+    printer: Printer,
+    open: impl FnOnce() -> Result<Session, CommandError>,
+) -> Result<Outcome, CommandError> {
     match command {
-        JobCommand::List(args) => list(args, session).await,
-        JobCommand::Show(args) => show(&args.job, session).await,
+        JobCommand::Verify(args) => job_verify::run(args, printer, open).await,
+        JobCommand::Receipt(args) => {
+            let session = &open()?;
+            let receipt = job_verify::export(&args.job, args.attempt, session).await?;
+            let text = serde_json::to_string_pretty(&receipt)
+                .map_err(|error| CommandError::because("cannot write the receipt", error))?;
+            // The same for people: it is to be kept in a file.
+            session.printer.show(&receipt, || View::Block(text + "\n"));
+            Ok(Outcome::Done)
+        }
+        JobCommand::List(args) => list(args, &open()?).await,
+        JobCommand::Show(args) => show(&args.job, &open()?).await,
         JobCommand::Retry(args) => {
+            let session = &open()?;
             let body = BatchOperateJobsReq {
                 items: args.jobs.jobs,
             };
@@ -34,12 +49,14 @@ pub(super) async fn run(command: JobCommand, session: &Session) -> Result<Outcom
             Ok(Outcome::Done)
         }
         JobCommand::Cancel(args) => {
+            let session = &open()?;
             let body = CancelJobsReq { items: args.jobs };
             let answer: CancelResponse = session.client.post(paths::JOBS_CANCEL, &body).await?;
             session.printer.show(&answer, || cancel_view(&answer));
             Ok(Outcome::Done)
         }
         JobCommand::Delete(args) => {
+            let session = &open()?;
             let body = BatchOperateJobsReq { items: args.jobs };
             let _: IgnoredAny = session.client.post(paths::JOBS_DELETE, &body).await?;
             session.printer.show(&json!({"deleted": body.items}), || {
@@ -47,7 +64,7 @@ pub(super) async fn run(command: JobCommand, session: &Session) -> Result<Outcom
             });
             Ok(Outcome::Done)
         }
-        JobCommand::Wait(args) => wait(&args.jobs.jobs, session, args.limit.limit()).await,
+        JobCommand::Wait(args) => wait(&args.jobs.jobs, &open()?, args.limit.limit()).await,
     }
 }
 
@@ -151,6 +168,26 @@ fn phase_so_far(attempt: &Attempt, phase: String) -> String {
     format!("{phase}{share}{rate}")
 }
 
+/// The phases of an ended attempt with the seconds that each took, by the desktop's clock.
+fn timeline(receipt: &Receipt) -> String {
+    let ends = receipt
+        .phases
+        .iter()
+        .skip(1)
+        .map(|mark| mark.started_at)
+        .chain([receipt.ended_at]);
+    let phases: Vec<String> = receipt
+        .phases
+        .iter()
+        .zip(ends)
+        .map(|(mark, end)| {
+            let seconds = (end.unix_millis() - mark.started_at.unix_millis()).max(0) / 1000;
+            format!("{} {seconds} s", word(&mark.phase))
+        })
+        .collect();
+    phases.join(", ")
+}
+
 fn attempt_view(attempt: &Attempt) -> View {
     let mut members = vec![
         ("attempt", format!("{} ({})", attempt.number, attempt.id)),
@@ -178,11 +215,14 @@ fn attempt_view(attempt: &Attempt) -> View {
             Some(Proof::AlreadyInstalled) => "verified: it was there before, nothing was run",
             Some(Proof::AlreadyAbsent) => "verified: it was not there, nothing was run",
             Some(Proof::ExitCodeOnly) => "unverified: the exit code alone",
+            Some(Proof::ReceiptInvalid) => "not proven: the receipt does not verify",
             None => "none",
         }
         .to_owned(),
     ));
+    members.push(("signature", word(&receipt.signature)));
     for (name, value) in [
+        ("not valid", &receipt.signature_problem),
         ("failure", &receipt.failure),
         ("detail", &receipt.failure_detail),
         ("command", &receipt.command),
@@ -206,6 +246,9 @@ fn attempt_view(attempt: &Attempt) -> View {
         if let Some(seen) = seen {
             members.push((name, seen.seen.clone()));
         }
+    }
+    if !receipt.phases.is_empty() {
+        members.push(("phases", timeline(receipt)));
     }
     let mut views = vec![View::Card(members)];
     if let Some(tail) = receipt

@@ -15,6 +15,7 @@ mod iam;
 mod iam_policy;
 mod import;
 mod job;
+mod job_verify;
 mod profile;
 mod project;
 mod reach;
@@ -84,7 +85,7 @@ async fn dispatch(cli: Cli, printer: Printer) -> Result<Outcome, CommandError> {
             "the demo plays Linux desktops and runs on Linux only",
         )),
         Command::App(command) => Box::pin(app::run(command, &session()?)).await,
-        Command::Job(command) => job::run(command, &session()?).await,
+        Command::Job(command) => Box::pin(job::run(command, printer, session)).await,
         Command::Deployment(command) => deployment::run(command, &session()?).await,
         Command::Why(args) => why::run(args, &session()?).await,
         Command::Freeze(command) => freeze::run(command, &session()?).await,

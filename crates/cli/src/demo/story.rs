@@ -448,7 +448,10 @@ fn summary(jobs: &[EndedJob]) -> String {
     let success = |ended: &EndedJob| ended.job.job_status == JobStatus::Success;
     let proven = |ended: &EndedJob| {
         ended.job.job_status == JobStatus::Success
-            && !matches!(ended.proof, None | Some(Proof::ExitCodeOnly))
+            && !matches!(
+                ended.proof,
+                None | Some(Proof::ExitCodeOnly | Proof::ReceiptInvalid)
+            )
     };
     let verified = count(proven);
     let parts = [

@@ -327,7 +327,7 @@ fn installs(ends: [(&str, Option<&str>); 3]) -> Canned {
         .count() as i64;
     let attempt = |proof: Option<&str>| {
         let receipt = json!({
-            "proof": proof, "already_installed": false, "already_absent": false, "wants_restart": false, "agent_version": "0.1.0", "phases": [],
+            "proof": proof, "signature": "valid", "already_installed": false, "already_absent": false, "wants_restart": false, "agent_version": "0.1.0", "phases": [],
             "ended_at": "2026-11-21T10:00:03.000Z", "received_at": "2026-11-21T10:00:03.000Z",
         });
         list(&[json!({

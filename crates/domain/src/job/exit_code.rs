@@ -52,6 +52,7 @@ mod tests {
         Task {
             attempt: AttemptId::new(Uuid::from_u128(1)),
             job: JobId::new(Uuid::from_u128(2)),
+            project: None,
             kind,
             app: AppId::new(Uuid::from_u128(3)),
             app_name: "Hello".to_owned(),

@@ -17,6 +17,8 @@ pub enum Proof {
     ExitCodeOnly,
     /// An uninstall found nothing to take off: the rule (or manifest) was false before; nothing was run.
     AlreadyAbsent,
+    /// A success whose receipt turned out not to be what it says: it proves nothing.
+    ReceiptInvalid,
 }
 
 impl Proof {
@@ -27,6 +29,7 @@ impl Proof {
         Self::AlreadyInstalled,
         Self::ExitCodeOnly,
         Self::AlreadyAbsent,
+        Self::ReceiptInvalid,
     ];
 
     /// The number in the database. Never reused.
@@ -37,6 +40,7 @@ impl Proof {
             Self::AlreadyInstalled => 2,
             Self::ExitCodeOnly => 3,
             Self::AlreadyAbsent => 4,
+            Self::ReceiptInvalid => 5,
         }
     }
 
@@ -56,6 +60,7 @@ impl Proof {
             Self::AlreadyInstalled => "already_installed",
             Self::ExitCodeOnly => "exit_code_only",
             Self::AlreadyAbsent => "already_absent",
+            Self::ReceiptInvalid => "receipt_invalid",
         }
     }
 }
@@ -313,6 +318,7 @@ mod tests {
         Task {
             attempt: id::<AttemptId>(1),
             job: id::<JobId>(2),
+            project: None,
             kind: TaskKind::Install,
             app: id::<AppId>(3),
             app_name: "Hello".to_owned(),

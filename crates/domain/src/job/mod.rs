@@ -6,6 +6,7 @@ mod link;
 mod reason;
 mod state;
 mod task;
+mod verification;
 
 pub use exit_code::{exit_outcome, wants_restart};
 pub use judge::{Proof, Verdict, judge};
@@ -15,3 +16,4 @@ pub use state::{State, WireState};
 pub use task::{
     kind_from_number, kind_from_word, kind_number, kind_word, package_file_name, unpacks,
 };
+pub use verification::Verification;

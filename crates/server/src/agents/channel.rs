@@ -26,7 +26,9 @@ use outfitter_store::{CertificateHolder, Connected, EpochRaise, StoreError};
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::enroll::keep_certificate;
 use super::peer::{Standing, identify};
+use super::questions::Answer;
 use super::refusal::Refusal;
 use super::registry::Registration;
 use crate::app::job_events::{self, EventError};
@@ -322,8 +324,20 @@ async fn answer(
             job_events::on_progress(services, channel, attempt, said);
             Vec::new()
         }
-        AgentMessage::Result(evidence) => {
-            vec![job_events::on_result(services, channel, *evidence).await?]
+        AgentMessage::Detected {
+            question,
+            holds,
+            seen,
+        } => {
+            let answer = Answer { holds, seen };
+            services
+                .registry
+                .questions
+                .answer(channel.desktop, question, answer);
+            Vec::new()
+        }
+        AgentMessage::Result(receipt) => {
+            vec![job_events::on_result(services, channel, &receipt).await?]
         }
     })
 }
@@ -348,6 +362,7 @@ async fn renew(
         },
     )
     .await?;
+    keep_certificate(&tx, &issued).await?;
     tx.commit().await?;
     Ok(ServerMessage::Certificate {
         chain_pem: issued.chain_pem,
@@ -361,21 +376,12 @@ fn read(text: &str) -> Result<AgentMessage, End> {
     let read = if text.contains("\\u0000") {
         let mut value: Value =
             serde_json::from_str(text).map_err(|error| End::Protocol(error.to_string()))?;
-        replace_nul(&mut value);
+        job_events::replace_nul(&mut value);
         serde_json::from_value(value)
     } else {
         serde_json::from_str(text)
     };
     read.map_err(|error| End::Protocol(error.to_string()))
-}
-
-fn replace_nul(value: &mut Value) {
-    match value {
-        Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{fffd}"),
-        Value::Array(items) => items.iter_mut().for_each(replace_nul),
-        Value::Object(members) => members.values_mut().for_each(replace_nul),
-        _ => {}
-    }
 }
 
 async fn send(socket: &mut WebSocket, message: &ServerMessage) -> Result<(), End> {

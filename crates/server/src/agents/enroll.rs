@@ -12,12 +12,12 @@ use outfitter_domain::{Millis, OsType};
 use outfitter_ids::{AgentId, DesktopId, UserId};
 use outfitter_store::{
     AuditActor, AuditActorKind, AuditFacts, AuditKind, AuditScope, AuditTarget, Enrolled,
-    EnrollmentClaim, NewAgent, NewAuditScope, NewCertificate, SecretDigest, StoreError,
+    EnrollmentClaim, NewAgent, NewAuditScope, NewCertificate, SecretDigest, StoreError, Tx,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::pki::PkiError;
+use super::pki::{Issued, PkiError};
 use super::refusal::Refusal;
 use crate::audit::refusals;
 use crate::edge::RetryAfter;
@@ -116,7 +116,7 @@ async fn admit(
             },
         },
     };
-    let enrolled = let_in(services, &claim, source, now).await?;
+    let enrolled = let_in(services, &claim, &issued, source, now).await?;
     if enrolled.replaced {
         services.registry.close(enrolled.desktop);
     }
@@ -135,10 +135,24 @@ async fn admit(
     })
 }
 
+/// Keeps a certificate whose row was just written, so that what is signed with it can be verified ever after.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn keep_certificate(tx: &Tx, issued: &Issued) -> Result<(), StoreError> {
+    tx.certificate_keep(
+        &issued.fingerprint,
+        &issued.certificate,
+        (&issued.issuer_fingerprint, &issued.issuer),
+    )
+    .await
+}
+
 /// Lets the agent in, with an entry in the audit log; a refusal is counted there.
 async fn let_in(
     services: &Services,
     claim: &EnrollmentClaim,
+    issued: &Issued,
     source: IpAddr,
     now: Millis,
 ) -> Result<Enrolled, Refusal> {
@@ -181,6 +195,7 @@ async fn let_in(
                 Ok(enrolled) => enrolled,
                 Err(refusal) => return Ok(Err(refusal)),
             };
+            keep_certificate(&tx, issued).await?;
             scope.identify(|facts| {
                 facts.domain = Some(enrolled.domain);
                 facts.project = Some(enrolled.project);

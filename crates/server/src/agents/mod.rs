@@ -8,5 +8,6 @@ pub mod pace;
 pub mod peer;
 pub mod pki;
 pub mod presence;
+pub mod questions;
 pub mod refusal;
 pub mod registry;

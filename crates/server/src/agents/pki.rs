@@ -87,6 +87,12 @@ pub struct Issued {
     pub chain_pem: String,
     /// SHA-256 of the leaf (DER): its name in the database.
     pub fingerprint: [u8; 32],
+    /// The leaf, DER.
+    pub certificate: Vec<u8>,
+    /// The certificate that issued it, DER.
+    pub issuer: Vec<u8>,
+    /// SHA-256 of the issuer (DER).
+    pub issuer_fingerprint: [u8; 32],
     /// Begin of validity.
     pub not_before: Millis,
     /// End of validity.
@@ -169,9 +175,16 @@ impl Authority {
                 doing: "sign an agent certificate",
                 source,
             })?;
+        let issuer = certificates(&self.issuing_certificate_pem)?
+            .first()
+            .map(|der| der.to_vec())
+            .unwrap_or_default();
         Ok(Issued {
             chain_pem: self.chain(&leaf.pem()),
             fingerprint: fingerprint(leaf.der()),
+            certificate: leaf.der().to_vec(),
+            issuer_fingerprint: fingerprint(&issuer),
+            issuer,
             not_before: now.minus(BACKDATE),
             not_after: now.plus(LEAF_LIFE),
         })

@@ -14,6 +14,8 @@ use outfitter_store::DesktopKey;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::questions::Questions;
+
 /// Messages that wait for a channel's socket. A slow agent gets no more; its leases lapse.
 const QUEUE_LENGTH: usize = 8;
 
@@ -21,6 +23,8 @@ const QUEUE_LENGTH: usize = 8;
 #[derive(Default)]
 pub struct Registry {
     channels: Mutex<BTreeMap<DesktopKey, Entry>>,
+    /// What desktops were asked and have not answered.
+    pub questions: Questions,
 }
 
 struct Entry {

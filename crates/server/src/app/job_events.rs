@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outfitter_agent_protocol::{
-    AttemptReport, Evidence, PACKAGES_PATH, Phase, ServerMessage, Source, SourceTrust,
+    AttemptReport, Envelope, EnvelopeError, Evidence, PACKAGES_PATH, Phase, ServerMessage, Source,
+    SourceTrust, Statement,
 };
 use outfitter_artifacts::{DownloadAddress, PackageStoreError};
 use outfitter_domain::StoreType;
@@ -17,7 +18,7 @@ use outfitter_domain::job::Failure;
 use outfitter_ids::AttemptId;
 use outfitter_store::{
     AttemptSign, Connected, FinishOutcome, GoOutcome, GoRequest, ReconcileAction, ResultReport,
-    StoreError,
+    SignedText, StoreError, TextSignature,
 };
 
 use crate::background::grouped::GroupError;
@@ -36,6 +37,9 @@ pub enum EventError {
     /// The group that the event was part of.
     #[error(transparent)]
     Group(#[from] GroupError),
+    /// The receipt of a result is none.
+    #[error("the receipt of a result is none: {0}")]
+    Receipt(#[from] EnvelopeError),
 }
 
 /// An agent came (back): its journal and the database are made to agree.
@@ -149,15 +153,22 @@ pub fn on_heartbeat(services: &Services, from: Connected, attempts: &[AttemptId]
     }
 }
 
-/// What the agent saw of an attempt is recorded; only then it may forget it.
+/// What the agent saw of an attempt is recorded as it signed it; only then it may forget it. The signature is verified
+/// afterwards, by a task.
 ///
 /// # Errors
-/// When the database cannot.
+/// When the database cannot, or the envelope holds no statement.
 pub async fn on_result(
     services: &Services,
     from: Connected,
-    evidence: Evidence,
+    receipt: &Envelope,
 ) -> Result<ServerMessage, EventError> {
+    let statement = receipt.text()?;
+    let signature = receipt.signature()?.map(|signature| TextSignature {
+        certificate_sha256: signature.certificate_sha256,
+        base64: receipt.signatures[0].sig.clone(),
+    });
+    let evidence = evidence_of(&statement)?;
     let attempt = evidence.attempt;
     let outcome = services
         .background
@@ -165,11 +176,16 @@ pub async fn on_result(
         .write(ResultReport {
             desktop: from.desktop,
             evidence,
+            signed: Some(SignedText {
+                statement,
+                signature,
+            }),
         })
         .await?;
     match outcome {
         FinishOutcome::Recorded(_) | FinishOutcome::Kept => {
             services.background.look_at([from.desktop]);
+            services.background.nudge_receipts();
         }
         FinishOutcome::Duplicate => {}
         FinishOutcome::Unknown => {
@@ -181,6 +197,29 @@ pub async fn on_result(
     }
     // Also where it changes nothing: the agent has done its part.
     Ok(ServerMessage::Recorded { attempt })
+}
+
+/// The evidence in a statement's text. U+0000, which PostgreSQL stores in no text, becomes U+FFFD in what is judged; the
+/// statement itself is kept as it came (JSON escapes the character).
+fn evidence_of(statement: &str) -> Result<Evidence, EnvelopeError> {
+    let read = Statement::parse(statement)?;
+    if !statement.contains("\\u0000") {
+        return Ok(read.evidence);
+    }
+    let mut value = serde_json::to_value(&read.evidence).map_err(EnvelopeError::Statement)?;
+    replace_nul(&mut value);
+    serde_json::from_value(value).map_err(EnvelopeError::Statement)
+}
+
+/// Replaces U+0000 in every text of a value.
+pub(crate) fn replace_nul(value: &mut serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{fffd}"),
+        Value::Array(items) => items.iter_mut().for_each(replace_nul),
+        Value::Object(members) => members.values_mut().for_each(replace_nul),
+        _ => {}
+    }
 }
 
 /// Where the bytes of an attempt are.

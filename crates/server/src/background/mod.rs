@@ -45,6 +45,7 @@ pub struct Background {
     /// One for each directory that this process works on.
     directories: Arc<()>,
     digest: Arc<Notify>,
+    receipts: Arc<Notify>,
     sweep: Mutex<Option<SweepCursor>>,
     page_size: PageSize,
 }
@@ -73,6 +74,7 @@ impl Background {
                 directory: Arc::default(),
                 directories: Arc::default(),
                 digest: Arc::default(),
+                receipts: Arc::default(),
                 sweep: Mutex::default(),
                 page_size: PageSize::default(),
             },
@@ -117,6 +119,11 @@ impl Background {
     /// Says that a package waits to be digested.
     pub fn nudge_digest(&self) {
         self.digest.notify_one();
+    }
+
+    /// Says that a receipt waits to be verified.
+    pub fn nudge_receipts(&self) {
+        self.receipts.notify_one();
     }
 
     /// Where the sweep over INIT jobs goes on; `None`: at the beginning.
@@ -190,6 +197,12 @@ pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) 
             let tracker = tracker.clone();
             move |services| tasks::agent_push::run(services, tracker.clone())
         },
+    ));
+    tracker.spawn(drive(
+        Arc::clone(services),
+        every("receipt_verify", 10),
+        Arc::clone(&background.receipts),
+        tasks::receipt_verify::run,
     ));
     tracker.spawn(drive(
         Arc::clone(services),

@@ -249,11 +249,15 @@ async fn what_is_no_http_gets_an_answer_or_an_end_and_the_server_goes_on() {
     server.stop().await;
 }
 
-async fn enrolled(server: &TestServer) -> Credentials {
+pub(crate) async fn enrolled(server: &TestServer) -> Credentials {
+    enrolled_as(server, "desk").await
+}
+
+pub(crate) async fn enrolled_as(server: &TestServer, name: &str) -> Credentials {
     let enrollment = Enrollment {
         server: text(server, "agent_endpoint").parse().unwrap(),
         token: EnrollmentToken::parse(text(server, "enrollment_token")).unwrap(),
-        name: "desk".to_owned(),
+        name: name.to_owned(),
         user: None,
         sandbox_root: None,
         machine_id: "m".to_owned(),
@@ -272,7 +276,7 @@ async fn enrolled(server: &TestServer) -> Credentials {
     }
 }
 
-async fn channel(credentials: &Credentials) -> WebSocketChannel {
+pub(crate) async fn channel(credentials: &Credentials) -> WebSocketChannel {
     let credentials = credentials.clone();
     let mut transport =
         WebSocketTransport::new(move || -> Result<ServerClient, String> { credentials.client() });
@@ -280,7 +284,7 @@ async fn channel(credentials: &Credentials) -> WebSocketChannel {
     channel
 }
 
-fn hello() -> AgentMessage {
+pub(crate) fn hello() -> AgentMessage {
     AgentMessage::Hello(Hello {
         protocol: PROTOCOL,
         // U+0000 is not kept, and does no harm.

@@ -72,6 +72,10 @@ impl MigratorTrait for Migrator {
                 name: "0009_server_key",
                 sql: include_str!("../../migrations/0009_server_key.sql"),
             }),
+            Box::new(Script {
+                name: "0017_receipts",
+                sql: include_str!("../../migrations/0017_receipts.sql"),
+            }),
         ]
     }
 }

@@ -656,7 +656,8 @@ on_both! {
         let reports: Vec<_> = tasks.iter().enumerate().map(|(number, task)| ResultReport {
             desktop: task.to.desktop,
             evidence: if number == 1 { failed(&task.task, FailureCode::StartFailed) } else { good(&task.task) },
-        }).chain([ResultReport { desktop: tasks[0].to.desktop, evidence: good(&tasks[0].task) }]).collect();
+            signed: None,
+        }).chain([ResultReport { desktop: tasks[0].to.desktop, evidence: good(&tasks[0].task), signed: None }]).collect();
         let tx = scene.test.store.write().await.unwrap();
         let outcomes = tx.attempt_finish_if_running(&reports, NOW).await.unwrap();
         tx.commit().await.unwrap();

@@ -383,6 +383,7 @@ impl Scene {
                 &[ResultReport {
                     desktop: from.desktop,
                     evidence,
+                    signed: None,
                 }],
                 now,
             )

@@ -105,6 +105,90 @@ pub fn base_environment() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// What runs the script of a detection rule.
+pub fn script_arguments(script: &str) -> Vec<String> {
+    ["/bin/sh", "-c", script].map(str::to_owned).into()
+}
+
+/// Asks rpm for a package of that very name: `EPOCH:VERSION-RELEASE` of each that is installed. `database`: another one
+/// than the system's.
+///
+/// # Errors
+/// When rpm is not there or fails.
+pub async fn rpm_package(
+    database: Option<&Path>,
+    name: &str,
+) -> Result<Vec<String>, PlatformError> {
+    let mut query = rpm();
+    if let Some(database) = database {
+        query.arg("--dbpath").arg(database);
+    }
+    query.args(["-q", "--qf", RPM_FORMAT, "--", name]);
+    let output = rpm_answer(query, &format!("ask rpm for {name}")).await?;
+    Ok(String::from_utf8_lossy(&output)
+        .lines()
+        .filter_map(rpm_line)
+        .filter(|(found, _)| *found == name)
+        .map(|(_, version)| version.to_owned())
+        .collect())
+}
+
+/// Name and `EPOCH:VERSION-RELEASE` of an RPM package file, as rpm reads it.
+///
+/// # Errors
+/// When rpm is not there or cannot read the file.
+pub async fn rpm_file(package: &Path) -> Result<Option<(String, String)>, PlatformError> {
+    let mut query = rpm();
+    query
+        .args(["-q", "--nosignature", "--qf", RPM_FORMAT, "-p", "--"])
+        .arg(package);
+    let output = rpm_answer(query, "read the header of an RPM package").await?;
+    Ok(String::from_utf8_lossy(&output)
+        .lines()
+        .find_map(rpm_line)
+        .map(|(name, version)| (name.to_owned(), version.to_owned())))
+}
+
+/// One line for each package; the mark tells them from sentences.
+const RPM_FORMAT: &str = "=%{NAME} %{EPOCHNUM}:%{VERSION}-%{RELEASE}\\n";
+
+fn rpm_line(line: &str) -> Option<(&str, &str)> {
+    line.strip_prefix('=')?.trim().split_once(' ')
+}
+
+fn rpm() -> tokio::process::Command {
+    let mut command = tokio::process::Command::new("rpm");
+    command
+        .env_clear()
+        .env("PATH", PROGRAM_PATH)
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// rpm's standard output; it exits with 1 both for what is not installed and for what it cannot do.
+async fn rpm_answer(
+    mut command: tokio::process::Command,
+    action: &str,
+) -> Result<Vec<u8>, PlatformError> {
+    let refused = |reason: String| PlatformError::Refused {
+        action: action.to_owned(),
+        reason,
+    };
+    let output = tokio::time::timeout(QUERY_LIMIT, command.output())
+        .await
+        .map_err(|_| refused("it did not answer".to_owned()))?
+        .map_err(|error| PlatformError::system(action, error))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() || said.trim_end().ends_with("is not installed") {
+        return Ok(output.stdout);
+    }
+    Err(refused(
+        String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    ))
+}
+
 /// Asks the dpkg database in `database` for a package. `None`: it knows no such package.
 ///
 /// # Errors

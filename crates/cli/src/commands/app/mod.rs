@@ -64,6 +64,7 @@ pub(super) async fn run(command: AppCommand, session: &Session) -> Result<Outcom
         AppCommand::Uninstall(args) => install::uninstall(args, session).await,
         AppCommand::Outdated(args) => outdated(args, session).await,
         AppCommand::ExitCodes(args) => exit_codes(args, session).await,
+        AppCommand::Detect(args) => detection::detect(args, session).await,
         AppCommand::Detection(args) => detection::run(args, session).await,
         AppCommand::Verify(args) => verify::run(args, session).await,
     }
@@ -327,6 +328,27 @@ fn rule_text(rule: &DetectionRule) -> String {
         DetectionRule::DebianPackage(package) => match &package.version {
             Some(version) => format!("package {} {version}", package.name),
             None => format!("package {}", package.name),
+        },
+        DetectionRule::RpmPackage(package) => match &package.version {
+            Some(version) => format!("RPM package {} {version}", package.name),
+            None => format!("RPM package {}", package.name),
+        },
+        DetectionRule::Script(rule) => {
+            let first = rule.script.lines().next().unwrap_or_default();
+            format!("script {first:?}")
+        }
+        DetectionRule::RegistryValue(value) => {
+            let name = value.name.as_deref().unwrap_or_default();
+            match &value.data {
+                Some(data) => format!("registry {} {name} = {data}", value.key),
+                None => format!("registry {} {name}", value.key)
+                    .trim_end()
+                    .to_owned(),
+            }
+        }
+        DetectionRule::MsiProduct(product) => match &product.version {
+            Some(version) => format!("MSI product {} {version}", product.product_code),
+            None => format!("MSI product {}", product.product_code),
         },
         DetectionRule::All(rules) => joined(rules, " and "),
         DetectionRule::Any(rules) => joined(rules, " or "),

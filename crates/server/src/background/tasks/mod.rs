@@ -12,6 +12,7 @@ pub(super) mod job_sweep;
 pub(super) mod package_look;
 pub(super) mod package_store_sweep;
 pub(super) mod presence_flush;
+pub(super) mod receipt_verify;
 pub(super) mod server_key;
 pub(super) mod store_collect;
 pub(super) mod writers;

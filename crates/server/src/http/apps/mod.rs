@@ -2,6 +2,7 @@
 
 mod delete;
 mod deleted;
+mod detect;
 mod detection_rule;
 mod link;
 mod list;
@@ -121,6 +122,19 @@ pub(super) fn register(routes: &mut Routes) {
             .codes(&[404, 412])
             .summary("Set the detection rule of an application, which makes a new revision."),
             detection_rule::set_app_detection_rule,
+        )
+        .add(
+            Operation::post(
+                "/api/v1/{project_id}/apps/{app_id}/actions/evaluate-detection",
+                "EvaluateAppDetection",
+            )
+            .action("outfitter:apps:evaluateDetection")
+            .names(&[Named::Ids("desktop", "desktop_ids[]")])
+            .codes(&[404])
+            .summary(
+                "Ask connected desktops whether a detection rule holds there now; nothing is installed. Scripts do run.",
+            ),
+            detect::evaluate_app_detection,
         )
         .add(
             Operation::get("/api/v1/{project_id}/deleted-apps", "ListDeletedApps")

@@ -3,11 +3,11 @@ use std::sync::Arc;
 use outfitter_agent_protocol::{Detection, Phase};
 use outfitter_api_types::native::attempts::{
     Attempt, AttemptPhase, AttemptState, DetectionResult, ListAttemptsQuery, ListAttemptsResponse,
-    PhaseMark, Proof, Receipt,
+    PhaseMark, Proof, Receipt, SignatureState,
 };
 use outfitter_api_types::time::WireTime;
 use outfitter_domain::Millis;
-use outfitter_domain::job::Proof as ProofOfJob;
+use outfitter_domain::job::{Proof as ProofOfJob, Verification};
 use outfitter_ids::JobId;
 use outfitter_store::{AttemptState as State, AttemptView, Receipt as StoredReceipt};
 
@@ -81,6 +81,8 @@ fn receipt(stored: StoredReceipt) -> Result<Receipt, ApiError> {
     let evidence = stored.evidence;
     Ok(Receipt {
         proof: stored.proof.map(proof),
+        signature: signature(stored.verification),
+        signature_problem: stored.problem,
         already_installed: evidence.already_installed,
         already_absent: evidence.already_absent,
         failure: evidence.failure.map(word).transpose()?,
@@ -138,6 +140,17 @@ pub(in crate::http) fn proof(proof: ProofOfJob) -> Proof {
         ProofOfJob::AlreadyInstalled => Proof::AlreadyInstalled,
         ProofOfJob::ExitCodeOnly => Proof::ExitCodeOnly,
         ProofOfJob::AlreadyAbsent => Proof::AlreadyAbsent,
+        ProofOfJob::ReceiptInvalid => Proof::ReceiptInvalid,
+    }
+}
+
+/// What verifying a receipt said, as the wire has it.
+pub(super) fn signature(verification: Verification) -> SignatureState {
+    match verification {
+        Verification::Unsigned => SignatureState::Unsigned,
+        Verification::Pending => SignatureState::Pending,
+        Verification::Valid => SignatureState::Valid,
+        Verification::Invalid => SignatureState::Invalid,
     }
 }
 

@@ -4,6 +4,7 @@ mod attempts;
 mod batch_delete;
 mod cancel;
 mod list;
+mod receipt;
 mod retry;
 
 pub(super) use cancel::answer as cancel_answer;
@@ -81,5 +82,23 @@ pub(super) fn register(routes: &mut Routes) {
             .codes(&[404])
             .summary("List the attempts of an install job with the evidence each left."),
             attempts::list_attempts,
+        )
+        .add(
+            Operation::get(
+                "/api/v1/{project_id}/jobs/{job_id}/receipt",
+                "ShowJobReceipt",
+            )
+            .action("outfitter:jobs:getReceipt")
+            .family(Family::Native)
+            .codes(&[404])
+            .summary("Export the signed receipt of a job, to be verified by anybody."),
+            receipt::show_job_receipt,
+        )
+        .add(
+            Operation::get("/api/v1/{project_id}/agent-roots", "ShowAgentRoots")
+                .action("outfitter:agents:showRoots")
+                .family(Family::Native)
+                .summary("Show the root certificates that agents' certificates lead to."),
+            receipt::show_agent_roots,
         );
 }
