@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test check proof soak bench screenshots
+.PHONY: help setup build demo test check proof soak bench screenshots recordings
 
 SEEDS ?= 200
 
@@ -23,6 +23,10 @@ demo: ## server and five desktops on this machine; DEMO_ARGS="--keep" leaves the
 
 test: ## every proof in its small size, on SQLite and PostgreSQL
 	@scripts/test
+
+recordings: ## docs/recordings anew: a liar caught in mid-kill, an update proven
+	@scripts/record lies
+	@scripts/record update
 
 screenshots: ## every page of the console into console/screenshots, light and dark, wide and phone
 	@scripts/need node chromium
