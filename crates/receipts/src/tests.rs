@@ -42,9 +42,10 @@ struct Fleet {
 impl Fleet {
     fn new(agent: AgentId, usage: ExtendedKeyUsagePurpose) -> Self {
         let key = || KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
-        let ca = |name, below| CertificateParams {
-            is_ca: IsCa::Ca(BasicConstraints::Constrained(below)),
-            ..params(name, (0, 400))
+        let ca = |name, below| {
+            let mut params = params(name, (0, 400));
+            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
+            params
         };
         let (root_key, issuing_key, leaf_key) = (key(), key(), key());
         let root = ca("root", 1).self_signed(&root_key).unwrap();
