@@ -13,7 +13,7 @@ from pathlib import Path
 WIRE = {0: "INIT", 1: "WAITING", 2: "SUCCESS", 3: "FAIL"}
 OPEN_STATES = "(0, 1, 2, 3)"
 # domain::job::Proof.
-PROOF = {0: "rule", 1: "manifest", 2: "already installed", 3: "exit code only"}
+PROOF = {0: "rule", 1: "manifest", 2: "already installed", 3: "exit code only", 4: "already absent", 5: "receipt invalid"}
 
 
 class Database:

@@ -29,8 +29,7 @@ FROM job JOIN deployment ON deployment.id = job.deployment_id JOIN app ON app.id
 
 ATTEMPTS = """
 SELECT {id:attempt.public_id} AS id, {id:job.public_id} AS job, attempt.number, attempt.state, attempt.outcome,
-  attempt.started_at, attempt.ended_at, attempt.task, receipt.statement,
-  receipt.verification
+  attempt.started_at, attempt.ended_at, attempt.task, receipt.statement
 FROM attempt JOIN job ON job.id = attempt.job_id LEFT JOIN receipt ON receipt.attempt_id = attempt.id
 """
 
