@@ -12,7 +12,7 @@ use crate::channel::{self, Introduction, Pace, Parts, WebSocketTransport};
 use crate::clock::Clock;
 use crate::credentials::SharedCredentials;
 use crate::durable::FileError;
-use crate::executor::{LocalDesktop, Workplace};
+use crate::executor::{LocalDesktop, SystemMachine, Workplace};
 use crate::platform;
 use crate::proxy::{Proxies, ProxyError};
 use crate::spool::Spool;
@@ -65,12 +65,15 @@ pub async fn run(
     let workplace = Workplace {
         apps: state.apps(),
         sandbox_root: identity.sandbox_root.clone(),
-        credentials: credentials.clone(),
-        system: system_client(&proxies, []).map_err(AgentError::Http)?,
-        proxies: proxies.clone(),
-        cache: PackageCache::open(state.cache(), settings.cache_bytes),
+        machine: Arc::new(SystemMachine {
+            credentials: credentials.clone(),
+            system: system_client(&proxies, []).map_err(AgentError::Http)?,
+            proxies: proxies.clone(),
+            cache: PackageCache::open(state.cache(), settings.cache_bytes),
+            clock: Arc::clone(&clock),
+            jitter,
+        }),
         clock: Arc::clone(&clock),
-        jitter,
     };
     tracing::info!(
         desktop.id = %identity.desktop,

@@ -8,6 +8,7 @@
 mod attempt;
 mod detect;
 mod download;
+mod machine;
 mod unpack;
 
 use std::collections::HashMap;
@@ -18,19 +19,17 @@ use std::time::Duration;
 use outfitter_agent_protocol::{Evidence, FailureCode, Phase, Source, Task};
 use outfitter_ids::AttemptId;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
-use crate::cache::PackageCache;
 use crate::channel::{Desktop, DesktopEvent};
 use crate::clock::Clock;
-use crate::credentials::SharedCredentials;
 use crate::evidence::{Stop, blank_evidence};
-use crate::proxy::Proxies;
 use crate::server_client::chain;
 use crate::spool::{AttemptFolder, Spool, Unfinished};
 
 pub use detect::evaluate;
-
-use download::Transferred;
+pub use download::{Report, Transferred};
+pub use machine::{Answer, Machine, SystemMachine};
 
 /// Wait between two tries to put evidence on disk.
 const EVIDENCE_RETRY: Duration = Duration::from_secs(5);
@@ -41,18 +40,10 @@ pub struct Workplace {
     pub apps: PathBuf,
     /// The folder that plays the desktop, where one does.
     pub sandbox_root: Option<PathBuf>,
-    /// For packages of the server's own store.
-    pub credentials: SharedCredentials,
-    /// For packages from elsewhere.
-    pub system: reqwest::Client,
-    /// The way out to stores with certificates of their own.
-    pub proxies: Proxies,
-    /// Packages that were fetched before.
-    pub cache: PackageCache,
+    /// The machine it runs on.
+    pub machine: Arc<dyn Machine>,
     /// The present.
     pub clock: Arc<dyn Clock>,
-    /// Draws a wait between nothing and the given one.
-    pub jitter: fn(Duration) -> Duration,
 }
 
 /// How an attempt gets sources.
@@ -62,12 +53,13 @@ pub struct Sources {
     answers: mpsc::Receiver<SourceAnswer>,
 }
 
-type SourceAnswer = Result<Source, (String, bool)>;
+/// A source; with `Err`, why there is none and whether to ask again.
+pub type SourceAnswer = Result<Source, (String, bool)>;
 
 impl Sources {
     /// Asks the server and waits, however long the channel is away. When the agent ends, it waits for
     /// ever: the attempt goes on with the agent's next process.
-    async fn ask(&mut self) -> SourceAnswer {
+    pub async fn ask(&mut self) -> SourceAnswer {
         // An answer to an earlier question is no answer to this one.
         while self.answers.try_recv().is_ok() {}
         let event = DesktopEvent::SourceNeeded {
@@ -111,6 +103,8 @@ pub struct LocalDesktop {
     workplace: Arc<Workplace>,
     events: mpsc::Sender<DesktopEvent>,
     running: HashMap<AttemptId, Running>,
+    /// They end with the agent.
+    attempts: JoinSet<()>,
 }
 
 impl LocalDesktop {
@@ -126,6 +120,7 @@ impl LocalDesktop {
             workplace: Arc::new(workplace),
             events,
             running: HashMap::new(),
+            attempts: JoinSet::new(),
         };
         for Unfinished { folder, task } in unfinished {
             desktop.spawn(folder, Ok(task));
@@ -146,7 +141,9 @@ impl LocalDesktop {
         );
         let workplace = Arc::clone(&self.workplace);
         let events = self.events.clone();
-        tokio::spawn(async move {
+        // Those that ended are let go of.
+        while self.attempts.try_join_next().is_some() {}
+        self.attempts.spawn(async move {
             let reports = Reports {
                 attempt,
                 events: events.clone(),
