@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::credentials::SharedCredentials;
 use crate::desk;
 use crate::durable::FileError;
-use crate::executor::{LocalDesktop, Workplace};
+use crate::executor::{LocalDesktop, SystemMachine, Workplace};
 use crate::platform;
 use crate::proxy::{Proxies, ProxyError};
 use crate::receipt::Receipts;
@@ -74,18 +74,25 @@ pub async fn run(
     tracing::info!("proxies: {proxies}");
     let credentials = SharedCredentials::load(state.clone(), Arc::clone(&clock), proxies.clone())?;
     let spool = Spool::open(state.attempts())?;
-    let receipts = Receipts::new(&identity, credentials.clone());
+    let receipts = Receipts::new(
+        identity.agent,
+        identity.desktop,
+        Arc::new(credentials.clone()),
+    );
     let loaded = spool.load(&*clock, |evidence| receipts.seal(None, evidence))?;
     let (events_sender, events) = mpsc::channel(EVENT_QUEUE);
     let workplace = Workplace {
         apps: state.apps(),
         sandbox_root: identity.sandbox_root.clone(),
         receipts,
-        credentials: credentials.clone(),
-        proxies: proxies.clone(),
-        cache: PackageCache::open(state.cache(), settings.cache_bytes),
+        machine: Arc::new(SystemMachine {
+            credentials: credentials.clone(),
+            proxies: proxies.clone(),
+            cache: PackageCache::open(state.cache(), settings.cache_bytes),
+            clock: Arc::clone(&clock),
+            jitter,
+        }),
         clock: Arc::clone(&clock),
-        jitter,
     };
     tracing::info!(
         desktop.id = %identity.desktop,
@@ -118,7 +125,13 @@ pub async fn run(
             tracing::warn!("{}", chain(&error));
         }
     });
-    let desktop = LocalDesktop::new(spool, workplace, events_sender, loaded.unfinished, updates);
+    let desktop = LocalDesktop::new(
+        spool,
+        workplace,
+        events_sender,
+        loaded.unfinished,
+        Some(updates),
+    );
     let clients = credentials.clone();
     let parts = Parts {
         transport: WebSocketTransport::new(move || clients.client()),

@@ -13,6 +13,7 @@ use crate::channel::Renewals;
 use crate::clock::{Clock, build_unix_millis};
 use crate::enroll::{check_certificate, signing_request};
 use crate::proxy::Proxies;
+use crate::receipt::Signer;
 use crate::server_client::{ServerAddress, ServerClient};
 use crate::state_dir::{StateDir, StateError};
 use crate::tls::{Identity, KnownTime, Roots, ServerTls, TlsError};
@@ -122,19 +123,6 @@ impl SharedCredentials {
         self.get().client()
     }
 
-    /// Signs with the device's key (ECDSA P-256, SHA-256, ASN.1); gives the SHA-256 of the certificate with it.
-    ///
-    /// # Errors
-    /// In words, when key or certificate cannot be read.
-    pub fn sign(&self, bytes: &[u8]) -> Result<([u8; 32], Vec<u8>), String> {
-        let credentials = self.get();
-        let key = KeyPair::from_pem(&credentials.key_pem).map_err(|error| error.to_string())?;
-        let leaf = CertificateDer::from_pem_slice(credentials.chain_pem.as_bytes())
-            .map_err(|error| format!("the certificate chain cannot be read: {error}"))?;
-        let signature = key.sign(bytes).map_err(|error| error.to_string())?;
-        Ok((Sha256::digest(&leaf).into(), signature))
-    }
-
     fn get(&self) -> Credentials {
         self.inner
             .lock()
@@ -148,6 +136,17 @@ impl SharedCredentials {
             .unix_millis()
             .max(self.get().last_server_millis)
             .max(build_unix_millis())
+    }
+}
+
+impl Signer for SharedCredentials {
+    fn sign(&self, bytes: &[u8]) -> Result<([u8; 32], Vec<u8>), String> {
+        let credentials = self.get();
+        let key = KeyPair::from_pem(&credentials.key_pem).map_err(|error| error.to_string())?;
+        let leaf = CertificateDer::from_pem_slice(credentials.chain_pem.as_bytes())
+            .map_err(|error| format!("the certificate chain cannot be read: {error}"))?;
+        let signature = key.sign(bytes).map_err(|error| error.to_string())?;
+        Ok((Sha256::digest(&leaf).into(), signature))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files that survive power loss: temporary file, fsync, rename, fsync of the folder.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -35,31 +35,228 @@ impl FileError {
     }
 }
 
-/// Writes a whole file so that after power loss either the old or the new content is there. Only the
-/// owner may read it.
+/// A file that is being written.
+pub trait OpenFile {
+    /// Writes more.
+    ///
+    /// # Errors
+    /// The system's; part of the bytes may be there then.
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Returns when the bytes would survive power loss.
+    ///
+    /// # Errors
+    /// The system's; nothing is certain then.
+    fn sync_all(&mut self) -> io::Result<()>;
+}
+
+/// What the journal asks of a file system. A seam: a simulator has one that loses power, fills up and fails.
+pub trait Files: Send + Sync {
+    /// Makes, or empties, a file that only its owner may read.
+    ///
+    /// # Errors
+    /// The system's.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn OpenFile + '_>>;
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    /// The system's.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Whether there is a file or folder.
+    fn exists(&self, path: &Path) -> bool;
+    /// What is in a folder.
+    ///
+    /// # Errors
+    /// The system's.
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Gives a file or folder another name.
+    ///
+    /// # Errors
+    /// The system's.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// The system's.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// Removes a folder with all in it.
+    ///
+    /// # Errors
+    /// The system's; part of it may be gone then.
+    fn remove_folder(&self, path: &Path) -> io::Result<()>;
+    /// Makes a folder for its owner alone, and those above it.
+    ///
+    /// # Errors
+    /// The system's.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+    /// Returns when the names in a folder would survive power loss.
+    ///
+    /// # Errors
+    /// The system's.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+}
+
+/// The machine's file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemFiles;
+
+impl OpenFile for File {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        io::Write::write_all(self, bytes)
+    }
+
+    fn sync_all(&mut self) -> io::Result<()> {
+        Self::sync_all(self)
+    }
+}
+
+impl Files for SystemFiles {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn OpenFile + '_>> {
+        let file: File = platform::private_file_options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)?;
+        Ok(Box::new(file))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(folder)?
+            .map(|entry| Ok(entry?.path()))
+            .collect()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir_all(path)
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        if let Some(above) = path.parent() {
+            fs::create_dir_all(above)?;
+        }
+        platform::create_private_folder(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        platform::sync_folder(path)
+    }
+}
+
+/// Durable operations on any file system.
+impl dyn Files + '_ {
+    /// Writes a whole file so that after power loss either the old or the new content is there. Only the
+    /// owner may read it.
+    ///
+    /// # Errors
+    /// When any of the steps fails; the old content then stands.
+    pub fn write_durably(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+        let folder = path.parent().expect("a durable file lies in a folder");
+        let mut name = path
+            .file_name()
+            .expect("a durable file has a name")
+            .to_owned();
+        name.push(".new");
+        let temporary = folder.join(name);
+        let write = || -> io::Result<()> {
+            let mut file = self.create(&temporary)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            drop(file);
+            self.rename(&temporary, path)?;
+            self.sync_folder(folder)
+        };
+        write().map_err(|source| FileError::new("write", path, source))
+    }
+
+    /// [`Self::write_durably`] of a value as JSON.
+    ///
+    /// # Errors
+    /// As [`Self::write_durably`].
+    pub fn write_json<T: Serialize>(&self, path: &Path, value: &T) -> Result<(), FileError> {
+        let bytes = serde_json::to_vec(value)
+            .map_err(|error| FileError::new("encode", path, io::Error::other(error)))?;
+        self.write_durably(path, &bytes)
+    }
+
+    /// Reads a JSON file. `None` when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read or does not parse.
+    pub fn read_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, FileError> {
+        let bytes = match self.read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(FileError::new("read", path, error)),
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| FileError::new("parse", path, error.into()))
+    }
+
+    /// Makes a folder and those above it; the last one is for its owner alone and on disk afterwards.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create_folder_durably(&self, path: &Path) -> Result<(), FileError> {
+        self.create_folder(path)
+            .and_then(|()| {
+                path.parent()
+                    .map_or(Ok(()), |above| self.sync_folder(above))
+            })
+            .map_err(|source| FileError::new("make the folder", path, source))
+    }
+
+    /// Gives a file or folder another name in the same folder; on disk afterwards.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn rename_durably(&self, from: &Path, to: &Path) -> Result<(), FileError> {
+        let folder = to.parent().expect("a durable file lies in a folder");
+        self.rename(from, to)
+            .and_then(|()| self.sync_folder(folder))
+            .map_err(|source| FileError::new("rename", from, source))
+    }
+
+    /// Removes a folder with all in it; one that is gone already is fine.
+    ///
+    /// # Errors
+    /// When something in it cannot be removed.
+    pub fn remove_folder_durably(&self, path: &Path) -> Result<(), FileError> {
+        match self.remove_folder(path) {
+            Ok(()) => path
+                .parent()
+                .map_or(Ok(()), |above| self.sync_folder(above))
+                .map_err(|source| FileError::new("sync the folder above", path, source)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(FileError::new("remove", path, error)),
+        }
+    }
+}
+
+const SYSTEM: &dyn Files = &SystemFiles;
+
+/// Writes a whole file of this machine so that after power loss either the old or the new content is there. Only
+/// the owner may read it.
 ///
 /// # Errors
 /// When any of the steps fails; the old content then stands.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let folder = path.parent().expect("a durable file lies in a folder");
-    let mut name = path
-        .file_name()
-        .expect("a durable file has a name")
-        .to_owned();
-    name.push(".new");
-    let temporary = folder.join(name);
-    let write = || -> io::Result<()> {
-        let mut file: File = platform::private_file_options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        platform::sync_folder(folder)
-    };
-    write().map_err(|source| FileError::new("write", path, source))
+    SYSTEM.write_durably(path, bytes)
 }
 
 /// [`write()`] of a value as JSON.
@@ -67,9 +264,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// As [`write()`].
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
-    let bytes = serde_json::to_vec(value)
-        .map_err(|error| FileError::new("encode", path, io::Error::other(error)))?;
-    write(path, &bytes)
+    SYSTEM.write_json(path, value)
 }
 
 /// Reads a JSON file. `None` when there is none.
@@ -77,14 +272,7 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError>
 /// # Errors
 /// When it cannot be read or does not parse.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(FileError::new("read", path, error)),
-    };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|error| FileError::new("parse", path, error.into()))
+    SYSTEM.read_json(path)
 }
 
 /// Reads a text file that has to be there.
@@ -100,40 +288,7 @@ pub fn read_text(path: &Path) -> Result<String, FileError> {
 /// # Errors
 /// When it cannot be made.
 pub fn create_private_folder(path: &Path) -> Result<(), FileError> {
-    let create = || -> io::Result<()> {
-        if let Some(above) = path.parent() {
-            fs::create_dir_all(above)?;
-        }
-        platform::create_private_folder(path)?;
-        path.parent().map_or(Ok(()), platform::sync_folder)
-    };
-    create().map_err(|source| FileError::new("make the folder", path, source))
-}
-
-/// Gives a file or folder another name in the same folder; on disk afterwards.
-///
-/// # Errors
-/// When it cannot.
-pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
-    let folder = to.parent().expect("a durable file lies in a folder");
-    fs::rename(from, to)
-        .and_then(|()| platform::sync_folder(folder))
-        .map_err(|source| FileError::new("rename", from, source))
-}
-
-/// Removes a folder with all in it; one that is gone already is fine.
-///
-/// # Errors
-/// When something in it cannot be removed.
-pub fn remove_folder(path: &Path) -> Result<(), FileError> {
-    match fs::remove_dir_all(path) {
-        Ok(()) => path
-            .parent()
-            .map_or(Ok(()), platform::sync_folder)
-            .map_err(|source| FileError::new("sync the folder above", path, source)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(FileError::new("remove", path, error)),
-    }
+    SYSTEM.create_folder_durably(path)
 }
 
 #[cfg(test)]

@@ -1,26 +1,34 @@
 //! Signing what an attempt saw, with the key of the device certificate.
 
+use std::sync::Arc;
+
 use outfitter_agent_protocol::{Envelope, Evidence, RECEIPT_SCHEMA, RawSignature, Statement, Task};
 use outfitter_ids::{AgentId, DesktopId};
 
-use crate::credentials::SharedCredentials;
-use crate::state_dir::AgentIdentity;
+/// Who holds a key that receipts are signed with. A seam: a simulated desktop has none.
+pub trait Signer: Send + Sync {
+    /// Signs bytes; answers with SHA-256 of the certificate that the key belongs to, and the signature.
+    ///
+    /// # Errors
+    /// In words, when key or certificate cannot be read.
+    fn sign(&self, bytes: &[u8]) -> Result<([u8; 32], Vec<u8>), String>;
+}
 
 /// Makes receipts.
 #[derive(Clone)]
 pub struct Receipts {
     agent: AgentId,
     desktop: DesktopId,
-    credentials: SharedCredentials,
+    signer: Arc<dyn Signer>,
 }
 
 impl Receipts {
     /// Receipts of an enrolled agent.
-    pub fn new(identity: &AgentIdentity, credentials: SharedCredentials) -> Self {
+    pub fn new(agent: AgentId, desktop: DesktopId, signer: Arc<dyn Signer>) -> Self {
         Self {
-            agent: identity.agent,
-            desktop: identity.desktop,
-            credentials,
+            agent,
+            desktop,
+            signer,
         }
     }
 
@@ -35,7 +43,7 @@ impl Receipts {
             task: task.cloned(),
             evidence,
         };
-        Envelope::seal(&statement, |bytes| match self.credentials.sign(bytes) {
+        Envelope::seal(&statement, |bytes| match self.signer.sign(bytes) {
             Ok((certificate_sha256, bytes)) => Some(RawSignature {
                 certificate_sha256,
                 bytes,

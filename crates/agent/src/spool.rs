@@ -10,9 +10,9 @@
 //! name when the task is in it and loses it before anything in it is removed: a folder cut off half-way on its way in
 //! or out is no attempt, least of all one that may run again.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use outfitter_agent_protocol::{
     AttemptReport, AttemptStage, Envelope, Evidence, FailureCode, Task,
@@ -21,7 +21,7 @@ use outfitter_ids::{AttemptId, JobId};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::durable::{self, FileError};
+use crate::durable::{FileError, Files, SystemFiles};
 use crate::evidence::blank_evidence;
 use crate::server_client::chain;
 
@@ -32,23 +32,24 @@ const COMING: &str = "coming";
 const GOING: &str = "going";
 
 /// The journal; see the module.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Spool {
     root: PathBuf,
+    files: Arc<dyn Files>,
 }
 
 /// One attempt's folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct AttemptFolder {
     /// The attempt.
     pub attempt: AttemptId,
     /// Its job.
     pub job: JobId,
     path: PathBuf,
+    files: Arc<dyn Files>,
 }
 
 /// An attempt that was begun and has not ended; it is to be carried on.
-#[derive(Debug)]
 pub struct Unfinished {
     /// Its folder.
     pub folder: AttemptFolder,
@@ -57,7 +58,7 @@ pub struct Unfinished {
 }
 
 /// What the journal holds at the start.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Loaded {
     /// Every attempt.
     pub attempts: Vec<AttemptReport>,
@@ -71,8 +72,16 @@ impl Spool {
     /// # Errors
     /// When it cannot be made.
     pub fn open(root: PathBuf) -> Result<Self, FileError> {
-        durable::create_private_folder(&root)?;
-        Ok(Self { root })
+        Self::open_on(Arc::new(SystemFiles), root)
+    }
+
+    /// The same on a file system of the caller's.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open_on(files: Arc<dyn Files>, root: PathBuf) -> Result<Self, FileError> {
+        files.create_folder_durably(&root)?;
+        Ok(Self { root, files })
     }
 
     /// Reads what there is. Attempts that cannot be read become ended ones, with evidence that `seal` signs.
@@ -86,19 +95,22 @@ impl Spool {
     ) -> Result<Loaded, FileError> {
         let mut loaded = Loaded::default();
         let list = |error| FileError::new("list", &self.root, error);
-        for entry in fs::read_dir(&self.root).map_err(list)? {
-            let path = entry.map_err(list)?.path();
+        // What an agent that was killed had not synced yet is seen, and the power may still take it: it is made to stay
+        // before anybody is told of it.
+        self.sync(&self.root)?;
+        for path in self.files.list(&self.root).map_err(list)? {
             if path
                 .extension()
                 .is_some_and(|extension| extension == COMING || extension == GOING)
             {
-                durable::remove_folder(&path)?;
+                self.files.remove_folder_durably(&path)?;
                 continue;
             }
-            let Some(folder) = AttemptFolder::of_path(&path) else {
+            let Some(folder) = AttemptFolder::of_path(&path, &self.files) else {
                 tracing::warn!("{} is no attempt of ours and is left alone", path.display());
                 continue;
             };
+            self.sync(&path)?;
             let stage = match folder.stage() {
                 Ok((stage, task)) => {
                     if stage == AttemptStage::Running {
@@ -128,6 +140,12 @@ impl Spool {
         Ok(loaded)
     }
 
+    fn sync(&self, folder: &Path) -> Result<(), FileError> {
+        self.files
+            .sync_folder(folder)
+            .map_err(|error| FileError::new("sync", folder, error))
+    }
+
     /// Puts a task on disk.
     ///
     /// # Errors
@@ -138,13 +156,15 @@ impl Spool {
             path: folder.path.with_extension(COMING),
             ..folder.clone()
         };
-        durable::create_private_folder(&coming.path)?;
-        let named = durable::write_json(&coming.task_path(), task)
-            .and_then(|()| durable::rename(&coming.path, &folder.path));
+        self.files.create_folder_durably(&coming.path)?;
+        let named = self
+            .files
+            .write_json(&coming.task_path(), task)
+            .and_then(|()| self.files.rename_durably(&coming.path, &folder.path));
         match named {
             Ok(()) => Ok(folder),
             Err(error) => {
-                let _ = durable::remove_folder(&coming.path);
+                let _ = self.files.remove_folder_durably(&coming.path);
                 Err(error)
             }
         }
@@ -153,16 +173,16 @@ impl Spool {
     /// The folder of an attempt in the journal.
     pub fn find(&self, attempt: AttemptId) -> Option<AttemptFolder> {
         let prefix = attempt.uuid().simple().to_string();
-        fs::read_dir(&self.root)
+        self.files
+            .list(&self.root)
             .ok()?
-            .flatten()
-            .filter(|entry| {
-                entry
-                    .file_name()
-                    .to_str()
+            .iter()
+            .filter(|path| {
+                path.file_name()
+                    .and_then(|name| name.to_str())
                     .is_some_and(|name| name.starts_with(&prefix))
             })
-            .find_map(|entry| AttemptFolder::of_path(&entry.path()))
+            .find_map(|path| AttemptFolder::of_path(path, &self.files))
     }
 
     /// Removes an attempt from the journal.
@@ -170,10 +190,10 @@ impl Spool {
     /// # Errors
     /// When something in it cannot be removed.
     pub fn forget(&self, folder: &AttemptFolder) -> Result<(), FileError> {
-        self.remove_control_groups(crate::platform::control_group(&folder.path))?;
+        self.remove_control_groups(crate::platform::control_group(&*self.files, &folder.path))?;
         let going = folder.path.with_extension(GOING);
-        durable::rename(&folder.path, &going)?;
-        durable::remove_folder(&going)
+        self.files.rename_durably(&folder.path, &going)?;
+        self.files.remove_folder_durably(&going)
     }
 
     /// Removes control groups of this attempt and of earlier ones, which stay as long as something lives
@@ -181,12 +201,17 @@ impl Spool {
     fn remove_control_groups(&self, of_attempt: Option<PathBuf>) -> Result<(), FileError> {
         let path = self.root.with_file_name("control-groups.json");
         // Unreadable, a few empty groups stay until the next boot.
-        let earlier: Vec<PathBuf> = durable::read_json(&path).ok().flatten().unwrap_or_default();
+        let earlier: Vec<PathBuf> = self
+            .files
+            .read_json(&path)
+            .ok()
+            .flatten()
+            .unwrap_or_default();
         let mut left = earlier.clone();
         left.extend(of_attempt);
         left.retain(|group| !crate::platform::remove_control_group(group));
         if left != earlier {
-            durable::write_json(&path, &left)?;
+            self.files.write_json(&path, &left)?;
         }
         Ok(())
     }
@@ -197,18 +222,25 @@ impl Spool {
             attempt,
             job,
             path: self.root.join(name),
+            files: Arc::clone(&self.files),
         }
     }
 }
 
 impl AttemptFolder {
-    fn of_path(path: &Path) -> Option<Self> {
+    fn of_path(path: &Path, files: &Arc<dyn Files>) -> Option<Self> {
         let (attempt, job) = path.file_name()?.to_str()?.split_once('-')?;
         Some(Self {
             attempt: AttemptId::new(Uuid::try_parse(attempt).ok()?),
             job: JobId::new(Uuid::try_parse(job).ok()?),
             path: path.to_owned(),
+            files: Arc::clone(files),
         })
+    }
+
+    /// The file system it lies on.
+    pub fn files(&self) -> &dyn Files {
+        &*self.files
     }
 
     /// The folder.
@@ -245,24 +277,27 @@ impl AttemptFolder {
 
     fn stage(&self) -> Result<(AttemptStage, Task), FileError> {
         let path = self.task_path();
-        let task: Task = durable::read_json(&path)?
+        let task: Task = self
+            .files
+            .read_json(&path)?
             .ok_or_else(|| FileError::new("find", &path, io::ErrorKind::NotFound.into()))?;
         if (task.attempt, task.job) != (self.attempt, self.job) {
             let other = io::Error::other("it belongs to another attempt");
             return Err(FileError::new("use", &path, other));
         }
-        match durable::read_json::<Envelope>(&self.receipt_path()) {
+        match self.files.read_json::<Envelope>(&self.receipt_path()) {
             Ok(Some(_)) => return Ok((AttemptStage::Ended, task)),
             Ok(None) => {}
             Err(error) => {
                 // What the supervisor left tells the end once more.
                 tracing::error!(attempt.id = %self.attempt, "an unreadable receipt is set aside: {}", chain(&error));
                 let path = self.receipt_path();
-                fs::rename(&path, path.with_extension("unreadable"))
+                self.files
+                    .rename(&path, &path.with_extension("unreadable"))
                     .map_err(|error| FileError::new("set aside", &path, error))?;
             }
         }
-        Ok(if self.go_path().exists() {
+        Ok(if self.files.exists(&self.go_path()) {
             (AttemptStage::Running, task)
         } else {
             (AttemptStage::Accepted, task)
@@ -282,7 +317,7 @@ impl AttemptFolder {
     /// # Errors
     /// When it cannot be written; nothing may be done then.
     pub fn go(&self) -> Result<(), FileError> {
-        durable::write(&self.go_path(), b"go")
+        self.files.write_durably(&self.go_path(), b"go")
     }
 
     /// Asks for a stop, also of a supervisor and across restarts.
@@ -290,12 +325,14 @@ impl AttemptFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn cancel(&self) -> Result<(), FileError> {
-        durable::write(&crate::supervision::cancel_path(&self.path), b"cancel")
+        self.files
+            .write_durably(&crate::supervision::cancel_path(&self.path), b"cancel")
     }
 
     /// Whether a stop was asked for.
     pub fn is_cancelled(&self) -> bool {
-        crate::supervision::cancel_path(&self.path).exists()
+        self.files
+            .exists(&crate::supervision::cancel_path(&self.path))
     }
 
     /// Puts the attempt's end on disk, signed, and drops the package's bytes.
@@ -306,10 +343,10 @@ impl AttemptFolder {
         let dropped = [self.partial_path(), self.partial_facts_path()];
         // Room first: on a full disk the evidence needs it.
         for path in dropped {
-            let _ = fs::remove_file(path);
+            let _ = self.files.remove_file(&path);
         }
-        let _ = fs::remove_dir_all(self.package_folder());
-        durable::write_json(&self.receipt_path(), receipt)
+        let _ = self.files.remove_folder(&self.package_folder());
+        self.files.write_json(&self.receipt_path(), receipt)
     }
 
     /// The attempt's end.
@@ -317,6 +354,6 @@ impl AttemptFolder {
     /// # Errors
     /// When it cannot be read.
     pub fn receipt(&self) -> Result<Option<Envelope>, FileError> {
-        durable::read_json(&self.receipt_path())
+        self.files.read_json(&self.receipt_path())
     }
 }

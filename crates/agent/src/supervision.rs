@@ -10,10 +10,13 @@
 //! | `cancel` | agent | to stop the installer |
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use outfitter_agent_protocol::{Detection, DetectionRule, PhaseMark};
 use serde::{Deserialize, Serialize};
+
+use crate::durable::Files;
 
 /// What is to be run and what is known so far; enough to write the evidence after a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +111,32 @@ pub enum SupervisionEnd {
         /// What became of the installer, in words.
         detail: String,
     },
+}
+
+/// What a supervisor left that nobody holds the attempt's lock any more; `None` when it may have started the installer
+/// and did not record an end. Asked under the lock: what was prepared is withdrawn where nothing was started, so that a
+/// supervisor that comes late finds nothing to run.
+///
+/// # Errors
+/// When what was prepared cannot be withdrawn.
+pub fn left_behind(files: &dyn Files, folder: &Path) -> io::Result<Option<SupervisionEnd>> {
+    match files.read_json::<Exit>(&exit_path(folder)) {
+        Ok(Some(exit)) => return Ok(Some(SupervisionEnd::Ended(exit))),
+        Ok(None) => {}
+        Err(error) => {
+            tracing::error!("{}", crate::server_client::chain(&error));
+            return Ok(Some(SupervisionEnd::Interrupted {
+                detail: "the record of the installer's end cannot be read".to_owned(),
+            }));
+        }
+    }
+    if files.exists(&started_path(folder)) {
+        return Ok(None);
+    }
+    match files.remove_file(&run_path(folder)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(Some(SupervisionEnd::NotStarted)),
+    }
 }
 
 /// `run.json` of an attempt's folder.

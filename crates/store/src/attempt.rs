@@ -58,6 +58,9 @@ pub struct LeasePage {
     pub tasks: Vec<LeasedTask>,
     /// Desktops whose first job cannot be handed out at all and was failed: look at them again.
     pub failed: Vec<DesktopKey>,
+    /// Desktops whose first job waits for another desktop's first use of its link from now on, and that may have another
+    /// job: look at them again.
+    pub passed_over: Vec<DesktopKey>,
 }
 
 /// An opened attempt.
@@ -785,6 +788,7 @@ impl Tx {
         let mut first_uses = HashSet::new();
         for row in self.lease_candidates(connected, now).await? {
             if row.is_first_use()? && !first_uses.insert(row.revision_id) {
+                page.passed_over.push(row.connected().desktop);
                 continue;
             }
             match row.task(AttemptId::new(ids.uuid(now.get())))? {
@@ -1572,7 +1576,7 @@ impl Tx {
             )
             .await?;
         let mut actions = Vec::new();
-        let mut ours: HashMap<AttemptId, &AttemptRow> =
+        let mut ours: BTreeMap<AttemptId, &AttemptRow> =
             rows.iter().map(|row| (row.id(), row)).collect();
         let mut kept = Vec::new();
         let mut acknowledged = Vec::new();

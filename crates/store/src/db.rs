@@ -7,6 +7,7 @@ use sea_orm::{
 
 use crate::audit::AuditPart;
 use crate::changes::{ChangeFeed, Changes, PendingChanges};
+use crate::host::{DatabaseStep, Hosting, Turn};
 use crate::job_position::JobPositions;
 use crate::{Dialect, StoreError};
 
@@ -15,6 +16,7 @@ use crate::{Dialect, StoreError};
 pub struct Db<'c> {
     executor: Executor<'c>,
     dialect: Dialect,
+    hosting: &'c Hosting,
     /// Where readers of long lists are; none inside a transaction, which may see what others do not.
     job_positions: Option<&'c JobPositions>,
 }
@@ -27,8 +29,10 @@ enum Executor<'c> {
 
 /// A write transaction. Dropped without [`Tx::commit`], it leaves nothing.
 pub struct Tx {
-    inner: DatabaseTransaction,
+    inner: Open,
     dialect: Dialect,
+    /// Given back after the transaction's end.
+    _turn: Turn,
     changes: PendingChanges,
     /// What it adds to the call that it belongs to.
     pub(crate) audit: Option<AuditPart>,
@@ -38,20 +42,27 @@ impl<'c> Db<'c> {
     pub(crate) fn on_pool(
         pool: &'c DatabaseConnection,
         dialect: Dialect,
+        hosting: &'c Hosting,
         job_positions: &'c JobPositions,
     ) -> Self {
         Self {
             executor: Executor::Pool(pool),
             dialect,
+            hosting,
             job_positions: Some(job_positions),
         }
     }
 
     /// Reads in a transaction that writes nothing.
-    pub(crate) fn in_transaction(transaction: &'c DatabaseTransaction, dialect: Dialect) -> Self {
+    pub(crate) fn in_transaction(
+        transaction: &'c DatabaseTransaction,
+        dialect: Dialect,
+        hosting: &'c Hosting,
+    ) -> Self {
         Self {
             executor: Executor::Transaction(transaction),
             dialect,
+            hosting,
             job_positions: None,
         }
     }
@@ -114,18 +125,33 @@ impl<'c> Db<'c> {
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<QueryResult>, DbErr> {
         let statement = Statement::from_sql_and_values(self.dialect.backend(), sql, values);
-        match self.executor {
-            Executor::Pool(pool) => pool.query_all_raw(statement).await,
-            Executor::Transaction(transaction) => transaction.query_all_raw(statement).await,
-        }
+        self.hosting
+            .run(DatabaseStep::Statement, async {
+                match self.executor {
+                    Executor::Pool(pool) => pool.query_all_raw(statement).await,
+                    Executor::Transaction(transaction) => {
+                        transaction.query_all_raw(statement).await
+                    }
+                }
+            })
+            .await
     }
 }
 
 impl Tx {
-    pub(crate) fn new(inner: DatabaseTransaction, dialect: Dialect, feed: ChangeFeed) -> Self {
+    pub(crate) fn new(
+        inner: DatabaseTransaction,
+        dialect: Dialect,
+        (hosting, turn): (Hosting, Turn),
+        feed: ChangeFeed,
+    ) -> Self {
         Self {
-            inner,
+            inner: Open {
+                transaction: Some(inner),
+                hosting,
+            },
             dialect,
+            _turn: turn,
             changes: PendingChanges::new(feed),
             audit: None,
         }
@@ -138,7 +164,7 @@ impl Tx {
 
     /// Reads that see this transaction's own changes.
     pub fn db(&self) -> Db<'_> {
-        Db::in_transaction(&self.inner, self.dialect)
+        Db::in_transaction(self.inner.get(), self.dialect, &self.inner.hosting)
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
@@ -149,7 +175,7 @@ impl Tx {
     ///
     /// # Errors
     /// When the database cannot: then nothing of the transaction stands.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    pub async fn commit(mut self) -> Result<(), StoreError> {
         if let Some(part) = &self.audit {
             part.finish(&self).await?;
         }
@@ -173,7 +199,11 @@ impl Tx {
     ) -> Result<u64, StoreError> {
         let statement = Statement::from_sql_and_values(self.dialect.backend(), sql, values);
         self.inner
-            .execute_raw(statement)
+            .hosting
+            .run(
+                DatabaseStep::Statement,
+                self.inner.get().execute_raw(statement),
+            )
             .await
             .map(|result: ExecResult| result.rows_affected())
             .map_err(|source| StoreError::from_driver(doing, source))
@@ -190,5 +220,41 @@ impl Tx {
             .scalar(doing, sql, values)
             .await?
             .ok_or_else(|| StoreError::from_driver(doing, DbErr::RecordNotInserted))
+    }
+}
+
+/// An open transaction.
+struct Open {
+    /// There until it is committed.
+    transaction: Option<DatabaseTransaction>,
+    hosting: Hosting,
+}
+
+impl Open {
+    fn get(&self) -> &DatabaseTransaction {
+        self.transaction
+            .as_ref()
+            .expect("a transaction is open until it is committed, which takes it")
+    }
+
+    async fn commit(&mut self) -> Result<(), DbErr> {
+        let transaction = &mut self.transaction;
+        self.hosting
+            .run(DatabaseStep::Commit, async move {
+                transaction
+                    .take()
+                    .expect("a transaction is committed once")
+                    .commit()
+                    .await
+            })
+            .await
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(open) = self.transaction.take() {
+            self.hosting.drop(open);
+        }
     }
 }

@@ -11,6 +11,7 @@ use outfitter_domain::app::ROLL_BACK_PACKAGES;
 use sea_orm::{DatabaseTransaction, FromQueryResult, TransactionTrait as _, Value};
 use uuid::Uuid;
 
+use crate::host::UNHOSTED;
 use crate::query::{id_array, in_ids, in_keys, key_array, text_array, word};
 use crate::{BucketUploadKey, Db, Dialect, PackageKey, PackageState, Store, StoreError, Tx};
 
@@ -195,7 +196,7 @@ impl CollectionLock {
     ) -> Result<bool, StoreError> {
         match &self.transaction {
             None => Ok(true),
-            Some(transaction) => Db::in_transaction(transaction, dialect)
+            Some(transaction) => Db::in_transaction(transaction, dialect, &UNHOSTED)
                 .scalar(doing, sql, [])
                 .await
                 .map(|answer| answer.unwrap_or(false)),

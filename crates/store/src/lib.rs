@@ -34,6 +34,7 @@ mod enrollment;
 mod error;
 mod freeze;
 mod group;
+mod host;
 mod housekeeping;
 mod iam;
 mod iam_identity;
@@ -104,6 +105,7 @@ pub use enrollment::{
 pub use error::{OpenFailure, StoreError};
 pub use freeze::{Freeze, FreezeScope};
 pub use group::{Group, GroupFilter, NewGroup};
+pub use host::{DatabaseHost, DatabaseStep, HostWait, carry_out};
 pub use housekeeping::{
     AbandonedUpload, CollectionClock, CollectionLock, PackageClaim, UnneededPackage,
 };

@@ -15,6 +15,7 @@ use sqlx::sqlite::{
 
 use crate::audit::AuditPart;
 use crate::changes::{ChangeFeed, Changes};
+use crate::host::{DatabaseHost, DatabaseStep, Hosting};
 use crate::job_position::JobPositions;
 use crate::{Db, Dialect, StoreError, Tx, migration};
 
@@ -50,6 +51,7 @@ pub struct Store {
     dialect: Dialect,
     feed: ChangeFeed,
     job_positions: Arc<JobPositions>,
+    hosting: Hosting,
 }
 
 impl Store {
@@ -94,6 +96,7 @@ impl Store {
                     dialect: Dialect::Sqlite,
                     feed: ChangeFeed::default(),
                     job_positions: Arc::default(),
+                    hosting: Hosting::default(),
                 }
             }
             StoreOptions::Postgres { url } => {
@@ -132,6 +135,7 @@ impl Store {
                     dialect: Dialect::Postgres,
                     feed: ChangeFeed::default(),
                     job_positions: Arc::default(),
+                    hosting: Hosting::default(),
                 }
             }
         };
@@ -147,9 +151,23 @@ impl Store {
         Ok(store)
     }
 
+    /// The same database, with whoever decides when its calls are carried out. For a simulator.
+    #[must_use]
+    pub fn hosted(self, host: Arc<dyn DatabaseHost>) -> Self {
+        Self {
+            hosting: Hosting::by(host),
+            ..self
+        }
+    }
+
     /// Reads on the pool: what is committed.
     pub fn db(&self) -> Db<'_> {
-        Db::on_pool(&self.readers, self.dialect, &self.job_positions)
+        Db::on_pool(
+            &self.readers,
+            self.dialect,
+            &self.hosting,
+            &self.job_positions,
+        )
     }
 
     pub(crate) fn readers(&self) -> &DatabaseConnection {
@@ -170,12 +188,21 @@ impl Store {
                 Dialect::Postgres => None,
             },
         };
+        let turn = self.hosting.turn().await;
         let inner = self
-            .writers
-            .begin_with_options(options)
+            .hosting
+            .run(
+                DatabaseStep::Begin,
+                self.writers.begin_with_options(options),
+            )
             .await
             .map_err(|source| StoreError::from_driver("begin a write transaction", source))?;
-        let mut tx = Tx::new(inner, self.dialect, self.feed.clone());
+        let mut tx = Tx::new(
+            inner,
+            self.dialect,
+            (self.hosting.clone(), turn),
+            self.feed.clone(),
+        );
         tx.audit = AuditPart::begin(tx.db()).await?;
         Ok(tx)
     }

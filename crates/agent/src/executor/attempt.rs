@@ -12,15 +12,13 @@ use outfitter_agent_protocol::{
     Approach, Detection, DetectionRule, Evidence, FailureCode, Method, Phase, PhaseMark, Task,
     TaskKind,
 };
-use outfitter_packages::{PackageKind, inspect};
 use tokio::sync::watch;
 
-use super::detect::{Place, evaluate};
-use super::download::Fetcher;
+use super::detect::Place;
+use super::machine::Machine;
 use super::unpack::{AppRecord, Target};
 use super::{Reports, Sources, Workplace};
 use crate::command;
-use crate::durable;
 use crate::evidence::{Stop, blank_evidence, fit_into_frame, path_text};
 use crate::platform::{self, PlatformError};
 use crate::secrets;
@@ -137,7 +135,9 @@ impl Attempt<'_> {
         cancelled: &mut watch::Receiver<bool>,
     ) -> Result<Ending, Stop> {
         // First of all: did an earlier process of this agent begin?
-        let prepared: Option<Prepared> = durable::read_json(&run_path(self.folder.path()))
+        let files = self.folder.files();
+        let prepared: Option<Prepared> = files
+            .read_json(&run_path(self.folder.path()))
             .unwrap_or_else(|error| {
                 tracing::error!("{}", crate::server_client::chain(&error));
                 None
@@ -260,7 +260,7 @@ impl Attempt<'_> {
                 sandbox_root: self.workplace.sandbox_root.as_deref(),
                 work: self.folder.path(),
             };
-            let view = evaluate(rule, place).await;
+            let view = self.machine().evaluate(rule, place).await;
             views.push(Detection {
                 // What could not be looked at is neither there nor gone.
                 holds: view.holds.unwrap_or(self.task.kind == TaskKind::Uninstall),
@@ -306,39 +306,21 @@ impl Attempt<'_> {
         cancelled: &mut watch::Receiver<bool>,
     ) -> Result<PathBuf, Stop> {
         self.enter(Phase::Downloading, notes);
-        // A run that was cut off after the rename: back to where verification begins.
-        let part = self.folder.partial_path();
-        let folder = self.folder.package_folder();
-        let path = folder.join(command::safe_file_name(&self.task.package.file_name));
-        if path.exists() {
-            std::fs::rename(&path, &part).map_err(|error| file_stop("move", &path, &error))?;
-        }
-        let fetcher = Fetcher {
-            credentials: &self.workplace.credentials,
-            proxies: &self.workplace.proxies,
-            folder: self.folder,
-            cache: &self.workplace.cache,
-            clock: &*self.workplace.clock,
-            jitter: self.workplace.jitter,
-        };
         let mut report = |so_far| self.reports.advanced(Phase::Downloading, Some(so_far));
         let found = tokio::select! {
             biased;
             _ = cancelled.wait_for(|stop| *stop) => return Err(cancelled_stop()),
-            found = fetcher.fetch(&self.task.package, sources, &mut report) => found?,
+            found = self.machine().fetch(self.folder, &self.task.package, sources, &mut report) => found?,
         };
         self.enter(Phase::Verifying, notes);
         notes.package_sha256 = Some(found.sha256.to_string());
         notes.package_size_bytes = Some(found.size_bytes);
-        durable::create_private_folder(&folder).map_err(|error| Stop::agent(&error))?;
-        if found.size_bytes == 0 {
-            durable::write(&part, b"").map_err(|error| Stop::agent(&error))?;
-        }
-        std::fs::rename(&part, &path).map_err(|error| file_stop("name", &path, &error))?;
-        // A package may be the installer itself.
-        platform::make_runnable(&path)
-            .map_err(|error| file_stop("make runnable", &path, &error))?;
-        Ok(path)
+        self.machine()
+            .unwrap_package(self.folder, &self.task.package, &found)
+    }
+
+    fn machine(&self) -> &dyn Machine {
+        &*self.workplace.machine
     }
 
     /// A rule that the verified package tells by itself.
@@ -346,39 +328,7 @@ impl Attempt<'_> {
         if self.task.kind != TaskKind::Install {
             return Ok(None);
         }
-        let path = package.to_owned();
-        let rpm = package.to_owned();
-        let facts = tokio::task::spawn_blocking(move || inspect(&path))
-            .await
-            .map_err(|error| Stop::new(FailureCode::AgentFailure, error.to_string()))?;
-        match facts {
-            Ok(facts) if facts.kind == PackageKind::Rpm => {
-                Ok(match platform::rpm_file(&rpm).await {
-                    Ok(found) => found.map(|(name, version)| DetectionRule::RpmPackage {
-                        name,
-                        version: Some(version),
-                    }),
-                    Err(error) => {
-                        tracing::warn!(
-                            "no rule from the package: {}",
-                            crate::server_client::chain(&error)
-                        );
-                        None
-                    }
-                })
-            }
-            Ok(facts) => Ok(facts.debian.map(|package| DetectionRule::DebianPackage {
-                name: package.name,
-                version: Some(package.version),
-            })),
-            Err(error) => {
-                tracing::warn!(
-                    "no rule from the package: {}",
-                    crate::server_client::chain(&error)
-                );
-                Ok(None)
-            }
-        }
+        self.machine().rule_of_package(package).await
     }
 
     async fn unpack(
@@ -461,12 +411,11 @@ impl Attempt<'_> {
             run_limit_secs: self.task.run_limit_secs,
             notes: notes.clone(),
         };
-        durable::write_json(&run_path(self.folder.path()), &prepared)
+        self.folder
+            .files()
+            .write_json(&run_path(self.folder.path()), &prepared)
             .map_err(|error| Stop::agent(&error))?;
-        let path = self.folder.path().to_owned();
-        let started = tokio::task::spawn_blocking(move || platform::start_supervisor(&path))
-            .await
-            .map_err(|error| Stop::new(FailureCode::AgentFailure, error.to_string()))?;
+        let started = self.machine().start_supervisor(self.folder).await;
         // Whatever the start said, the attempt's folder has the last word on what runs.
         let end = self.supervision_end(Some(prepared)).await?;
         if let (Err(error), SupervisionEnd::NotStarted) = (&started, &end) {
@@ -477,12 +426,7 @@ impl Attempt<'_> {
 
     /// Waits for a supervisor, where one is at work, and reads what it left.
     async fn supervision_end(&self, prepared: Option<Prepared>) -> Result<SupervisionEnd, Stop> {
-        let path = self.folder.path().to_owned();
-        let waited = tokio::task::spawn_blocking(move || {
-            platform::await_supervisor(&path, prepared.as_ref())
-        })
-        .await
-        .map_err(|error| Stop::new(FailureCode::AgentFailure, error.to_string()))?;
+        let waited = self.machine().await_supervisor(self.folder, prepared).await;
         match waited {
             Ok(end) => Ok(end),
             // Where none can run, none has.
@@ -578,11 +522,4 @@ fn platform_stop(code: FailureCode, error: &PlatformError) -> Stop {
         PlatformError::System { .. } | PlatformError::Refused { .. } => code,
     };
     Stop::new(code, crate::server_client::chain(error))
-}
-
-fn file_stop(action: &str, path: &Path, error: &std::io::Error) -> Stop {
-    Stop::new(
-        FailureCode::AgentFailure,
-        format!("cannot {action} {}: {error}", path.display()),
-    )
 }

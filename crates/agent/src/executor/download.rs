@@ -126,15 +126,15 @@ pub(super) struct Fetcher<'a> {
 
 /// How a download fares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Transferred {
+pub struct Transferred {
     /// Share of the package that is on disk, 0 to 100, where its size is known.
-    pub(super) percent: Option<u8>,
+    pub percent: Option<u8>,
     /// Rate over the last second or more.
-    pub(super) bytes_per_second: u64,
+    pub bytes_per_second: u64,
 }
 
 /// Whom a download tells how it fares.
-pub(super) type Report<'a> = &'a mut (dyn FnMut(Transferred) + Send);
+pub type Report<'a> = &'a mut (dyn FnMut(Transferred) + Send);
 
 /// Bytes since the last report.
 struct Meter {

@@ -8,6 +8,7 @@
 mod attempt;
 mod detect;
 mod download;
+mod machine;
 mod unpack;
 
 use std::collections::HashMap;
@@ -20,21 +21,19 @@ use outfitter_agent_protocol::{
 };
 use outfitter_ids::AttemptId;
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
 
-use crate::cache::PackageCache;
 use crate::channel::{Desktop, DesktopEvent, SourceRefusal};
 use crate::clock::Clock;
-use crate::credentials::SharedCredentials;
 use crate::evidence::{Stop, blank_evidence};
-use crate::proxy::Proxies;
 use crate::receipt::Receipts;
 use crate::server_client::chain;
 use crate::spool::{AttemptFolder, Spool, Unfinished};
 use crate::update::Updates;
 
 pub use detect::{Place, View, evaluate};
-
-use download::Transferred;
+pub use download::{Report, Transferred};
+pub use machine::{Answer, Machine, SystemMachine};
 
 /// Wait between two tries to put evidence on disk.
 const EVIDENCE_RETRY: Duration = Duration::from_secs(5);
@@ -47,16 +46,10 @@ pub struct Workplace {
     pub sandbox_root: Option<PathBuf>,
     /// Signs what was seen.
     pub receipts: Receipts,
-    /// For packages of the server's own store.
-    pub credentials: SharedCredentials,
-    /// The way to packages from elsewhere.
-    pub proxies: Proxies,
-    /// Packages that were fetched before.
-    pub cache: PackageCache,
+    /// The machine it runs on.
+    pub machine: Arc<dyn Machine>,
     /// The present.
     pub clock: Arc<dyn Clock>,
-    /// Draws a wait between nothing and the given one.
-    pub jitter: fn(Duration) -> Duration,
 }
 
 /// How an attempt gets sources.
@@ -66,12 +59,13 @@ pub struct Sources {
     answers: mpsc::Receiver<SourceAnswer>,
 }
 
-type SourceAnswer = Result<Source, SourceRefusal>;
+/// A source; with `Err`, why there is none.
+pub type SourceAnswer = Result<Source, SourceRefusal>;
 
 impl Sources {
     /// Asks the server and waits, however long the channel is away. When the agent ends, it waits for
     /// ever: the attempt goes on with the agent's next process.
-    async fn ask(&mut self) -> SourceAnswer {
+    pub async fn ask(&mut self) -> SourceAnswer {
         // An answer to an earlier question is no answer to this one.
         while self.answers.try_recv().is_ok() {}
         let event = DesktopEvent::SourceNeeded {
@@ -115,19 +109,21 @@ pub struct LocalDesktop {
     workplace: Arc<Workplace>,
     events: mpsc::Sender<DesktopEvent>,
     running: HashMap<AttemptId, Running>,
-    updates: Updates,
+    updates: Option<Updates>,
     /// Whether a question of the server is being answered.
     answering: Arc<Semaphore>,
+    /// They end with the agent.
+    attempts: JoinSet<()>,
 }
 
 impl LocalDesktop {
-    /// A desktop that takes up what was begun before. Events go to `events`.
+    /// A desktop that takes up what was begun before. Events go to `events`; without `updates` offers are passed over.
     pub fn new(
         spool: Spool,
         workplace: Workplace,
         events: mpsc::Sender<DesktopEvent>,
         unfinished: Vec<Unfinished>,
-        updates: Updates,
+        updates: Option<Updates>,
     ) -> Self {
         let mut desktop = Self {
             spool,
@@ -136,6 +132,7 @@ impl LocalDesktop {
             running: HashMap::new(),
             updates,
             answering: Arc::new(Semaphore::new(1)),
+            attempts: JoinSet::new(),
         };
         for Unfinished { folder, task } in unfinished {
             desktop.spawn(folder, Ok(task));
@@ -156,7 +153,9 @@ impl LocalDesktop {
         );
         let workplace = Arc::clone(&self.workplace);
         let events = self.events.clone();
-        tokio::spawn(async move {
+        // Those that ended are let go of.
+        while self.attempts.try_join_next().is_some() {}
+        self.attempts.spawn(async move {
             let reports = Reports {
                 attempt,
                 events: events.clone(),
@@ -280,7 +279,7 @@ impl Desktop for LocalDesktop {
                                 sandbox_root: workplace.sandbox_root.as_deref(),
                                 work: &work,
                             };
-                            evaluate(&rule, place).await
+                            workplace.machine.evaluate(&rule, place).await
                         }
                         Err(error) => View {
                             holds: None,
@@ -312,10 +311,14 @@ impl Desktop for LocalDesktop {
     }
 
     fn offer_update(&mut self, offer: UpdateOffer) {
-        self.updates.offer(offer);
+        if let Some(updates) = &self.updates {
+            updates.offer(offer);
+        }
     }
 
     fn update_noted(&mut self, report: UpdateReport) {
-        self.updates.noted(&report);
+        if let Some(updates) = &self.updates {
+            updates.noted(&report);
+        }
     }
 }

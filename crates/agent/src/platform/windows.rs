@@ -151,7 +151,7 @@ pub fn await_supervisor(
 }
 
 /// There are no control groups on Windows.
-pub fn control_group(_folder: &Path) -> Option<PathBuf> {
+pub fn control_group(_files: &dyn crate::durable::Files, _folder: &Path) -> Option<PathBuf> {
     None
 }
 

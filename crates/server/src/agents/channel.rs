@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use http::HeaderMap;
 use http::header::ORIGIN;
 use outfitter_agent_protocol::{
@@ -110,9 +110,24 @@ enum End {
     Event(#[from] EventError),
 }
 
-async fn session(
+/// What carries a channel's messages: a WebSocket, or a simulated one.
+pub trait Socket:
+    Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error> + Unpin + Send
+{
+}
+
+impl<S> Socket for S where
+    S: Stream<Item = Result<Message, axum::Error>>
+        + Sink<Message, Error = axum::Error>
+        + Unpin
+        + Send
+{
+}
+
+/// A channel from its upgrade to its end.
+pub async fn session<S: Socket>(
     services: Arc<Services>,
-    mut socket: WebSocket,
+    mut socket: S,
     holder: CertificateHolder,
     standing: Standing,
     address: SocketAddr,
@@ -155,9 +170,9 @@ impl End {
     }
 }
 
-async fn run(
+async fn run<S: Socket>(
     services: &Arc<Services>,
-    socket: &mut WebSocket,
+    socket: &mut S,
     holder: &CertificateHolder,
     standing: Standing,
     address: SocketAddr,
@@ -280,7 +295,7 @@ async fn note_update(
     })
 }
 
-async fn hello(socket: &mut WebSocket) -> Result<Hello, End> {
+async fn hello<S: Socket>(socket: &mut S) -> Result<Hello, End> {
     let first = timeout(MESSAGE_LIMIT, socket.next())
         .await
         .map_err(|_| End::Silent)?;
@@ -294,9 +309,9 @@ async fn hello(socket: &mut WebSocket) -> Result<Hello, End> {
     }
 }
 
-async fn converse(
+async fn converse<S: Socket>(
     services: &Arc<Services>,
-    socket: &mut WebSocket,
+    socket: &mut S,
     holder: &CertificateHolder,
     standing: Standing,
     channel: Connected,
@@ -460,7 +475,7 @@ fn read(text: &str) -> Result<AgentMessage, End> {
     read.map_err(|error| End::Protocol(error.to_string()))
 }
 
-async fn send(socket: &mut WebSocket, message: &ServerMessage) -> Result<(), End> {
+async fn send<S: Socket>(socket: &mut S, message: &ServerMessage) -> Result<(), End> {
     let text = serde_json::to_string(message).map_err(|error| End::Protocol(error.to_string()))?;
     match timeout(MESSAGE_LIMIT, socket.send(Message::Text(text.into()))).await {
         Ok(Ok(())) => Ok(()),

@@ -1,7 +1,7 @@
 //! Signs of life, gathered in memory and written in groups: nineteen thousand heartbeats a minute are one
 //! transaction every few seconds. A crash loses the last few seconds of "last seen" and nothing else.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use outfitter_domain::Millis;
@@ -14,8 +14,8 @@ const GROUP: usize = 100;
 /// Signs of life that are not yet written. At most one a desktop and one an attempt.
 #[derive(Default)]
 pub struct Presence {
-    seen: Mutex<HashMap<DesktopKey, DesktopSeen>>,
-    attempts: Mutex<HashMap<AttemptId, AttemptSign>>,
+    seen: Mutex<BTreeMap<DesktopKey, DesktopSeen>>,
+    attempts: Mutex<BTreeMap<AttemptId, AttemptSign>>,
 }
 
 impl Presence {
@@ -51,7 +51,7 @@ impl Presence {
     pub async fn flush(&self, store: &Store) -> Result<(), StoreError> {
         let signs: Vec<AttemptSign> = {
             let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-            attempts.drain().map(|(_, sign)| sign).collect()
+            std::mem::take(&mut *attempts).into_values().collect()
         };
         for group in signs.chunks(GROUP) {
             let tx = store.write().await?;
@@ -60,7 +60,7 @@ impl Presence {
         }
         let gathered: Vec<DesktopSeen> = {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.drain().map(|(_, sign)| sign).collect()
+            std::mem::take(&mut *seen).into_values().collect()
         };
         for group in gathered.chunks(GROUP) {
             let tx = store.write().await?;

@@ -17,6 +17,9 @@ use tokio::sync::Notify;
 use crate::http::error::chain;
 use crate::services::Services;
 
+/// Shortest pause after a failed run.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+
 /// What a run found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -100,8 +103,17 @@ where
             tokio::task::yield_now().await;
             continue;
         }
+        if outcome.is_err() {
+            // A nudge does not shorten it: what failed a moment ago would fail again, as fast as the database can say no.
+            tokio::select! {
+                biased;
+                () = services.shutdown.cancelled() => return,
+                () = tokio::time::sleep(FAILURE_PAUSE.min(task.every)) => {}
+            }
+        }
         let pause = jittered(task.every, services.auth.randomness());
         tokio::select! {
+            biased;
             () = services.shutdown.cancelled() => return,
             () = nudge.notified() => {}
             () = tokio::time::sleep(pause) => {}

@@ -9,6 +9,8 @@ pub mod pushes;
 mod tasks;
 
 use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -162,149 +164,178 @@ impl Background {
 
 /// Starts every task; they end with the server's shutdown.
 pub fn spawn(services: &Arc<Services>, writers: Writers, tracker: &TaskTracker) {
-    let every = |name, seconds| Task {
+    for task in of_jobs(services, writers) {
+        tracker.spawn(task);
+    }
+    for task in of_the_rest(services, tracker) {
+        tracker.spawn(task);
+    }
+}
+
+/// A task, not yet started.
+pub type Prepared = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn every(name: &'static str, seconds: u64) -> Task {
+    Task {
         name,
         every: Duration::from_secs(seconds),
-    };
+    }
+}
+
+fn idle() -> Arc<Notify> {
+    Arc::new(Notify::new())
+}
+
+/// The tasks that jobs need from the call to their end. They touch nothing but the database.
+pub fn of_jobs(services: &Arc<Services>, writers: Writers) -> Vec<Prepared> {
     let background = &services.background;
-    tracker.spawn(until_shutdown(
-        Arc::clone(services),
-        tasks::writers::write_goes(Arc::clone(services), writers.goes),
-    ));
-    tracker.spawn(until_shutdown(
-        Arc::clone(services),
-        tasks::writers::write_results(Arc::clone(services), writers.results),
-    ));
-    tracker.spawn(until_shutdown(
-        Arc::clone(services),
-        events::run(Arc::clone(services)),
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("deployment_expand", 5),
-        Arc::clone(&background.expand),
-        tasks::deployment_expand::run,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("job_dispatch", 1),
-        Arc::clone(&background.dispatch),
-        tasks::job_dispatch::run,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("job_sweep", 5),
-        Arc::new(Notify::new()),
-        tasks::job_sweep::run,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("job_expiry", 10),
-        Arc::new(Notify::new()),
-        tasks::job_expiry::run,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("agent_push", 1),
-        background.pushes.nudged(),
-        {
-            let tracker = tracker.clone();
-            move |services| tasks::agent_push::run(services, tracker.clone())
-        },
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("agent_update", 5),
-        Arc::clone(&background.updates),
-        tasks::agent_update::run,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("receipt_verify", 10),
-        Arc::clone(&background.receipts),
-        tasks::receipt_verify::run,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("audit_seal", 1),
-        Arc::new(Notify::new()),
-        tasks::audit_seal::run,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("audit_retention", 60 * 60),
-        Arc::new(Notify::new()),
-        tasks::audit_retention::run,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("store_collect", 3600),
-        Arc::new(Notify::new()),
-        tasks::store_collect::run,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("download_limits", 10),
-        Arc::new(Notify::new()),
-        tasks::download_limits::run,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("directory_sync", 5),
-        Arc::clone(&background.directory),
-        {
-            let tracker = tracker.clone();
-            move |services| tasks::directory_sync::run(services, tracker.clone())
-        },
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("server_key", 5),
-        Arc::new(Notify::new()),
-        tasks::server_key::run,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("package_look", 300),
-        Arc::new(Notify::new()),
-        tasks::package_look::look,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("package_digest", 10),
-        Arc::clone(&background.digest),
-        tasks::package_look::digest,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("direct_uploads", 5),
-        Arc::clone(&background.direct_uploads),
-        tasks::direct_uploads::run,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("package_store_sweep", 6 * 60 * 60),
-        Arc::new(Notify::new()),
-        tasks::package_store_sweep::run,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("presence_flush", 2),
-        Arc::new(Notify::new()),
-        tasks::presence_flush::run,
-    ));
-    tracker.spawn(drive(
-        Arc::clone(services),
-        every("agents_online", 60),
-        Arc::new(Notify::new()),
-        tasks::agents_online::run,
-    ));
+    let of = || Arc::clone(services);
+    vec![
+        Box::pin(until_shutdown(
+            of(),
+            tasks::writers::write_goes(of(), writers.goes),
+        )),
+        Box::pin(until_shutdown(
+            of(),
+            tasks::writers::write_results(of(), writers.results),
+        )),
+        Box::pin(until_shutdown(of(), events::run(of()))),
+        Box::pin(drive(
+            of(),
+            every("deployment_expand", 5),
+            Arc::clone(&background.expand),
+            tasks::deployment_expand::run,
+        )),
+        Box::pin(drive(
+            of(),
+            every("job_dispatch", 1),
+            Arc::clone(&background.dispatch),
+            tasks::job_dispatch::run,
+        )),
+        Box::pin(drive(
+            of(),
+            every("job_sweep", 5),
+            idle(),
+            tasks::job_sweep::run,
+        )),
+        Box::pin(drive(
+            of(),
+            every("job_expiry", 10),
+            idle(),
+            tasks::job_expiry::run,
+        )),
+        Box::pin(drive(
+            of(),
+            every("presence_flush", 2),
+            idle(),
+            tasks::presence_flush::run,
+        )),
+    ]
+}
+
+/// The tasks of packages, directories, pushes, keys and the audit log.
+fn of_the_rest(services: &Arc<Services>, tracker: &TaskTracker) -> Vec<Prepared> {
+    let background = &services.background;
+    let of = || Arc::clone(services);
+    vec![
+        Box::pin(drive(
+            of(),
+            every("agent_push", 1),
+            background.pushes.nudged(),
+            {
+                let tracker = tracker.clone();
+                move |services| tasks::agent_push::run(services, tracker.clone())
+            },
+        )),
+        Box::pin(drive(
+            of(),
+            every("audit_seal", 1),
+            idle(),
+            tasks::audit_seal::run,
+        )),
+        Box::pin(drive(
+            of(),
+            every("audit_retention", 60 * 60),
+            idle(),
+            tasks::audit_retention::run,
+        )),
+        Box::pin(drive(
+            of(),
+            every("store_collect", 3600),
+            idle(),
+            tasks::store_collect::run,
+        )),
+        Box::pin(drive(
+            of(),
+            every("download_limits", 10),
+            idle(),
+            tasks::download_limits::run,
+        )),
+        Box::pin(drive(
+            of(),
+            every("directory_sync", 5),
+            Arc::clone(&background.directory),
+            {
+                let tracker = tracker.clone();
+                move |services| tasks::directory_sync::run(services, tracker.clone())
+            },
+        )),
+        Box::pin(drive(
+            of(),
+            every("server_key", 5),
+            idle(),
+            tasks::server_key::run,
+        )),
+        Box::pin(drive(
+            of(),
+            every("package_look", 300),
+            idle(),
+            tasks::package_look::look,
+        )),
+        Box::pin(drive(
+            of(),
+            every("package_digest", 10),
+            Arc::clone(&background.digest),
+            tasks::package_look::digest,
+        )),
+        Box::pin(drive(
+            of(),
+            every("agent_update", 5),
+            Arc::clone(&background.updates),
+            tasks::agent_update::run,
+        )),
+        Box::pin(drive(
+            of(),
+            every("receipt_verify", 10),
+            Arc::clone(&background.receipts),
+            tasks::receipt_verify::run,
+        )),
+        Box::pin(drive(
+            of(),
+            every("direct_uploads", 5),
+            Arc::clone(&background.direct_uploads),
+            tasks::direct_uploads::run,
+        )),
+        Box::pin(drive(
+            of(),
+            every("agents_online", 60),
+            idle(),
+            tasks::agents_online::run,
+        )),
+        Box::pin(drive(
+            of(),
+            every("package_store_sweep", 6 * 60 * 60),
+            idle(),
+            tasks::package_store_sweep::run,
+        )),
+    ]
 }
 
 /// Writers serve channels to the very end, then go with the last of them.
 async fn until_shutdown(services: Arc<Services>, writer: impl Future<Output = ()>) {
     tokio::pin!(writer);
     tokio::select! {
+        biased;
         () = &mut writer => {}
         () = async {
             services.shutdown.cancelled().await;

@@ -34,10 +34,10 @@ use outfitter_agent_protocol::MAX_OUTPUT_TAIL_BYTES;
 use super::super::PlatformError;
 use super::processes;
 use crate::clock::{Clock as _, SystemClock};
-use crate::durable::{self, FileError};
+use crate::durable::{self, FileError, Files, SystemFiles};
 use crate::supervision::{
     Exit, OutputTail, Prepared, ProcessMark, RunEnd, Started, SupervisionEnd, cancel_path,
-    exit_path, installer_path, lock_path, run_path, start_error_path, started_path,
+    exit_path, installer_path, left_behind, lock_path, run_path, start_error_path, started_path,
 };
 
 /// How often `cancel` and the run limit are looked at.
@@ -128,27 +128,10 @@ pub fn await_supervisor(
         .map_err(|error| PlatformError::system("open the attempt's lock", error))?;
     lock.lock_shared()
         .map_err(|error| PlatformError::system("wait for the supervisor", error))?;
-    let unreadable = |error: FileError| {
-        tracing::error!("{}", crate::server_client::chain(&error));
-    };
-    match durable::read_json::<Exit>(&exit_path(folder)) {
-        Ok(Some(exit)) => return Ok(SupervisionEnd::Ended(exit)),
+    match left_behind(&SystemFiles, folder) {
+        Ok(Some(end)) => return Ok(end),
         Ok(None) => {}
-        Err(error) => {
-            unreadable(error);
-            return Ok(SupervisionEnd::Interrupted {
-                detail: "the record of the installer's end cannot be read".to_owned(),
-            });
-        }
-    }
-    if !started_path(folder).exists() {
-        // Under the lock: a supervisor that comes late finds nothing to run.
-        return match fs::remove_file(run_path(folder)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(PlatformError::system("withdraw what was prepared", error))
-            }
-            _ => Ok(SupervisionEnd::NotStarted),
-        };
+        Err(error) => return Err(PlatformError::system("withdraw what was prepared", error)),
     }
     let started = durable::read_json::<Started>(&started_path(folder))
         .inspect_err(|_| tracing::error!("the record of the supervisor's start cannot be read"))
@@ -196,8 +179,9 @@ fn outlive(
 }
 
 /// The control group of an attempt, where it had one.
-pub fn control_group(folder: &Path) -> Option<PathBuf> {
-    durable::read_json::<Started>(&started_path(folder))
+pub fn control_group(files: &dyn Files, folder: &Path) -> Option<PathBuf> {
+    files
+        .read_json::<Started>(&started_path(folder))
         .ok()
         .flatten()?
         .control_group

@@ -58,6 +58,8 @@ pub(crate) async fn run(services: Arc<Services>) -> Result<Outcome, StoreError> 
         }
     };
     services.background.look_at(page.failed);
+    // The one that goes first has an open attempt now: the others' next look passes its app over.
+    services.background.look_at(page.passed_over);
     let mut unsent = Vec::new();
     for leased in page.tasks {
         let attempt = leased.task.attempt;
