@@ -141,9 +141,14 @@ impl SharedCredentials {
 
 impl Signer for SharedCredentials {
     fn sign(&self, bytes: &[u8]) -> Result<([u8; 32], Vec<u8>), String> {
-        let credentials = self.get();
-        let key = KeyPair::from_pem(&credentials.key_pem).map_err(|error| error.to_string())?;
-        let leaf = CertificateDer::from_pem_slice(credentials.chain_pem.as_bytes())
+        self.get().sign(bytes)
+    }
+}
+
+impl Signer for Credentials {
+    fn sign(&self, bytes: &[u8]) -> Result<([u8; 32], Vec<u8>), String> {
+        let key = KeyPair::from_pem(&self.key_pem).map_err(|error| error.to_string())?;
+        let leaf = CertificateDer::from_pem_slice(self.chain_pem.as_bytes())
             .map_err(|error| format!("the certificate chain cannot be read: {error}"))?;
         let signature = key.sign(bytes).map_err(|error| error.to_string())?;
         Ok((Sha256::digest(&leaf).into(), signature))

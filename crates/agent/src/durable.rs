@@ -291,6 +291,22 @@ pub fn create_private_folder(path: &Path) -> Result<(), FileError> {
     SYSTEM.create_folder_durably(path)
 }
 
+/// Gives a file or folder another name in the same folder; on disk afterwards.
+///
+/// # Errors
+/// When it cannot.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    SYSTEM.rename_durably(from, to)
+}
+
+/// Removes a folder with all in it; one that is gone already is fine.
+///
+/// # Errors
+/// When something in it cannot be removed.
+pub fn remove_folder(path: &Path) -> Result<(), FileError> {
+    SYSTEM.remove_folder_durably(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

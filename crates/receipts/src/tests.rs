@@ -270,9 +270,10 @@ fn the_certificate_counts_at_the_time_of_the_attempt() {
 
 #[test]
 fn a_receipt_of_another_attempt_desktop_or_task_is_about_something_else() {
+    type Change = fn(&mut Statement);
     let asked = task();
     let (good, subject) = (statement(), subject(&asked));
-    let table: [(&str, fn(&mut Statement)); 6] = [
+    let table: [(&str, Change); 6] = [
         ("desktop", |it| it.desktop = id(70)),
         ("project", |it| it.project = Some(id(70))),
         ("job", |it| it.evidence.job = id(70)),

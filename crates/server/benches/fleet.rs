@@ -23,18 +23,20 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt as _, stream};
 use outfitter_agent::channel::driver::{Channel, ChannelError, Dial, Opened};
 use outfitter_agent::channel::{
-    Desktop, DesktopEvent, Introduction, Pace, Parts, Renewals, Transport, WebSocketTransport, run,
+    Desktop, DesktopEvent, Introduction, Pace, Parts, Renewals, SourceRefusal, Transport,
+    WebSocketTransport, run,
 };
 use outfitter_agent::clock::SystemClock;
 use outfitter_agent::credentials::Credentials;
 use outfitter_agent::enroll::{Enrollment, enroll};
 use outfitter_agent::evidence::blank_evidence;
 use outfitter_agent::proxy::Proxies;
+use outfitter_agent::receipt::Receipts;
 use outfitter_agent::server_client::ServerAddress;
 use outfitter_agent_protocol::{
-    AgentMessage, EnrollmentToken, Evidence, ServerMessage, Source, Task,
+    AgentMessage, EnrollmentToken, Envelope, Evidence, ServerMessage, Source, Task,
 };
-use outfitter_ids::AttemptId;
+use outfitter_ids::{AgentId, AttemptId, DesktopId};
 use outfitter_server::config::{Config, ServeOptions};
 use outfitter_server::serve;
 use outfitter_test_support::store::empty_postgres;
@@ -326,6 +328,7 @@ impl<C> Drop for CountedChannel<C> {
 
 /// A desktop without a disk, on which every installer ends at once.
 struct SimulatedDesktop {
+    receipts: Receipts,
     tasks: HashMap<AttemptId, Task>,
     events: mpsc::Sender<DesktopEvent>,
     seen: Arc<Seen>,
@@ -349,17 +352,18 @@ impl Desktop for SimulatedDesktop {
         self.events.send(ended).await.unwrap();
     }
 
-    async fn source(&mut self, _: AttemptId, _: Result<Source, (String, bool)>) {}
+    async fn source(&mut self, _: AttemptId, _: Result<Source, SourceRefusal>) {}
 
-    async fn evidence(&mut self, attempt: AttemptId) -> Option<Evidence> {
+    async fn receipt(&mut self, attempt: AttemptId) -> Option<Envelope> {
         let task = self.tasks.get(&attempt)?;
-        Some(Evidence {
+        let evidence = Evidence {
             exit_code: Some(0),
             package_sha256: task.package.sha256.clone(),
             package_size_bytes: task.package.size_bytes,
             command: Some(task.command.clone()),
             ..blank_evidence(attempt, task.job, &SystemClock::default())
-        })
+        };
+        Some(self.receipts.seal(Some(task), evidence))
     }
 
     async fn forget(&mut self, attempt: AttemptId) {
@@ -385,7 +389,7 @@ struct Bench {
     name: &'static str,
     server: Server,
     seen: Arc<Seen>,
-    credentials: Vec<Credentials>,
+    enrolled: Vec<(AgentId, DesktopId, Credentials)>,
     stop: watch::Sender<bool>,
     connected: usize,
 }
@@ -398,7 +402,7 @@ impl Bench {
             name,
             server,
             seen: Arc::default(),
-            credentials: Vec::new(),
+            enrolled: Vec::new(),
             stop: watch::channel(false).0,
             connected: 0,
         };
@@ -422,7 +426,7 @@ impl Bench {
         let begun = Instant::now();
         let token = EnrollmentToken::parse(&self.server.text("enrollment_token")).unwrap();
         let server: ServerAddress = self.server.text("agent_endpoint").parse().unwrap();
-        self.credentials = stream::iter(0..agents())
+        self.enrolled = stream::iter(0..agents())
             .map(|number| {
                 let enrollment = Enrollment {
                     server: server.clone(),
@@ -437,7 +441,7 @@ impl Bench {
                 let server = server.clone();
                 async move {
                     let enrolled = enroll(&enrollment).await.unwrap();
-                    Credentials {
+                    let credentials = Credentials {
                         server,
                         key_pem: enrolled.key_pem,
                         chain_pem: enrolled.chain_pem,
@@ -445,7 +449,8 @@ impl Bench {
                         last_server_millis: enrolled.server_time_millis,
                         source_ip: None,
                         proxies: Proxies::default(),
-                    }
+                    };
+                    (enrolled.agent, enrolled.desktop, credentials)
                 }
             })
             .buffered(16)
@@ -458,7 +463,8 @@ impl Bench {
     /// Connects agents up to `count`.
     async fn connect(&mut self, count: usize) {
         for number in self.connected..count {
-            let credentials = self.credentials[number].clone();
+            let (agent, desktop, credentials) = self.enrolled[number].clone();
+            let receipts = Receipts::new(agent, desktop, Arc::new(credentials.clone()));
             let (events_sender, events) = mpsc::channel(8);
             let parts = Parts {
                 transport: Counted {
@@ -466,6 +472,7 @@ impl Bench {
                     seen: Arc::clone(&self.seen),
                 },
                 desktop: SimulatedDesktop {
+                    receipts,
                     tasks: HashMap::new(),
                     events: events_sender,
                     seen: Arc::clone(&self.seen),

@@ -163,7 +163,7 @@ async fn run_script(script: &str, exit_codes: &[i32], limit: u32, place: Place<'
     })
     .await
     .unwrap_or_else(|error| Err(error.to_string()));
-    if let Some(group) = platform::control_group(&folder) {
+    if let Some(group) = platform::control_group(&durable::SystemFiles, &folder) {
         // What a script left behind on purpose keeps its group until the next boot.
         platform::remove_control_group(&group);
     }

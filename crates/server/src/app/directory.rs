@@ -555,8 +555,8 @@ pub async fn sync(
     };
     let mut report = Report::default();
     let accounts = async |snapshot: &Snapshot, report: &mut Report| {
-        sync.audited(sync.users(snapshot, report)).await?;
-        sync.audited(sync.groups(snapshot, report)).await
+        Box::pin(sync.audited(sync.users(snapshot, report))).await?;
+        Box::pin(sync.audited(sync.groups(snapshot, report))).await
     };
     match accounts(&snapshot, &mut report).await {
         // Who is new here may be a member of groups that did not change: moved into the base, or restored.

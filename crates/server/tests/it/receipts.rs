@@ -67,18 +67,14 @@ impl Played {
 
     /// Takes the next task, up to where its result is due.
     async fn take(&mut self) -> Task {
-        loop {
-            match self.channel.receive().await.unwrap() {
-                ServerMessage::Task(task) => {
-                    let attempt = task.attempt;
-                    self.say(AgentMessage::Accepted { attempt }).await;
-                    let answer = self.channel.receive().await.unwrap();
-                    assert_eq!(answer, ServerMessage::Go { attempt });
-                    return *task;
-                }
-                other => panic!("{other:?} is no task"),
-            }
-        }
+        let ServerMessage::Task(task) = self.channel.receive().await.unwrap() else {
+            panic!("no task came");
+        };
+        let attempt = task.attempt;
+        self.say(AgentMessage::Accepted { attempt }).await;
+        let answer = self.channel.receive().await.unwrap();
+        assert_eq!(answer, ServerMessage::Go { attempt });
+        *task
     }
 
     pub(crate) async fn say(&mut self, message: AgentMessage) {
