@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test check proof soak bench screenshots
+.PHONY: help setup build demo test check proof soak mutants bench screenshots
 
 SEEDS ?= 200
 
@@ -38,6 +38,9 @@ proof: ## the fault proofs in their stated size
 
 soak: ## SEEDS=n rounds of the fault proofs
 	@OUTFITTER_PROOF_SIZE=full OUTFITTER_PROOF_SEEDS=$(SEEDS) scripts/test
+
+mutants: ## faults put into the code by hand: does the simulator notice each?
+	@scripts/mutants
 
 bench: ## the budgets, release build
 	@scripts/with-postgres cargo bench --locked --package outfitter-server --bench lists
