@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test check proof soak bench bench-push screenshots recordings
+.PHONY: help setup build demo test check proof soak mutants bench bench-push screenshots recordings
 
 SEEDS ?= 200
 
@@ -45,6 +45,9 @@ soak: ## SEEDS=n rounds of the fault proofs
 
 bench-push: ## the push at a hundred machines, beside Ansible
 	@scripts/bench-push
+
+mutants: ## faults put into the code by hand: does the simulator notice each?
+	@scripts/mutants
 
 bench: ## the budgets, release build
 	@scripts/with-postgres cargo bench --locked --package outfitter-server --bench lists

@@ -392,7 +392,10 @@ impl AgentWatcher for Desktop {
             AgentMessage::SourceRequest { attempt } => {
                 self.note(format_args!("asks for a source of {}", short(*attempt)));
             }
-            AgentMessage::Heartbeat { .. } | AgentMessage::Renew { .. } => {}
+            AgentMessage::Heartbeat { .. }
+            | AgentMessage::Renew { .. }
+            | AgentMessage::Detected { .. }
+            | AgentMessage::Update(_) => {}
         }
     }
 }

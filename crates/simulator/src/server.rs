@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use outfitter_agent::channel::ConnectError;
 use outfitter_artifacts::PackageStore;
 use outfitter_bucket::{Keys as BucketKeys, Objects, Retention};
-use outfitter_domain::app::LinkAllowList;
+use outfitter_agent_protocol::LinkAllowList;
 use outfitter_domain::{Clock, Millis};
 use outfitter_ids::IdSource;
 use outfitter_push::AgentBinaries;
@@ -491,6 +491,7 @@ impl Server {
             downloads: Downloads::default(),
             background,
             agent_binaries: Arc::new(AgentBinaries::new(PathBuf::new())),
+            updates: AgentUpdates::new(&vec![9; 32].into()).expect("32 bytes are a seed"),
             link_allow: LinkAllowList::everything(),
             endpoints: Endpoints {
                 endpoint: String::new(),

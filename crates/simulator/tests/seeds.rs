@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use outfitter_simulator::{Failure, Report, Shape, Workshop, run};
 
 /// Seeds in `make test`.
-const SMALL: u64 = 200;
+const SMALL: u64 = 120;
 
 /// Seeds in `make proof`.
 const FULL: u64 = 10_000;
