@@ -132,7 +132,8 @@ mod tests {
     /// be stranded.
     #[test]
     fn the_messages_of_updates_are_frozen() {
-        let offer = r#"{"update":{"manifest":"{}","signature":"ab","round":2,"trial_limit_secs":90}}"#;
+        let offer =
+            r#"{"update":{"manifest":"{}","signature":"ab","round":2,"trial_limit_secs":90}}"#;
         let read: ServerMessage = serde_json::from_str(offer).expect("JSON");
         assert_eq!(serde_json::to_string(&read).expect("JSON"), offer);
         let noted = r#"{"update_noted":{"version":"1.2.0","round":2,"stage":"trying"}}"#;

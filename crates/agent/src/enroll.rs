@@ -14,8 +14,8 @@ use rustls::pki_types::pem::PemObject as _;
 
 use crate::proxy::Proxies;
 use crate::server_client::{ServerAddress, ServerClient, chain, read_refusal};
-use crate::version::version;
 use crate::tls::{KnownTime, Roots, ServerTls, TlsError, spki_sha256};
+use crate::version::version;
 
 /// What enrollment needs to know.
 #[derive(Debug, Clone)]

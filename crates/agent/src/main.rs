@@ -363,7 +363,10 @@ async fn run_agent(state_dir: &Path, role: Role, log: &str) -> anyhow::Result<Ex
             }
             Next::TryOut(trial) => {
                 let arguments = arguments(&Role::Trial);
-                match launcher.try_out(&trial, &arguments, shutdown.clone()).await? {
+                match launcher
+                    .try_out(&trial, &arguments, shutdown.clone())
+                    .await?
+                {
                     TrialEnd::Stopped => return Ok(ExitCode::SUCCESS),
                     TrialEnd::Settled => {}
                 }

@@ -618,7 +618,10 @@ fn an_update_is_told_until_it_was_noted_and_an_offer_comes_before_the_welcome_to
     };
     let told = Effect::Send(AgentMessage::Update(report.clone()));
     // Before there is a channel it waits.
-    assert_eq!(machine.step(Input::UpdateReported(report.clone()), at(0)), []);
+    assert_eq!(
+        machine.step(Input::UpdateReported(report.clone()), at(0)),
+        []
+    );
     assert_eq!(machine.step(Input::Tick, at(0)), [Effect::Connect]);
     machine.step(Input::Opened(LinkTrust::Full), at(0));
     let offer = UpdateOffer {
@@ -632,7 +635,11 @@ fn an_update_is_told_until_it_was_noted_and_an_offer_comes_before_the_welcome_to
         machine.step(Input::Received(offered), at(1)),
         [Effect::OfferUpdate(Box::new(offer))]
     );
-    assert!(machine.step(Input::Received(welcome()), at(1)).contains(&told));
+    assert!(
+        machine
+            .step(Input::Received(welcome()), at(1))
+            .contains(&told)
+    );
     let again = at(1) + Pace::default().resend;
     assert!(machine.wake_at().is_some_and(|wake| wake <= again));
     assert!(machine.step(Input::Tick, again).contains(&told));

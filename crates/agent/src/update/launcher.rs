@@ -115,7 +115,10 @@ impl Launcher {
                 return Ok(Next::RunHere);
             }
             if record.starts >= MOST_STARTS {
-                self.fall_back(record, &format!("it ended soon after each of {MOST_STARTS} starts"))?;
+                self.fall_back(
+                    record,
+                    &format!("it ended soon after each of {MOST_STARTS} starts"),
+                )?;
                 continue;
             }
             if !self.is_intact(&current).await {
@@ -151,7 +154,10 @@ impl Launcher {
         tracing::info!(version = program.version, "{} goes on", path.display());
         let error = platform::replace_process(&path, arguments);
         let record = self.state.update_record();
-        self.fall_back(record, &format!("it could not be started: {}", chain(&error)))
+        self.fall_back(
+            record,
+            &format!("it could not be started: {}", chain(&error)),
+        )
     }
 
     fn fall_back(&self, mut record: UpdateRecord, why: &str) -> Result<(), FileError> {
@@ -205,7 +211,10 @@ impl Launcher {
         mut shutdown: watch::Receiver<bool>,
     ) -> Result<TrialEnd, FileError> {
         let mut command = tokio::process::Command::new(self.state.program(&trial.program));
-        command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
         platform::end_with_parent(command.as_std_mut());
         let mut child = match command.spawn() {
             Ok(child) => child,
@@ -398,7 +407,10 @@ mod tests {
         let next = scene.base().next().await.expect("next");
         assert_eq!(next, Next::Become(before.clone()));
         let last = scene.state.update_record().last.expect("a report");
-        assert_eq!((last.version.as_str(), last.stage), ("9.0.0", UpdateStage::Failed));
+        assert_eq!(
+            (last.version.as_str(), last.stage),
+            ("9.0.0", UpdateStage::Failed)
+        );
         is_steady(&scene.state).expect("steady");
         assert_eq!(scene.state.update_record().starts, 0);
 
@@ -430,15 +442,24 @@ mod tests {
         for (text, why) in [
             ("\x7fELF nonsense", "could not be started"),
             ("#!/bin/sh\nexit 7\n", "exit status: 7"),
-            ("#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n", "not connected within 1 s"),
+            (
+                "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n",
+                "not connected within 1 s",
+            ),
         ] {
             let trial = scene.trial(text);
             let launcher = scene.base();
-            let end = launcher.try_out(&trial, &[], never.clone()).await.expect("ended");
+            let end = launcher
+                .try_out(&trial, &[], never.clone())
+                .await
+                .expect("ended");
             assert_eq!(end, TrialEnd::Settled);
             let record = scene.state.update_record();
             let detail = record.last.and_then(|report| report.detail);
-            assert!(detail.as_ref().is_some_and(|detail| detail.contains(why)), "{detail:?}");
+            assert!(
+                detail.as_ref().is_some_and(|detail| detail.contains(why)),
+                "{detail:?}"
+            );
             assert_eq!((record.trial, record.current), (None, None));
         }
     }

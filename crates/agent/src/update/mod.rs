@@ -189,7 +189,11 @@ impl Updates {
 
     /// Answers what it was.
     fn set_busy(&self, busy: bool) -> bool {
-        let mut held = self.inner.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self
+            .inner
+            .busy
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut held, busy)
     }
 
@@ -203,9 +207,7 @@ impl Updates {
         let judged = state
             .update_keys()
             .map_err(|error| offer::Refusal::new("unknown", chain(&error)))
-            .and_then(|keys| {
-                offer::judge(&offer, &keys, version(), credentials.present_millis())
-            });
+            .and_then(|keys| offer::judge(&offer, &keys, version(), credentials.present_millis()));
         let wanted = match judged {
             Ok(wanted) => wanted,
             Err(refusal) => {

@@ -81,7 +81,8 @@ pub fn judge(
     if now_millis >= manifest.expires_at_millis {
         return Err(refused("the manifest has expired".to_owned()));
     }
-    let parsed = |text: &str| Version::parse(text).map_err(|error| refused(format!("{text}: {error}")));
+    let parsed =
+        |text: &str| Version::parse(text).map_err(|error| refused(format!("{text}: {error}")));
     // A signature is for ever: without this an old program with a known hole could be put back.
     if parsed(version)? <= parsed(running)? {
         return Err(refused(format!(
@@ -100,7 +101,9 @@ pub fn judge(
             .bytes()
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if !digest_like || program.size_bytes > MAX_PROGRAM_BYTES {
-        return Err(refused("digest or size of its program make no sense".to_owned()));
+        return Err(refused(
+            "digest or size of its program make no sense".to_owned(),
+        ));
     }
     Ok(Wanted {
         version: manifest.version.clone(),
@@ -160,7 +163,9 @@ mod tests {
         assert_eq!((wanted.version.as_str(), wanted.size_bytes), ("1.2.0", 5));
 
         let why = |offer: &UpdateOffer, keys: &[UpdateKey], running: &str, now: i64| {
-            judge(offer, keys, running, now).expect_err("refused").detail
+            judge(offer, keys, running, now)
+                .expect_err("refused")
+                .detail
         };
         assert!(why(&good, &[], "1.1.9", 999).contains("not pinned"));
         let mut changed = good.clone();

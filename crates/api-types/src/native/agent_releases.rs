@@ -27,7 +27,11 @@ pub struct AgentProgram {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreateAgentReleaseReq {
     /// Version, as in semantic versioning; every program bears it.
-    #[schema(min_length = 5, max_length = 39, pattern = r"^[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*$")]
+    #[schema(
+        min_length = 5,
+        max_length = 39,
+        pattern = r"^[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*$"
+    )]
     pub version: String,
     /// SHA-256 of the programs, at most one for each system and architecture.
     #[schema(min_items = 1, max_items = 16)]

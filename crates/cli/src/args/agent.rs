@@ -40,7 +40,11 @@ pub(crate) struct AddReleaseArgs {
     #[arg(long = "version", value_name = "VERSION")]
     pub(crate) version: String,
     /// Seconds for which agents follow it
-    #[arg(long = "expires-in", value_name = "SECONDS", default_value_t = 31_536_000)]
+    #[arg(
+        long = "expires-in",
+        value_name = "SECONDS",
+        default_value_t = 31_536_000
+    )]
     pub(crate) expires_in_secs: u32,
 }
 

@@ -25,7 +25,14 @@ pub(super) async fn run(
                 .await?;
             session.printer.show(&listing, || {
                 table(
-                    &["version", "offered to", "run it", "trying", "failed", "refused"],
+                    &[
+                        "version",
+                        "offered to",
+                        "run it",
+                        "trying",
+                        "failed",
+                        "refused",
+                    ],
                     listing.items.iter().map(row).collect(),
                     "there are no releases of the agent",
                 )

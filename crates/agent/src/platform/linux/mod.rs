@@ -127,7 +127,10 @@ pub fn end_with_parent(command: &mut std::process::Command) {
 pub fn ask_to_end(child: u32) {
     if let Ok(id) = i32::try_from(child) {
         // A child that has ended meanwhile hears nothing, which is as good.
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGTERM);
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(id),
+            nix::sys::signal::Signal::SIGTERM,
+        );
     }
 }
 
