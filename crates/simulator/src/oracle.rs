@@ -462,7 +462,10 @@ impl ServerWatcher for Oracle {
             ServerMessage::Source(_)
             | ServerMessage::NoSource { .. }
             | ServerMessage::Heartbeat { .. }
-            | ServerMessage::Certificate { .. } => {}
+            | ServerMessage::Certificate { .. }
+            | ServerMessage::Detect { .. }
+            | ServerMessage::Update(_)
+            | ServerMessage::UpdateNoted { .. } => {}
         }
     }
 }

@@ -20,6 +20,7 @@ use outfitter_server::agents::peer::Standing;
 use outfitter_server::agents::pki::Authority;
 use outfitter_server::agents::presence::Presence;
 use outfitter_server::agents::registry::Registry;
+use outfitter_server::app::agent_releases::AgentUpdates;
 use outfitter_server::app::bootstrap::Endpoints;
 use outfitter_server::audit::Audit;
 use outfitter_server::auth::Auth;
