@@ -80,7 +80,7 @@ pub async fn serve(
     loop {
         let peer = tokio::select! {
             biased;
-            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = stopped(&mut shutdown) => return,
             accepted = listener.accept() => match accepted {
                 Ok(peer) => peer,
                 Err(error) => {
@@ -96,11 +96,16 @@ pub async fn serve(
         let mut shutdown = shutdown.clone();
         tokio::spawn(async move {
             tokio::select! {
-                _ = shutdown.wait_for(|stop| *stop) => {}
+                () = stopped(&mut shutdown) => {}
                 () = attend(peer, &guests, &credentials) => {}
             }
         });
     }
+}
+
+/// Waits until the agent is to end.
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    drop(shutdown.wait_for(|stop| *stop).await);
 }
 
 /// Answers one connection until it ends.
