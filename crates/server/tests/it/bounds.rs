@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outfitter_server::http::operation::{BodyRule, Family, Operation};
+use outfitter_server::http::operation::{Access, BodyRule, Family, Operation};
 use outfitter_server::http::routes::RouteEntry;
 use outfitter_server::http::{ApiError, openapi, routes};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -285,6 +285,10 @@ async fn a_refused_request_names_the_member_and_changes_nothing() {
     let mut wrong = Vec::new();
     for entry in routes().entries() {
         let operation = &entry.operation;
+        if operation.access == Access::EndUser {
+            // They want another credential, which `portal.rs` has; their bounds are judged above like all others.
+            continue;
+        }
         for call in refused_calls(&documents, entry, &objects, call) {
             let answer = TestServer::send(call.request).await;
             let (code, message) = match operation.family {
