@@ -16,10 +16,7 @@ use crate::durable::FileError;
 use crate::executor::{LocalDesktop, SystemMachine, Workplace};
 use crate::platform;
 use crate::proxy::{Proxies, ProxyError};
-<<<<<<< HEAD
 use crate::receipt::Receipts;
-=======
->>>>>>> int/agents
 use crate::server_client::chain;
 use crate::spool::Spool;
 use crate::state_dir::{StateDir, StateError};
