@@ -95,7 +95,8 @@ export function Squares({ squares, label, onOpen }: { squares: SquareData[]; lab
         if (found !== undefined) opens.current(found.id);
       }}
       onKeyDown={(event) => {
-        const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns.current, ArrowUp: -columns.current }[event.key];
+        const steps: Record<string, number> = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns.current, ArrowUp: -columns.current };
+        const step = steps[event.key];
         const at = places.current.get(event.target as Element);
         if (step === undefined || at === undefined) return;
         const next = buttons.current[Math.min(buttons.current.length - 1, Math.max(0, at + step))];

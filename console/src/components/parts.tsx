@@ -177,7 +177,7 @@ export function SearchBox({ label, name = 'q' }: { label: string; name?: string 
       leftSection={<IconSearch size={16} />}
       value={text}
       onChange={(event) => setText(event.currentTarget.value)}
-      miw={220}
+      miw={190}
     />
   );
 }

@@ -140,7 +140,7 @@ export default function Desktop() {
               {jobs.data.items.map((job) => (
                 <Table.Tr key={job.id}>
                   <Table.Td>
-                    <Anchor component="button" type="button" size="sm" fw={600} onClick={() => open(job.id)}>
+                    <Anchor component="button" type="button" size="sm" fw={600} ta="left" onClick={() => open(job.id)}>
                       {job.app_name} {job.app_version}
                     </Anchor>
                     <JobNotes job={job} />

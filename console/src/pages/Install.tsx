@@ -1,4 +1,5 @@
 import { Alert, Anchor, Button, Checkbox, Group, List, SegmentedControl, SimpleGrid, Stack, Table, Text, TextInput, Title } from '@mantine/core';
+import { useDebouncedValue } from '@mantine/hooks';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconAlertTriangle, IconApps, IconCircleCheck, IconDownload, IconSearch, IconTrash } from '@tabler/icons-react';
 import { useMemo, useState } from 'react';
@@ -36,6 +37,8 @@ export default function Install() {
   const apps = useAllApps();
   const [search, setSearch] = useSearchParams();
   const [text, setText] = useState('');
+  const [typed, setTyped] = useState('');
+  const [command] = useDebouncedValue(typed, 400);
   const chosen = useMemo(() => search.getAll('app').slice(0, MOST), [search]);
   const mode = MODES.find((candidate) => candidate === search.get('do')) ?? 'install';
   const everyone = search.get('for') === 'everyone';
@@ -58,6 +61,7 @@ export default function Install() {
     app_ids: chosen,
     ...(everyone ? { assign_scope: 'ALL_USER' as const } : byDesktop ? { desktop_ids: desktops } : { assign_scope: 'ASSIGN_USER' as const, users: accounts.slice(0, MOST) }),
     ...(mode === 'repair' ? { repair: true } : {}),
+    ...(mode === 'uninstall' && command.trim() !== '' ? { uninstall_command: command.trim() } : {}),
   };
   const complete = chosen.length > 0 && (everyone || (byDesktop ? desktops.length > 0 : accounts.length > 0));
   const preview = useQuery({
@@ -216,6 +220,16 @@ export default function Install() {
           )}
         </Panel>
         <Panel title={t('install.step-preview')}>
+          {mode === 'uninstall' && (
+            <TextInput
+              label={t('mode.uninstall.command')}
+              description={t('mode.uninstall.command-hint', { path: '${FILE_PATH}' })}
+              maw={640}
+              mb="md"
+              value={typed}
+              onChange={(event) => setTyped(event.currentTarget.value)}
+            />
+          )}
           {!complete && (
             <Text size="sm" c="dimmed">
               {t('install.incomplete')}

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use outfitter_agent::channel::ConnectError;
+use outfitter_agent_protocol::LinkAllowList;
 use outfitter_artifacts::PackageStore;
 use outfitter_bucket::{Keys as BucketKeys, Objects, Retention};
-use outfitter_agent_protocol::LinkAllowList;
 use outfitter_domain::{Clock, Millis};
 use outfitter_ids::IdSource;
 use outfitter_push::AgentBinaries;

@@ -260,6 +260,12 @@ function Attachments() {
       }
     >
       {list.error !== null && <Problem error={list.error} />}
+      {list.data?.items.length === 0 && (
+        <Text size="sm" c="dimmed">
+          {t('policy.none-held')}
+        </Text>
+      )}
+      {(list.data?.items.length ?? 0) > 0 && (
       <ListTable label={t('policy.held')} head={[t('policy.holder'), t('policy.policy'), t('settings.project'), { hidden: t('policy.detach') }]}>
         {list.data?.items.map((item) => {
           const who = item.user_name ?? item.group_name ?? '';
@@ -291,6 +297,7 @@ function Attachments() {
           );
         })}
       </ListTable>
+      )}
       <Modal opened={opened} onClose={() => setOpened(false)} title={t('policy.attach')} closeButtonProps={{ 'aria-label': t('action.close') }} centered>
         <form
           onSubmit={(event) => {

@@ -50,6 +50,9 @@ export function Users() {
                 </Text>
               </Table.Td>
               <Table.Td>
+                {user.id === session.user_id ? (
+                  t(`role.${user.role}`)
+                ) : (
                 <Select
                   size="xs"
                   w={160}
@@ -57,9 +60,10 @@ export function Users() {
                   data={ROLES.map((role) => ({ value: role, label: t(`role.${role}`) }))}
                   value={user.role}
                   allowDeselect={false}
-                  disabled={user.id === session.user_id || change.isPending}
+                  disabled={change.isPending}
                   onChange={(role) => role !== null && role !== user.role && change.mutate({ id: user.id, body: { role: role as Shape<'IamRole'> } })}
                 />
+                )}
               </Table.Td>
               <Table.Td>
                 <Switch

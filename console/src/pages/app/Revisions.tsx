@@ -80,12 +80,16 @@ export function Revisions({ appId }: { appId: string }) {
                   <Text size="sm" fw={600}>
                     {t(member)}
                   </Text>
-                  <pre className="change" data-side="before" aria-label={t('audit.before')}>
-                    {before === '' ? '–' : before}
-                  </pre>
-                  <pre className="change" data-side="after" aria-label={t('audit.after')}>
-                    {after === '' ? '–' : after}
-                  </pre>
+                  {before !== '' && (
+                    <pre className="change" data-side="before" aria-label={t('audit.before')}>
+                      {before}
+                    </pre>
+                  )}
+                  {after !== '' && (
+                    <pre className="change" data-side="after" aria-label={t('audit.after')}>
+                      {after}
+                    </pre>
+                  )}
                 </div>
               ))}
             </Stack>
