@@ -177,19 +177,18 @@ impl Disk {
         let numbers: Vec<Number> = state.nodes.keys().copied().collect();
         for number in numbers {
             match state.nodes.get_mut(&number) {
-                Some(Node::File { now, synced }) => {
-                    if now != synced {
-                        let kept = match self.world.up_to(2) {
-                            0 => synced.clone(),
-                            1 => now[..usize::try_from(self.world.up_to(now.len() as u64))
-                                .unwrap_or(0)]
-                                .to_vec(),
-                            _ => now.clone(),
-                        };
-                        now.clone_from(&kept);
-                        *synced = kept;
-                    }
+                Some(Node::File { now, synced }) if now != synced => {
+                    let kept = match self.world.up_to(2) {
+                        0 => synced.clone(),
+                        1 => now
+                            [..usize::try_from(self.world.up_to(now.len() as u64)).unwrap_or(0)]
+                            .to_vec(),
+                        _ => now.clone(),
+                    };
+                    now.clone_from(&kept);
+                    *synced = kept;
                 }
+                Some(Node::File { .. }) => {}
                 Some(Node::Folder {
                     now,
                     synced,

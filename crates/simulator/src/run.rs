@@ -783,11 +783,8 @@ async fn settle(scene: &Scene) -> Duration {
             }
         }
         match left {
-            None if journals == 0 => {
-                if all_back || scene.is_batch {
-                    return waited;
-                }
-            }
+            None if journals == 0 && (all_back || scene.is_batch) => return waited,
+            None if journals == 0 => {}
             left if waited > SETTLED_WITHIN => {
                 world.broken(
                     "I4",

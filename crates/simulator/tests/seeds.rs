@@ -8,7 +8,6 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on says so by panicking"
 )]
-#![expect(clippy::print_stderr, reason = "the result is shown")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
