@@ -162,10 +162,9 @@ def test_an_install_to_a_nested_group_of_a_domain_reaches_its_members_and_nobody
         assert (changes[name]["before"]["disabled_in_directory"], changes[name]["after"]["disabled_in_directory"]) == (0, 1)
     assert changes["cleopatra"]["before"]["name"] == "cleo"
     told = {
-        (group, word, name)
+        (move["group"], word, name)
         for entry in entries
         for move in entry["detail"].get("memberships", ())
-        for group in move["group"]
         for word in ("joined", "left", "groups_joined")
         for name in move.get(word, ())
     }

@@ -1284,7 +1284,8 @@ impl Tx {
         const USERS: &str = "directory_user";
         const GROUPS: &str = "directory_group";
         let mut remark = serde_json::Map::new();
-        remark.insert("group".to_owned(), names(GROUPS, &[group]).await?.into());
+        let name = names(GROUPS, &[group]).await?.pop();
+        remark.insert("group".to_owned(), name.into());
         for (word, table, keys) in [
             ("joined", USERS, join),
             ("left", USERS, leave),
