@@ -17,12 +17,12 @@ use outfitter_agent::channel::{
     Channel, ChannelError, ConnectError, Dial, LinkTrust, Opened, Transport,
 };
 use outfitter_agent_protocol::{AgentMessage, ServerMessage};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::disk::Life;
-use crate::world::{Counted, World};
+use crate::world::{Counted, Switch, World};
 
 /// Messages in one direction that a connection holds: what both sockets' buffers would.
 pub(crate) const BUFFERED: usize = 64;
@@ -30,7 +30,7 @@ pub(crate) const BUFFERED: usize = 64;
 /// How a desktop's line is now.
 pub(crate) struct Line {
     /// Whether anything gets through.
-    open: watch::Sender<bool>,
+    open: Switch,
     slow_millis: Mutex<u64>,
     closed_since: Mutex<Option<Instant>>,
     /// The connections it carries.
@@ -46,7 +46,7 @@ struct Breaks {
 impl Default for Line {
     fn default() -> Self {
         Self {
-            open: watch::Sender::new(true),
+            open: Switch::new(true),
             slow_millis: Mutex::new(5),
             closed_since: Mutex::default(),
             connections: Mutex::default(),
@@ -65,7 +65,7 @@ impl Line {
         } else {
             closed.or_else(|| Some(Instant::now()))
         };
-        self.open.send_replace(open);
+        self.open.set(open);
     }
 
     /// How long nothing has got through.
@@ -93,7 +93,7 @@ impl Line {
     /// Ready when bytes get through.
     pub(crate) async fn flowing(&self) {
         // The sender lives as long as the line.
-        drop(self.open.subscribe().wait_for(|open| *open).await);
+        self.open.until(true).await;
     }
 
     /// Breaks every connection; each side learns of it in its own time.

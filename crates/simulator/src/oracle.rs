@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
-use outfitter_agent_protocol::{Evidence, ServerMessage};
+use outfitter_agent_protocol::{Evidence, ServerMessage, Statement};
 use outfitter_ids::AttemptId;
 use outfitter_store::carry_out;
 use sqlx::SqliteConnection;
@@ -421,12 +421,13 @@ impl ServerWatcher for Oracle {
                     &[Value::Bytes(attempt.uuid().as_bytes())],
                 );
                 let kept = self.rows::<(String,)>(
-                    "SELECT r.evidence FROM receipt r JOIN attempt t ON t.id = r.attempt_id WHERE t.public_id = $1",
+                    "SELECT r.statement FROM receipt r JOIN attempt t ON t.id = r.attempt_id WHERE t.public_id = $1",
                     &[Value::Bytes(attempt.uuid().as_bytes())],
                 );
                 let kept: Option<Evidence> = kept
                     .first()
-                    .and_then(|(text,)| serde_json::from_str(text).ok());
+                    .and_then(|(text,)| serde_json::from_str::<Statement>(text).ok())
+                    .map(|statement| statement.evidence);
                 match kept {
                     None if known > 0 => self.world.broken(
                         "I1",

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fmt::Display;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Lines of the trace that a failure shows.
@@ -14,6 +14,41 @@ const SHOWN: usize = 120;
 
 /// The first instant of every run, in milliseconds UTC: 2026-01-10T08:30:15Z.
 pub(crate) const START_MILLIS: i64 = 1_768_033_815_000;
+
+/// Something that is on or off, and that many may wait for. They wake in the order in which they came to wait; a `watch`
+/// channel of tokio's draws their order by itself.
+pub(crate) struct Switch {
+    on: AtomicBool,
+    changed: Notify,
+}
+
+impl Switch {
+    pub(crate) fn new(on: bool) -> Self {
+        Self {
+            on: AtomicBool::new(on),
+            changed: Notify::new(),
+        }
+    }
+
+    pub(crate) fn set(&self, on: bool) {
+        self.on.store(on, Ordering::Relaxed);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.on.load(Ordering::Relaxed)
+    }
+
+    pub(crate) async fn until(&self, on: bool) {
+        loop {
+            let changed = self.changed.notified();
+            if self.is_on() == on {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
 
 /// SplitMix64. Source: Steele, Lea, Flood 2014.
 #[derive(Debug, Clone)]
@@ -40,7 +75,7 @@ pub(crate) struct World {
     pub(crate) steps: AtomicU64,
     pub(crate) counted: Counted,
     /// Nothing goes wrong any more: the run comes to its end.
-    calm: watch::Sender<bool>,
+    calm: Switch,
 }
 
 /// What a run counts for its report.
@@ -84,7 +119,7 @@ impl World {
             start: Instant::now(),
             steps: AtomicU64::new(0),
             counted: Counted::default(),
-            calm: watch::Sender::new(false),
+            calm: Switch::new(false),
         })
     }
 
@@ -119,18 +154,17 @@ impl World {
     }
 
     pub(crate) fn is_calm(&self) -> bool {
-        *self.calm.borrow()
+        self.calm.is_on()
     }
 
     pub(crate) fn calm_down(&self) {
         self.note("from here on nothing goes wrong any more");
-        self.calm.send_replace(true);
+        self.calm.set(true);
     }
 
     /// Ready when nothing goes wrong any more.
     pub(crate) async fn calmed(&self) {
-        // The sender lives as long as the world.
-        drop(self.calm.subscribe().wait_for(|calm| *calm).await);
+        self.calm.until(true).await;
     }
 
     pub(crate) async fn pause_millis(&self, least: u64, most: u64) {

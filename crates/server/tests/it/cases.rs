@@ -244,6 +244,9 @@ fn text(schema: &Value, length: u64) -> Option<Value> {
     let length = usize::try_from(length).expect("short");
     let mut candidates: Vec<String> = ["a", "1", "é"].iter().map(|it| it.repeat(length)).collect();
     if let Some(rest) = length.checked_sub(4) {
+        candidates.push(format!("1.2.{}", "3".repeat(rest)));
+    }
+    if let Some(rest) = length.checked_sub(4) {
         candidates.push(format!("a@b.{}", "c".repeat(rest)));
     }
     candidates
@@ -262,6 +265,7 @@ fn text_of_any_length(schema: &Value) -> Option<Value> {
         "",
         "/a",
         "08:30",
+        "1.2.3",
         digest.as_str(),
     ]
     .into_iter()

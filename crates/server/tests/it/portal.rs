@@ -208,7 +208,7 @@ async fn a_ticket_lets_its_user_in_once_and_on_its_desktop_alone() {
     let path = format!("/api/v1/{{p}}/portal/apps?desktop_id={}", other.desktop);
     TestServer::send(by(&server, &cookie, Method::GET, &path))
         .await
-        .refused(404, "WKS", "desktop");
+        .refused(404, "WKS.00211902", "desktop");
     for (body, field) in [
         (json!({}), "user_name"),
         (json!({"user_name": "ana"}), "password"),
@@ -300,10 +300,10 @@ async fn a_user_installs_defers_and_cancels(server: TestServer) {
     // Not his app, not his desktop.
     TestServer::send(install(&his, &app_id, &ben.desktop))
         .await
-        .refused(404, "WKS", "application");
+        .refused(404, "WKS.00211902", "application");
     TestServer::send(install(&his, &app_id, &ana.desktop))
         .await
-        .refused(404, "WKS", "desktop");
+        .refused(404, "WKS.00211902", "desktop");
     TestServer::send(install(&hers, &gui, &ana.desktop))
         .await
         .refused(409, "WKS.0409", "asks questions");
@@ -356,7 +356,7 @@ async fn a_user_installs_defers_and_cancels(server: TestServer) {
     };
     TestServer::send(act(&his, &job, "cancel", json!({})))
         .await
-        .refused(404, "WKS", "job");
+        .refused(404, "WKS.00211902", "job");
     TestServer::send(act(&hers, &job, "defer", json!({"minutes": 60})))
         .await
         .refused(409, "WKS.0409", "administrator sent");
@@ -412,10 +412,10 @@ async fn a_user_installs_defers_and_cancels(server: TestServer) {
     assert_eq!(left.as_array().unwrap().len(), 1);
     TestServer::send(install(&hers, &app_id, &ana.desktop))
         .await
-        .refused(404, "WKS", "application");
+        .refused(404, "WKS.00211902", "application");
     TestServer::send(act(&hers, &sent, "defer", json!({"minutes": 60})))
         .await
-        .refused(404, "WKS", "job");
+        .refused(404, "WKS.00211902", "job");
     server.stop().await;
 }
 

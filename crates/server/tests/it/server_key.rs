@@ -345,11 +345,18 @@ on_both! {
     async fn no_sealed_column_is_forgotten(test: TestStore) {
         // Columns of bytes that are not sealed, each with its reason.
         const PLAIN: &[(&str, &str)] = &[
+            ("agent_certificate.certificate", "every agent shows it"),
             ("agent_certificate.fingerprint", "a digest"),
+            ("agent_certificate.issuer", "a digest"),
+            ("agent_program.content", "a program that desktops run"),
             ("app_icon.png", "a picture"),
             ("enrollment_token.secret_digest", "a digest"),
             ("idempotency_key.request_digest", "a digest"),
+            ("issuing_certificate.certificate", "every agent has it"),
+            ("issuing_certificate.fingerprint", "a digest"),
             ("oidc_login.state_digest", "a digest"),
+            ("portal_ticket.ticket_digest", "a digest"),
+            ("receipt.signer", "a digest"),
             ("server_key.proof_sealed", "the proof of a key: replaced with the key, not sealed anew"),
         ];
         let sealed: BTreeSet<String> =

@@ -67,13 +67,15 @@ struct ResultRow {
     ended_at: Option<i64>,
     outcome: Option<String>,
     evidence: String,
+    statement: Option<String>,
+    signature: Option<String>,
     received_at: i64,
 }
 
 /// Reads [`ResultRow`]s; a condition on `c` follows.
 const RESULTS: &str = "SELECT c.attempt_id, c.sequence, c.digest, t.public_id AS attempt_public_id, \
      j.public_id AS job_public_id, j.project_id, t.desktop_id, t.revision_id, t.number, t.task, t.ended_at, t.outcome, \
-     c.evidence, c.received_at \
+     c.evidence, c.statement, c.signature, c.received_at \
      FROM receipt c JOIN attempt t ON t.id = c.attempt_id JOIN job j ON j.id = t.job_id WHERE";
 
 impl ResultRow {
@@ -96,6 +98,8 @@ impl ResultRow {
             Some(&self.task),
             self.outcome.as_ref(),
             Some(&self.evidence),
+            self.statement.as_ref(),
+            self.signature.as_ref(),
         ] {
             push_option(&mut bytes, text.map(String::as_bytes));
         }

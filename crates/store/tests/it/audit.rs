@@ -314,6 +314,8 @@ on_both! {
         for (change, back) in [
             ("UPDATE receipt SET evidence = evidence || ' ' WHERE sequence = 3".to_owned(),
              "UPDATE receipt SET evidence = substr(evidence, 1, length(evidence) - 1) WHERE sequence = 3".to_owned()),
+            ("UPDATE receipt SET statement = 'made up' WHERE sequence = 3".to_owned(),
+             "UPDATE receipt SET statement = NULL WHERE sequence = 3".to_owned()),
             (format!("UPDATE attempt SET outcome = 'failed' WHERE {attempt}"), format!("UPDATE attempt SET outcome = 'succeeded' WHERE {attempt}")),
             (format!("UPDATE attempt SET desktop_id = desktop_id + 1 WHERE {attempt}"), format!("UPDATE attempt SET desktop_id = desktop_id - 1 WHERE {attempt}")),
         ] {
