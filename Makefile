@@ -50,4 +50,4 @@ mutants: ## faults put into the code by hand: does the simulator notice each?
 	@scripts/mutants
 
 bench: ## the budgets, release build
-	@scripts/with-postgres cargo bench --locked --package outfitter-server --bench lists
+	@scripts/with-postgres cargo bench --locked --package outfitter-server --bench fleet --bench lists

@@ -9,6 +9,8 @@ import {
   Modal,
   Pagination,
   Paper,
+  SegmentedControl,
+  type SegmentedControlProps,
   Stack,
   Table,
   Text,
@@ -17,6 +19,7 @@ import {
   Tooltip,
   VisuallyHidden,
 } from '@mantine/core';
+import { useMediaQuery } from '@mantine/hooks';
 import { notifications } from '@mantine/notifications';
 import { IconCheck, IconCopy, IconPackage, IconSearch } from '@tabler/icons-react';
 import { useEffect, useState, type ReactNode } from 'react';
@@ -25,6 +28,12 @@ import { ApiProblem, type Shape } from '../api/client';
 import { useInAddress } from '../address';
 import { useTexts, type TextKey } from '../i18n';
 import { Problem } from './states';
+
+/** One of a few choices; on a phone they stand below each other. */
+export function Choice(props: SegmentedControlProps) {
+  const narrow = useMediaQuery('(max-width: 36em)') === true;
+  return <SegmentedControl {...props} orientation={narrow ? 'vertical' : 'horizontal'} fullWidth={narrow} />;
+}
 
 export type Tone = 'ok' | 'bad' | 'busy' | 'wait' | 'care';
 

@@ -1,4 +1,4 @@
-import { Alert, Anchor, Button, Checkbox, Group, List, SegmentedControl, SimpleGrid, Stack, Table, Text, TextInput, Title } from '@mantine/core';
+import { Alert, Anchor, Button, Checkbox, Group, List, SimpleGrid, Stack, Table, Text, TextInput, Title } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconAlertTriangle, IconApps, IconCircleCheck, IconDownload, IconSearch, IconTrash } from '@tabler/icons-react';
@@ -7,7 +7,7 @@ import { Link, useNavigate, useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { AccountPicker, keyOf } from '../components/AccountPicker';
 import { DesktopPicker } from '../components/DesktopPicker';
-import { AppIcon, ListTable, PageHead, Panel } from '../components/parts';
+import { AppIcon, Choice, ListTable, PageHead, Panel } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { useAllApps, useRefresh } from '../data';
 import { useTexts } from '../i18n';
@@ -116,7 +116,7 @@ export default function Install() {
   return (
     <>
       <PageHead title={t(`mode.${mode}`)} sub={t(`mode.${mode}.sub`)} />
-      <SegmentedControl
+      <Choice
         aria-label={t('mode.what')}
         mb="lg"
         value={mode}
@@ -173,7 +173,7 @@ export default function Install() {
           </SimpleGrid>
         </Panel>
         <Panel title={t('install.step-people')}>
-          <SegmentedControl
+          <Choice
             aria-label={t('install.step-people')}
             value={everyone ? 'everyone' : byDesktop ? 'desktops' : 'some'}
             onChange={(value) =>
