@@ -34,11 +34,12 @@ mount -t overlay overlay -o "lowerdir=/,upperdir=$folder/memory/upper,workdir=$f
 # Nothing that this machine starts, and nothing that a test left.
 rm -rf "$root/etc/systemd/system" "$root/etc/init.d" "$root"/etc/rc?.d "$root/opt" "$root/srv" "$root/var/lib/outfitter-agent"
 wants=$root/etc/systemd/system/multi-user.target.wants
-mkdir -p "$wants" "$root/opt" "$root/srv" "$root/root/.ssh"
-rm -f "$root/root/.bashrc"
+home=$root$HOME
+mkdir -p "$wants" "$root/opt" "$root/srv" "$home/.ssh"
+rm -f "$home/.bashrc"
 cat "$folder/machine-id" >"$root/etc/machine-id"
 ln -s /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
-install -m 600 "$folder/login.pub" "$root/root/.ssh/authorized_keys"
+install -m 600 "$folder/login.pub" "$home/.ssh/authorized_keys"
 install -m 600 "$folder/host_key" "$root/etc/ssh_host_key"
 install -m 600 "$folder/sshd_config" "$root/etc/sshd_config"
 install -m 644 "$folder/test-sshd.service" "$root/etc/systemd/system/test-sshd.service"

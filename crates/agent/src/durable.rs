@@ -183,10 +183,10 @@ impl dyn Files + '_ {
         write().map_err(|source| FileError::new("write", path, source))
     }
 
-    /// [`Self::write_durably`] of a value as JSON.
+    /// `write_durably` of a value as JSON.
     ///
     /// # Errors
-    /// As [`Self::write_durably`].
+    /// As `write_durably`.
     pub fn write_json<T: Serialize>(&self, path: &Path, value: &T) -> Result<(), FileError> {
         let bytes = serde_json::to_vec(value)
             .map_err(|error| FileError::new("encode", path, io::Error::other(error)))?;

@@ -6,7 +6,7 @@
 //! randomness. Why so: `docs/adr/0023-simulator.md`.
 //!
 //! One seed is one schedule: a single-threaded runtime whose time stands still while anything can go on, every call of the
-//! database carried out to its end before anything else moves, all chance drawn from the seed. [`run`] runs one and answers
+//! database carried out to its end before anything else moves, all chance drawn from the seed. [`run()`] runs one and answers
 //! what it was like, or which invariant broke, with the trace that led there.
 
 mod desktop;
