@@ -69,7 +69,7 @@ export default function Agents() {
         {networks.data !== undefined && (
           <Text size="sm" c="dimmed">
             {networks.data.count === 0 ? t('agents.no-network') : t('agents.networks', { names: networks.data.items.map((network) => network.network).join(', ') })}{' '}
-            <Anchor component={Link} to={path('settings#networks')} size="sm">
+            <Anchor component={Link} to={path('settings#networks')} size="sm" underline="always">
               {t('networks.title')}
             </Anchor>
           </Text>
