@@ -1,5 +1,6 @@
-import { Accordion, Checkbox, NumberInput, PasswordInput, SimpleGrid, Stack, Textarea, TextInput } from '@mantine/core';
+import { Accordion, Checkbox, NumberInput, SimpleGrid, Stack, Textarea, TextInput } from '@mantine/core';
 import type { Shape } from '../api/client';
+import { PasswordField } from './parts';
 import { useTexts } from '../i18n';
 
 /** How something is reached, while it is edited: empty is left out. */
@@ -56,7 +57,6 @@ export function ReachForm({ draft, onChange, of, hasLogin }: { draft: ReachDraft
     onChange: (event: { currentTarget: { value: string } }) => onChange({ ...draft, [member]: event.currentTarget.value }),
     autoComplete: 'off',
   });
-  const toggle = { visibilityToggleButtonProps: { 'aria-label': t('login.show') } };
   return (
     <Stack gap="sm">
       <SimpleGrid cols={{ base: 1, xs: of === 'desktop' ? 3 : 2 }} spacing="sm">
@@ -75,8 +75,8 @@ export function ReachForm({ draft, onChange, of, hasLogin }: { draft: ReachDraft
         {...text('key')}
       />
       <SimpleGrid cols={{ base: 1, xs: 2 }} spacing="sm">
-        <PasswordInput label={t('reach.password')} {...toggle} {...text('password')} autoComplete="new-password" />
-        <PasswordInput label={t('reach.sudo-password')} description={t('reach.sudo-password-hint')} inputWrapperOrder={['label', 'input', 'description']} {...toggle} {...text('sudo_password')} autoComplete="new-password" />
+        <PasswordField label={t('reach.password')} {...text('password')} autoComplete="new-password" />
+        <PasswordField label={t('reach.sudo-password')} description={t('reach.sudo-password-hint')} inputWrapperOrder={['label', 'input', 'description']} {...text('sudo_password')} autoComplete="new-password" />
       </SimpleGrid>
       <Accordion variant="contained">
         <Accordion.Item value="more">
@@ -84,7 +84,7 @@ export function ReachForm({ draft, onChange, of, hasLogin }: { draft: ReachDraft
           <Accordion.Panel>
             <Stack gap="sm">
               <TextInput label={t('reach.host-key')} description={t('reach.host-key-hint')} placeholder="SHA256:…" {...text('host_key')} />
-              <PasswordInput label={t('reach.key-passphrase')} {...toggle} {...text('key_passphrase')} autoComplete="new-password" />
+              <PasswordField label={t('reach.key-passphrase')} {...text('key_passphrase')} autoComplete="new-password" />
               <Checkbox label={t('reach.no-sudo')} checked={draft.noSudo} onChange={(event) => onChange({ ...draft, noSudo: event.currentTarget.checked })} />
               <SimpleGrid cols={{ base: 1, xs: 3 }} spacing="sm">
                 <TextInput label={t('reach.jump-address')} {...text('jump_address')} />
@@ -93,7 +93,7 @@ export function ReachForm({ draft, onChange, of, hasLogin }: { draft: ReachDraft
               </SimpleGrid>
               <SimpleGrid cols={{ base: 1, xs: 2 }} spacing="sm">
                 <TextInput label={t('reach.jump-host-key')} placeholder="SHA256:…" {...text('jump_host_key')} />
-                <PasswordInput label={t('reach.jump-password')} {...toggle} {...text('jump_password')} autoComplete="new-password" />
+                <PasswordField label={t('reach.jump-password')} {...text('jump_password')} autoComplete="new-password" />
               </SimpleGrid>
             </Stack>
           </Accordion.Panel>

@@ -7,8 +7,11 @@ import {
   CopyButton,
   Group,
   Modal,
+  type ModalProps,
   Pagination,
   Paper,
+  PasswordInput,
+  type PasswordInputProps,
   SegmentedControl,
   type SegmentedControlProps,
   Stack,
@@ -21,6 +24,7 @@ import {
 } from '@mantine/core';
 import { useMediaQuery } from '@mantine/hooks';
 import { notifications } from '@mantine/notifications';
+import { useMutation, type UseMutationResult } from '@tanstack/react-query';
 import { IconCheck, IconCopy, IconPackage, IconSearch } from '@tabler/icons-react';
 import { useEffect, useState, type ReactNode } from 'react';
 import { Link } from 'react-router';
@@ -314,6 +318,66 @@ export function Legend({ shares }: { shares: Share[] }) {
   );
 }
 
+/** What a form does when it is submitted. */
+interface FormProps {
+  save: Pick<UseMutationResult<unknown, Error, void>, 'mutate' | 'isPending' | 'error'>;
+  submit: string;
+  onClose: () => void;
+  disabled?: boolean | undefined;
+  destructive?: boolean;
+  children: ReactNode;
+}
+
+/** Fields, what went wrong, and the buttons to leave and to go on. */
+export function DialogForm({ save, submit, onClose, disabled = false, destructive = false, children }: FormProps) {
+  const { t } = useTexts();
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!disabled) save.mutate();
+      }}
+    >
+      <Stack>
+        {children}
+        {save.error !== null && <Problem error={save.error} />}
+        <Group justify="flex-end">
+          <Button variant="default" onClick={onClose}>
+            {t('action.cancel')}
+          </Button>
+          <Button type="submit" disabled={disabled} loading={save.isPending} {...(destructive ? { color: 'red' } : {})}>
+            {submit}
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}
+
+/** A form in a dialog of its own. */
+export function FormDialog({ title, opened, size = 'md', onEnterTransitionEnd, ...form }: FormProps & Pick<ModalProps, 'title' | 'opened' | 'size' | 'onEnterTransitionEnd'>) {
+  const { t } = useTexts();
+  return (
+    <Modal
+      opened={opened}
+      onClose={form.onClose}
+      title={title}
+      size={size}
+      closeButtonProps={{ 'aria-label': t('action.close') }}
+      centered
+      {...(onEnterTransitionEnd === undefined ? {} : { onEnterTransitionEnd })}
+    >
+      <DialogForm {...form} />
+    </Modal>
+  );
+}
+
+/** A password, which can be looked at. */
+export function PasswordField(props: PasswordInputProps) {
+  const { t } = useTexts();
+  return <PasswordInput visibilityToggleButtonProps={{ 'aria-label': t('login.show') }} {...props} />;
+}
+
 /** Asks for the name before something is destroyed, and says what that does. */
 export function ConfirmByName({
   name,
@@ -334,47 +398,25 @@ export function ConfirmByName({
 }) {
   const { t } = useTexts();
   const [text, setText] = useState('');
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<Error>();
+  const confirm = useMutation({ mutationFn: onConfirm, onSuccess: onClose });
+  const { reset } = confirm;
   useEffect(() => {
     setText('');
-    setError(undefined);
-  }, [opened]);
+    reset();
+  }, [opened, reset]);
   return (
-    <Modal opened={opened} onClose={onClose} title={title} closeButtonProps={{ 'aria-label': t('action.close') }} centered>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (text !== name) return;
-          setBusy(true);
-          onConfirm()
-            .then(onClose, setError)
-            .finally(() => setBusy(false));
-        }}
-      >
-        <Stack>
-          <Text component="div" size="sm">
-            {effect}
-          </Text>
-          <TextInput
-            data-autofocus
-            label={t('confirm.type', { name })}
-            value={text}
-            onChange={(event) => setText(event.currentTarget.value)}
-            autoComplete="off"
-          />
-          {error !== undefined && <Problem error={error} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              {t('action.cancel')}
-            </Button>
-            <Button type="submit" color="red" disabled={text !== name} loading={busy}>
-              {action}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog title={title} opened={opened} onClose={onClose} submit={action} destructive disabled={text !== name} save={confirm}>
+      <Text component="div" size="sm">
+        {effect}
+      </Text>
+      <TextInput
+        data-autofocus
+        label={t('confirm.type', { name })}
+        value={text}
+        onChange={(event) => setText(event.currentTarget.value)}
+        autoComplete="off"
+      />
+    </FormDialog>
   );
 }
 

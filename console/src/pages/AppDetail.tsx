@@ -5,7 +5,6 @@ import {
   FileButton,
   Group,
   Menu,
-  Modal,
   SegmentedControl,
   SimpleGrid,
   Stack,
@@ -21,7 +20,7 @@ import { api, ApiProblem, ok, type Shape } from '../api/client';
 import { useInAddress } from '../address';
 import { AccountPicker, keyOf } from '../components/AccountPicker';
 import { AppForm, type AppDraft } from '../components/AppForm';
-import { AppIcon, ConfirmByName, Copy, JobPill, ListTable, PageHead, Panel, say, sayProblem, When } from '../components/parts';
+import { AppIcon, ConfirmByName, Copy, FormDialog, JobPill, ListTable, PageHead, Panel, say, sayProblem, When } from '../components/parts';
 import { Problem } from '../components/states';
 import { reasonOf, useApp, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
@@ -278,35 +277,18 @@ function Edit({ app, opened, onClose }: { app: Shape<'Application'>; opened: boo
     },
   });
   return (
-    <Modal
+    <FormDialog
+      title={t('app.edit-title', { name: app.name })}
       opened={opened}
       onClose={onClose}
-      title={t('app.edit-title', { name: app.name })}
       size="lg"
-      closeButtonProps={{ 'aria-label': t('action.close') }}
       onEnterTransitionEnd={() => setDraft(initial)}
+      submit={t('action.save')}
+      save={save}
     >
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          save.mutate();
-        }}
-      >
-        <Stack>
-          <Alert variant="default">{t('app.edit-note')}</Alert>
-          <AppForm draft={draft} onChange={setDraft} only="edit" />
-          {save.error !== null && <Problem error={save.error} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              {t('action.cancel')}
-            </Button>
-            <Button type="submit" loading={save.isPending}>
-              {t('action.save')}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+      <Alert variant="default">{t('app.edit-note')}</Alert>
+      <AppForm draft={draft} onChange={setDraft} only="edit" />
+    </FormDialog>
   );
 }
 

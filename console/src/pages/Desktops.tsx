@@ -21,7 +21,7 @@ import { Link, useNavigate } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
 import { SavedViews } from '../components/SavedViews';
-import { ListTable, PageHead, Pages, Pill, say, SearchBox, SecretOnce, When } from '../components/parts';
+import { FormDialog, ListTable, PageHead, Pages, Pill, say, SearchBox, SecretOnce, When } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { given, offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
 import { useTexts } from '../i18n';
@@ -235,46 +235,28 @@ function Register({ opened, onClose }: { opened: boolean; onClose: () => void })
     },
   });
   return (
-    <Modal opened={opened} onClose={onClose} title={t('desktop.register')} closeButtonProps={{ 'aria-label': t('action.close') }} centered>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          register.mutate();
-        }}
-      >
-        <Stack>
-          <Text size="sm" c="dimmed">
-            {t('desktop.register-text')}
-          </Text>
-          <TextInput
-            data-autofocus
-            label={t('app.name')}
-            description={t('desktop.name-hint')}
-            required
-            maxLength={15}
-            value={name}
-            onChange={(event) => setName(event.currentTarget.value)}
-          />
-          <Select
-            label={t('app.system')}
-            data={['Linux', 'Windows']}
-            allowDeselect={false}
-            value={system}
-            onChange={(value) => value !== null && setSystem(value as Shape<'OsTypeEnum'>)}
-          />
-          <TagsInput label={t('desktop.users')} description={t('desktop.users-hint')} value={users} onChange={setUsers} />
-          {register.error !== null && <Problem error={register.error} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              {t('action.cancel')}
-            </Button>
-            <Button type="submit" loading={register.isPending}>
-              {t('desktop.register')}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog title={t('desktop.register')} opened={opened} onClose={onClose} submit={t('desktop.register')} save={register}>
+      <Text size="sm" c="dimmed">
+        {t('desktop.register-text')}
+      </Text>
+      <TextInput
+        data-autofocus
+        label={t('app.name')}
+        description={t('desktop.name-hint')}
+        required
+        maxLength={15}
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+      />
+      <Select
+        label={t('app.system')}
+        data={['Linux', 'Windows']}
+        allowDeselect={false}
+        value={system}
+        onChange={(value) => value !== null && setSystem(value as Shape<'OsTypeEnum'>)}
+      />
+      <TagsInput label={t('desktop.users')} description={t('desktop.users-hint')} value={users} onChange={setUsers} />
+    </FormDialog>
   );
 }
 

@@ -1,10 +1,10 @@
-import { Alert, Anchor, Button, Code, Group, Modal, NumberInput, Progress, SimpleGrid, Stack, Switch, Table, Text } from '@mantine/core';
+import { Alert, Anchor, Button, Code, Group, NumberInput, Progress, SimpleGrid, Stack, Switch, Table, Text } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconCircleCheck, IconRestore, IconSearch, IconShieldSearch, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
-import { bytes, ConfirmByName, ListTable, PageHead, Pages, Panel, Pill, say, sayProblem, When } from '../components/parts';
+import { bytes, ConfirmByName, FormDialog, ListTable, PageHead, Pages, Panel, Pill, say, sayProblem, When } from '../components/parts';
 import { Problem } from '../components/states';
 import { offsetOf, PAGE_SIZE, QUIET_MS, useRefresh } from '../data';
 import { usePage } from '../address';
@@ -94,27 +94,9 @@ function Space() {
           />
         </Stack>
       )}
-      <Modal opened={editing} onClose={() => setEditing(false)} title={t('packages.set-quota')} closeButtonProps={{ 'aria-label': t('action.close') }} centered>
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            quota.mutate();
-          }}
-        >
-          <Stack>
-            <NumberInput data-autofocus label={t('packages.quota')} description={t('packages.quota-hint')} min={0.001} decimalScale={3} suffix=" GB" value={limit} onChange={setLimit} />
-            {quota.error !== null && <Problem error={quota.error} />}
-            <Group justify="flex-end">
-              <Button variant="default" onClick={() => setEditing(false)}>
-                {t('action.cancel')}
-              </Button>
-              <Button type="submit" loading={quota.isPending}>
-                {t('action.save')}
-              </Button>
-            </Group>
-          </Stack>
-        </form>
-      </Modal>
+      <FormDialog title={t('packages.set-quota')} opened={editing} onClose={() => setEditing(false)} submit={t('action.save')} save={quota}>
+        <NumberInput data-autofocus label={t('packages.quota')} description={t('packages.quota-hint')} min={0.001} decimalScale={3} suffix=" GB" value={limit} onChange={setLimit} />
+      </FormDialog>
     </Panel>
   );
 }

@@ -1,10 +1,10 @@
-import { Button, Checkbox, Group, Modal, PasswordInput, Stack, Table, Tabs, Text, Textarea, TextInput } from '@mantine/core';
+import { Button, Checkbox, Group, Modal, Stack, Table, Tabs, Text, Textarea, TextInput } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconPlus, IconTrash, IconUser, IconUsers } from '@tabler/icons-react';
 import { useState } from 'react';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
-import { ConfirmByName, ListTable, PageHead, Pages, Pill, say, sayProblem, SearchBox } from '../components/parts';
+import { ConfirmByName, FormDialog, ListTable, PageHead, Pages, PasswordField, Pill, say, sayProblem, SearchBox } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { offsetOf, PAGE_SIZE, useGroups, useRefresh, useUsers } from '../data';
 import { useTexts } from '../i18n';
@@ -151,36 +151,17 @@ function AddUser({ opened, onClose }: { opened: boolean; onClose: () => void }) 
     },
   });
   return (
-    <Modal opened={opened} onClose={onClose} title={t('people.add-user')} closeButtonProps={{ 'aria-label': t('action.close') }} centered>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          add.mutate();
-        }}
-      >
-        <Stack>
-          <TextInput data-autofocus label={t('app.name')} required maxLength={32} value={name} onChange={(event) => setName(event.currentTarget.value)} />
-          <TextInput type="email" label={t('people.email')} required={password === ''} value={email} onChange={(event) => setEmail(event.currentTarget.value)} />
-          <PasswordInput
-            label={t('login.password')}
-            description={t('people.password-hint')}
-            autoComplete="new-password"
-            value={password}
-            onChange={(event) => setPassword(event.currentTarget.value)}
-            visibilityToggleButtonProps={{ 'aria-label': t('login.show') }}
-          />
-          {add.error !== null && <Problem error={add.error} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              {t('action.cancel')}
-            </Button>
-            <Button type="submit" loading={add.isPending}>
-              {t('people.add-user')}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog title={t('people.add-user')} opened={opened} onClose={onClose} submit={t('people.add-user')} save={add}>
+      <TextInput data-autofocus label={t('app.name')} required maxLength={32} value={name} onChange={(event) => setName(event.currentTarget.value)} />
+      <TextInput type="email" label={t('people.email')} required={password === ''} value={email} onChange={(event) => setEmail(event.currentTarget.value)} />
+      <PasswordField
+        label={t('login.password')}
+        description={t('people.password-hint')}
+        autoComplete="new-password"
+        value={password}
+        onChange={(event) => setPassword(event.currentTarget.value)}
+      />
+    </FormDialog>
   );
 }
 
@@ -261,28 +242,10 @@ function Groups() {
         )}
         {count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} onPage={setPage} />}
       </section>
-      <Modal opened={adding} onClose={() => setAdding(false)} title={t('people.add-group')} closeButtonProps={{ 'aria-label': t('action.close') }} centered>
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            add.mutate();
-          }}
-        >
-          <Stack>
-            <TextInput data-autofocus label={t('app.name')} required maxLength={64} value={name} onChange={(event) => setName(event.currentTarget.value)} />
-            <Textarea label={t('app.description')} maxLength={255} value={description} onChange={(event) => setDescription(event.currentTarget.value)} />
-            {add.error !== null && <Problem error={add.error} />}
-            <Group justify="flex-end">
-              <Button variant="default" onClick={() => setAdding(false)}>
-                {t('action.cancel')}
-              </Button>
-              <Button type="submit" loading={add.isPending}>
-                {t('people.add-group')}
-              </Button>
-            </Group>
-          </Stack>
-        </form>
-      </Modal>
+      <FormDialog title={t('people.add-group')} opened={adding} onClose={() => setAdding(false)} submit={t('people.add-group')} save={add}>
+        <TextInput data-autofocus label={t('app.name')} required maxLength={64} value={name} onChange={(event) => setName(event.currentTarget.value)} />
+        <Textarea label={t('app.description')} maxLength={255} value={description} onChange={(event) => setDescription(event.currentTarget.value)} />
+      </FormDialog>
       <Members group={members} onClose={() => setMembers(undefined)} />
       <ConfirmByName
         name={deleting?.name ?? ''}

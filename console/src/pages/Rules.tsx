@@ -1,9 +1,9 @@
-import { Alert, Button, Code, Group, Modal, SegmentedControl, Stack, Switch, Table, Text, Textarea, TextInput } from '@mantine/core';
+import { Alert, Button, Code, SegmentedControl, Stack, Switch, Table, Text, Textarea, TextInput } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconInfoCircle, IconPlus, IconShieldLock, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { api, ok, type Shape } from '../api/client';
-import { ConfirmByName, ListTable, PageHead, say, sayProblem, When } from '../components/parts';
+import { ConfirmByName, FormDialog, ListTable, PageHead, say, sayProblem, When } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { useRefresh } from '../data';
 import { useTexts } from '../i18n';
@@ -185,45 +185,27 @@ function AddRule({ opened, onClose }: { opened: boolean; onClose: () => void }) 
     },
   });
   return (
-    <Modal opened={opened} onClose={onClose} title={t('rules.add')} closeButtonProps={{ 'aria-label': t('action.close') }} centered>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          add.mutate();
-        }}
-      >
-        <Stack>
-          <TextInput data-autofocus label={t('app.name')} required maxLength={128} value={name} onChange={(event) => setName(event.currentTarget.value)} />
-          <Textarea label={t('app.description')} value={description} onChange={(event) => setDescription(event.currentTarget.value)} />
-          <SegmentedControl
-            aria-label={t('rules.matches')}
-            value={scope}
-            onChange={(value) => setScope(value as Shape<'RuleScope'>)}
-            data={[
-              { value: 'PRODUCT', label: t('rules.product') },
-              { value: 'PATH', label: t('rules.path') },
-            ]}
-          />
-          {scope === 'PATH' ? (
-            <TextInput label={t('rules.path')} required placeholder="C:\Games" value={path} onChange={(event) => setPath(event.currentTarget.value)} />
-          ) : (
-            <>
-              <TextInput label={t('rules.publisher')} value={publisher} onChange={(event) => setPublisher(event.currentTarget.value)} />
-              <TextInput label={t('rules.product-name')} value={product} onChange={(event) => setProduct(event.currentTarget.value)} />
-              <TextInput label={t('rules.process')} placeholder="game.exe" value={process} onChange={(event) => setProcess(event.currentTarget.value)} />
-            </>
-          )}
-          {add.error !== null && <Problem error={add.error} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              {t('action.cancel')}
-            </Button>
-            <Button type="submit" loading={add.isPending}>
-              {t('rules.add')}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog title={t('rules.add')} opened={opened} onClose={onClose} submit={t('rules.add')} save={add}>
+      <TextInput data-autofocus label={t('app.name')} required maxLength={128} value={name} onChange={(event) => setName(event.currentTarget.value)} />
+      <Textarea label={t('app.description')} value={description} onChange={(event) => setDescription(event.currentTarget.value)} />
+      <SegmentedControl
+        aria-label={t('rules.matches')}
+        value={scope}
+        onChange={(value) => setScope(value as Shape<'RuleScope'>)}
+        data={[
+          { value: 'PRODUCT', label: t('rules.product') },
+          { value: 'PATH', label: t('rules.path') },
+        ]}
+      />
+      {scope === 'PATH' ? (
+        <TextInput label={t('rules.path')} required placeholder="C:\Games" value={path} onChange={(event) => setPath(event.currentTarget.value)} />
+      ) : (
+        <>
+          <TextInput label={t('rules.publisher')} value={publisher} onChange={(event) => setPublisher(event.currentTarget.value)} />
+          <TextInput label={t('rules.product-name')} value={product} onChange={(event) => setProduct(event.currentTarget.value)} />
+          <TextInput label={t('rules.process')} placeholder="game.exe" value={process} onChange={(event) => setProcess(event.currentTarget.value)} />
+        </>
+      )}
+    </FormDialog>
   );
 }

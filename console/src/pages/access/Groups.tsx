@@ -1,9 +1,9 @@
-import { Button, Group, Modal, MultiSelect, Stack, Table, TagsInput, Text, TextInput } from '@mantine/core';
+import { Button, Group, MultiSelect, Table, TagsInput, Text, TextInput } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { IconPencil, IconPlus, IconTrash, IconUsersGroup } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
 import { api, ok, type Shape } from '../../api/client';
-import { ConfirmByName, ListTable, say, When } from '../../components/parts';
+import { ConfirmByName, FormDialog, ListTable, say, When } from '../../components/parts';
 import { Empty, Problem } from '../../components/states';
 import { useRefresh } from '../../data';
 import { useTexts } from '../../i18n';
@@ -91,27 +91,9 @@ export function Groups() {
           </ListTable>
         )}
       </section>
-      <Modal opened={adding} onClose={() => setAdding(false)} title={t('people.add-group')} closeButtonProps={{ 'aria-label': t('action.close') }} centered>
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            add.mutate();
-          }}
-        >
-          <Stack>
-            <TextInput data-autofocus label={t('app.name')} description={t('access.name-hint')} required maxLength={64} value={name} onChange={(event) => setName(event.currentTarget.value)} />
-            {add.error !== null && <Problem error={add.error} />}
-            <Group justify="flex-end">
-              <Button variant="default" onClick={() => setAdding(false)}>
-                {t('action.cancel')}
-              </Button>
-              <Button type="submit" loading={add.isPending}>
-                {t('people.add-group')}
-              </Button>
-            </Group>
-          </Stack>
-        </form>
-      </Modal>
+      <FormDialog title={t('people.add-group')} opened={adding} onClose={() => setAdding(false)} submit={t('people.add-group')} save={add}>
+        <TextInput data-autofocus label={t('app.name')} description={t('access.name-hint')} required maxLength={64} value={name} onChange={(event) => setName(event.currentTarget.value)} />
+      </FormDialog>
       <Edit group={editing} onClose={() => setEditing(undefined)} />
       <ConfirmByName
         name={deleting?.name ?? ''}
@@ -165,41 +147,23 @@ function Edit({ group, onClose }: { group: IamGroup | undefined; onClose: () => 
   const known = new Map(group?.members.map((member) => [member.user_id, member.user_name]));
   for (const user of users.data?.items ?? []) known.set(user.id, user.name);
   return (
-    <Modal
+    <FormDialog
+      title={t('app.edit-title', { name: group?.name ?? '' })}
       opened={group !== undefined}
       onClose={onClose}
-      title={t('app.edit-title', { name: group?.name ?? '' })}
       size="lg"
-      closeButtonProps={{ 'aria-label': t('action.close') }}
-      centered
+      submit={t('action.save')}
+      save={save}
     >
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          save.mutate();
-        }}
-      >
-        <Stack>
-          <MultiSelect
-            data-autofocus
-            searchable
-            label={t('people.members')}
-            data={[...known].map(([value, label]) => ({ value, label }))}
-            value={members}
-            onChange={setMembers}
-          />
-          <TagsInput label={t('access.provider-groups')} description={t('access.provider-groups-hint')} value={provided} onChange={setProvided} />
-          {save.error !== null && <Problem error={save.error} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              {t('action.cancel')}
-            </Button>
-            <Button type="submit" loading={save.isPending}>
-              {t('action.save')}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+      <MultiSelect
+        data-autofocus
+        searchable
+        label={t('people.members')}
+        data={[...known].map(([value, label]) => ({ value, label }))}
+        value={members}
+        onChange={setMembers}
+      />
+      <TagsInput label={t('access.provider-groups')} description={t('access.provider-groups-hint')} value={provided} onChange={setProvided} />
+    </FormDialog>
   );
 }

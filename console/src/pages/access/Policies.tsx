@@ -1,9 +1,9 @@
-import { Accordion, Button, Group, JsonInput, List, Modal, SegmentedControl, Select, Stack, Table, Text, TextInput } from '@mantine/core';
+import { Accordion, Button, Group, JsonInput, List, SegmentedControl, Select, Stack, Table, Text, TextInput } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { IconFileCertificate, IconPencil, IconPlus, IconTrash } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
 import { api, ok, type Shape } from '../../api/client';
-import { ConfirmByName, ListTable, Panel, Pill, say, sayProblem } from '../../components/parts';
+import { ConfirmByName, FormDialog, ListTable, Panel, Pill, say, sayProblem } from '../../components/parts';
 import { Empty, Problem } from '../../components/states';
 import { useRefresh } from '../../data';
 import { useTexts } from '../../i18n';
@@ -157,46 +157,30 @@ function Edit({ policy, onClose }: { policy: Policy | 'new' | undefined; onClose
     },
   });
   return (
-    <Modal
+    <FormDialog
+      title={old === undefined ? t('policy.add') : t('app.edit-title', { name: old.name })}
       opened={policy !== undefined}
       onClose={onClose}
-      title={old === undefined ? t('policy.add') : t('app.edit-title', { name: old.name })}
       size="xl"
-      closeButtonProps={{ 'aria-label': t('action.close') }}
+      submit={t('action.save')}
+      disabled={document === undefined}
+      save={save}
     >
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          save.mutate();
-        }}
-      >
-        <Stack>
-          <TextInput data-autofocus label={t('app.name')} description={t('access.name-hint')} required maxLength={64} disabled={old !== undefined} value={name} onChange={(event) => setName(event.currentTarget.value)} />
-          <TextInput label={t('app.description')} maxLength={255} value={description} onChange={(event) => setDescription(event.currentTarget.value)} />
-          <JsonInput
-            label={t('policy.document')}
-            description={t('policy.document-hint')}
-            validationError={t('detection.bad-json')}
-            autosize
-            minRows={8}
-            maxRows={24}
-            required
-            value={text}
-            onChange={setText}
-            styles={{ input: { fontFamily: 'var(--mantine-font-family-monospace)', fontSize: 13 } }}
-          />
-          {save.error !== null && <Problem error={save.error} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              {t('action.cancel')}
-            </Button>
-            <Button type="submit" disabled={document === undefined} loading={save.isPending}>
-              {t('action.save')}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+      <TextInput data-autofocus label={t('app.name')} description={t('access.name-hint')} required maxLength={64} disabled={old !== undefined} value={name} onChange={(event) => setName(event.currentTarget.value)} />
+      <TextInput label={t('app.description')} maxLength={255} value={description} onChange={(event) => setDescription(event.currentTarget.value)} />
+      <JsonInput
+        label={t('policy.document')}
+        description={t('policy.document-hint')}
+        validationError={t('detection.bad-json')}
+        autosize
+        minRows={8}
+        maxRows={24}
+        required
+        value={text}
+        onChange={setText}
+        styles={{ input: { fontFamily: 'var(--mantine-font-family-monospace)', fontSize: 13 } }}
+      />
+    </FormDialog>
   );
 }
 
@@ -298,55 +282,44 @@ function Attachments() {
         })}
       </ListTable>
       )}
-      <Modal opened={opened} onClose={() => setOpened(false)} title={t('policy.attach')} closeButtonProps={{ 'aria-label': t('action.close') }} centered>
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            attach.mutate();
-          }}
-        >
-          <Stack>
-            <Select
-              data-autofocus
-              label={t('policy.policy')}
-              required
-              searchable
-              data={policies.data?.items.map((item) => ({ value: item.id, label: item.name })) ?? []}
-              value={policy}
-              onChange={setPolicy}
-            />
-            <Select
-              label={t('policy.holder')}
-              required
-              searchable
-              data={[
-                { group: t('people.users'), items: users.data?.items.map((user) => ({ value: `user:${user.id}`, label: user.name })) ?? [] },
-                { group: t('people.groups'), items: groups.data?.items.map((group) => ({ value: `group:${group.id}`, label: group.name })) ?? [] },
-              ]}
-              value={holder}
-              onChange={setHolder}
-            />
-            <SegmentedControl
-              aria-label={t('settings.project')}
-              value={where}
-              onChange={setWhere}
-              data={[
-                { value: 'project', label: t('policy.in-project', { name: project.name }) },
-                { value: 'everywhere', label: t('policy.everywhere') },
-              ]}
-            />
-            {attach.error !== null && <Problem error={attach.error} />}
-            <Group justify="flex-end">
-              <Button variant="default" onClick={() => setOpened(false)}>
-                {t('action.cancel')}
-              </Button>
-              <Button type="submit" disabled={policy === null || holder === null} loading={attach.isPending}>
-                {t('policy.attach')}
-              </Button>
-            </Group>
-          </Stack>
-        </form>
-      </Modal>
+      <FormDialog
+        title={t('policy.attach')}
+        opened={opened}
+        onClose={() => setOpened(false)}
+        submit={t('policy.attach')}
+        disabled={policy === null || holder === null}
+        save={attach}
+      >
+        <Select
+          data-autofocus
+          label={t('policy.policy')}
+          required
+          searchable
+          data={policies.data?.items.map((item) => ({ value: item.id, label: item.name })) ?? []}
+          value={policy}
+          onChange={setPolicy}
+        />
+        <Select
+          label={t('policy.holder')}
+          required
+          searchable
+          data={[
+            { group: t('people.users'), items: users.data?.items.map((user) => ({ value: `user:${user.id}`, label: user.name })) ?? [] },
+            { group: t('people.groups'), items: groups.data?.items.map((group) => ({ value: `group:${group.id}`, label: group.name })) ?? [] },
+          ]}
+          value={holder}
+          onChange={setHolder}
+        />
+        <SegmentedControl
+          aria-label={t('settings.project')}
+          value={where}
+          onChange={setWhere}
+          data={[
+            { value: 'project', label: t('policy.in-project', { name: project.name }) },
+            { value: 'everywhere', label: t('policy.everywhere') },
+          ]}
+        />
+      </FormDialog>
     </Panel>
   );
 }

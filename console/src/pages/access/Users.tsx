@@ -1,10 +1,10 @@
-import { Button, Code, Drawer, Group, Modal, PasswordInput, SegmentedControl, Select, Stack, Switch, Table, Text, TextInput } from '@mantine/core';
+import { Button, Code, Drawer, Group, Modal, SegmentedControl, Select, Stack, Switch, Table, Text, TextInput } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconKey, IconPlus, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { api, ok, type Shape } from '../../api/client';
 import { useInAddress, usePage } from '../../address';
-import { ConfirmByName, ListTable, Pages, Pill, say, sayProblem, SecretOnce, When } from '../../components/parts';
+import { ConfirmByName, DialogForm, FormDialog, ListTable, Pages, PasswordField, Pill, say, sayProblem, SecretOnce, When } from '../../components/parts';
 import { Empty, Problem } from '../../components/states';
 import { offsetOf, PAGE_SIZE, useRefresh } from '../../data';
 import { useTexts } from '../../i18n';
@@ -152,39 +152,22 @@ function AddUser({ opened, onClose }: { opened: boolean; onClose: () => void }) 
           </Group>
         </Stack>
       ) : (
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            add.mutate();
-          }}
-        >
-          <Stack>
-            <TextInput data-autofocus label={t('app.name')} required maxLength={64} value={name} onChange={(event) => setName(event.currentTarget.value)} />
-            <SegmentedControl
-              aria-label={t('access.role')}
-              value={role}
-              onChange={(value) => setRole(value as Shape<'IamRole'>)}
-              data={ROLES.map((value) => ({ value, label: t(`role.${value}`) }))}
-            />
-            <PasswordInput
-              label={t('login.password')}
-              description={t('access.password-hint')}
-              autoComplete="new-password"
-              value={password}
-              onChange={(event) => setPassword(event.currentTarget.value)}
-              visibilityToggleButtonProps={{ 'aria-label': t('login.show') }}
-            />
-            {add.error !== null && <Problem error={add.error} />}
-            <Group justify="flex-end">
-              <Button variant="default" onClick={close}>
-                {t('action.cancel')}
-              </Button>
-              <Button type="submit" loading={add.isPending}>
-                {t('access.add')}
-              </Button>
-            </Group>
-          </Stack>
-        </form>
+        <DialogForm onClose={close} submit={t('access.add')} save={add}>
+          <TextInput data-autofocus label={t('app.name')} required maxLength={64} value={name} onChange={(event) => setName(event.currentTarget.value)} />
+          <SegmentedControl
+            aria-label={t('access.role')}
+            value={role}
+            onChange={(value) => setRole(value as Shape<'IamRole'>)}
+            data={ROLES.map((value) => ({ value, label: t(`role.${value}`) }))}
+          />
+          <PasswordField
+            label={t('login.password')}
+            description={t('access.password-hint')}
+            autoComplete="new-password"
+            value={password}
+            onChange={(event) => setPassword(event.currentTarget.value)}
+          />
+        </DialogForm>
       )}
     </Modal>
   );
@@ -209,45 +192,20 @@ function Password({ user, onClose }: { user: Shape<'IamUser'> | undefined; onClo
     onClose();
   };
   return (
-    <Modal
-      opened={user !== undefined}
-      onClose={close}
-      title={t('access.password-of', { name: user?.name ?? '' })}
-      closeButtonProps={{ 'aria-label': t('action.close') }}
-      centered
-    >
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          set.mutate();
-        }}
-      >
-        <Stack>
-          <Text size="sm">{t('access.password-effect')}</Text>
-          <PasswordInput
-            data-autofocus
-            label={t('access.new-password')}
-            description={t('access.password-rule')}
-            required
-            minLength={12}
-            maxLength={128}
-            autoComplete="new-password"
-            value={password}
-            onChange={(event) => setPassword(event.currentTarget.value)}
-            visibilityToggleButtonProps={{ 'aria-label': t('login.show') }}
-          />
-          {set.error !== null && <Problem error={set.error} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={close}>
-              {t('action.cancel')}
-            </Button>
-            <Button type="submit" loading={set.isPending}>
-              {t('action.save')}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog title={t('access.password-of', { name: user?.name ?? '' })} opened={user !== undefined} onClose={close} submit={t('action.save')} save={set}>
+      <Text size="sm">{t('access.password-effect')}</Text>
+      <PasswordField
+        data-autofocus
+        label={t('access.new-password')}
+        description={t('access.password-rule')}
+        required
+        minLength={12}
+        maxLength={128}
+        autoComplete="new-password"
+        value={password}
+        onChange={(event) => setPassword(event.currentTarget.value)}
+      />
+    </FormDialog>
   );
 }
 

@@ -7,7 +7,6 @@ import {
   Group,
   List,
   NumberInput,
-  PasswordInput,
   SegmentedControl,
   SimpleGrid,
   Stack,
@@ -19,7 +18,7 @@ import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconAddressBook, IconAlertTriangle, IconCircleCheck, IconPlugConnected, IconRefresh, IconTrash } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
 import { api, ApiProblem, ok, type Shape } from '../../api/client';
-import { ConfirmByName, Panel, Pill, say, When } from '../../components/parts';
+import { ConfirmByName, Panel, PasswordField, Pill, say, When } from '../../components/parts';
 import { Empty, Problem } from '../../components/states';
 import { MOVING_MS, QUIET_MS, useRefresh } from '../../data';
 import { useTexts } from '../../i18n';
@@ -368,12 +367,11 @@ function Connection({ directory, onDone }: { directory: Shape<'Directory'> | und
             <TextInput label={t('directory.url')} description={t('directory.url-hint')} required placeholder="ldaps://dc1.corp.example" {...field('url')} />
             <TextInput label={t('directory.base')} description={t('directory.base-hint')} required placeholder="DC=corp,DC=example" {...field('base_dn')} />
             <TextInput label={t('directory.bind-user')} description={t('directory.bind-user-hint')} required placeholder={draft.kind === 'AD' ? 'outfitter@corp.example' : 'cn=outfitter,dc=corp,dc=example'} autoComplete="off" {...field('bind_user')} />
-            <PasswordInput
+            <PasswordField
               label={t('login.password')}
               description={directory === undefined ? t('directory.password-hint') : t('directory.password-kept')}
               required={directory === undefined}
               autoComplete="new-password"
-              visibilityToggleButtonProps={{ 'aria-label': t('login.show') }}
               {...field('bind_password')}
             />
           </SimpleGrid>
