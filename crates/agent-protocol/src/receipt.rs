@@ -108,7 +108,7 @@ impl Envelope {
             payload: STANDARD.encode(&payload),
             signatures: signature
                 .map(|signature| EnvelopeSignature {
-                    keyid: hex(&signature.certificate_sha256),
+                    keyid: hex::encode(signature.certificate_sha256),
                     sig: STANDARD.encode(&signature.bytes),
                 })
                 .into_iter()
@@ -194,24 +194,11 @@ impl Statement {
     }
 }
 
-fn hex(bytes: &[u8; 32]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
+/// Lower case alone: one digest has one text.
 fn unhex(text: &str) -> Option<[u8; 32]> {
-    let digits = text.as_bytes();
-    if digits.len() != 64
-        || !digits
-            .iter()
-            .all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f'))
-    {
-        return None;
-    }
     let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
+    hex::decode_to_slice(text, &mut bytes).ok()?;
+    (hex::encode(bytes) == text).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -230,8 +217,8 @@ mod tests {
     #[test]
     fn a_fingerprint_is_read_in_one_spelling_only() {
         let bytes = [0xab; 32];
-        assert_eq!(unhex(&hex(&bytes)), Some(bytes));
-        assert_eq!(unhex(&hex(&bytes).to_uppercase()), None);
+        assert_eq!(unhex(&hex::encode(bytes)), Some(bytes));
+        assert_eq!(unhex(&hex::encode(bytes).to_uppercase()), None);
         assert_eq!(unhex("ab"), None);
         assert_eq!(unhex(&"é".repeat(32)), None);
     }

@@ -22,7 +22,7 @@ use crate::tls::{Identity, KnownTime, Roots, ServerTls, TlsError};
 const SERVER_TIME_GRAIN_MILLIS: i64 = 6 * 3600 * 1000;
 
 /// Own clock and server may differ by this much before it is reported, in milliseconds.
-const SKEW_REPORTED_MILLIS: i64 = 5 * 60 * 1000;
+pub(crate) const SKEW_REPORTED_MILLIS: i64 = 5 * 60 * 1000;
 
 /// What a client for the server is made of.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! Looks whether the agent of a state folder could work, and says what is wrong.
 
 use crate::clock::Clock;
-use crate::credentials::{SharedCredentials, validity_millis};
+use crate::credentials::{SKEW_REPORTED_MILLIS, SharedCredentials, validity_millis};
 use crate::desk;
 use crate::platform;
 use crate::proxy::Proxies;
@@ -21,9 +21,6 @@ pub struct Finding {
 
 /// Least free space that is no worry, in bytes. Ours: an ordinary installer and what it unpacks.
 const LEAST_FREE_BYTES: u64 = 512 << 20;
-
-/// Difference between two clocks that is no worry, in seconds. Source: `credentials.rs` reports the same.
-const MOST_SKEW_SECS: i64 = 300;
 
 /// Longest time for a name and a connection.
 const NETWORK_LIMIT: Duration = Duration::from_secs(10);
@@ -58,7 +55,7 @@ fn clock_finding(
     let now_secs = now_millis / 1000;
     let Some(server_secs) = server_secs else {
         let behind = last_server_millis / 1000 - now_secs;
-        return if behind > MOST_SKEW_SECS {
+        return if behind > (SKEW_REPORTED_MILLIS / 1000) {
             Err(format!(
                 "{behind} s behind what the server said last: set this machine's clock"
             ))
@@ -68,10 +65,10 @@ fn clock_finding(
     };
     let ahead = now_secs - server_secs;
     match ahead {
-        ahead if ahead > MOST_SKEW_SECS => Err(format!(
+        ahead if ahead > (SKEW_REPORTED_MILLIS / 1000) => Err(format!(
             "{ahead} s ahead of the server: set this machine's clock"
         )),
-        ahead if -ahead > MOST_SKEW_SECS => Err(format!(
+        ahead if -ahead > (SKEW_REPORTED_MILLIS / 1000) => Err(format!(
             "{} s behind the server: set this machine's clock",
             -ahead
         )),

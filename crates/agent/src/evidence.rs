@@ -56,7 +56,7 @@ pub fn blank_evidence(attempt: AttemptId, job: JobId, clock: &dyn Clock) -> Evid
         package_size_bytes: None,
         command: None,
         sandbox_root: None,
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        agent_version: crate::version::version().to_owned(),
         phases: Vec::new(),
         ended_at_millis: clock.unix_millis(),
     }

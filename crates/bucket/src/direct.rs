@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::objects::{MAX_OBJECT_BYTES, ObjectError, Objects, Origin};
 
 /// How long after its credential has lapsed an upload stays: requests that began in time have ended then.
-const STAYS: Duration = Duration::from_secs(60 * 60);
+pub const STAYS: Duration = Duration::from_secs(60 * 60);
 
 /// How long the work on one upload is kept, and how often that is prolonged.
 const LEASE: Duration = Duration::from_secs(120);
@@ -88,7 +88,9 @@ impl Objects {
             return self.take_in(direct, &upload).await;
         }
         let lapsed_before = self.clock.now().minus(STAYS);
-        if upload.expires_at < lapsed_before {
+        // Asked again: a credential may have been given out since the upload was listed.
+        let expires_at = self.store.db().direct_upload_expires(upload.id).await?;
+        if expires_at.is_some_and(|at| at < lapsed_before) {
             // The row goes last: what could not be removed is tried again.
             if upload.seen_tag.is_some() {
                 let bucket = bucket_name(upload.project_id);

@@ -30,7 +30,7 @@ mod receive;
 
 pub use collect::{CollectMode, CollectReason, Collectable, CollectionReport, Retention, Tally};
 pub use credential::{Grant, IssuedCredential, Keys, Uploader};
-pub use direct::{DirectError, Taken};
+pub use direct::{DirectError, STAYS, Taken};
 pub use handle::{Bucket, BucketParts, Source};
 pub use objects::{MAX_OBJECT_BYTES, Object, ObjectError, Objects, package_facts};
 pub use quota::Room;

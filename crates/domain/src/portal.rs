@@ -50,20 +50,22 @@ words! {
 
 /// Who asked for something, seen from a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asker {
+pub enum RequestedBy {
     /// The user.
-    Self_,
-    /// An administrator, or another user of the desktop.
-    Other,
+    ThisUser,
+    /// Another user of the desktop.
+    AnotherUser,
+    /// An administrator.
+    Administrator,
 }
 
 /// What a desktop has of an app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Presence {
+pub struct Installed {
     /// Whether it is the newest revision.
     pub is_newest: bool,
     /// Who asked for it.
-    pub asker: Asker,
+    pub requested_by: RequestedBy,
 }
 
 /// The newest job for an app on a desktop.
@@ -74,7 +76,7 @@ pub struct NewestJob {
     /// Where it is.
     pub state: State,
     /// Who asked for it.
-    pub asker: Asker,
+    pub requested_by: RequestedBy,
     /// When it was opened.
     pub created_at: Millis,
     /// When it FAILs if it could not be handed out.
@@ -87,7 +89,7 @@ pub struct PortalFacts {
     /// How it is put on.
     pub install_type: InstallType,
     /// What the desktop has.
-    pub presence: Option<Presence>,
+    pub installed: Option<Installed>,
     /// The newest job.
     pub job: Option<NewestJob>,
 }
@@ -116,9 +118,10 @@ pub fn decide_view(facts: &PortalFacts, now: Millis) -> PortalView {
             _ => Standing::Waiting,
         };
         let mut acts = Vec::new();
-        match job.asker {
-            Asker::Self_ => acts.push(Act::Cancel),
-            Asker::Other => {
+        match job.requested_by {
+            RequestedBy::ThisUser => acts.push(Act::Cancel),
+            RequestedBy::AnotherUser => {}
+            RequestedBy::Administrator => {
                 let may_wait = job.kind == TaskKind::Install
                     && job.state == State::Queued
                     && latest_deferral(&job) > now;
@@ -128,28 +131,30 @@ pub fn decide_view(facts: &PortalFacts, now: Millis) -> PortalView {
         return PortalView { standing, acts };
     }
     let failed = facts.job.is_some_and(|job| job.state == State::Failed);
-    let standing = match (failed, facts.presence) {
+    let standing = match (failed, facts.installed) {
         (true, _) => Standing::Failed,
         (false, None) => Standing::Absent,
-        (false, Some(Presence { is_newest, .. })) if is_newest => Standing::Installed,
+        (false, Some(Installed { is_newest, .. })) if is_newest => Standing::Installed,
         (false, Some(_)) => Standing::UpdateAvailable,
     };
     // Only an administrator can put a package on that asks questions: jobs for it are refused.
     let by_itself = facts.install_type != InstallType::GuiInstall;
     let mut acts = Vec::new();
-    match facts.presence {
+    match facts.installed {
         None => acts.extend(by_itself.then_some(Act::Install)),
-        Some(presence) => {
-            acts.extend((by_itself && !presence.is_newest).then_some(Act::Update));
-            acts.extend((presence.asker == Asker::Self_).then_some(Act::Remove));
+        Some(installed) => {
+            acts.extend((by_itself && !installed.is_newest).then_some(Act::Update));
+            let is_theirs = installed.requested_by == RequestedBy::ThisUser;
+            acts.extend(is_theirs.then_some(Act::Remove));
         }
     }
     PortalView { standing, acts }
 }
 
-/// Until when a job may be put off at the latest.
+/// Until when a job may be put off at the latest: never beyond half of its life, so that putting off does not end it.
 fn latest_deferral(job: &NewestJob) -> Millis {
-    job.created_at.plus(LONGEST_DEFERRAL).min(job.expires_at)
+    let half = job.expires_at.since(job.created_at) / 2;
+    job.created_at.plus(LONGEST_DEFERRAL.min(half))
 }
 
 /// Until when a job is put off by somebody who wants it put off for so long: as long as is left. `None`: nothing is.
@@ -210,11 +215,11 @@ mod tests {
 
     const NOW: Millis = Millis::new(1_000_000_000);
 
-    fn job(kind: TaskKind, state: State, asker: Asker) -> Option<NewestJob> {
+    fn job(kind: TaskKind, state: State, requested_by: RequestedBy) -> Option<NewestJob> {
         Some(NewestJob {
             kind,
             state,
-            asker,
+            requested_by,
             created_at: NOW,
             expires_at: NOW.plus(Duration::from_secs(30 * 24 * 3600)),
         })
@@ -223,131 +228,143 @@ mod tests {
     #[test]
     fn a_user_sees_where_an_app_is_and_what_they_may_do() {
         use Act::{Cancel, Defer, Install, Remove, Update};
-        use Asker::{Other, Self_};
         use InstallType::{GuiInstall, QuietInstall};
+        use RequestedBy::{Administrator, AnotherUser, ThisUser};
         let put = TaskKind::Install;
         let off = TaskKind::Uninstall;
-        let has = |is_newest, asker| Some(Presence { is_newest, asker });
+        let has = |is_newest, requested_by| {
+            Some(Installed {
+                is_newest,
+                requested_by,
+            })
+        };
         let cases: Vec<(_, _, _, Standing, Vec<Act>)> = vec![
             (QuietInstall, None, None, Standing::Absent, vec![Install]),
             (GuiInstall, None, None, Standing::Absent, vec![]),
             (
                 QuietInstall,
                 None,
-                job(put, State::Queued, Self_),
+                job(put, State::Queued, ThisUser),
                 Standing::Waiting,
                 vec![Cancel],
             ),
             (
                 QuietInstall,
                 None,
-                job(put, State::Queued, Other),
+                job(put, State::Queued, Administrator),
                 Standing::Waiting,
                 vec![Defer],
             ),
             (
                 QuietInstall,
                 None,
-                job(put, State::Leased, Other),
+                job(put, State::Queued, AnotherUser),
                 Standing::Waiting,
                 vec![],
             ),
             (
                 QuietInstall,
                 None,
-                job(put, State::Running, Self_),
+                job(put, State::Leased, Administrator),
+                Standing::Waiting,
+                vec![],
+            ),
+            (
+                QuietInstall,
+                None,
+                job(put, State::Running, ThisUser),
                 Standing::Installing,
                 vec![Cancel],
             ),
             (
                 QuietInstall,
                 None,
-                job(put, State::Running, Other),
+                job(put, State::Running, Administrator),
                 Standing::Installing,
                 vec![],
             ),
             (
                 QuietInstall,
                 None,
-                job(put, State::RetryWait, Self_),
+                job(put, State::RetryWait, ThisUser),
                 Standing::Waiting,
                 vec![Cancel],
             ),
             (
                 QuietInstall,
                 None,
-                job(put, State::Failed, Self_),
+                job(put, State::Failed, ThisUser),
                 Standing::Failed,
                 vec![Install],
             ),
             (
                 QuietInstall,
                 None,
-                job(put, State::Cancelled, Self_),
+                job(put, State::Cancelled, ThisUser),
                 Standing::Absent,
                 vec![Install],
             ),
             (
                 QuietInstall,
-                has(true, Self_),
-                job(put, State::Succeeded, Self_),
+                has(true, ThisUser),
+                job(put, State::Succeeded, ThisUser),
                 Standing::Installed,
                 vec![Remove],
             ),
             (
                 QuietInstall,
-                has(true, Other),
-                job(put, State::Succeeded, Other),
+                has(true, Administrator),
+                job(put, State::Succeeded, Administrator),
                 Standing::Installed,
                 vec![],
             ),
             (
                 QuietInstall,
-                has(false, Other),
+                has(false, Administrator),
                 None,
                 Standing::UpdateAvailable,
                 vec![Update],
             ),
             (
                 QuietInstall,
-                has(false, Self_),
-                job(put, State::Failed, Self_),
+                has(false, ThisUser),
+                job(put, State::Failed, ThisUser),
                 Standing::Failed,
                 vec![Update, Remove],
             ),
             (
                 QuietInstall,
-                has(true, Self_),
-                job(off, State::Running, Self_),
+                has(true, ThisUser),
+                job(off, State::Running, ThisUser),
                 Standing::Removing,
                 vec![Cancel],
             ),
             (
                 QuietInstall,
-                has(true, Other),
-                job(off, State::Queued, Other),
+                has(true, Administrator),
+                job(off, State::Queued, Administrator),
                 Standing::Waiting,
                 vec![],
             ),
             (
                 QuietInstall,
-                has(true, Self_),
-                job(off, State::Failed, Self_),
+                has(true, ThisUser),
+                job(off, State::Failed, ThisUser),
                 Standing::Failed,
                 vec![Remove],
             ),
             (
                 QuietInstall,
                 None,
-                job(off, State::Succeeded, Self_),
+                job(off, State::Succeeded, ThisUser),
                 Standing::Absent,
                 vec![Install],
             ),
         ];
-        for (install_type, presence, job, standing, acts) in cases {
+        for (install_type, installed, job, standing, acts) in cases {
             let facts = PortalFacts {
                 install_type,
-                presence,
+                installed,
                 job,
             };
             assert_eq!(
@@ -361,7 +378,7 @@ mod tests {
     #[test]
     fn what_waits_is_put_off_for_three_days_in_all() {
         let hour = Duration::from_secs(3600);
-        let job = job(TaskKind::Install, State::Queued, Asker::Other).unwrap();
+        let job = job(TaskKind::Install, State::Queued, RequestedBy::Administrator).unwrap();
         assert_eq!(decide_deferral(&job, hour, NOW), Some(NOW.plus(hour)));
         let late = NOW.plus(71 * hour);
         assert_eq!(
@@ -372,18 +389,18 @@ mod tests {
         assert_eq!(decide_deferral(&job, hour, end), None);
         let facts = PortalFacts {
             install_type: InstallType::QuietInstall,
-            presence: None,
+            installed: None,
             job: Some(job),
         };
         assert_eq!(decide_view(&facts, end).acts, []);
-        // Nor longer than it lives.
+        // Nor so long that it would never run.
         let short = NewestJob {
             expires_at: NOW.plus(hour),
             ..job
         };
         assert_eq!(
             decide_deferral(&short, 2 * hour, NOW),
-            Some(short.expires_at)
+            Some(NOW.plus(hour / 2))
         );
     }
 

@@ -135,6 +135,8 @@ pub struct JobFact {
     pub message: Option<String>,
     /// When it is tried next.
     pub due_at: Millis,
+    /// Until when a user of the desktop put it off.
+    pub put_off_until: Option<Millis>,
     /// Since when its deployment is halted by its limit of failures.
     pub halted_at: Option<Millis>,
     /// Its newest attempt.
@@ -484,6 +486,10 @@ fn job_step(job: &JobFact) -> Step {
         "install"
     };
     let (result, text) = match job.state {
+        State::Queued if job.put_off_until.is_some() => (
+            StepResult::Note,
+            format!("The {what} was put off by a user of the desktop."),
+        ),
         State::Queued => (
             StepResult::Note,
             format!("The {what} waits to be handed out."),
@@ -513,7 +519,7 @@ fn job_step(job: &JobFact) -> Step {
         hint: hint.to_owned(),
         at: Some(match job.state {
             State::RetryWait => job.due_at,
-            _ => job.updated_at,
+            _ => job.put_off_until.unwrap_or(job.updated_at),
         }),
         ..step(StepKind::Job, result, text)
     }
@@ -621,6 +627,9 @@ fn answer(facts: &WhyFacts, steps: &[Step]) -> String {
                     .or_else(|| blocking(&[StepKind::App]));
                 let why = match held {
                     Some(step) => step.text.clone(),
+                    None if job.put_off_until.is_some() => {
+                        "A user of the desktop put it off; it begins by itself.".to_owned()
+                    }
                     None => match &facts.busy_with {
                         Some(other) => format!("Its agent is busy with {other}."),
                         None => "It is handed out at any moment.".to_owned(),
@@ -718,6 +727,7 @@ mod tests {
             reason: None,
             message: None,
             due_at: Millis::new(3),
+            put_off_until: None,
             halted_at: None,
             attempt: None,
         }

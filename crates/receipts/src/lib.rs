@@ -13,7 +13,7 @@ use std::time::Duration;
 use outfitter_agent_protocol::Task;
 pub use outfitter_agent_protocol::{Envelope, EnvelopeError, EnvelopeSignature, Statement};
 use outfitter_domain::Millis;
-use outfitter_domain::job::{Proof, Reason, Verdict, judge};
+use outfitter_domain::job::{Proof, Reason, SUCCEEDED, Verdict, judge};
 use outfitter_ids::{AgentId, AttemptId, DesktopId, JobId, ProjectId};
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use sha2::{Digest as _, Sha256};
@@ -225,7 +225,7 @@ pub fn supports(statement: &Statement, outcome: &str) -> Support {
         Verdict::Succeeded(proof) => Support {
             proof: Some(proof),
             failure: None,
-            carries: outcome == "succeeded",
+            carries: outcome == SUCCEEDED,
         },
         Verdict::Failed(failure) => Support {
             proof: None,

@@ -547,6 +547,7 @@ impl Tx {
                 ],
             )
             .await?;
+        self.made("agentRelease", &release.version);
         for program in &release.programs {
             self.run(
                 "store a program of a release",
@@ -572,6 +573,7 @@ impl Tx {
         release: AgentReleaseKey,
         roll_out: &RollOut,
     ) -> Result<(), StoreError> {
+        self.changes("agentRelease", &[release.get()]).await?;
         self.run(
             "set how far a release of the agent is handed out",
             "UPDATE agent_release SET percent = $2, halted = $3, halt_reason = $4, halt_after_failures = $5, \
@@ -590,6 +592,25 @@ impl Tx {
         .map(drop)
     }
 
+    /// Holds a release until the transaction ends: what desktops say of it waits meanwhile. Answers whether there is one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn agent_release_hold(&self, version: &str) -> Result<bool, StoreError> {
+        let found: Option<i64> = self
+            .db()
+            .scalar(
+                "hold a release of the agent",
+                &format!(
+                    "SELECT id FROM agent_release WHERE version = $1{}",
+                    self.dialect().for_update()
+                ),
+                [version.into()],
+            )
+            .await?;
+        Ok(found.is_some())
+    }
+
     /// Notes what a desktop says of an update; what it says of an earlier round than it said before changes nothing.
     /// A release that fails on too many desktops halts. Answers whether that happened now.
     ///
@@ -605,7 +626,10 @@ impl Tx {
             .db()
             .scalar(
                 "look a release of the agent up",
-                "SELECT id FROM agent_release WHERE version = $1",
+                &format!(
+                    "SELECT id FROM agent_release WHERE version = $1{}",
+                    self.dialect().for_update()
+                ),
                 [note.version.as_str().into()],
             )
             .await?;
@@ -633,18 +657,29 @@ impl Tx {
         if note.stage != AgentUpdateStage::Failed {
             return Ok(false);
         }
-        let halted = self
-            .run(
-                "halt a release of the agent that fails",
-                "UPDATE agent_release SET halted = 1, halt_reason = $2 WHERE id = $1 AND halted = 0 \
+        let is_enough: Option<i64> = self
+            .db()
+            .scalar(
+                "count where a release of the agent failed",
+                "SELECT id FROM agent_release WHERE id = $1 AND halted = 0 \
                  AND (SELECT COUNT(*) FROM agent_update u WHERE u.release_id = $1 AND u.stage = 'failed' \
                  AND u.round = agent_release.round) >= halt_after_failures",
-                [
-                    release.into(),
-                    "it failed on as many desktops as it may".into(),
-                ],
+                [release.into()],
             )
             .await?;
-        Ok(halted > 0)
+        if is_enough.is_none() {
+            return Ok(false);
+        }
+        self.changes("agentRelease", &[release]).await?;
+        self.run(
+            "halt a release of the agent that fails",
+            "UPDATE agent_release SET halted = 1, halt_reason = $2 WHERE id = $1",
+            [
+                release.into(),
+                "it failed on as many desktops as it may".into(),
+            ],
+        )
+        .await?;
+        Ok(true)
     }
 }

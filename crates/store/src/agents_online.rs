@@ -3,7 +3,6 @@
 use outfitter_domain::Millis;
 use sea_orm::FromQueryResult;
 
-use crate::query::{in_keys, key_array};
 use crate::{Db, ProjectKey, StoreError, Tx};
 
 /// Agents of one project at one moment.
@@ -67,11 +66,11 @@ impl Db<'_> {
         let counted: Option<i64> = self
             .scalar(
                 "look for the last count of agents",
-                "SELECT count(*) FROM agents_online WHERE at = $1",
+                "SELECT at FROM agents_online WHERE at = $1 LIMIT 1",
                 vec![slot.get().into()],
             )
             .await?;
-        Ok(counted.is_some_and(|rows| rows > 0))
+        Ok(counted.is_some())
     }
 
     /// The series of a project since a moment, in places of `step` milliseconds, oldest first.
@@ -110,7 +109,7 @@ impl Db<'_> {
 }
 
 impl Tx {
-    /// Writes what was counted in a slot, and deletes what is older than `keep_from` of the same projects. A slot that
+    /// Writes what was counted in a slot, and deletes what is older than `keep_from`. A slot that
     /// another server has written stays as it is.
     ///
     /// # Errors
@@ -141,14 +140,8 @@ impl Tx {
         .await?;
         self.run(
             "delete old counts of agents",
-            &format!(
-                "DELETE FROM agents_online WHERE {} AND at < $2",
-                in_keys(self.dialect(), "project_id", "$1")
-            ),
-            [
-                key_array(counts.iter().map(|count| count.project.get())).into(),
-                keep_from.get().into(),
-            ],
+            "DELETE FROM agents_online WHERE at < $1",
+            [keep_from.get().into()],
         )
         .await
         .map(drop)

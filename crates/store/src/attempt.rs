@@ -17,8 +17,8 @@ use outfitter_agent_protocol::{
 };
 use outfitter_domain::install::{UninstallSources, uninstall_command};
 use outfitter_domain::job::{
-    Failure, Proof, Reason, State, Verdict, Verification, automatic_retry, judge, kind_from_number,
-    kind_number, package_file_name, wants_restart,
+    Failure, Proof, Reason, SUCCEEDED, State, Verdict, Verification, automatic_retry, judge,
+    kind_from_number, kind_number, package_file_name, wants_restart,
 };
 use outfitter_domain::{InstallType, Millis, StoreType};
 use outfitter_ids::{AppId, AttemptId, IdSource, JobId, ProjectId, RevisionId};
@@ -35,9 +35,6 @@ use crate::job::{
 use crate::query::{in_ids, in_keys, json};
 use crate::receipt::{SignedText, read_verification};
 use crate::{Db, DesktopKey, Dialect, JobKey, StoreError, Tx};
-
-/// What an ended attempt says when it succeeded.
-const SUCCEEDED: &str = "succeeded";
 
 /// What an ended attempt says when nobody acknowledged it.
 const LAPSED: &str = "lapsed";
@@ -1043,6 +1040,7 @@ impl Tx {
             app_deleted: i64,
             project_enabled: i64,
             authorized: i64,
+            asked_by_user: i64,
             held: i64,
         }
         let dialect = self.dialect();
@@ -1051,6 +1049,7 @@ impl Tx {
                 &format!(
                     ", CAST(CASE WHEN a.deleted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS app_deleted, \
                      p.enabled AS project_enabled, {} AS authorized, \
+                     CAST(CASE WHEN d.requested_by IS NULL THEN 0 ELSE 1 END AS BIGINT) AS asked_by_user, \
                      CAST(CASE WHEN {NOT_FROZEN} AND (d.halted_at IS NULL OR j.state <> {}) THEN 0 ELSE 1 END \
                        AS BIGINT) AS held",
                     authorization_stands(),
@@ -1088,8 +1087,9 @@ impl Tx {
                     } else if row.project_enabled == 0 {
                         Some(Reason::ProjectDisabled)
                     } else if row.authorized == 0
-                        // Whoever may not have an app may lose it all the same.
-                        && attempt.counted.kind == kind_number(TaskKind::Install)
+                        // Whoever may not have an app may lose it all the same, when an administrator says so.
+                        && (row.asked_by_user != 0
+                            || attempt.counted.kind == kind_number(TaskKind::Install))
                     {
                         Some(Reason::NoLongerAuthorized)
                     } else {
@@ -1179,11 +1179,12 @@ impl Tx {
             task: String,
             store_type: Option<String>,
             received: i64,
+            requested_by: Option<i64>,
         }
         let rows: Vec<FinishRow> = self
             .attempt_rows(
                 ", t.task, (SELECT v.store_type FROM app_revision v WHERE v.id = t.revision_id) AS store_type, \
-                 (SELECT COUNT(*) FROM receipt c WHERE c.attempt_id = t.id) AS received",
+                 (SELECT COUNT(*) FROM receipt c WHERE c.attempt_id = t.id) AS received, d.requested_by",
                 &in_ids(self.dialect(), "t.public_id", "$1"),
                 vec![id_list(
                     reports.iter().map(|report| report.evidence.attempt.uuid()),
@@ -1262,6 +1263,7 @@ impl Tx {
                     "r": attempt.revision_id,
                     "p": change.proof.map(Proof::number),
                     "o": kind_number(task.kind),
+                    "b": row.requested_by,
                 }));
             }
             let outcome = change

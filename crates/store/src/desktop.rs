@@ -638,6 +638,8 @@ impl Tx {
             "desktop_tag",
             "desktop_reach",
             "desktop_host_key",
+            "agent_update",
+            "portal_ticket",
         ] {
             self.run(
                 "empty deleted desktops",

@@ -134,7 +134,8 @@ impl Db<'_> {
 }
 
 impl Tx {
-    /// Keeps what results said: `k` desktop, `a` app, `r` revision, `p` proof, `o` kind of job (0 puts on, 1 takes off).
+    /// Keeps what results said: `k` desktop, `a` app, `r` revision, `p` proof, `o` kind of job (0 puts on, 1 takes off), `b` the end
+    /// user who asked for it, if one did.
     pub(crate) async fn desktop_apps_keep(
         &self,
         done: Vec<Value>,
@@ -150,14 +151,16 @@ impl Tx {
         self.run(
             DOING,
             &format!(
-                "INSERT INTO desktop_app (desktop_id, app_id, revision_id, proof, installed_at) \
-                 SELECT {}, {}, {}, {}, $2 FROM {each} WHERE {} = 0 \
+                "INSERT INTO desktop_app (desktop_id, app_id, revision_id, proof, requested_by, installed_at) \
+                 SELECT {}, {}, {}, {}, {}, $2 FROM {each} WHERE {} = 0 \
                  ON CONFLICT (desktop_id, app_id) DO UPDATE SET revision_id = excluded.revision_id, \
-                 proof = excluded.proof, installed_at = excluded.installed_at",
+                 proof = excluded.proof, installed_at = excluded.installed_at, requested_by = \
+                 CASE WHEN excluded.requested_by IS NULL THEN NULL ELSE desktop_app.requested_by END",
                 number("k"),
                 number("a"),
                 number("r"),
                 number("p"),
+                number("b"),
                 number("o"),
             ),
             [rows.clone().into(), now.get().into()],

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::job::id_list;
 use crate::query::in_ids;
-use crate::{Db, ProjectKey, StoreError, Tx};
+use crate::{AppKey, Db, ProjectKey, StoreError, Tx};
 
 /// Holds for a revision `r` of project `{project}` whose object was seen in the store and is not taken in yet.
 pub(crate) fn object_is_pending(project: &str) -> String {
@@ -74,6 +74,39 @@ const COLUMNS: &str = "u.id, u.project_id, p.public_id AS project_public_id, u.o
                        u.seen_tag, u.taken_tag FROM bucket_direct_upload u JOIN project p ON p.id = u.project_id";
 
 impl Db<'_> {
+    /// Whether the app's package was seen in the store and is not taken in yet.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn direct_upload_is_pending(&self, app: AppKey) -> Result<bool, StoreError> {
+        let found: Option<i64> = self
+            .scalar(
+                "look whether a package is taken in",
+                &format!(
+                    "SELECT a.id FROM app a JOIN app_revision r ON r.id = a.revision_id WHERE a.id = $1 AND {}",
+                    object_is_pending("a.project_id")
+                ),
+                [app.into()],
+            )
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// When the last credential for an upload lapses; `None`: it is forgotten.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn direct_upload_expires(&self, id: i64) -> Result<Option<Millis>, StoreError> {
+        let found: Option<i64> = self
+            .scalar(
+                "look when an upload past the server lapses",
+                "SELECT expires_at FROM bucket_direct_upload WHERE id = $1",
+                [id.into()],
+            )
+            .await?;
+        Ok(found.map(Millis::new))
+    }
+
     /// A page of them, oldest first, after the one of this id.
     ///
     /// # Errors
@@ -198,6 +231,20 @@ impl Tx {
             "take an upload past the server in",
             "UPDATE bucket_direct_upload SET taken_tag = $2, lease_until = 0 WHERE id = $1",
             [id.into(), tag.into()],
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Forgets all whose last credential lapsed before then.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn direct_uploads_forget(&self, before: Millis) -> Result<(), StoreError> {
+        self.run(
+            "forget uploads past the server",
+            "DELETE FROM bucket_direct_upload WHERE expires_at < $1",
+            [before.get().into()],
         )
         .await
         .map(drop)

@@ -3,9 +3,8 @@
 
 use std::collections::HashMap;
 
-use outfitter_agent_protocol::TaskKind;
 use outfitter_domain::app::Icon;
-use outfitter_domain::job::{Proof, State, kind_number};
+use outfitter_domain::job::{Proof, State};
 use outfitter_domain::text::fold;
 use outfitter_domain::{InstallType, Millis};
 use outfitter_ids::{AppId, DesktopId, JobId, ProjectId, UserId};
@@ -162,6 +161,7 @@ struct AppRow {
     installed_revision: Option<i64>,
     installed_version: Option<String>,
     installed_at: Option<i64>,
+    installed_by: Option<i64>,
     proof: Option<i64>,
 }
 
@@ -184,7 +184,7 @@ impl AppRow {
                     row: id,
                     value: proof.to_string(),
                 })?,
-                requested_by: None,
+                requested_by: self.installed_by.map(UserKey::new),
             }),
             _ => None,
         };
@@ -401,7 +401,8 @@ impl Db<'_> {
                 &format!(
                     "SELECT a.id, a.public_id, a.name, a.description, a.catalog_id, a.install_info, a.install_type, \
                      a.icon_url, a.icon_sha256, r.id AS revision_id, r.version, i.revision_id AS installed_revision, \
-                     ir.version AS installed_version, i.installed_at, i.proof {FROM} \
+                     ir.version AS installed_version, i.installed_at, i.proof, \
+                     i.requested_by AS installed_by {FROM} \
                      LEFT JOIN desktop_app i ON i.app_id = a.id AND i.desktop_id = {desktop_is} \
                      LEFT JOIN app_revision ir ON ir.id = i.revision_id WHERE {}",
                     paged.tail
@@ -417,49 +418,27 @@ impl Db<'_> {
         Ok(Listed { total, items })
     }
 
-    /// A desktop's newest job for each app, and who asked for what is there (index `job_desktop_wire`).
+    /// A desktop's newest job for each app (index `job_desktop_wire`).
     async fn add_jobs(
         &self,
         desktop: DesktopKey,
         apps: &mut [PortalApp],
     ) -> Result<(), StoreError> {
-        #[derive(FromQueryResult)]
-        struct ByRow {
-            app_id: i64,
-            requested_by: Option<i64>,
-        }
         if apps.is_empty() {
             return Ok(());
         }
-        let dialect = self.dialect();
-        let values = || -> [Value; 2] {
-            [
-                desktop.into(),
-                key_list(apps.iter().map(|app| app.key.get())),
-            ]
-        };
-        let of_apps = in_keys(dialect, "j.app_id", "$2");
-        let jobs = dialect.indexed_by("job_desktop_wire");
         let newest: Vec<KeyRow> = self
             .all(
                 "find a desktop's newest jobs",
                 &format!(
-                    "SELECT MAX(j.id) AS id FROM job j{jobs} WHERE j.desktop_id = $1 AND {of_apps} GROUP BY j.app_id"
+                    "SELECT MAX(j.id) AS id FROM job j{} WHERE j.desktop_id = $1 AND {} GROUP BY j.app_id",
+                    self.dialect().indexed_by("job_desktop_wire"),
+                    in_keys(self.dialect(), "j.app_id", "$2"),
                 ),
-                values(),
-            )
-            .await?;
-        let installed: Vec<ByRow> = self
-            .all(
-                "find who asked for what a desktop has",
-                &format!(
-                    "SELECT j.app_id, d.requested_by FROM (SELECT MAX(j.id) AS id FROM job j{jobs} \
-                     WHERE j.desktop_id = $1 AND j.wire = {} AND j.kind = {} AND {of_apps} GROUP BY j.app_id) AS last \
-                     JOIN job j ON j.id = last.id JOIN deployment d ON d.id = j.deployment_id",
-                    State::Succeeded.wire().number(),
-                    kind_number(TaskKind::Install),
-                ),
-                values(),
+                [
+                    desktop.into(),
+                    key_list(apps.iter().map(|app| app.key.get())),
+                ],
             )
             .await?;
         let keys: Vec<JobKey> = newest.iter().map(|row| JobKey::new(row.id)).collect();
@@ -469,16 +448,8 @@ impl Db<'_> {
             .into_iter()
             .map(|job| (job.live.view.app, job))
             .collect();
-        let by: HashMap<i64, Option<i64>> = installed
-            .into_iter()
-            .map(|row| (row.app_id, row.requested_by))
-            .collect();
         for app in apps {
             app.job = newest.remove(&app.id);
-            if let Some(installed) = &mut app.installed {
-                installed.requested_by =
-                    by.get(&app.key.get()).copied().flatten().map(UserKey::new);
-            }
         }
         Ok(())
     }

@@ -170,10 +170,9 @@ impl Launcher {
         );
         record.current = record.previous.take();
         record.starts = 0;
-        let round = record.last.as_ref().map_or(0, |report| report.round);
         record.last = Some(UpdateReport {
             version: current.version,
-            round,
+            round: current.round,
             stage: UpdateStage::Failed,
             detail: Some(why.to_owned()),
         });
@@ -191,7 +190,7 @@ impl Launcher {
         );
         record.last = Some(UpdateReport {
             version: trial.program.version,
-            round: trial.round,
+            round: trial.program.round,
             stage: UpdateStage::Failed,
             detail: Some(why.to_owned()),
         });
@@ -338,6 +337,7 @@ mod tests {
             let program = Program {
                 version: version.to_owned(),
                 sha256: digest.sha256.to_string(),
+                round: 3,
             };
             let path = self.state.program(&program);
             std::fs::write(&path, text).expect("written");
@@ -352,7 +352,6 @@ mod tests {
         fn trial(&self, text: &str) -> Trial {
             let trial = Trial {
                 program: self.program("9.0.0", text),
-                round: 3,
                 limit_secs: 1,
                 starts: 0,
             };
@@ -408,8 +407,8 @@ mod tests {
         assert_eq!(next, Next::Become(before.clone()));
         let last = scene.state.update_record().last.expect("a report");
         assert_eq!(
-            (last.version.as_str(), last.stage),
-            ("9.0.0", UpdateStage::Failed)
+            (last.version.as_str(), last.round, last.stage),
+            ("9.0.0", 3, UpdateStage::Failed)
         );
         is_steady(&scene.state).expect("steady");
         assert_eq!(scene.state.update_record().starts, 0);

@@ -38,6 +38,8 @@ pub struct Program {
     pub version: String,
     /// Lower-case hex SHA-256; its name in `programs/`.
     pub sha256: String,
+    /// Of the offer that it came by: what becomes of it is told as that of this round.
+    pub round: i64,
 }
 
 /// A program that has to prove itself.
@@ -45,8 +47,6 @@ pub struct Program {
 pub struct Trial {
     /// The program.
     pub program: Program,
-    /// Of the offer.
-    pub round: i64,
     /// How long it may take until it is connected, in seconds.
     pub limit_secs: u32,
     /// Times it was started: a machine that goes down with it each time does not try for ever.
@@ -167,7 +167,7 @@ impl Updates {
         match (&self.inner.role, record.trial) {
             (Role::Trial, Some(trial)) => Some(UpdateReport {
                 version: trial.program.version,
-                round: trial.round,
+                round: trial.program.round,
                 stage: UpdateStage::Trying,
                 detail: None,
             }),
@@ -225,6 +225,7 @@ impl Updates {
         let program = Program {
             version: wanted.version.clone(),
             sha256: wanted.sha256.clone(),
+            round: offer.round,
         };
         tracing::info!(version = program.version, "a newer program is fetched");
         let fetched = fetch::fetch(state, credentials, &wanted).await;
@@ -244,7 +245,6 @@ impl Updates {
         let mut record = state.update_record();
         record.trial = Some(Trial {
             program,
-            round: offer.round,
             limit_secs: offer.trial_limit_secs.clamp(5, 3600),
             starts: 0,
         });
@@ -284,7 +284,7 @@ impl Updates {
         record.previous = record.current.take();
         record.last = Some(UpdateReport {
             version: trial.program.version.clone(),
-            round: trial.round,
+            round: trial.program.round,
             stage: UpdateStage::Done,
             detail: None,
         });

@@ -38,6 +38,9 @@ impl Refusal {
     }
 }
 
+/// Characters of a version that is told back before its signature holds.
+const NAMED_VERSION_CHARS: usize = 64;
+
 /// Judges an offer for a desktop that runs `running`; `now_millis` is the present as far as it is known, in
 /// milliseconds UTC.
 ///
@@ -49,9 +52,12 @@ pub fn judge(
     running: &str,
     now_millis: i64,
 ) -> Result<Wanted, Refusal> {
-    let unsigned = |detail: &str| Refusal::new("unknown", detail);
-    let manifest: UpdateManifest = serde_json::from_str(&offer.manifest)
-        .map_err(|error| unsigned(&format!("the manifest cannot be read: {error}")))?;
+    let manifest: UpdateManifest = serde_json::from_str(&offer.manifest).map_err(|error| {
+        Refusal::new("unknown", format!("the manifest cannot be read: {error}"))
+    })?;
+    // Only named, not believed: the server looks for it among its own releases.
+    let named: String = manifest.version.chars().take(NAMED_VERSION_CHARS).collect();
+    let unsigned = |detail: &str| Refusal::new(&named, detail);
     let key = keys
         .iter()
         .find(|key| key.id == manifest.key_id)

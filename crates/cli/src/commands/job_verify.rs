@@ -29,6 +29,8 @@ struct Verdict {
     valid: bool,
     /// A success that is more than an exit code.
     proven: bool,
+    /// The server found that it does not verify.
+    refused: bool,
     job_id: String,
     attempt_id: String,
     attempt_number: i64,
@@ -221,9 +223,8 @@ fn verdict(
     let refused_there = receipt.proof == Some(Proof::ReceiptInvalid);
     Verdict {
         valid: carries,
-        proven: carries
-            && !refused_there
-            && proof.is_some_and(|proof| proof != ProofOfJob::ExitCodeOnly),
+        refused: refused_there,
+        proven: carries && !refused_there && proof.is_some_and(ProofOfJob::is_verified),
         job_id: receipt.job_id,
         attempt_id: receipt.attempt_id,
         attempt_number: receipt.attempt_number,
@@ -240,16 +241,17 @@ fn verdict(
 }
 
 fn hex(certificate: &[u8]) -> String {
-    fingerprint(certificate)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(fingerprint(certificate))
 }
 
 fn view(verdict: &Verdict) -> View {
     let holds = match (&verdict.problem, verdict.proven) {
         (Some(problem), _) => format!("NOT VALID: {problem}"),
         (None, true) => "valid, and it proves the success".to_owned(),
+        (None, false) if verdict.refused => {
+            "valid here, but the server found that it does not verify: the success is unverified"
+                .to_owned()
+        }
         (None, false) if verdict.proof.is_some() => {
             "valid, but the success is unverified: the exit code alone".to_owned()
         }

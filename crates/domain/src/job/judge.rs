@@ -52,6 +52,14 @@ impl Proof {
             .find(|proof| proof.number() == number)
     }
 
+    /// Whether it shows that what was asked for is so; the others are shown as unverified.
+    pub const fn is_verified(self) -> bool {
+        match self {
+            Self::Rule | Self::Manifest | Self::AlreadyInstalled | Self::AlreadyAbsent => true,
+            Self::ExitCodeOnly | Self::ReceiptInvalid => false,
+        }
+    }
+
     /// Stable word for native routes.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -17,3 +17,6 @@ pub use task::{
     kind_from_number, kind_from_word, kind_number, kind_word, package_file_name, unpacks,
 };
 pub use verification::Verification;
+
+/// The outcome of an attempt that ended well; any other is a reason's code.
+pub const SUCCEEDED: &str = "succeeded";

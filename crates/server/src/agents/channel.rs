@@ -37,6 +37,7 @@ use super::refusal::Refusal;
 use super::registry::Registration;
 use crate::app::agent_releases::{Share, choose, offer};
 use crate::app::job_events::{self, EventError};
+use crate::audit::OwnWork;
 use crate::http::error::chain;
 use crate::listen::{PeerCertificate, Place};
 use crate::services::Services;
@@ -269,11 +270,22 @@ async fn note_update(
             .detail
             .map(|detail| detail.chars().take(MAX_UPDATE_DETAIL).collect()),
     };
-    let tx = services.store.write().await?;
-    let halted = tx
-        .agent_update_note(holder.desktop, &note, services.clock.now())
-        .await?;
-    tx.commit().await?;
+    let now = services.clock.now();
+    let work = OwnWork {
+        of: None,
+        at: now,
+        action: "outfitter:agent:haltRelease",
+        operation: "HaltAgentRelease",
+        name: Some(holder.desktop_name.clone()),
+    };
+    let scope = services.audit.own_work(Arc::clone(&services.ids), work);
+    let noted = scope.run(async {
+        let tx = services.store.write().await?;
+        let halted = tx.agent_update_note(holder.desktop, &note, now).await?;
+        tx.commit().await?;
+        Ok::<_, StoreError>(halted)
+    });
+    let halted = noted.await?;
     tracing::info!(
         desktop.id = %holder.desktop_id,
         desktop.name = holder.desktop_name,

@@ -17,7 +17,6 @@ use outfitter_agent_protocol::{
     DESK_PAGE, DeskAnswer, DeskApp, DeskApps, DeskAsk, DeskJob, DeskRequest, desk_text,
 };
 use outfitter_domain::app::Catalog;
-use outfitter_domain::job::Proof;
 use outfitter_store::{
     AuditActor, AuditActorKind, AuditFacts, AuditKind, AuditScope, AuditTarget, CertificateHolder,
     EndUser, NewAuditScope, Page, PortalAppFilter, StoreError,
@@ -29,7 +28,8 @@ use super::peer::{Standing, identify};
 use super::refusal::Refusal;
 use crate::app::install::InstallError;
 use crate::app::portal::{
-    AccountError, At, PortalError, SeenApp, TICKET_LIFETIME, cancel, issue_ticket, user_of_account,
+    AccountError, EndUserDesktop, PortalError, SeenApp, TICKET_LIFETIME, cancel, issue_ticket,
+    user_of_account,
 };
 use crate::edge::RetryAfter;
 use crate::http::portal::{job_state_word, sentence};
@@ -75,7 +75,7 @@ pub(super) async fn ask(
         ));
     }
     let user = user_of_account(&services, holder.desktop, &request.account).await?;
-    let at = At {
+    let at = EndUserDesktop {
         user: &user,
         desktop: holder.desktop,
         desktop_id: holder.desktop_id,
@@ -148,7 +148,11 @@ fn scope(
     })
 }
 
-async fn answer(services: &Services, at: &At<'_>, ask: DeskAsk) -> Result<DeskAnswer, Refusal> {
+async fn answer(
+    services: &Services,
+    at: &EndUserDesktop<'_>,
+    ask: DeskAsk,
+) -> Result<DeskAnswer, Refusal> {
     Ok(match ask {
         DeskAsk::Apps { app, name, offset } => {
             let filter = PortalAppFilter {
@@ -207,7 +211,7 @@ fn shown(seen: SeenApp) -> DeskApp {
         verified: app
             .installed
             .as_ref()
-            .is_some_and(|installed| installed.proof != Proof::ExitCodeOnly),
+            .is_some_and(|installed| installed.proof.is_verified()),
         installed_version: app.installed.map(|installed| desk_text(&installed.version)),
         job: app.job.map(|job| {
             let job = job.live;

@@ -81,6 +81,11 @@ async fn content(services: &Services, sha256: &str) -> Result<Bytes, Refusal> {
     if let Some(held) = services.updates.held(sha256) {
         return Ok(held);
     }
+    // One reads it from the database; whoever waited finds it in memory.
+    let _reading = services.updates.reading().await;
+    if let Some(held) = services.updates.held(sha256) {
+        return Ok(held);
+    }
     let content = db.agent_program_content(sha256).await.map_err(failed)?;
     let content = Bytes::from(content.ok_or_else(unknown)?);
     services.updates.hold(sha256, content.clone());

@@ -52,6 +52,7 @@ pub struct AgentUpdates {
     pair: Ed25519KeyPair,
     key: UpdateKey,
     held: Mutex<Vec<(String, Bytes)>>,
+    reading: tokio::sync::Mutex<()>,
     offered: Mutex<HashMap<DesktopKey, Offered>>,
 }
 
@@ -85,6 +86,7 @@ impl AgentUpdates {
             pair,
             key,
             held: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
             offered: Mutex::default(),
         })
     }
@@ -168,6 +170,11 @@ impl AgentUpdates {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let found = held.iter().find(|(held, _)| held == sha256)?;
         Some(found.1.clone())
+    }
+
+    /// Waits for its turn to read a program from the database.
+    pub async fn reading(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.reading.lock().await
     }
 
     /// Keeps a program in memory, in the place of the one that was kept longest.

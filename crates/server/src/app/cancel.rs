@@ -27,8 +27,10 @@ pub async fn cancel_jobs(
     let Some(outcome) = tx.job_cancel(project, jobs, services.clock.now()).await? else {
         return Ok(None);
     };
-    tx.commit().await?;
-    tell(services, &outcome);
+    if outcome.cancelled > 0 || !outcome.stopping.is_empty() {
+        tx.commit().await?;
+        tell(services, &outcome);
+    }
     Ok(Some(outcome))
 }
 

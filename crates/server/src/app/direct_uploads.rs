@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use outfitter_artifacts::{DirectCredential, DirectUploads, PackageStoreError};
-use outfitter_domain::Millis;
 use outfitter_domain::app::bucket_name;
 use outfitter_ids::{AppId, ProjectId};
-use outfitter_store::{ProjectKey, StoreError};
+use outfitter_store::{AuditScope, DirectUpload, ProjectKey, StoreError};
 
 use crate::http::error::chain;
 use crate::services::Services;
+
+/// How long a request waits for the object store.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why there is no credential.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +45,7 @@ pub async fn issue(
 ) -> Result<DirectCredential, CredentialError> {
     let bucket = bucket_name(id);
     let issued = direct.credential(&bucket, object_key, life).await?;
-    let millis = i64::try_from(life.as_millis()).unwrap_or(i64::MAX);
-    let expires_at = Millis::new(services.clock.now().get().saturating_add(millis));
+    let expires_at = services.clock.now().plus(life);
     // Before the credential is told: what is put with it is looked for.
     let tx = services.store.write().await?;
     tx.direct_upload_allow(project, object_key, expires_at)
@@ -71,7 +72,16 @@ pub async fn look(
         .db()
         .direct_uploads_of_apps(project, apps)
         .await?;
-    for upload in waited_for {
+    // What is seen is the server's own finding, whatever becomes of the request.
+    let look = AuditScope::apart(look_at(services, direct, waited_for));
+    if tokio::time::timeout(LOOK_LIMIT, look).await.is_err() {
+        tracing::warn!("the object store did not say in time which uploads have arrived");
+    }
+    Ok(())
+}
+
+async fn look_at(services: &Services, direct: &DirectUploads, uploads: Vec<DirectUpload>) {
+    for upload in uploads {
         match services.objects.direct_look(direct, upload).await {
             Ok(upload) if upload.is_pending() => services.background.nudge_direct_uploads(),
             Ok(_) => {}
@@ -81,5 +91,4 @@ pub async fn look(
             ),
         }
     }
-    Ok(())
 }

@@ -5,12 +5,12 @@
 //! lists again; nothing is kept for it (invariant I8). **After a crash** streams end and clients list again. **Does
 //! not** tell what other servers over the same database committed.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outfitter_store::{
-    Changes, DeploymentKey, DeploymentView, JobKey, JobLive, ProjectKey, StoreError,
+    Changes, DeploymentKey, DeploymentView, JobKey, JobLive, ProjectKey, StoreError, UserKey,
 };
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
@@ -20,8 +20,14 @@ use crate::services::Services;
 /// Events that a slow listener may be behind.
 const BACKLOG: usize = 4096;
 
-/// Streams at once; further ones are refused.
+/// Streams of administrators at once; further ones are refused.
 const STREAMS: usize = 256;
+
+/// Streams of end users at once: they take no place from administrators. Source: some kilobytes each.
+const END_USER_STREAMS: usize = 4096;
+
+/// Streams of one end user at once: a page for each of their desktops.
+const STREAMS_EACH: usize = 8;
 
 /// How long changes are gathered before they are read: a job that changes thrice in it is told once.
 const GATHER: Duration = Duration::from_millis(100);
@@ -58,6 +64,8 @@ impl Event {
 pub struct Events {
     sender: broadcast::Sender<Event>,
     streams: Arc<Semaphore>,
+    end_user_streams: Arc<Semaphore>,
+    of_end_users: Arc<Mutex<HashMap<UserKey, usize>>>,
 }
 
 impl Default for Events {
@@ -65,6 +73,8 @@ impl Default for Events {
         Self {
             sender: broadcast::Sender::new(BACKLOG),
             streams: Arc::new(Semaphore::new(STREAMS)),
+            end_user_streams: Arc::new(Semaphore::new(END_USER_STREAMS)),
+            of_end_users: Arc::default(),
         }
     }
 }
@@ -74,15 +84,60 @@ pub struct Listener {
     /// What happens from now on, in every project.
     pub events: broadcast::Receiver<Event>,
     _place: OwnedSemaphorePermit,
+    _of_user: Option<OfUser>,
+}
+
+/// One of an end user's streams.
+struct OfUser {
+    user: UserKey,
+    all: Arc<Mutex<HashMap<UserKey, usize>>>,
+}
+
+impl OfUser {
+    fn take(all: &Arc<Mutex<HashMap<UserKey, usize>>>, user: UserKey) -> Option<Self> {
+        let mut held = all.lock().unwrap_or_else(PoisonError::into_inner);
+        let streams = held.entry(user).or_default();
+        if *streams >= STREAMS_EACH {
+            return None;
+        }
+        *streams += 1;
+        Some(Self {
+            user,
+            all: Arc::clone(all),
+        })
+    }
+}
+
+impl Drop for OfUser {
+    fn drop(&mut self) {
+        let mut held = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(streams) = held.get_mut(&self.user) {
+            *streams -= 1;
+            if *streams == 0 {
+                held.remove(&self.user);
+            }
+        }
+    }
 }
 
 impl Events {
     /// Listens; `None` when too many do.
     pub fn listen(&self) -> Option<Listener> {
-        let place = Arc::clone(&self.streams).try_acquire_owned().ok()?;
+        self.listener(&self.streams, None)
+    }
+
+    /// Listens for an end user; `None` when too many do, or they themselves too often.
+    pub fn listen_as(&self, user: UserKey) -> Option<Listener> {
+        let of_user = OfUser::take(&self.of_end_users, user)?;
+        self.listener(&self.end_user_streams, Some(of_user))
+    }
+
+    fn listener(&self, places: &Arc<Semaphore>, of_user: Option<OfUser>) -> Option<Listener> {
+        let place = Arc::clone(places).try_acquire_owned().ok()?;
         Some(Listener {
             events: self.sender.subscribe(),
             _place: place,
+            _of_user: of_user,
         })
     }
 

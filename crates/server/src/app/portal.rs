@@ -13,14 +13,14 @@ use outfitter_agent_protocol::{Approach, TaskKind};
 use outfitter_directory::Failure;
 use outfitter_domain::fleet::Feature;
 use outfitter_domain::portal::{
-    Act, Asker, NewestJob, PortalFacts, PortalView, Presence, Standing, decide_deferral,
+    Act, Installed, NewestJob, PortalFacts, PortalView, RequestedBy, Standing, decide_deferral,
     decide_view, meanings_of_account,
 };
 use outfitter_domain::text::fold;
 use outfitter_ids::{AppId, DesktopId, JobId, ProjectId};
 use outfitter_store::{
-    Desktop, DesktopFilter, DesktopKey, DesktopOrder, EndUser, Listed, Page, Persistence,
-    PortalApp, PortalAppFilter, PortalJob, SecretDigest, StoreError, UserKey,
+    AuditScope, Desktop, DesktopFilter, DesktopKey, DesktopOrder, EndUser, Listed, Page,
+    Persistence, PortalApp, PortalAppFilter, PortalJob, SecretDigest, StoreError, UserKey,
 };
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
@@ -181,16 +181,20 @@ pub async fn take_ticket(
     services: &Services,
     ticket: &str,
 ) -> Result<(EndUser, DesktopId), EntryError> {
-    let tx = services.store.write().await?;
-    let taken = tx
-        .portal_ticket_take(&digest(ticket), services.clock.now())
-        .await?;
-    if let Some((user, _)) = &taken {
-        audit::identify_end_user(user, "portal_ticket");
-    }
-    // Also where nobody may come in with it any more: it counts once.
-    tx.commit().await?;
-    taken.ok_or(EntryError::Ticket)
+    // Apart: a ticket that counts for nothing is a refusal and leaves no entry of something done.
+    let taken = AuditScope::apart(async {
+        let tx = services.store.write().await?;
+        let taken = tx
+            .portal_ticket_take(&digest(ticket), services.clock.now())
+            .await?;
+        // Also where nobody may come in with it any more: it counts once.
+        tx.commit().await?;
+        Ok::<_, StoreError>(taken)
+    })
+    .await?;
+    let (user, desktop) = taken.ok_or(EntryError::Ticket)?;
+    audit::identify_end_user(&user, "portal_ticket");
+    Ok((user, desktop))
 }
 
 /// The project where end users log in with a password; `None`: nowhere, or nobody says where.
@@ -319,7 +323,7 @@ pub async fn desktops_of(
 
 /// A desktop that a user acts on.
 #[derive(Debug, Clone)]
-pub struct At<'a> {
+pub struct EndUserDesktop<'a> {
     /// The user.
     pub user: &'a EndUser,
     /// The desktop, which is attached to the user.
@@ -328,7 +332,7 @@ pub struct At<'a> {
     pub desktop_id: DesktopId,
 }
 
-impl<'a> At<'a> {
+impl<'a> EndUserDesktop<'a> {
     /// Finds the desktop, if it is the user's and within `only`.
     ///
     /// # Errors
@@ -605,7 +609,7 @@ pub async fn defer(
     let view = decide_view(
         &PortalFacts {
             install_type: outfitter_domain::InstallType::QuietInstall,
-            presence: None,
+            installed: None,
             job: Some(newest),
         },
         now,
@@ -626,11 +630,11 @@ pub async fn defer(
     job(services, user, desktops, text).await
 }
 
-fn asker(requested_by: Option<UserKey>, user: UserKey) -> Asker {
-    if requested_by == Some(user) {
-        Asker::Self_
-    } else {
-        Asker::Other
+fn seen_by(user: UserKey, requested_by: Option<UserKey>) -> RequestedBy {
+    match requested_by {
+        None => RequestedBy::Administrator,
+        Some(other) if other == user => RequestedBy::ThisUser,
+        Some(_) => RequestedBy::AnotherUser,
     }
 }
 
@@ -638,7 +642,7 @@ fn newest_job(job: &PortalJob, user: UserKey) -> NewestJob {
     NewestJob {
         kind: job.live.view.kind,
         state: job.live.view.state,
-        asker: asker(job.requested_by, user),
+        requested_by: seen_by(user, job.requested_by),
         created_at: job.live.view.created_at,
         expires_at: job.expires_at,
     }
@@ -647,9 +651,9 @@ fn newest_job(job: &PortalJob, user: UserKey) -> NewestJob {
 fn facts(app: &PortalApp, user: UserKey) -> PortalFacts {
     PortalFacts {
         install_type: app.install_type,
-        presence: app.installed.as_ref().map(|installed| Presence {
+        installed: app.installed.as_ref().map(|installed| Installed {
             is_newest: installed.revision == app.revision,
-            asker: asker(installed.requested_by, user),
+            requested_by: seen_by(user, installed.requested_by),
         }),
         job: app.job.as_ref().map(|job| newest_job(job, user)),
     }

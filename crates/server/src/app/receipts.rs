@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use outfitter_agent_protocol::{Envelope, RECEIPT_TYPE};
 use outfitter_domain::Millis;
+use outfitter_domain::job::SUCCEEDED;
 use outfitter_receipts::{Certificates, ReceiptError, Subject, Window, about, supports, verify};
 use outfitter_store::{
     AttemptKey, AuditActor, AuditKind, AuditOutcome, NewAuditEntry, ReceiptRecord, StoreError,
@@ -82,8 +83,7 @@ fn judge(record: &ReceiptRecord, roots: &[CertificateDer<'_>]) -> Result<(), Rec
         },
     )?;
     // Failures may be the server's own (its clocks); a success is the agent's word or nothing.
-    if record.outcome.as_deref() == Some("succeeded") && !supports(&statement, "succeeded").carries
-    {
+    if record.outcome.as_deref() == Some(SUCCEEDED) && !supports(&statement, SUCCEEDED).carries {
         return Err(ReceiptError::About("end"));
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! Why a desktop has an app or has it not: gathers what is known; the words are the domain's.
 
 use outfitter_agent_protocol::{Phase, TaskKind};
+use outfitter_domain::job::State;
 use outfitter_domain::why::{
     AgentFact, AttemptFact, FreezeFact, InstalledFact, JobFact, PackageFact, SkippedFact, Why,
     WhyFacts, explain,
 };
-use outfitter_domain::{AppStatus, StoreType};
+use outfitter_domain::{AppStatus, Millis, StoreType};
 use outfitter_store::{
     App, Desktop, FreezeScope, PackageState, Persistence, ProjectKey, StoreError, WhyJob,
 };
@@ -44,7 +45,7 @@ pub async fn why(
         app_name: members.name.clone(),
         newest_version: app.revision.content.version.clone(),
         is_hidden: members.status == AppStatus::Forbidden,
-        package: package(app),
+        package: package(services, app).await?,
         support_os: members.support_os,
         desktop_name: desktop.name.clone(),
         desktop_os: desktop.os_type,
@@ -76,29 +77,43 @@ pub async fn why(
             at: skipped.at,
             is_after_job: job_deployment.is_none_or(|job| skipped.deployment.get() > job.get()),
         }),
-        job: record.job.map(job),
+        job: record.job.map(|it| job(it, services.clock.now())),
     }))
 }
 
-fn package(app: &App) -> PackageFact {
-    match (
-        app.revision.content.file_store.store_type,
-        &app.revision.package,
-    ) {
-        (StoreType::Link, _) => PackageFact::Ready,
-        (StoreType::Obs, Some(package)) => match package.state {
-            PackageState::Ready => PackageFact::Ready,
-            PackageState::Pending => PackageFact::Pending,
-            PackageState::Refused | PackageState::Collecting | PackageState::Gone => {
-                PackageFact::Missing
+async fn package(services: &Services, app: &App) -> Result<PackageFact, StoreError> {
+    Ok(
+        match (
+            app.revision.content.file_store.store_type,
+            &app.revision.package,
+        ) {
+            (StoreType::Link, _) => PackageFact::Ready,
+            (StoreType::Obs, Some(package)) => match package.state {
+                PackageState::Ready => PackageFact::Ready,
+                PackageState::Pending => PackageFact::Pending,
+                PackageState::Refused | PackageState::Collecting | PackageState::Gone => {
+                    PackageFact::Missing
+                }
+            },
+            (StoreType::Obs, None) => {
+                if services
+                    .store
+                    .db()
+                    .direct_upload_is_pending(app.key)
+                    .await?
+                {
+                    PackageFact::Pending
+                } else {
+                    PackageFact::Missing
+                }
             }
         },
-        (StoreType::Obs, None) => PackageFact::Missing,
-    }
+    )
 }
 
-fn job(job: WhyJob) -> JobFact {
+fn job(job: WhyJob, now: Millis) -> JobFact {
     let view = job.view;
+    let view_state = view.state;
     JobFact {
         is_uninstall: view.kind == TaskKind::Uninstall,
         state: view.state,
@@ -108,6 +123,7 @@ fn job(job: WhyJob) -> JobFact {
         reason: view.reason,
         message: view.message,
         due_at: job.due_at,
+        put_off_until: (view_state == State::Queued && job.due_at > now).then_some(job.due_at),
         halted_at: job.halted_at,
         attempt: job.attempt.map(|attempt| AttemptFact {
             number: attempt.number,

@@ -34,7 +34,7 @@ impl TestServer {
     }
 
     /// A call of the administrator for the whole domain.
-    async fn in_domain(
+    pub(crate) async fn in_domain(
         &self,
         method: Method,
         path: &str,

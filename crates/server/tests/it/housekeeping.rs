@@ -28,18 +28,6 @@ fn at(link: &str) -> Value {
     json!({"app_file_store": {"store_type": "LINK", "file_link": link}})
 }
 
-/// A call with rights in all of the domain.
-async fn in_domain(server: &TestServer, method: Method, path: &str, body: Value) -> Answer {
-    let token = server
-        .token_for(json!({"domain": {"name": "outfitter"}}))
-        .await;
-    let request = server
-        .anonymous(method, path)
-        .header("x-auth-token", token)
-        .json(&body);
-    TestServer::send(request).await
-}
-
 #[tokio::test]
 async fn a_deleted_app_is_listed_and_restored() {
     let server = TestServer::start().await;
@@ -75,14 +63,16 @@ async fn a_dry_run_tells_what_waits() {
     put(&server, "a", b"abc").await.ok(200);
     // Replaced before anybody used it.
     put(&server, "a", b"defgh").await.ok(200);
-    let told = in_domain(&server, Method::POST, COLLECT, json!({"dry_run": true}))
+    let told = server
+        .in_domain(Method::POST, COLLECT, Some(json!({"dry_run": true})))
         .await
         .ok(200);
     assert_eq!(told["dry_run"], true);
     assert_eq!(told["due"], json!({"count": 0, "size_bytes": 0}));
     assert_eq!(told["waiting"], json!({"count": 1, "size_bytes": 3}));
     assert_eq!(told["items"][0]["reason"], "package_unneeded");
-    let done = in_domain(&server, Method::POST, COLLECT, json!({}))
+    let done = server
+        .in_domain(Method::POST, COLLECT, Some(json!({})))
         .await
         .ok(200);
     assert_eq!(
@@ -97,7 +87,8 @@ async fn a_quota_is_set_for_the_domain_and_holds_for_uploads() {
     let server = TestServer::start().await;
     let quota = format!("/api/v1/projects/{}/quota", server.project);
     put(&server, "a", &[1; 600]).await.ok(200);
-    let shown = in_domain(&server, Method::PUT, &quota, json!({"quota_bytes": 1000}))
+    let shown = server
+        .in_domain(Method::PUT, &quota, Some(json!({"quota_bytes": 1000})))
         .await
         .ok(200);
     assert_eq!(
@@ -112,16 +103,19 @@ async fn a_quota_is_set_for_the_domain_and_holds_for_uploads() {
     put(&server, "c", b"c")
         .await
         .refused(400, "WKS.00211110", "1000");
-    let unlimited = in_domain(&server, Method::PUT, &quota, json!({}))
+    let unlimited = server
+        .in_domain(Method::PUT, &quota, Some(json!({})))
         .await
         .ok(200);
     assert!(unlimited.get("quota_bytes").is_none());
     put(&server, "c", b"c").await.ok(200);
-    in_domain(&server, Method::PUT, &quota, json!({"quota_bytes": 0}))
+    server
+        .in_domain(Method::PUT, &quota, Some(json!({"quota_bytes": 0})))
         .await
         .refused(400, "WKS.00211102", "quota_bytes");
     let nowhere = "/api/v1/projects/5f0c7b43-8ea7-4a8f-9dd0-1d6a8a2b9a10/quota";
-    in_domain(&server, Method::GET, nowhere, json!({}))
+    server
+        .in_domain(Method::GET, nowhere, None)
         .await
         .refused(404, "WKS.00211902", "project");
     server.stop().await;

@@ -204,6 +204,14 @@ async fn a_ticket_lets_its_user_in_once_and_on_its_desktop_alone() {
     )
     .await;
     again.refused(401, "APIGW.0301", "ticket");
+    // What counted for nothing is no deed in the audit log.
+    let listed = server
+        .in_domain(Method::GET, "/api/v1/audit?limit=100&outcome=done", None)
+        .await
+        .ok(200);
+    let items = listed["items"].as_array().unwrap().iter();
+    let entries = items.filter(|it| it["operation"] == "CreatePortalSession");
+    assert_eq!(entries.count(), 1, "{listed}");
     // Her other desktop is hers, and not this session's.
     let path = format!("/api/v1/{{p}}/portal/apps?desktop_id={}", other.desktop);
     TestServer::send(by(&server, &cookie, Method::GET, &path))

@@ -441,6 +441,22 @@ const READINGS: &[Reading] = &[
         source: "access_key k JOIN iam_user u ON u.id = k.iam_user_id",
     },
     Reading {
+        kind: "agentRelease",
+        goes: Goes::ByText("e.version"),
+        belongs: Scope::Server,
+        name: "e.version",
+        owner: "0",
+        pairs: &[
+            ("percent", Column("e.percent")),
+            ("halted", Column("e.halted")),
+            ("halt_reason", Column("e.halt_reason")),
+            ("halt_after_failures", Column("e.halt_after_failures")),
+            ("trial_limit_secs", Column("e.trial_limit_secs")),
+            ("round", Column("e.round")),
+        ],
+        source: "agent_release e",
+    },
+    Reading {
         kind: "server",
         goes: Goes::ByText("''"),
         belongs: Scope::Server,

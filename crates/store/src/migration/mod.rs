@@ -96,6 +96,10 @@ impl MigratorTrait for Migrator {
                 name: "0017_receipts",
                 sql: include_str!("../../migrations/0017_receipts.sql"),
             }),
+            Box::new(Script {
+                name: "0021_installed_by",
+                sql: include_str!("../../migrations/0021_installed_by.sql"),
+            }),
         ]
     }
 }

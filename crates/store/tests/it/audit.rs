@@ -165,7 +165,7 @@ on_both! {
         let id = "5f0c7b43-8ea7-4a8f-9dd0-1d6a8a2b9a10";
         let targets: Vec<String> = [
             "app", "desktop", "user", "userGroup", "rule", "token", "deployment", "job", "workspaceJob", "subJob",
-            "network_reach", "object", "project", "iamUser", "iamGroup", "policy", "accessKey",
+            "network_reach", "object", "project", "iamUser", "iamGroup", "policy", "accessKey", "agentRelease",
         ].iter().map(|kind| format!("{kind}:{id}")).chain(["server:".to_owned()]).collect();
         scope(&test, NOW, &targets).run(async {
             test.store.write().await.unwrap().commit().await.unwrap();

@@ -131,10 +131,41 @@ on_both! {
         scene.finish(connected, good(&task), NOW).await;
         let seen = db.portal_apps(scene.test.project, ben, desktop, &filter, Page::ALL).await.unwrap();
         assert_eq!(seen.items[0].installed.as_ref().unwrap().requested_by, None);
+        // And it stays that when a user installs it over: it is not theirs to take off.
+        ask(&scene, free, ben, desktop).await;
+        let task = scene.start(connected, later(60)).await;
+        scene.finish(connected, good(&task), later(60)).await;
+        let seen = db.portal_apps(scene.test.project, ben, desktop, &filter, Page::ALL).await.unwrap();
+        assert_eq!(seen.items[0].installed.as_ref().unwrap().requested_by, None);
         let history = db.portal_history(ben, desktop, Page::ALL).await.unwrap();
         // Ana's failures were for apps of which one is not Ben's; newest first.
-        assert_eq!(history.items.first().unwrap().requested_by, None);
+        assert_eq!(history.items.first().unwrap().requested_by, Some(ben));
         assert!(history.items.is_sorted_by(|one, next| one.live.view.key > next.live.view.key));
+    }
+
+    async fn a_removal_runs_only_while_the_user_who_asked_may(test: TestStore) {
+        let scene = Scene::new(test);
+        let ana = scene.user("ana").await;
+        let desktop = scene.desktop("d", &[ana]).await;
+        let connected = scene.connect(desktop).await;
+        let app = scene.app("a", ORDINARY).await;
+        let remove = async |requested_by| {
+            let wish = Wish {
+                kind: TaskKind::Uninstall,
+                desktops: &[desktop],
+                uninstall_command: Some("remove it"),
+                requested_by,
+                ..Wish::INSTALL
+            };
+            let key = scene.deploy_wish(&[app], wish).await;
+            scene.expand(key, 100).await;
+        };
+        remove(Some(ana)).await;
+        scene.test.sql("DELETE FROM desktop_user").await;
+        assert_eq!(go(&scene, connected).await, Some(GoOutcome::Refused(Reason::NoLongerAuthorized)));
+        // An administrator takes it off from whomever.
+        remove(None).await;
+        assert_eq!(go(&scene, connected).await, Some(GoOutcome::Released));
     }
 
     async fn what_is_put_off_waits_and_holds_up_nothing_else(test: TestStore) {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use outfitter_bucket::Taken;
+use outfitter_bucket::{STAYS, Taken};
 use outfitter_store::StoreError;
 
 use crate::audit::OwnWork;
@@ -18,6 +18,14 @@ const PAGE: i64 = 100;
 
 pub(crate) async fn run(services: Arc<Services>) -> Result<Outcome, StoreError> {
     let Some(direct) = services.packages.direct_uploads() else {
+        // Switched off: what is not taken in any more is not waited for for ever. Its objects are the operator's.
+        if services.store.db().direct_uploads(0, 1).await?.is_empty() {
+            return Ok(Outcome::Idle);
+        }
+        let tx = services.store.write().await?;
+        tx.direct_uploads_forget(services.clock.now().minus(STAYS))
+            .await?;
+        tx.commit().await?;
         return Ok(Outcome::Idle);
     };
     let mut after = 0;

@@ -13,8 +13,11 @@ pub(super) async fn roll_out(
 ) -> Result<Reply<WireRelease>, ApiError> {
     let version = call.path("version");
     let body = &call.body;
-    // Read in the transaction that writes: a release that halts by itself meanwhile stays halted.
+    // Held while it is read and written: a release that halts by itself meanwhile stays halted.
     let tx = services.store.write().await?;
+    if !tx.agent_release_hold(version).await? {
+        return Err(super::UNKNOWN);
+    }
     let found = tx.db().agent_release_find(version).await?;
     let release = found.ok_or(super::UNKNOWN)?;
     let mut to = release.release.roll_out;

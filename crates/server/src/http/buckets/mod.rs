@@ -10,7 +10,6 @@ use outfitter_api_types::buckets::{
 };
 use outfitter_api_types::secret::SecretText;
 use outfitter_bucket::{Grant, Uploader};
-use outfitter_domain::Millis;
 use outfitter_domain::app::{app_file_key, bucket_name, file_name_problem};
 use outfitter_ids::ProjectId;
 use secrecy::ExposeSecret as _;
@@ -133,14 +132,13 @@ fn of_our_listener(
     project: ProjectId,
     object_key: &str,
 ) -> ObsCredential {
-    let life = i64::try_from(CREDENTIAL_LIFE.as_millis()).expect("minutes are few milliseconds");
     let mut seed = [0; 16];
     services.auth.randomness().fill(&mut seed);
     let issued = services.bucket_keys.issue(
         &Grant {
             project,
             object_key: object_key.to_owned(),
-            expires_at: Millis::new(services.clock.now().get() + life),
+            expires_at: services.clock.now().plus(CREDENTIAL_LIFE),
             uploader: Some(Uploader {
                 id: caller.user_id.to_string(),
                 name: caller.user_name.clone(),

@@ -46,7 +46,7 @@ struct Followed {
 }
 
 async fn stream_events(services: Arc<Services>, call: Call) -> Result<Response, ApiError> {
-    let listener = listen(&services)?;
+    let listener = place(services.background.events.listen())?;
     let ready = ReadyEvent {
         server_time: WireTime::from_unix_millis(services.clock.now().get()),
     };
@@ -64,13 +64,9 @@ async fn stream_events(services: Arc<Services>, call: Call) -> Result<Response, 
     Ok(stream_of(events))
 }
 
-/// A place among those who listen.
-pub(super) fn listen(services: &Services) -> Result<Listener, ApiError> {
-    services
-        .background
-        .events
-        .listen()
-        .ok_or_else(|| GatewayError::throttled(30).into())
+/// A place among those who listen, or word that there is none.
+pub(super) fn place(listener: Option<Listener>) -> Result<Listener, ApiError> {
+    listener.ok_or_else(|| GatewayError::throttled(30).into())
 }
 
 /// Events as an answer that goes on.

@@ -6,7 +6,7 @@ use outfitter_api_types::native::receipts::{
     AgentRoots, JobReceipt, ReceiptEnvelope, ReceiptSignature, ShowJobReceiptQuery,
 };
 use outfitter_api_types::time::WireTime;
-use outfitter_domain::job::Verification;
+use outfitter_domain::job::{SUCCEEDED, Verification};
 use outfitter_ids::JobId;
 use outfitter_receipts::{fingerprint, supports};
 
@@ -34,10 +34,10 @@ pub(super) async fn show_job_receipt(
         .ok_or(RECEIPT)?;
     let envelope = receipts::envelope(&record);
     let proven = match (&envelope, record.outcome.as_deref(), record.verification) {
-        (Some(_), Some("succeeded"), Verification::Invalid) => {
+        (Some(_), Some(SUCCEEDED), Verification::Invalid) => {
             Some(outfitter_domain::job::Proof::ReceiptInvalid)
         }
-        (Some(envelope), Some(outcome @ "succeeded"), _) => envelope
+        (Some(envelope), Some(outcome @ SUCCEEDED), _) => envelope
             .statement()
             .ok()
             .and_then(|statement| supports(&statement, outcome).proof),

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::at;
 use crate::Services;
 use crate::app::events::{Event, Listener};
-use crate::http::events::{LONGEST, event, listen, stream_of};
+use crate::http::events::{LONGEST, event, place, stream_of};
 use crate::http::{ApiError, Call};
 
 struct Stream {
@@ -39,7 +39,7 @@ pub(super) async fn stream_events(
         server_time: WireTime::from_unix_millis(services.clock.now().get()),
     };
     let stream = Stream {
-        listener: listen(&services)?,
+        listener: place(services.background.events.listen_as(at.user.user))?,
         project: at.user.project,
         desktop: at.desktop_id,
         shutdown: services.shutdown.clone(),

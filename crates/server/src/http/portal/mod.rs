@@ -10,7 +10,7 @@ use outfitter_store::DesktopKey;
 
 use super::{ApiError, Call, Family, GatewayError, Operation, Routes};
 use crate::Services;
-use crate::app::portal::{At, EntryError, PortalError, desktops_of};
+use crate::app::portal::{EndUserDesktop, EntryError, PortalError, desktops_of};
 use http::StatusCode;
 
 pub(crate) use wire::{job_state_word, sentence};
@@ -91,9 +91,9 @@ async fn at<'c, B, Q>(
     services: &Services,
     call: &'c Call<B, Q>,
     desktop: &str,
-) -> Result<At<'c>, ApiError> {
+) -> Result<EndUserDesktop<'c>, ApiError> {
     let visitor = call.visitor();
-    Ok(At::find(services, &visitor.user, visitor.desktop, desktop).await?)
+    Ok(EndUserDesktop::find(services, &visitor.user, visitor.desktop, desktop).await?)
 }
 
 /// Every desktop that the caller may act on.

@@ -8,7 +8,7 @@ use outfitter_api_types::native::portal::{
 use outfitter_api_types::time::WireTime;
 use outfitter_domain::Millis;
 use outfitter_domain::app::Icon;
-use outfitter_domain::job::{Proof, State};
+use outfitter_domain::job::State;
 use outfitter_domain::portal::{Act, Standing};
 use outfitter_store::{JobView, PortalJob as StoredJob, UserKey};
 
@@ -41,7 +41,7 @@ pub(super) fn app(services: &Services, user: UserKey, seen: SeenApp) -> PortalAp
         standing: standing(view.standing),
         acts: view.acts.into_iter().map(act).collect(),
         installed_at: installed.as_ref().map(|it| time(it.at)),
-        verified: installed.as_ref().map(|it| it.proof != Proof::ExitCodeOnly),
+        verified: installed.as_ref().map(|it| it.proof.is_verified()),
         installed_version: installed.map(|it| it.version),
         job: app.job.map(|found| job(user, found, now)),
     }
