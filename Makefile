@@ -40,8 +40,8 @@ check: ## format, lints, docs, licences, generated files, house rules
 proof: ## the fault proofs in their stated size
 	@OUTFITTER_PROOF_SIZE=full scripts/test
 
-soak: ## SEEDS=n rounds of the fault proofs
-	@OUTFITTER_PROOF_SIZE=full OUTFITTER_PROOF_SEEDS=$(SEEDS) scripts/test
+soak: ## SEEDS=n seeds of the simulator
+	@scripts/soak $(SEEDS)
 
 bench-push: ## the push at a hundred machines, beside Ansible
 	@scripts/bench-push

@@ -101,7 +101,7 @@ impl fmt::Display for Failure {
         writeln!(f, "seed {} breaks {}", self.seed, self.what)?;
         writeln!(
             f,
-            "again: OUTFITTER_PROOF_FIRST_SEED={} OUTFITTER_PROOF_SEEDS=1 cargo nextest run -p outfitter-simulator seeds \
+            "again: OUTFITTER_SIMULATOR_FIRST_SEED={} OUTFITTER_SIMULATOR_SEEDS=1 cargo nextest run -p outfitter-simulator seeds \
              (OUTFITTER_SIMULATOR_TRACE=1 for all of it)",
             self.seed
         )?;
