@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import subprocess
+import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -21,6 +23,9 @@ from outfitter import SERVER_BINARY, Server, postgres_database, unique, wait_for
 from sdk import bucket, client, create_user, ended_jobs, install, upload, user
 from test_bucket import LARGE, SMALL, Credential, arrived, aws_cli, code_of, credential, make_app, s3
 from web import web_server
+
+# Of a server that takes in what was uploaded past it.
+KILLS = 24 if os.environ.get("OUTFITTER_PROOF_SIZE") == "full" else 5
 
 
 @pytest.fixture(scope="module")
@@ -314,6 +319,32 @@ def test_an_install_asked_for_right_after_the_upload_waits_until_it_is_digested(
         verified = cli(server, "app", "verify", "tool", "--wait", "--json")
         (found,) = json.loads(verified.stdout)
         assert (found["package"]["sha256"], found["package"]["condition"]) == (sha256, "intact")
+    finally:
+        server.stop()
+
+
+def test_a_server_killed_while_it_takes_uploads_in_loses_none(store, tmp_path):
+    """`kill -9` at moments drawn from a seed: after an upload, while its bytes are read and recorded, and right after
+    the start. An upload whose server died waits for the end of the lease."""
+    draw = random.Random(int(os.environ.get("OUTFITTER_PROOF_FIRST_SEED", "1")))
+    server = Server.start(tmp_path, options=store.direct())
+    try:
+        before = set(store.objects("sha256"))
+        uploads = []
+        for _ in range(KILLS):
+            given = credential(server, unique("name"))
+            content = draw.randbytes(draw.choice([100, 3_000_000, 12_000_000]))
+            s3(given).put_object(Bucket=given.bucket, Key=given.key, Body=content)
+            # Who makes an app of an upload has it taken in at once.
+            make_app(server, given)
+            uploads.append((given, content))
+            time.sleep(draw.choice([0, draw.uniform(0, 0.1), draw.uniform(0, 1)]))
+            server.process.kill()
+            server.restart()
+        for given, content in uploads:
+            wait_until_taken_in(server, given, content)
+        taken = [hashlib.sha256(content).hexdigest() for _, content in uploads]
+        assert set(store.objects("sha256")) - before == {f"sha256/{sha256}" for sha256 in taken}
     finally:
         server.stop()
 

@@ -16,9 +16,9 @@ use crate::objects::{MAX_OBJECT_BYTES, ObjectError, Objects, Origin};
 /// How long after its credential has lapsed an upload stays: requests that began in time have ended then.
 pub const STAYS: Duration = Duration::from_secs(60 * 60);
 
-/// How long the work on one upload is kept, and how often that is prolonged.
-const LEASE: Duration = Duration::from_secs(120);
-const LEASE_STEP: Duration = Duration::from_secs(30);
+/// How long the work on one upload is kept, and how often that is prolonged. After a crash an upload waits no longer.
+const LEASE: Duration = Duration::from_secs(30);
+const LEASE_STEP: Duration = Duration::from_secs(10);
 
 /// Why an upload could not be looked at or taken in; it is tried again.
 #[derive(Debug, Error)]
@@ -118,7 +118,7 @@ impl Objects {
             tokio::select! {
                 taken = &mut work => return taken,
                 () = tokio::time::sleep(LEASE_STEP) => {
-                    // Lost only when this server stood still for minutes; then both read, and record the same.
+                    // Lost only when this server stood still for half a minute; then both read, and record the same.
                     self.lease(upload, &mut held_until).await?;
                 }
             }
