@@ -47,7 +47,8 @@ bench-push: ## the push at a hundred machines, beside Ansible
 	@scripts/bench-push
 
 mutants: ## faults put into the code by hand: does the simulator notice each?
-	@scripts/mutants
+	@scripts/mutants | scripts/put-table docs/proofs.md mutants
 
 bench: ## the budgets, release build
-	@scripts/with-postgres cargo bench --locked --package outfitter-server --bench fleet --bench lists
+	@scripts/with-postgres cargo bench --locked --package outfitter-server --bench fleet | scripts/put-table docs/benchmarks.md fleet
+	@scripts/with-postgres cargo bench --locked --package outfitter-server --bench lists | scripts/put-table docs/benchmarks.md lists
