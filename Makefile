@@ -24,7 +24,8 @@ demo: ## server and five desktops on this machine; DEMO_ARGS="--keep" leaves the
 test: ## every proof in its small size, on SQLite and PostgreSQL
 	@scripts/test
 
-recordings: ## docs/recordings anew: a liar caught in mid-kill, an update proven
+recordings: ## docs/recordings anew: a liar caught while all is killed, an update proven
+	@scripts/build
 	@scripts/record lies
 	@scripts/record update
 
