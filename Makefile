@@ -21,10 +21,11 @@ demo: ## server and five desktops on this machine; DEMO_ARGS="--keep" leaves the
 	cargo build --locked --package outfitter-cli --package outfitter-agent
 	target/debug/outfitter demo $(DEMO_ARGS)
 
-test: ## every proof in its small size, on SQLite and PostgreSQL
+test: ## as root: every proof in its small size, on SQLite and PostgreSQL
 	@scripts/test
 
-recordings: ## docs/recordings anew: a liar caught in mid-kill, an update proven
+recordings: ## docs/recordings anew: a liar caught while all is killed, an update proven
+	@scripts/build
 	@scripts/record lies
 	@scripts/record update
 
@@ -37,13 +38,13 @@ check: ## format, lints, docs, licences, generated files, house rules
 	@scripts/need cargo-deny
 	@cargo xtask check
 
-proof: ## the fault proofs in their stated size
+proof: ## every proof in its stated size
 	@OUTFITTER_PROOF_SIZE=full scripts/test
 
 soak: ## SEEDS=n seeds of the simulator
 	@scripts/soak $(SEEDS)
 
-bench-push: ## the push at a hundred machines, beside Ansible
+bench-push: ## as root: the push onto a hundred machines, beside Ansible
 	@scripts/bench-push
 
 mutants: ## faults put into the code by hand: does the simulator notice each?

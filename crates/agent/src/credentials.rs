@@ -160,7 +160,7 @@ impl Renewals for SharedCredentials {
         let credentials = self.get();
         let request = || -> Result<Option<String>, String> {
             let (not_before, not_after) = validity_millis(&credentials.chain_pem)?;
-            // One third of its life (design §6, Certificates).
+            // One third of its life (docs/adr/0005).
             let renew_at = not_before + (not_after - not_before) / 3;
             if self.present_millis() < renew_at {
                 return Ok(None);

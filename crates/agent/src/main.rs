@@ -201,7 +201,7 @@ impl SettingsArguments {
     }
 }
 
-/// Exit codes. Source: design, section 3, CLI.
+/// Exit codes: those of `outfitter` (docs/command-line.md).
 mod code {
     pub(super) const FAILED: u8 = 1;
     pub(super) const USAGE: u8 = 2;

@@ -3,7 +3,7 @@
 //! The server's certificate is checked for the fixed name [`SERVER_NAME`]; the address it is reached
 //! under is no part of the trust. Validity is judged at the latest of the own clock, the last time the
 //! server told and the build time; where only time fails, once more without the own clock, and then the
-//! channel is good for time and renewal alone (design §6, Certificates).
+//! channel is good for time and renewal alone (docs/adr/0005).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Who asks an object store: a key pair, or a file of one that may change while the server runs.
+//! Who asks an object store: a key pair, a file of one that may change while the server runs, or what the machine gives.
 
 use std::fmt;
 use std::io;

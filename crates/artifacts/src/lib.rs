@@ -6,7 +6,8 @@
 //! store, which others use too, by [`PackageStore::sweep`] when it is old.
 //!
 //! There are two kinds of place, a local folder and an S3-compatible store (`docs/adr/0017`); nobody outside this
-//! crate needs to know which, but for one question: [`PackageStore::download_address`].
+//! crate needs to know which, but for two questions: [`PackageStore::download_address`], and
+//! [`PackageStore::direct_uploads`] (`docs/adr/0022`).
 //!
 //! It does not know who may read a package, which apps need it, or when it may go: the database does. A `remove`
 //! that races with a `put` of the same bytes may win; the caller keeps the two apart.

@@ -1,4 +1,4 @@
-//! A whole fleet against one server (design, section 7): what an idle agent costs, how soon a task reaches one, large
+//! A whole fleet against one server (docs/invariants.md, budgets): what an idle agent costs, how soon a task reaches one, large
 //! requests, jobs through their whole life, and everybody's return after the server was killed. Prints a table for
 //! docs/benchmarks.md.
 //!
@@ -46,7 +46,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// Agents on one process: all that fit its 20,000 descriptors. Source: design, section 7.
+/// Agents on one process: all that fit its 20,000 descriptors. Source: docs/invariants.md, budgets.
 const AGENTS: usize = 19_000;
 const APPS: usize = 50;
 const USERS: usize = 50;

@@ -1,4 +1,4 @@
-//! ListJobs at 1,000,000 jobs and ListApps at 100,000 apps, on SQLite and PostgreSQL (design, section 7): a real
+//! ListJobs at 1,000,000 jobs and ListApps at 100,000 apps, on SQLite and PostgreSQL (docs/invariants.md, budgets): a real
 //! server on loopback, asked by one caller with a token over one connection. Prints a table for docs/benchmarks.md.
 //!
 //! `scripts/with-postgres cargo bench -p outfitter-server --bench lists`; `OUTFITTER_BENCH_JOBS` makes it smaller.

@@ -1,6 +1,6 @@
 //! Looks at the committed database after each commit, and at each promise on its way to an agent, and says what must not be.
 //!
-//! It reads the tables by itself and decides by rules of its own, written from design section 5, not by the product's.
+//! It reads the tables by itself and decides by rules of its own, written from docs/invariants.md, not by the product's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,4 +1,4 @@
-"""I1 to I4 (design, section 5), checked from the agents' journals, logs and witness files against the database."""
+"""I1 to I4 (docs/invariants.md), checked from the agents' journals, logs and witness files against the database."""
 
 from __future__ import annotations
 

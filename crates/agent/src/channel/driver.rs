@@ -345,7 +345,7 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                 }));
             }
             Woken::Message(Ok(message)) => inputs.push_back(Input::Received(message)),
-            // Unknown kinds are logged and refused, not fatal (style §4).
+            // Unknown kinds are logged and left, not fatal: a newer server may know more.
             Woken::Message(Err(error @ ChannelError::Unreadable(_))) => tracing::warn!("{error}"),
             Woken::Message(Err(error)) => {
                 tracing::warn!("{error}");

@@ -25,7 +25,7 @@ pub struct Pace {
     /// Ceiling of the first wait after a lost channel. The wait is drawn from 0 to the ceiling (full
     /// jitter), so that agents of one failed server do not come back in one moment (invariant I9).
     pub backoff_first: Duration,
-    /// Largest ceiling; it doubles up to here. Source: all agents back within 30 s (design §7).
+    /// Largest ceiling; it doubles up to here. Source: all agents back within 30 s (docs/invariants.md, budgets).
     pub backoff_limit: Duration,
     /// Shortest wait after a readable refusal that names no time of its own.
     pub refused_wait: Duration,
@@ -50,7 +50,8 @@ impl Default for Pace {
     }
 }
 
-/// Silent heartbeats after which the channel counts as lost. Source: style §7, three missed heartbeats.
+/// Silent heartbeats after which the channel counts as lost. A line may hold one or two up; after three
+/// it is taken for dead.
 const MISSED_HEARTBEATS: u32 = 3;
 
 /// A channel that lasted this long ends a row of failures.

@@ -37,7 +37,7 @@ pub(crate) struct AuditFilterArgs {
     /// What it is about, such as app:ID; app: takes every application
     #[arg(long)]
     pub(crate) resource: Option<String>,
-    /// change, refusal, widening, enrollment or retention
+    /// change, refusal, widening, enrollment, retention or results
     #[arg(long)]
     pub(crate) kind: Option<String>,
     /// done or refused

@@ -1,4 +1,5 @@
-//! What the agent listener answers: enrollment, the channel, package downloads, people at the desktop. Nothing else.
+//! What the agent listener answers: enrollment, the channel, downloads of packages and of the agent's own program, people at
+//! the desktop. Nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use tower_http::timeout::TimeoutLayer;
 use super::{channel, desk, downloads, enroll, programs};
 use crate::services::Services;
 
-/// Longest time from the head of a request with a body to its answer: who enrolls is unknown until the body has come.
+/// Longest time from the head of a request with a body (enrollment, people at the desktop) to its answer: who enrolls is
+/// unknown until the body has come.
 const ENROLL_LIMIT: Duration = Duration::from_secs(30);
 
 /// The agent listener's service.

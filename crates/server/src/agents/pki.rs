@@ -37,7 +37,7 @@ const ROOT_LIFE: Duration = Duration::from_secs(20 * 365 * 24 * 60 * 60);
 const ISSUING_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const LEAF_LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
-/// How long after its end an agent certificate may still renew. Source: design, section 6.
+/// How long after its end an agent certificate may still renew. Source: docs/adr/0005.
 pub const RENEWAL_GRACE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// Clocks differ: certificates begin an hour before they are made.

@@ -38,7 +38,7 @@ pub const MAX_PROGRAM_BYTES: usize = 64 * 1024 * 1024;
 const HALT_AFTER_FAILURES: i64 = 3;
 
 /// How long a new program may take until it is connected, where nobody says otherwise: a server's restart (30 s,
-/// design §7) and a slow start beside it.
+/// docs/invariants.md, budgets) and a slow start beside it.
 const TRIAL_LIMIT_SECS: i64 = 120;
 
 /// An offer that nothing came of is repeated after this time.

@@ -27,7 +27,8 @@ use crate::auth::{PolicyRefusal, Widening, WideningCheck};
 use crate::background::expand_page;
 
 /// Planned jobs up to which the request itself drives the expansion to its end, so that a client that lists right
-/// after the call sees them. Source: design, section 4 (50 apps for 50 users).
+/// after the call sees them. Source: 50 apps for 50 users, the most that
+/// a call of the contract names.
 const INLINE_JOBS: usize = 2_500;
 
 /// How long jobs wait for their desktop before they FAIL with `expired_offline`. Source: contract, section 5, states.

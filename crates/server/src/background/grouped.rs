@@ -10,7 +10,7 @@ use std::sync::Arc;
 use outfitter_store::StoreError;
 use tokio::sync::{mpsc, oneshot};
 
-/// Entries in one transaction. Source: design, invariant I1.
+/// Entries in one transaction. Source: docs/invariants.md, I1.
 const GROUP: usize = 100;
 
 /// Callers that wait for the next group; further ones wait to be let in.

@@ -11,8 +11,7 @@
 //!
 //! Detaching: it leaves the agent's session and process group and becomes a child of init. Under systemd
 //! that is not enough, since stopping a unit ends its whole control group; there the supervisor starts in
-//! a transient scope of its own. That path could not be tried where this was written (no systemd runs
-//! there): it must be before I2 is claimed for such desktops.
+//! a transient scope of its own (`tests/python/test_systemd.py`).
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};

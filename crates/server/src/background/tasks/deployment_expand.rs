@@ -13,13 +13,13 @@ use crate::services::Services;
 /// Deployments looked at in one run; each gets one page, so that a large one does not hold up small ones.
 const DEPLOYMENTS: i64 = 20;
 
-/// Pairs of desktop and app in the first page. Source: design, section 4.
+/// Pairs of desktop and app in the first page. Source: docs/invariants.md, budgets.
 const FIRST_PAGE: usize = 250;
 
 /// Bounds of a page: too small wastes commits, too large holds up other writers whatever the clock says.
 const PAGE_BOUNDS: (usize, usize) = (50, 2000);
 
-/// How long a page may hold the writer. Source: design, section 4.
+/// How long a page may hold the writer. Source: docs/invariants.md, budgets.
 const HOLD: Duration = Duration::from_millis(10);
 
 /// How large the next page is: the last one's measured hold decides.
