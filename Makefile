@@ -36,6 +36,7 @@ screenshots: ## every page of the console into console/screenshots, light and da
 
 check: ## format, lints, docs, licences, generated files, house rules
 	@scripts/need cargo-deny
+	@scripts/mutants --check
 	@cargo xtask check
 
 proof: ## every proof in its stated size
