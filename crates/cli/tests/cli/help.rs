@@ -73,7 +73,6 @@ const COMMANDS: &[&str] = &[
     "project list",
     "project quota",
     "project packages",
-    "store",
     "store collect",
     "download-limits",
     "download-limits show",

@@ -4,14 +4,11 @@
 //! never run twice at once. A failed run is logged and is no reason to stop: the next run is the retry. **After a
 //! crash** the next process begins with a run of each.
 
-use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use outfitter_domain::Millis;
 use outfitter_store::StoreError;
-use serde::Serialize;
 use tokio::sync::Notify;
 
 use crate::http::error::chain;
@@ -29,49 +26,9 @@ pub enum Outcome {
     More,
 }
 
-/// How a task's last runs went.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Status {
-    /// Runs since the process began.
-    pub runs: u64,
-    /// Failed runs since the process began.
-    pub failures: u64,
-    /// When the last run ended, in milliseconds UTC.
-    pub last_run_at: Option<i64>,
-    /// Why the last failed run failed.
-    pub last_error: Option<String>,
-}
-
-/// The tasks' states by name, for operators.
-#[derive(Default)]
-pub struct Statuses {
-    by_name: Mutex<BTreeMap<&'static str, Status>>,
-}
-
-impl Statuses {
-    /// A copy of all.
-    pub fn snapshot(&self) -> BTreeMap<&'static str, Status> {
-        self.by_name
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn record(&self, name: &'static str, at: Millis, error: Option<String>) {
-        let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = by_name.entry(name).or_default();
-        status.runs += 1;
-        status.last_run_at = Some(at.get());
-        if let Some(error) = error {
-            status.failures += 1;
-            status.last_error = Some(error);
-        }
-    }
-}
-
 /// One task.
 pub struct Task {
-    /// Name in logs and statuses.
+    /// Name in logs.
     pub name: &'static str,
     /// Longest pause between runs.
     pub every: Duration,
@@ -85,16 +42,13 @@ where
 {
     loop {
         let outcome = run(Arc::clone(&services)).await;
-        let now = services.clock.now();
-        let failed = match &outcome {
-            Ok(_) => None,
-            Err(error) => {
-                let text = chain(error);
-                tracing::error!(task = task.name, error = text, "a background task failed");
-                Some(text)
-            }
-        };
-        services.background.statuses.record(task.name, now, failed);
+        if let Err(error) = &outcome {
+            tracing::error!(
+                task = task.name,
+                error = chain(error),
+                "a background task failed"
+            );
+        }
         if services.shutdown.is_cancelled() {
             return;
         }

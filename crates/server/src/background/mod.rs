@@ -23,7 +23,7 @@ use crate::services::Services;
 
 pub(crate) use tasks::deployment_expand::expand_page;
 
-use driver::{Statuses, Task, drive};
+use driver::{Task, drive};
 use grouped::{Grouped, Groups, grouped};
 use pushes::Pushes;
 use tasks::deployment_expand::PageSize;
@@ -36,8 +36,6 @@ pub struct Background {
     pub results: Grouped<ResultReport, FinishOutcome>,
     /// Pushes of the agent that this process works on.
     pub pushes: Pushes,
-    /// How the tasks fare.
-    pub statuses: Statuses,
     /// Who listens to what happens.
     pub events: Events,
     desktops: Mutex<BTreeSet<DesktopKey>>,
@@ -70,7 +68,6 @@ impl Background {
                 goes,
                 results,
                 pushes: Pushes::default(),
-                statuses: Statuses::default(),
                 events: Events::default(),
                 desktops: Mutex::default(),
                 dispatch: Arc::default(),
