@@ -13,6 +13,8 @@ pub enum Phase {
     Downloading,
     /// Digest and size are compared.
     Verifying,
+    /// A program of the app runs and is being closed, by its user or by the agent.
+    ClosingPrograms,
     /// The installer (or the agent's own unpacking) runs.
     Running,
     /// The rule is evaluated again.
@@ -59,6 +61,8 @@ pub enum FailureCode {
     Interrupted,
     /// Another installer holds the system's lock.
     InstallerBusy,
+    /// A program of the app runs and did not end when it was asked to.
+    ProgramRunning,
     /// The server asked to stop.
     Cancelled,
     /// This agent cannot do that on this system.

@@ -46,7 +46,7 @@ pub use evidence::{Detection, Evidence, FailureCode, Phase, PhaseMark};
 pub use link::{LinkAllowList, LinkPattern};
 pub use message::{
     AgentMessage, Approach, AttemptReport, AttemptStage, ExitMeaning, ExitOutcome, Hello, Method,
-    PackageRef, ServerMessage, Source, SourceTrust, Task, TaskKind, Welcome,
+    PackageRef, RunningPrograms, ServerMessage, Source, SourceTrust, Task, TaskKind, Welcome,
 };
 
 pub use receipt::{

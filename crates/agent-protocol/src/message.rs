@@ -270,6 +270,35 @@ pub struct Task {
     /// What exit codes mean for this app; those that are not here mean what they mean for every app.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub exit_codes: BTreeMap<i32, ExitMeaning>,
+    /// What is done about a program of the app's name that runs. `None`, as a server from before sends it: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_programs: Option<RunningPrograms>,
+}
+
+impl Task {
+    /// Whether `told` is this task, as an agent understood it: one from before a member knows nothing of it.
+    pub fn is_told_by(&self, told: &Self) -> bool {
+        self == told
+            || (told.running_programs.is_none()
+                && Self {
+                    running_programs: None,
+                    ..self.clone()
+                } == *told)
+    }
+}
+
+/// What is done about a program of the app's name that runs, before anything is put on or taken off. Source: contract,
+/// semantics §5, On the desktop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunningPrograms {
+    /// Its user is asked to close it; when that time is over, the program itself is asked to end.
+    Ask {
+        /// The time, in seconds.
+        wait_secs: u32,
+    },
+    /// It is asked to end at once, and ended soon after.
+    Stop,
 }
 
 /// What an exit code means for an app.

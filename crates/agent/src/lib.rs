@@ -16,6 +16,7 @@ pub mod enroll;
 pub mod evidence;
 pub mod executor;
 pub mod platform;
+pub mod programs;
 pub mod proxy;
 pub mod receipt;
 pub mod secrets;

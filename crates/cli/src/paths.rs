@@ -47,6 +47,7 @@ pub(crate) const CALLER: &str = "/v5/caller-identity";
 pub(crate) const PACKAGES: &str = "/api/v1/{project_id}/packages";
 pub(crate) const DELETED_APPS: &str = "/api/v1/{project_id}/deleted-apps";
 pub(crate) const PACKAGE_SETTINGS: &str = "/api/v1/{project_id}/package-settings";
+pub(crate) const RUNNING_PROGRAMS: &str = "/api/v1/{project_id}/running-programs";
 pub(crate) const STORE_COLLECT: &str = "/api/v1/store/actions/collect";
 pub(crate) const DESKTOPS: &str = "/api/v1/{project_id}/desktops";
 pub(crate) const NETWORK_REACHES: &str = "/api/v1/{project_id}/network-reaches";

@@ -188,7 +188,7 @@ pub fn about(statement: &Statement, subject: &Subject<'_>) -> Result<(), Receipt
         (evidence.attempt != subject.attempt, "attempt"),
         (
             match &statement.task {
-                Some(task) => task != subject.task,
+                Some(task) => !subject.task.is_told_by(task),
                 None => evidence.failure.is_none(),
             },
             "task",

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use outfitter_agent_protocol::{
     Approach, Detection, DetectionRule, Evidence, Method, PackageRef, RECEIPT_SCHEMA, RawSignature,
-    Task, TaskKind,
+    RunningPrograms, Task, TaskKind,
 };
 use outfitter_ids::{AppId, RevisionId};
 use rcgen::{
@@ -121,6 +121,7 @@ fn task() -> Task {
         run_limit_secs: 60,
         approach: Approach::Ordinary,
         exit_codes: BTreeMap::new(),
+        running_programs: None,
     }
 }
 
@@ -292,4 +293,18 @@ fn a_receipt_of_another_attempt_desktop_or_task_is_about_something_else() {
             "{what}: {found:?}"
         );
     }
+}
+
+#[test]
+fn a_task_is_answered_by_an_agent_that_did_not_know_all_of_it() {
+    let mut asked = task();
+    asked.running_programs = Some(RunningPrograms::Stop);
+    let mut told = statement();
+    about(&told, &subject(&asked)).unwrap();
+    told.task.as_mut().unwrap().running_programs = Some(RunningPrograms::Ask { wait_secs: 1 });
+    assert!(about(&told, &subject(&asked)).is_err());
+    told.task = Some(asked.clone());
+    about(&told, &subject(&asked)).unwrap();
+    // What nobody asked for is not answered.
+    assert!(about(&told, &subject(&task())).is_err());
 }

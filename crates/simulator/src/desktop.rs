@@ -18,6 +18,7 @@ use outfitter_agent::executor::{
     Answer, LocalDesktop, Machine, Place, Report, Sources, Transferred, View, Workplace,
 };
 use outfitter_agent::platform::PlatformError;
+use outfitter_agent::programs::{EndBy, Notice, ProgramNames, RunningProgram};
 use outfitter_agent::receipt::{Receipts, Signer};
 use outfitter_agent::spool::{AttemptFolder, Spool};
 use outfitter_agent::supervision::{
@@ -554,6 +555,25 @@ impl Machine for Simulated {
                 seen: format!("{rule:?}"),
             }
         })
+    }
+
+    fn running_programs<'a>(
+        &'a self,
+        _: &'a ProgramNames,
+        _: Option<&'a Path>,
+    ) -> Answer<'a, Result<Vec<RunningProgram>, PlatformError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn end_program(&self, _: &RunningProgram, _: EndBy) {}
+
+    fn notify_user<'a>(
+        &'a self,
+        _: u32,
+        _: Option<&'a Path>,
+        _: &'a Notice,
+    ) -> Answer<'a, Result<(), PlatformError>> {
+        Box::pin(async { Ok(()) })
     }
 
     fn start_supervisor<'a>(

@@ -32,6 +32,7 @@ use crate::job::{
     COUNTED_COLUMNS, Counted, JobChange, REVISION_OF_JOB, RevisionChange, authorization_stands,
     id_list, key_list, read_state,
 };
+use crate::program_closing::program_closing;
 use crate::query::{in_ids, in_keys, json};
 use crate::receipt::{SignedText, read_verification};
 use crate::{Db, DesktopKey, Dialect, JobKey, StoreError, Tx};
@@ -279,6 +280,7 @@ pub(crate) const fn phase_word(phase: Phase) -> &'static str {
         Phase::Detecting => "detecting",
         Phase::Downloading => "downloading",
         Phase::Verifying => "verifying",
+        Phase::ClosingPrograms => "closing_programs",
         Phase::Running => "running",
         Phase::Confirming => "confirming",
     }
@@ -289,6 +291,7 @@ pub(crate) fn phase_from_word(word: &str) -> Option<Phase> {
         Phase::Detecting,
         Phase::Downloading,
         Phase::Verifying,
+        Phase::ClosingPrograms,
         Phase::Running,
         Phase::Confirming,
     ]
@@ -327,6 +330,8 @@ struct CandidateRow {
     detection_rule: Option<String>,
     success_exit_codes: String,
     exit_codes: Option<String>,
+    running_programs: String,
+    close_wait_secs: i64,
     package_sha256: Option<String>,
     package_size_bytes: Option<i64>,
     package_state: Option<String>,
@@ -447,6 +452,15 @@ impl CandidateRow {
                 )?,
                 None => BTreeMap::new(),
             },
+            running_programs: Some(
+                program_closing(
+                    "job",
+                    self.job_id,
+                    &self.running_programs,
+                    self.close_wait_secs,
+                )?
+                .of_task(),
+            ),
         }))
     }
 
@@ -941,7 +955,7 @@ impl Tx {
                      r.install_command, d.install_command AS call_install_command, \
                      r.uninstall_command, d.uninstall_command AS call_uninstall_command, \
                      n.uninstall_command AS newest_uninstall_command, d.repair, \
-                     r.detection_rule, r.success_exit_codes, r.exit_codes, b.sha256 AS package_sha256, \
+                     r.detection_rule, r.success_exit_codes, r.exit_codes, q.running_programs, q.close_wait_secs, b.sha256 AS package_sha256, \
                      b.size_bytes AS package_size_bytes, b.state AS package_state, b.facts AS package_facts \
                      FROM (SELECT k.id AS desktop_id, k.channel_epoch AS epoch, \
                        COALESCE({retry}, {queued}) AS job_id FROM {each} \

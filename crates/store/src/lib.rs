@@ -50,6 +50,7 @@ mod package;
 mod package_condition;
 mod portal;
 mod profile;
+mod program_closing;
 mod push;
 mod query;
 mod quota;

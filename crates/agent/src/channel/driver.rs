@@ -587,6 +587,7 @@ mod tests {
             run_limit_secs: 1,
             approach: outfitter_agent_protocol::Approach::Ordinary,
             exit_codes: std::collections::BTreeMap::new(),
+            running_programs: None,
         }))
     }
 

@@ -51,6 +51,7 @@ fn task(attempt: AttemptId) -> ServerMessage {
         run_limit_secs: 60,
         approach: outfitter_agent_protocol::Approach::Ordinary,
         exit_codes: std::collections::BTreeMap::new(),
+        running_programs: None,
     }))
 }
 

@@ -286,6 +286,7 @@ fn progress(job: &DeskJob) -> String {
         Some(Phase::Detecting) => "looks what is there",
         Some(Phase::Downloading) => "downloads",
         Some(Phase::Verifying) => "checks the package",
+        Some(Phase::ClosingPrograms) => "waits until you close the program",
         Some(Phase::Running) => match job.kind {
             TaskKind::Install => "installs",
             TaskKind::Uninstall => "removes",

@@ -1,7 +1,8 @@
 //! One attempt from `Go` to its evidence.
 //!
 //! Guarantees: nothing of the installer runs before the bytes are verified; what an earlier process of
-//! this agent began is looked for first and adopted, never begun anew (invariants I2, I6).
+//! this agent began is looked for first and adopted, never begun anew (invariants I2, I6). Programs of the app that run
+//! are closed before the first of it.
 //! On crash: before the supervisor started, everything is done again from what is on disk; after it, the
 //! supervisor's record is waited for.
 //! Does not: say "success"; the server judges the evidence.
@@ -14,6 +15,7 @@ use outfitter_agent_protocol::{
 };
 use tokio::sync::watch;
 
+use super::closing::Closing;
 use super::detect::Place;
 use super::machine::Machine;
 use super::unpack::{AppRecord, Target};
@@ -183,6 +185,7 @@ impl Attempt<'_> {
             return Ok(already_installed());
         }
         if let Archive::Remove(record, RemovedBy::Agent) = &proof.archive {
+            self.close_programs(notes, cancelled).await?;
             return self.remove(record, &proof, notes).await;
         }
 
@@ -198,11 +201,33 @@ impl Attempt<'_> {
                 }
             }
         }
+        self.close_programs(notes, cancelled).await?;
         self.stop_when_cancelled()?;
         if let Archive::Unpack(record, target) = &proof.archive {
             return self.unpack(record, target, &proof, file_path, notes).await;
         }
         self.run(&file_path, notes).await
+    }
+
+    /// Has running programs of the app closed; a cancellation ends that at once.
+    async fn close_programs(
+        &self,
+        notes: &mut Notes,
+        cancelled: &mut watch::Receiver<bool>,
+    ) -> Result<(), Stop> {
+        let Some(closing) = Closing::of(self.workplace, self.folder, self.task) else {
+            return Ok(());
+        };
+        let found = closing.look().await;
+        if found.is_empty() {
+            return Ok(());
+        }
+        self.enter(Phase::ClosingPrograms, notes);
+        tokio::select! {
+            biased;
+            _ = cancelled.wait_for(|stop| *stop) => Err(cancelled_stop()),
+            closed = closing.close(found, self.reports) => closed,
+        }
     }
 
     /// What of the task is the agent's own unpacking.

@@ -18,6 +18,7 @@ use crate::credentials::SharedCredentials;
 use crate::durable;
 use crate::evidence::Stop;
 use crate::platform::{self, PlatformError};
+use crate::programs::{EndBy, Notice, ProgramNames, RunningProgram};
 use crate::proxy::Proxies;
 use crate::spool::AttemptFolder;
 use crate::supervision::{Prepared, SupervisionEnd};
@@ -55,6 +56,24 @@ pub trait Machine: Send + Sync {
 
     /// Evaluates a rule.
     fn evaluate<'a>(&'a self, rule: &'a DetectionRule, place: Place<'a>) -> Answer<'a, View>;
+
+    /// Programs of those names that run and may be ended; `sandbox_root`: the folder that plays the desktop.
+    fn running_programs<'a>(
+        &'a self,
+        names: &'a ProgramNames,
+        sandbox_root: Option<&'a Path>,
+    ) -> Answer<'a, Result<Vec<RunningProgram>, PlatformError>>;
+
+    /// Ends one of them, unless it has ended.
+    fn end_program(&self, program: &RunningProgram, by: EndBy);
+
+    /// Tells somebody something in their session.
+    fn notify_user<'a>(
+        &'a self,
+        user: u32,
+        sandbox_root: Option<&'a Path>,
+        notice: &'a Notice,
+    ) -> Answer<'a, Result<(), PlatformError>>;
 
     /// Starts the supervisor of what is prepared in the attempt's folder.
     fn start_supervisor<'a>(
@@ -171,6 +190,32 @@ impl Machine for SystemMachine {
 
     fn evaluate<'a>(&'a self, rule: &'a DetectionRule, place: Place<'a>) -> Answer<'a, View> {
         detect::evaluate(rule, place)
+    }
+
+    fn running_programs<'a>(
+        &'a self,
+        names: &'a ProgramNames,
+        sandbox_root: Option<&'a Path>,
+    ) -> Answer<'a, Result<Vec<RunningProgram>, PlatformError>> {
+        let (names, root) = (names.clone(), sandbox_root.map(Path::to_owned));
+        Box::pin(async move {
+            tokio::task::spawn_blocking(move || platform::running_programs(&names, root.as_deref()))
+                .await
+                .map_err(|error| PlatformError::system("list the processes", error.into()))?
+        })
+    }
+
+    fn end_program(&self, program: &RunningProgram, by: EndBy) {
+        platform::end_program(program, by);
+    }
+
+    fn notify_user<'a>(
+        &'a self,
+        user: u32,
+        sandbox_root: Option<&'a Path>,
+        notice: &'a Notice,
+    ) -> Answer<'a, Result<(), PlatformError>> {
+        Box::pin(platform::notify_user(user, sandbox_root, notice))
     }
 
     fn start_supervisor<'a>(

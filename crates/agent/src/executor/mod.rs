@@ -6,6 +6,7 @@
 //! Does not: decide whether an attempt may run; that is the channel machine's part.
 
 mod attempt;
+mod closing;
 mod detect;
 mod download;
 mod machine;
@@ -94,6 +95,16 @@ impl Reports {
             phase,
             percent: transferred.and_then(|so_far| so_far.percent),
             bytes_per_second: transferred.map(|so_far| so_far.bytes_per_second),
+        });
+    }
+
+    /// Tells how much of a wait is over, in percent; lost when nobody listens fast enough.
+    fn waited(&self, phase: Phase, percent: u8) {
+        let _ = self.events.try_send(DesktopEvent::Advanced {
+            attempt: self.attempt,
+            phase,
+            percent: Some(percent),
+            bytes_per_second: None,
         });
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{DebianState, PlatformError};
+use crate::programs::{EndBy, Notice, ProgramNames, RunningProgram};
 use crate::supervision::{Prepared, SupervisionEnd};
 
 /// Changes with every boot of the machine.
@@ -169,6 +170,32 @@ pub fn supervise(_folder: &Path) -> i32 {
 /// The installer's own start.
 pub fn launch(_folder: &Path) -> i32 {
     supervise(_folder)
+}
+
+/// Finds running programs of an app.
+///
+/// # Errors
+/// Always: not supported yet.
+pub fn running_programs(
+    _names: &ProgramNames,
+    _sandbox_root: Option<&Path>,
+) -> Result<Vec<RunningProgram>, PlatformError> {
+    Err(PlatformError::NotSupported("closing running programs"))
+}
+
+/// Ends a program; none is ever found.
+pub fn end_program(_program: &RunningProgram, _by: EndBy) {}
+
+/// Tells a user something in their session.
+///
+/// # Errors
+/// Always: not supported yet.
+pub async fn notify_user(
+    _user: u32,
+    _sandbox_root: Option<&Path>,
+    _notice: &Notice,
+) -> Result<(), PlatformError> {
+    Err(PlatformError::NotSupported("notifying users"))
 }
 
 /// Folder of the local socket.

@@ -11,4 +11,5 @@ mod identity;
 mod installs;
 mod lies;
 mod process;
+mod programs;
 mod server;

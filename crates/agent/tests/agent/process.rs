@@ -261,6 +261,7 @@ pub(crate) fn quiet(package: PackageRef, command: &str) -> Task {
         run_limit_secs: 60,
         approach: outfitter_agent_protocol::Approach::Ordinary,
         exit_codes: std::collections::BTreeMap::new(),
+        running_programs: None,
     }
 }
 

@@ -29,6 +29,8 @@ pub enum AttemptPhase {
     Downloading,
     /// Digest and size are compared.
     Verifying,
+    /// A program of the application runs and is being closed, by its user or by the agent.
+    ClosingPrograms,
     /// The installer runs.
     Running,
     /// The rule is evaluated again.

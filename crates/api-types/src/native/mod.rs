@@ -28,5 +28,6 @@ pub mod projects;
 pub mod reach;
 pub mod receipts;
 pub mod revisions;
+pub mod running_programs;
 pub mod session;
 pub mod why;

@@ -1,4 +1,4 @@
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::ListArgs;
 
@@ -12,6 +12,8 @@ pub(crate) enum ProjectCommand {
     Quota(QuotaArgs),
     /// Show or set what is asked of the packages of the connection's own project
     Packages(PackagesArgs),
+    /// Show or set what is done about running programs of an app, in the connection's own project
+    Programs(ProgramsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -32,6 +34,22 @@ pub(crate) struct PackagesArgs {
     /// Whether a link must come with the digest of what lies there
     #[arg(long, value_name = "BOOL")]
     pub(crate) require_link_digest: Option<bool>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProgramsArgs {
+    /// Ask their users to close them first, or stop them at once
+    #[arg(long, value_name = "MODE", value_enum)]
+    pub(crate) mode: Option<ProgramsMode>,
+    /// How long users who are asked have, in seconds [default: 600]
+    #[arg(long, value_name = "SECONDS", requires = "mode")]
+    pub(crate) wait: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ProgramsMode {
+    Ask,
+    Stop,
 }
 
 /// Reads `500`, `10GiB` or `2 TiB`.

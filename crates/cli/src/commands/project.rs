@@ -1,11 +1,14 @@
 use outfitter_api_types::native::packages::{PackageSettings, SetPackageSettingsReq, SetQuotaReq};
 use outfitter_api_types::native::projects::{CreateProjectReq, CreateProjectResponse, Project};
+use outfitter_api_types::native::running_programs::{
+    RunningProgramsMode, RunningProgramsSettings, SetRunningProgramsReq,
+};
 
 use outfitter_client::Method;
 use serde_json::json;
 
 use super::{Session, note_cut};
-use crate::args::project::{ProjectCommand, QuotaArgs};
+use crate::args::project::{ProgramsArgs, ProgramsMode, ProjectCommand, QuotaArgs};
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
 use crate::paths;
@@ -60,8 +63,38 @@ pub(super) async fn run(
             };
             show_settings(&settings, session);
         }
+        ProjectCommand::Programs(args) => programs(args, session).await?,
     }
     Ok(Outcome::Done)
+}
+
+async fn programs(args: ProgramsArgs, session: &Session) -> Result<(), CommandError> {
+    let settings: RunningProgramsSettings = match args.mode {
+        None => session.client.get(paths::RUNNING_PROGRAMS, &[]).await?,
+        Some(mode) => {
+            let body = json!(SetRunningProgramsReq {
+                mode: match mode {
+                    ProgramsMode::Ask => RunningProgramsMode::Ask,
+                    ProgramsMode::Stop => RunningProgramsMode::Stop,
+                },
+                wait_seconds: args.wait,
+            });
+            session
+                .client
+                .call(Method::PUT, paths::RUNNING_PROGRAMS, &[], Some(&body))
+                .await?
+        }
+    };
+    session.printer.show(&settings, || {
+        View::Line(match settings.mode {
+            RunningProgramsMode::Ask => format!(
+                "users have {} s to close a running program",
+                settings.wait_seconds
+            ),
+            RunningProgramsMode::Stop => "running programs are stopped at once".to_owned(),
+        })
+    });
+    Ok(())
 }
 
 async fn quota(args: QuotaArgs, session: &Session) -> Result<(), CommandError> {

@@ -73,6 +73,7 @@ const COMMANDS: &[&str] = &[
     "project list",
     "project quota",
     "project packages",
+    "project programs",
     "store collect",
     "download-limits",
     "download-limits show",

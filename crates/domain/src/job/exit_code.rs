@@ -70,6 +70,7 @@ mod tests {
             run_limit_secs: 1,
             approach: Approach::Ordinary,
             exit_codes: BTreeMap::new(),
+            running_programs: None,
         }
     }
 

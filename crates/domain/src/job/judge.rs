@@ -344,6 +344,7 @@ mod tests {
             run_limit_secs: 3600,
             approach: outfitter_agent_protocol::Approach::Ordinary,
             exit_codes: std::collections::BTreeMap::new(),
+            running_programs: None,
         }
     }
 

@@ -29,7 +29,8 @@ pub fn link_is_broken(outcomes: impl IntoIterator<Item = (i64, Option<Reason>)>)
                 | Reason::ArchiveRefused
                 | Reason::StartFailed
                 | Reason::RunLimit
-                | Reason::InstallerBusy,
+                | Reason::InstallerBusy
+                | Reason::ProgramRunning,
             ) => return false,
             // These say nothing about the link.
             Some(

@@ -145,6 +145,10 @@ reasons! {
     InstallerBusy = "installer_busy",
         "Another installer was busy on the desktop.",
         "Retry when it has ended.";
+    /// A program of the app would not end.
+    ProgramRunning = "program_running",
+        "A program of the application was running and did not end when it was asked to, so nothing was done.",
+        "Have it closed on the desktop, then retry. A project may also have such programs stopped at once.";
     /// Not on this system.
     NotSupported = "not_supported",
         "The agent cannot do this on the desktop's system.",
@@ -157,7 +161,7 @@ reasons! {
 
 impl Reason {
     /// Whether it says something about the app, so that it counts towards a deployment's limit of failures. A
-    /// desktop that never came, and what people withdrew, do not.
+    /// desktop that never came, a program that people kept open, and what they withdrew, do not.
     pub const fn counts_against_deployment(self) -> bool {
         !matches!(
             self,
@@ -167,6 +171,7 @@ impl Reason {
                 | Self::DesktopDeleted
                 | Self::ProjectDisabled
                 | Self::NoLongerAuthorized
+                | Self::ProgramRunning
         )
     }
 
@@ -193,6 +198,7 @@ impl From<FailureCode> for Reason {
             FailureCode::RunLimit => Self::RunLimit,
             FailureCode::Interrupted => Self::Interrupted,
             FailureCode::InstallerBusy => Self::InstallerBusy,
+            FailureCode::ProgramRunning => Self::ProgramRunning,
             FailureCode::Cancelled => Self::Cancelled,
             FailureCode::NotSupported => Self::NotSupported,
             FailureCode::AgentFailure => Self::AgentFailure,
@@ -287,6 +293,12 @@ impl Reason {
                 factor: 2,
                 limit: 3,
             }),
+            // Whoever would not close it now may have gone home later.
+            Self::ProgramRunning => Some(RetryPolicy {
+                first: Duration::from_secs(1800),
+                factor: 2,
+                limit: 3,
+            }),
             // A network that is away may be so for longer.
             Self::DownloadFailed => Some(RetryPolicy {
                 first: Duration::from_secs(60),
@@ -353,6 +365,7 @@ mod tests {
         for (reason, ceilings) in [
             (Reason::InstallerBusy, vec![120, 240, 480]),
             (Reason::ExitCodeRetry, vec![120, 240, 480]),
+            (Reason::ProgramRunning, vec![1800, 3600, 7200]),
             (Reason::DownloadFailed, vec![60, 240, 960, 3840]),
         ] {
             for (retry, ceiling) in (1..).zip(&ceilings) {

@@ -141,6 +141,7 @@ fn phase(phase: Phase) -> &'static str {
         Phase::Detecting => "detecting",
         Phase::Downloading => "downloading",
         Phase::Verifying => "verifying",
+        Phase::ClosingPrograms => "waiting for a running program to be closed",
         Phase::Running => "running",
         Phase::Confirming => "confirming",
     }

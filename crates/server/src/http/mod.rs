@@ -43,6 +43,7 @@ pub mod refusals;
 pub mod request_id;
 pub(crate) mod resources;
 pub mod routes;
+mod running_programs;
 pub mod schema;
 mod session;
 mod smuggling;
@@ -85,6 +86,7 @@ pub fn routes() -> Routes {
     download_limits::register(&mut routes);
     agent_releases::register(&mut routes);
     freeze::register(&mut routes);
+    running_programs::register(&mut routes);
     audit::register(&mut routes);
     desktops::register(&mut routes);
     directory::register(&mut routes);

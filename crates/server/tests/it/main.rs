@@ -33,6 +33,7 @@ mod install;
 mod packages;
 mod portal;
 mod receipts;
+mod running_programs;
 mod server;
 mod server_key;
 mod session;

@@ -339,6 +339,8 @@ const READINGS: &[Reading] = &[
             ("name", Column("p.name")),
             ("enabled", Column("p.enabled")),
             ("bucket_authorized", Column("p.bucket_authorized")),
+            ("running_programs", Column("p.running_programs")),
+            ("close_wait_secs", Column("p.close_wait_secs")),
             (
                 "features",
                 List(

@@ -100,6 +100,10 @@ impl MigratorTrait for Migrator {
                 name: "0021_installed_by",
                 sql: include_str!("../../migrations/0021_installed_by.sql"),
             }),
+            Box::new(Script {
+                name: "0022_running_programs",
+                sql: include_str!("../../migrations/0022_running_programs.sql"),
+            }),
         ]
     }
 }

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use outfitter_agent_protocol::{AttemptReport, AttemptStage, FailureCode, Phase};
+use outfitter_agent_protocol::{AttemptReport, AttemptStage, FailureCode, Phase, RunningPrograms};
 use outfitter_domain::AssignType;
+use outfitter_domain::install::{ClosingMode, ProgramClosing};
 use outfitter_domain::job::{Reason, State};
 use outfitter_store::{
     AttemptSign, CancelOutcome, Changes, Connected, FinishOutcome, FreezeScope, GoOutcome, JobKey,
@@ -47,6 +48,23 @@ async fn cancel(scene: &Scene) -> CancelOutcome {
 }
 
 on_both! {
+    async fn a_task_says_what_its_project_has_done_about_running_programs(test: TestStore) {
+        let scene = Scene::new(test);
+        let fleet = fleet(&scene, 2).await;
+        let app = scene.app("a", ORDINARY).await;
+        scene.deploy(&[app], AssignType::AllUser, &[]).await;
+        let first = scene.lease_one(fleet[0], NOW).await;
+        assert_eq!(first.running_programs, Some(RunningPrograms::Ask { wait_secs: 600 }));
+        let project = scene.test.project;
+        let closing = ProgramClosing { mode: ClosingMode::Stop, wait_secs: 30 };
+        let tx = scene.test.store.write().await.unwrap();
+        tx.program_closing_set(project, closing).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(scene.test.store.db().program_closing(project).await.unwrap(), Some(closing));
+        let second = scene.lease_one(fleet[1], NOW).await;
+        assert_eq!(second.running_programs, Some(RunningPrograms::Stop));
+    }
+
     async fn a_freeze_stops_hand_outs_and_releases_until_it_is_lifted(test: TestStore) {
         let scene = Scene::new(test);
         let fleet = fleet(&scene, 2).await;

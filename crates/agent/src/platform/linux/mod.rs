@@ -2,6 +2,7 @@
 
 mod desk;
 mod processes;
+mod programs;
 mod supervisor;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use desk::{
     DESK_FOLDER, DeskListener, DeskPeer, DeskStream, account_name, connect_desk, open_in_browser,
 };
+pub use programs::{end_program, notify_user, running_programs};
 pub use supervisor::{
     await_supervisor, control_group, launch, remove_control_group, start_supervisor, supervise,
 };

@@ -29,6 +29,11 @@ pub(super) fn mark(pid: i32) -> Option<ProcessMark> {
     stat(pid).map(|(_, start_ticks)| ProcessMark { pid, start_ticks })
 }
 
+/// The process that a living one was started by.
+pub(super) fn parent(pid: i32) -> Option<i32> {
+    stat(pid).map(|(parent, _)| parent)
+}
+
 /// Whether the marked process still lives.
 pub(super) fn lives(process: &ProcessMark) -> bool {
     mark(process.pid).as_ref() == Some(process)

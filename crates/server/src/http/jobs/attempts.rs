@@ -160,6 +160,7 @@ pub(in crate::http) fn phase(phase: Phase) -> AttemptPhase {
         Phase::Detecting => AttemptPhase::Detecting,
         Phase::Downloading => AttemptPhase::Downloading,
         Phase::Verifying => AttemptPhase::Verifying,
+        Phase::ClosingPrograms => AttemptPhase::ClosingPrograms,
         Phase::Running => AttemptPhase::Running,
         Phase::Confirming => AttemptPhase::Confirming,
     }
