@@ -643,6 +643,7 @@ export const dictionary = {
   'people.user-added': ['User {name} was added.', '用户 {name} 已添加。'],
   'people.users': ['Users', '用户'],
 
+  'phase.closing_programs': ['Waiting for a program to be closed', '等待程序关闭'],
   'phase.confirming': ['Looking whether it is there', '确认结果'],
   'phase.detecting': ['Looking what is there', '检测现状'],
   'phase.downloading': ['Downloading', '下载'],
@@ -745,6 +746,7 @@ export const dictionary = {
   'portal.reason.interrupted': ['It was cut off. Try again.', '操作被中断，请重试。'],
   'portal.reason.not-detected': ['The installer said that all is well, but the app is not there. Ask your administrator.', '安装程序报告成功，但未找到该应用，请联系管理员。'],
   'portal.reason.offline': ['The desktop did not come online in time.', '桌面未在规定时间内上线。'],
+  'portal.reason.running': ['A program of the app was still open. Close it, then try again.', '该应用的程序仍在运行，请关闭后重试。'],
   'portal.reason.slow': ['The installer took too long.', '安装程序运行时间过长。'],
   'portal.remove': ['Remove', '移除'],
   'portal.remove-text': ['{name} is taken off this desktop. You can install it again as long as you may have it.', '{name} 将从此桌面移除；在授权有效期间您可以重新安装。'],

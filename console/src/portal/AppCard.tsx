@@ -44,6 +44,7 @@ const PHASE: Record<NonNullable<Job['phase']>, TextKey> = {
   detecting: 'phase.detecting',
   downloading: 'phase.downloading',
   verifying: 'phase.verifying',
+  closing_programs: 'phase.closing_programs',
   running: 'phase.running',
   confirming: 'phase.confirming',
 };
@@ -55,6 +56,7 @@ const REASON: Record<string, TextKey> = {
   download_failed: 'portal.reason.download',
   disk_full: 'portal.reason.disk',
   run_limit: 'portal.reason.slow',
+  program_running: 'portal.reason.running',
   expired_offline: 'portal.reason.offline',
   interrupted: 'portal.reason.interrupted',
 };
