@@ -205,7 +205,7 @@ pub struct ProcessFacts {
     pub executable: PathBuf,
     /// The name the system keeps for it: of a script, that of the script, cut off after [`KEPT_NAME_BYTES`].
     pub kept_name: String,
-    /// Its command line.
+    /// The beginning of its command line; needed where [`ProgramNames::may_be_script`] alone.
     pub arguments: Vec<String>,
 }
 
@@ -243,6 +243,13 @@ impl ProgramNames {
         self.files.is_empty()
     }
 
+    /// Whether a process of that kept name may run a script of one of these names.
+    pub fn may_be_script(&self, kept_name: &str) -> bool {
+        self.files
+            .iter()
+            .any(|name| self.names.same(kept(name), kept_name))
+    }
+
     /// The one that a process runs, where it runs one and is not locked: its program has that file name, or it runs a
     /// script of that name. A name that a process gave itself is not enough.
     pub fn program_of(&self, process: &ProcessFacts) -> Option<String> {
@@ -252,6 +259,9 @@ impl ProgramNames {
                 .iter()
                 .any(|name| is_locked(self.names, name));
             return (!locked).then(|| executable.to_owned());
+        }
+        if !self.may_be_script(&process.kept_name) {
+            return None;
         }
         // The first two words: the interpreter, or none, and the script.
         process

@@ -238,17 +238,22 @@ fn percent_of(wait: Duration, left: Duration) -> u8 {
     u8::try_from(wait.saturating_sub(left) * 100 / wait).unwrap_or(100)
 }
 
+/// A time in words, rounded up.
+fn time_text(left: Duration) -> String {
+    let secs = left.as_millis().div_ceil(1000);
+    match (secs.div_ceil(60), secs) {
+        (_, ..=59) => format!("{secs} seconds"),
+        (1, _) => "a minute".to_owned(),
+        (minutes, _) => format!("{minutes} minutes"),
+    }
+}
+
 fn notice(task: &Task, program: &str, left: Duration) -> Notice {
     let what = match task.kind {
         TaskKind::Install => "installed",
         TaskKind::Uninstall => "removed",
     };
-    let secs = left.as_secs();
-    let time = match (secs.div_ceil(60), secs) {
-        (_, ..=59) => format!("{secs} seconds"),
-        (1, _) => "a minute".to_owned(),
-        (minutes, _) => format!("{minutes} minutes"),
-    };
+    let time = time_text(left);
     let (app, version) = (&task.app_name, &task.app_version);
     Notice {
         summary: format!("Please close {program}"),
@@ -279,6 +284,19 @@ mod tests {
                 secs(left),
                 "{until} {now}"
             );
+        }
+    }
+
+    #[test]
+    fn the_time_is_told_in_words() {
+        for (millis, words) in [
+            (599_700, "10 minutes"),
+            (61_000, "2 minutes"),
+            (60_000, "a minute"),
+            (59_000, "59 seconds"),
+            (3_900, "4 seconds"),
+        ] {
+            assert_eq!(time_text(Duration::from_millis(millis)), words);
         }
     }
 

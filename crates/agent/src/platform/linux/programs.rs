@@ -63,10 +63,17 @@ pub fn running_programs(
         {
             continue;
         }
+        let kept_name = text_of(&folder.join("comm")).trim_end().to_owned();
+        // Reading a command line waits for a process that is stuck: only where it must be.
+        let command_line = if names.may_be_script(&kept_name) {
+            text_of(&folder.join("cmdline"))
+        } else {
+            String::new()
+        };
         let facts = ProcessFacts {
             executable,
-            kept_name: text_of(&folder.join("comm")).trim_end().to_owned(),
-            arguments: text_of(&folder.join("cmdline"))
+            kept_name,
+            arguments: command_line
                 .split('\0')
                 .take(2)
                 .map(str::to_owned)
