@@ -19,7 +19,7 @@ HOOKS = ROOT / "tests/python/schemathesis_hooks.py"
 CONFIGURATION = ROOT / "tests/python/schemathesis.toml"
 # Cases at least, the phases, and cases per operation in the phases of chance. The phase `coverage` tries every bound of
 # every member; tests/it/bounds.rs of the server does so from the contract.
-SIZES = {"small": (2_000, "fuzzing,stateful", 16), "full": (20_000, "examples,coverage,fuzzing,stateful", 120)}
+SIZES = {"small": (2_000, "fuzzing,stateful", 16), "full": (20_000, "examples,coverage,fuzzing,stateful", 60)}
 
 
 # With a way in, later calls would dial addresses that chance made up; tests/python/test_push.py has this one.

@@ -594,7 +594,7 @@ pub async fn user_change(
 /// Makes an access key for a user.
 ///
 /// # Errors
-/// As [`user_change`]; 400 when the user has [`MAX_ACCESS_KEYS`].
+/// As [`user_change`]; 409 when the user has [`MAX_ACCESS_KEYS`].
 pub async fn access_key_add(
     services: &Services,
     caller: &Caller,
@@ -612,9 +612,9 @@ pub async fn access_key_add(
     let made = services.auth.new_access_key();
     let tx = services.store.write().await?;
     if tx.db().access_key_list(user.key).await?.len() >= MAX_ACCESS_KEYS {
-        return Err(ApiError::invalid(
-            "user_id",
-            format!("the user has {MAX_ACCESS_KEYS} access keys: delete one first"),
+        return Err(ApiError::conflict(
+            "WKS.0409",
+            format!("The user has {MAX_ACCESS_KEYS} access keys: delete one first"),
         ));
     }
     let created_at = services.clock.now();

@@ -330,7 +330,7 @@ async fn a_user_has_no_more_than_twenty_keys() {
             .call(server.administrator(), "POST", &keys, None)
             .await;
         let fits = number <= crate::app::iam::MAX_ACCESS_KEYS;
-        assert_eq!(answer.status, if fits { 201 } else { 400 }, "{number}");
+        assert_eq!(answer.status, if fits { 201 } else { 409 }, "{number}");
     }
 }
 
