@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
@@ -32,24 +30,6 @@ def counted(numbers: Counter[str]) -> str:
 
 def write(proof: Proof) -> None:
     """Puts the proof between its marks in the page, in the place of its earlier result."""
-    begin, end = f"<!-- {proof.name}: begin -->", f"<!-- {proof.name}: end -->"
-    rows = {**proof.numbers, "commit": _commit(), "machine": _machine()}
-    table = "\n".join(["| | |", "| --- | --- |", *(f"| {what} | {value} |" for what, value in rows.items())])
-    page = PAGE.read_text()
-    before, found, rest = page.partition(begin)
-    assert found, f"{PAGE} has no {begin}"
-    _, found, after = rest.partition(end)
-    assert found, f"{PAGE} has no {end}"
-    PAGE.write_text(f"{before}{begin}\n{table}\n{end}{after}")
-
-
-def _commit() -> str:
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/proofs.md")
-    return git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")
-
-
-def _machine() -> str:
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.release()}"
+    table = "\n".join(["| | |", "| --- | --- |", *(f"| {what} | {value} |" for what, value in proof.numbers.items())])
+    put = [str(ROOT / "scripts/put-table"), str(PAGE), proof.name]
+    subprocess.run(put, input=table + "\n", check=True, stdout=subprocess.DEVNULL, text=True, cwd=ROOT)
