@@ -113,7 +113,6 @@ async fn package(services: &Services, app: &App) -> Result<PackageFact, StoreErr
 
 fn job(job: WhyJob, now: Millis) -> JobFact {
     let view = job.view;
-    let view_state = view.state;
     JobFact {
         is_uninstall: view.kind == TaskKind::Uninstall,
         state: view.state,
@@ -123,7 +122,7 @@ fn job(job: WhyJob, now: Millis) -> JobFact {
         reason: view.reason,
         message: view.message,
         due_at: job.due_at,
-        put_off_until: (view_state == State::Queued && job.due_at > now).then_some(job.due_at),
+        put_off_until: (view.state == State::Queued && job.due_at > now).then_some(job.due_at),
         halted_at: job.halted_at,
         attempt: job.attempt.map(|attempt| AttemptFact {
             number: attempt.number,
