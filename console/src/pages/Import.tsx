@@ -58,7 +58,7 @@ function Of({ noun }: { noun: Noun }) {
       <PageHead title={t(`import.title-${noun}`)} sub={t('import.sub')} trail={[list]} />
       <Stack gap="lg">
         {!isBusy && <Chooser noun={noun} onFile={(file) => read.mutate(file)} />}
-        <div role="status" aria-live="polite">
+        <div role="status" aria-live="polite" style={{ display: 'contents' }}>
           {read.isPending && <Text size="sm">{t('import.reading', { name: read.variables.name })}</Text>}
         </div>
         {read.error instanceof Unreadable ? (

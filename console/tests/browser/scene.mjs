@@ -42,6 +42,8 @@ async function serveDist(route) {
   const { pathname, origin } = new URL(route.request().url());
   const [, start, name] = /^\/(console|portal)\/(.*)$/.exec(pathname);
   const path = join(DIST, name);
+  // A page that came by a redirect is the server's own, and so are its files.
+  if (name.startsWith('assets/') && !existsSync(path)) return route.fallback();
   const file = name !== '' && existsSync(path) ? path : join(DIST, start === 'portal' ? 'portal.html' : 'index.html');
   let headers;
   try {
