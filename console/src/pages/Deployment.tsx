@@ -316,7 +316,7 @@ function List({ jobs, onOpen }: { jobs: readonly JobRow[]; onOpen: (id: string) 
         {jobs.slice(offsetOf(page), offsetOf(page) + PAGE_SIZE).map((job) => (
           <Table.Tr key={job.id}>
             <Table.Td>
-              <Anchor component="button" type="button" size="sm" fw={600} onClick={() => onOpen(job.id)}>
+              <Anchor component="button" type="button" size="sm" fw={600} ta="left" style={{ whiteSpace: 'nowrap' }} onClick={() => onOpen(job.id)}>
                 {job.instance_name}
               </Anchor>
             </Table.Td>

@@ -141,7 +141,7 @@ export function TryOut({ appId, edited, inForce }: { appId: string; edited: Rule
         </Text>
       )}
       {answers !== undefined && (
-        <ListTable label={t('try.answer')} head={[t('job.desktop'), t('try.verdict'), t('try.seen')]}>
+        <ListTable label={t('try.answer')} least={300} head={[t('job.desktop'), t('try.verdict'), t('try.seen')]}>
           {answers.map((answer) => {
             const verdict = verdictOf(answer);
             return (
