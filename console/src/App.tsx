@@ -11,6 +11,7 @@ const Overview = lazy(() => import('./pages/Overview'));
 const Apps = lazy(() => import('./pages/Apps'));
 const AddApps = lazy(() => import('./pages/AddApps'));
 const AppDetail = lazy(() => import('./pages/AppDetail'));
+const Import = lazy(() => import('./pages/Import'));
 const Install = lazy(() => import('./pages/Install'));
 const Deployments = lazy(() => import('./pages/Deployments'));
 const Deployment = lazy(() => import('./pages/Deployment'));
@@ -50,6 +51,7 @@ function InProject() {
           <Route path="apps" element={<Apps />} />
           <Route path="apps/add" element={<AddApps />} />
           <Route path="apps/:app" element={<AppDetail />} />
+          <Route path="import/:noun" element={<Import />} />
           <Route path="install" element={<Install />} />
           <Route path="deployments" element={<Deployments />} />
           <Route path="deployments/:deployment" element={<Deployment />} />

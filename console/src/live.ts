@@ -1,6 +1,7 @@
 import { useQueryClient } from '@tanstack/react-query';
 import { useEffect } from 'react';
 import type { Shape } from './api/client';
+import type { Board } from './board';
 import { deploymentJobs } from './data';
 import { useProject } from './session';
 
@@ -16,18 +17,6 @@ const STALE: Record<string, string[]> = {
 };
 
 type Job = Shape<'JobEvent'>;
-
-/** Jobs of one deployment with those that changed in their places; new ones come first, as the list has them. */
-export function patched(jobs: Job[], changed: ReadonlyMap<string, Job>): Job[] {
-  const left = new Map(changed);
-  const next = jobs.map((job) => {
-    const newer = left.get(job.id);
-    if (newer === undefined) return job;
-    left.delete(job.id);
-    return newer;
-  });
-  return left.size === 0 ? next : [...[...left.values()].reverse(), ...next];
-}
 
 /**
  * Follows the project's events and asks again for what they make stale. The browser connects again by itself, also
@@ -48,7 +37,7 @@ export function useLive(): void {
         for (const kind of stale) void queries.invalidateQueries({ queryKey: [kind] });
         stale.clear();
         for (const [deployment, jobs] of changed) {
-          queries.setQueryData<Job[]>(deploymentJobs(id, deployment), (known) => (known === undefined ? undefined : patched(known, jobs)));
+          queries.getQueryData<Board>(deploymentJobs(id, deployment))?.apply(jobs.values());
         }
         changed.clear();
       }, GATHER_MS);

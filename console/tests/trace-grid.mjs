@@ -68,7 +68,7 @@ try {
     return route.fulfill({ json: answer(url) });
   });
   await page.goto(`${ORIGIN}/console/local-1/deployments/deployment`);
-  await page.waitForFunction((count) => document.querySelectorAll('.square').length === count, JOBS);
+  await page.waitForFunction((count) => document.querySelector('[data-count]')?.dataset.count === String(count), JOBS);
   await page.waitForTimeout(1000);
 
   const client = await page.context().newCDPSession(page);

@@ -1,89 +1,168 @@
 import { useCallback, useEffect, useLayoutEffect, useRef } from 'react';
 import type { Tone } from './parts';
 
-/** One square: what it is, how it fares, and the words for it. */
-export interface SquareData {
-  id: string;
-  tone: Tone;
-  label: string;
-}
-
 /** Least width of a square and what lies between two, in pixels, as in style.css. */
 const SIZE = 24;
 const GAP = 5;
 /** Rows of a block. */
 const BLOCK_ROWS = 8;
+/** How far beyond what is seen blocks have their squares, in pixels: one block, so that scrolling does not outrun them. */
+const AHEAD = BLOCK_ROWS * (SIZE + GAP);
+
+interface Props<Item> {
+  /** What there is. It may change in place; `listen` says where. */
+  items: readonly Item[];
+  listen?: ((listener: (places?: readonly number[]) => void) => () => void) | undefined;
+  toneOf: (item: Item) => Tone;
+  /** The words for it. A new function draws everything anew. */
+  labelOf: (item: Item) => string;
+  label: string;
+  onOpen: (item: Item) => void;
+}
 
 /**
- * Ten thousand squares, of which some hundreds change at once. They are made and changed by hand, each by itself, because
- * comparing ten thousand elements each time costs more than a frame (docs/benchmarks.md). One of them is in the order of
- * Tab; arrows walk from there.
+ * Ten thousand squares, of which some hundreds change at once. They are made and changed by hand, each by itself, and only
+ * those in sight or near it exist: a change elsewhere costs nothing (docs/benchmarks.md). One of them is in the order of
+ * Tab; arrows, Home and End walk from there, also to where nothing was drawn yet.
  */
-export function Squares({ squares, label, onOpen }: { squares: SquareData[]; label: string; onOpen: (id: string) => void }) {
+export function Squares<Item>({ items, listen, toneOf, labelOf, label, onOpen }: Props<Item>) {
   const holder = useRef<HTMLDivElement>(null);
-  const drawn = useRef<SquareData[]>([]);
-  const buttons = useRef<HTMLButtonElement[]>([]);
+  const shown = useRef({ items, toneOf, labelOf, onOpen });
+  shown.current = { items, toneOf, labelOf, onOpen };
+  const blocks = useRef<HTMLElement[]>([]);
+  /** Blocks in sight or near it. */
+  const near = useRef(new Set<number>());
+  /** The squares that exist, by place. */
+  const buttons = useRef(new Map<number, HTMLButtonElement>());
   const places = useRef(new WeakMap<Element, number>());
-  const columns = useRef(0);
-  const opens = useRef(onOpen);
-  opens.current = onOpen;
+  const columns = useRef(1);
+  /** The place in the order of Tab. Its block keeps its squares, so that Tab gets there. */
+  const stop = useRef(0);
+  const watch = useRef<IntersectionObserver>(undefined);
 
-  /** Lays the squares into blocks of whole rows: a block out of sight costs nothing but its height. */
+  const blockOf = (place: number) => Math.floor(place / (columns.current * BLOCK_ROWS));
+
+  const paint = useCallback((place: number) => {
+    const button = buttons.current.get(place);
+    const item = shown.current.items[place];
+    if (button === undefined || item === undefined) return;
+    const tone = shown.current.toneOf(item);
+    const words = shown.current.labelOf(item);
+    if (button.dataset['tone'] !== tone) button.dataset['tone'] = tone;
+    if (button.title !== words) {
+      button.setAttribute('aria-label', words);
+      button.title = words;
+    }
+  }, []);
+
+  const fill = useCallback(
+    (at: number) => {
+      const block = blocks.current[at];
+      if (block === undefined || block.childElementCount > 0) return;
+      const size = columns.current * BLOCK_ROWS;
+      const until = Math.min(shown.current.items.length, (at + 1) * size);
+      const made: HTMLButtonElement[] = [];
+      for (let place = at * size; place < until; place += 1) {
+        const button = document.createElement('button');
+        button.type = 'button';
+        button.className = 'square';
+        button.tabIndex = place === stop.current ? 0 : -1;
+        buttons.current.set(place, button);
+        places.current.set(button, place);
+        paint(place);
+        made.push(button);
+      }
+      block.append(...made);
+    },
+    [paint],
+  );
+
+  const empty = useCallback((at: number) => {
+    const block = blocks.current[at];
+    if (block === undefined || near.current.has(at) || at === blockOf(stop.current)) return;
+    for (const button of block.children) buttons.current.delete(places.current.get(button) ?? -1);
+    block.replaceChildren();
+  }, []);
+
+  /** Lays out blocks of whole rows. Each has its height before it has its squares. */
   const lay = useCallback(() => {
     const element = holder.current;
-    if (element === null) return;
-    columns.current = Math.max(1, Math.floor((element.clientWidth + GAP) / (SIZE + GAP)));
-    const size = columns.current * BLOCK_ROWS;
-    const blocks: HTMLElement[] = [];
-    for (let from = 0; from < buttons.current.length; from += size) {
+    const observer = watch.current;
+    if (element === null || observer === undefined) return;
+    const hadFocus = element.contains(document.activeElement);
+    const count = shown.current.items.length;
+    const width = element.clientWidth;
+    columns.current = Math.max(1, Math.floor((width + GAP) / (SIZE + GAP)));
+    stop.current = Math.max(0, Math.min(stop.current, count - 1));
+    const side = (width - (columns.current - 1) * GAP) / columns.current;
+    const rows = Math.ceil(count / columns.current);
+    observer.disconnect();
+    near.current.clear();
+    buttons.current.clear();
+    blocks.current = [];
+    for (let row = 0; row < rows; row += BLOCK_ROWS) {
       const block = document.createElement('div');
+      const high = Math.min(BLOCK_ROWS, rows - row);
       block.className = 'squares block';
       block.dataset['size'] = 'small';
       block.style.gridTemplateColumns = `repeat(${columns.current}, minmax(0, 1fr))`;
-      block.style.containIntrinsicBlockSize = `auto ${BLOCK_ROWS * (SIZE + GAP)}px`;
-      block.append(...buttons.current.slice(from, from + size));
-      blocks.push(block);
+      block.style.height = `${high * side + (high - 1) * GAP}px`;
+      blocks.current.push(block);
     }
-    element.replaceChildren(...blocks);
-  }, []);
-
-  useLayoutEffect(() => {
-    const before = drawn.current;
-    const made = buttons.current;
-    const had = made.length;
-    for (let at = 0; at < squares.length; at += 1) {
-      const next = squares[at];
-      const last = before[at];
-      if (next === undefined || last === next) continue;
-      let button = made[at];
-      if (button === undefined) {
-        button = document.createElement('button');
-        button.type = 'button';
-        button.className = 'square';
-        button.tabIndex = at === 0 ? 0 : -1;
-        made.push(button);
-        places.current.set(button, at);
-      }
-      if (last?.tone !== next.tone) button.dataset['tone'] = next.tone;
-      if (last?.label !== next.label) {
-        button.setAttribute('aria-label', next.label);
-        button.title = next.label;
-      }
-    }
-    made.length = squares.length;
-    drawn.current = squares;
-    if (made.length !== had) lay();
-  }, [squares, lay]);
+    element.replaceChildren(...blocks.current);
+    element.dataset['count'] = String(count);
+    fill(blockOf(stop.current));
+    if (hadFocus) buttons.current.get(stop.current)?.focus({ preventScroll: true });
+    for (const block of blocks.current) observer.observe(block);
+  }, [fill]);
 
   useEffect(() => {
     const element = holder.current;
     if (element === null) return;
-    const watch = new ResizeObserver(() => {
-      if (Math.max(1, Math.floor((element.clientWidth + GAP) / (SIZE + GAP))) !== columns.current) lay();
+    watch.current = new IntersectionObserver(
+      (entries) => {
+        for (const { target, isIntersecting } of entries) {
+          const at = blocks.current.indexOf(target as HTMLElement);
+          if (isIntersecting) {
+            near.current.add(at);
+            fill(at);
+          } else {
+            near.current.delete(at);
+            empty(at);
+          }
+        }
+      },
+      { rootMargin: `${AHEAD}px 0px` },
+    );
+    let width = -1;
+    const resized = new ResizeObserver(() => {
+      if (element.clientWidth === width) return;
+      width = element.clientWidth;
+      lay();
     });
-    watch.observe(element);
-    return () => watch.disconnect();
-  }, [lay]);
+    resized.observe(element);
+    return () => {
+      resized.disconnect();
+      watch.current?.disconnect();
+      watch.current = undefined;
+    };
+  }, [lay, fill, empty]);
+
+  // Another list: the same squares, unless there are more or fewer of them.
+  const drawn = useRef(-1);
+  useLayoutEffect(() => {
+    if (drawn.current !== items.length) lay();
+    else for (const place of buttons.current.keys()) paint(place);
+    drawn.current = items.length;
+  }, [items, toneOf, labelOf, lay, paint]);
+
+  useEffect(
+    () =>
+      listen?.((changed) => {
+        for (const place of changed ?? []) paint(place);
+      }),
+    [listen, paint],
+  );
 
   return (
     <div
@@ -91,20 +170,28 @@ export function Squares({ squares, label, onOpen }: { squares: SquareData[]; lab
       role="group"
       aria-label={label}
       onClick={(event) => {
-        const found = drawn.current[places.current.get(event.target as Element) ?? -1];
-        if (found !== undefined) opens.current(found.id);
+        const item = shown.current.items[places.current.get(event.target as Element) ?? -1];
+        if (item !== undefined) shown.current.onOpen(item);
       }}
       onKeyDown={(event) => {
-        const steps: Record<string, number> = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns.current, ArrowUp: -columns.current };
-        const step = steps[event.key];
         const at = places.current.get(event.target as Element);
+        const last = shown.current.items.length - 1;
+        const steps: Record<string, number> = {
+          ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns.current, ArrowUp: -columns.current, Home: -last, End: last,
+        };
+        const step = steps[event.key];
         if (step === undefined || at === undefined) return;
-        const next = buttons.current[Math.min(buttons.current.length - 1, Math.max(0, at + step))];
-        if (next === undefined) return;
         event.preventDefault();
+        const before = blockOf(at);
+        stop.current = Math.min(last, Math.max(0, at + step));
+        fill(blockOf(stop.current));
+        const next = buttons.current.get(stop.current);
         (event.target as HTMLElement).tabIndex = -1;
-        next.tabIndex = 0;
-        next.focus();
+        if (next !== undefined) {
+          next.tabIndex = 0;
+          next.focus();
+        }
+        empty(before);
       }}
     />
   );

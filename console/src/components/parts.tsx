@@ -217,11 +217,11 @@ export function Pages({ count, size, page, onPage }: { count: number; size: numb
   );
 }
 
-/** A table in a panel; scrolls sideways by itself on a phone. */
-export function ListTable({ label, head, children }: { label: string; head: (string | { hidden: string })[]; children: ReactNode }) {
+/** A table in a panel; where there is less than `least` pixels, as on a phone, it scrolls sideways by itself. */
+export function ListTable({ label, head, least = 640, children }: { label: string; head: (string | { hidden: string })[]; least?: number; children: ReactNode }) {
   return (
     <div className="scroll" role="region" aria-label={label} tabIndex={0}>
-      <Table verticalSpacing="sm" horizontalSpacing={14} highlightOnHover miw={640}>
+      <Table verticalSpacing="sm" horizontalSpacing={14} highlightOnHover miw={least}>
         <Table.Thead>
           <Table.Tr>
             {head.map((cell) =>

@@ -1,26 +1,29 @@
-import { Alert, Anchor, Button, Group, SegmentedControl, SimpleGrid, Stack, Text, Title } from '@mantine/core';
+import { Alert, Anchor, Button, Group, SegmentedControl, SimpleGrid, Stack, Table, Text, Title } from '@mantine/core';
 import { keepPreviousData, useMutation, useQuery } from '@tanstack/react-query';
 import { IconPlayerStop, IconRefresh } from '@tabler/icons-react';
-import { useMemo, useState } from 'react';
+import { useMemo, useState, useSyncExternalStore } from 'react';
 import { Link, useParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
-import { useInAddress } from '../address';
+import { useInAddress, usePage } from '../address';
+import { Board, MOST_SHOWN } from '../board';
 import { JobDrawer } from '../components/JobDrawer';
-import { ConfirmByName, JOB_TONE, Legend, PageHead, Panel, say, sayProblem, ShareBar, When } from '../components/parts';
-import { Squares, type SquareData } from '../components/Squares';
+import { ConfirmByName, JOB_TONE, JobPill, Legend, ListTable, PageHead, Pages, Panel, say, sayProblem, ShareBar, When } from '../components/parts';
+import { Squares } from '../components/Squares';
 import { Problem } from '../components/states';
-import { deploymentJobs, MOVING_MS, QUIET_MS, reasonOf, useAllApps, useRefresh } from '../data';
+import { deploymentJobs, MOVING_MS, offsetOf, PAGE_SIZE, QUIET_MS, reasonOf, useAllApps, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { DeploymentState, sharesOf, titleOf } from './Deployments';
 import { useRetry, type JobRow } from './Jobs';
 
-/** Jobs read for the grid. Above it the grid shows the newest, the numbers above it show all. */
-const MOST_SHOWN = 10_000;
-/** Up to so many squares carry their words, and all are asked for again and again; more are told of by events. */
+/** Up to so many jobs are asked for again and again; more are told of by events. */
 const FEW = 500;
+/** Up to so many squares carry their words. */
+const WITH_WORDS = 60;
 /** Page of the grid's list. Source: the operation's own maximum. */
 const PAGE = 500;
+/** Until the jobs are known. */
+const NONE = new Board([]);
 
 export default function Deployment() {
   const { t } = useTexts();
@@ -30,6 +33,7 @@ export default function Deployment() {
   const apps = useAllApps();
   const [view, setView] = useInAddress('show');
   const [opened, open] = useInAddress('job');
+  const [form, setForm] = useInAddress('as');
   const deployment = useQuery({
     queryKey: ['deployment', project_id, id],
     refetchInterval: (query) => (query.state.data?.state === 'ended' ? QUIET_MS : MOVING_MS),
@@ -43,7 +47,7 @@ export default function Deployment() {
   const moving = deployment.data?.state !== 'ended';
   const jobs = useQuery({
     queryKey: deploymentJobs(project_id, id),
-    refetchInterval: (query) => ((query.state.data?.length ?? 0) > FEW ? QUIET_MS * 6 : moving ? MOVING_MS : QUIET_MS),
+    refetchInterval: (query) => ((query.state.data?.jobs.length ?? 0) > FEW ? QUIET_MS * 6 : moving ? MOVING_MS : QUIET_MS),
     placeholderData: keepPreviousData,
     // Ten thousand jobs are not compared member by member: what changed is drawn by itself.
     structuralSharing: false,
@@ -58,7 +62,7 @@ export default function Deployment() {
         all.push(...page.items);
         if (all.length >= page.count || page.items.length === 0) break;
       }
-      return all;
+      return new Board(all);
     },
   });
   const refresh = useRefresh();
@@ -68,23 +72,8 @@ export default function Deployment() {
     onError: (problem) => sayProblem(problem, t('deployment.resume')),
     onSettled: () => refresh('deployment', 'deployments'),
   });
-  const retry = useRetry();
   const [cancelling, setCancelling] = useState(false);
-  const failed = useMemo(() => jobs.data?.filter((job) => job.job_status === 'FAIL') ?? [], [jobs.data]);
-  const reasons = useMemo(() => {
-    const groups = new Map<string, Shape<'AppInstallJob'>[]>();
-    for (const job of failed) {
-      const reason = reasonOf(job.error_message);
-      const group = groups.get(reason);
-      if (group === undefined) groups.set(reason, [job]);
-      else group.push(job);
-    }
-    return [...groups].sort((left, right) => right[1].length - left[1].length);
-  }, [failed]);
-  const shown = useMemo(
-    () => (view === 'failed' ? failed : view === 'moving' ? (jobs.data ?? []).filter((job) => job.job_status === 'INIT' || job.job_status === 'WAITING') : (jobs.data ?? [])),
-    [view, failed, jobs.data],
-  );
+  const board = jobs.data ?? NONE;
 
   if (deployment.error !== null && deployment.data === undefined) return <Problem error={deployment.error} onRetry={() => void deployment.refetch()} />;
   if (deployment.data === undefined) return null;
@@ -115,11 +104,7 @@ export default function Deployment() {
                 {t('deployment.cancel')}
               </Button>
             )}
-            {failed.length > 0 && (
-              <Button leftSection={<IconRefresh size={16} />} loading={retry.isPending} onClick={() => retry.mutate(failed.map((job) => job.id))}>
-                {t('deployment.retry-all', { n: failed.length })}
-              </Button>
-            )}
+            <RetryAll board={board} />
           </Group>
         }
       />
@@ -135,60 +120,37 @@ export default function Deployment() {
             <Legend shares={shares} />
           </div>
         </Panel>
-        {reasons.length > 0 && (
-          <Panel title={t('deployment.failures')}>
-            <Stack gap="md">
-              {reasons.map(([reason, group]) => (
-                <Group key={reason} justify="space-between" wrap="nowrap" align="flex-start">
-                  <div>
-                    <Text size="sm" fw={600}>
-                      {reason || t('problem.no-text')}
-                    </Text>
-                    <Text size="sm" c="dimmed">
-                      {t('overview.reason-jobs', { n: group.length })} · {[...new Set(group.map((job) => job.app_name))].join(', ')} ·{' '}
-                      {group
-                        .slice(0, 4)
-                        .map((job) => job.instance_name)
-                        .join(', ')}
-                    </Text>
-                  </div>
-                  <Button
-                    size="xs"
-                    variant="default"
-                    style={{ flex: 'none' }}
-                    aria-label={t('deployment.retry-these', { reason })}
-                    onClick={() => retry.mutate(group.map((job) => job.id))}
-                  >
-                    {t('job.retry')}
-                  </Button>
-                </Group>
-              ))}
-            </Stack>
-          </Panel>
-        )}
+        <FailurePanel board={board} />
         <Panel
           title={t('deployment.grid')}
           action={
-            <SegmentedControl
-              size="xs"
-              aria-label={t('list.state')}
-              value={view}
-              onChange={setView}
-              data={[
-                { value: '', label: t('list.all') },
-                { value: 'moving', label: t('deployment.moving') },
-                { value: 'failed', label: t('job.FAIL') },
-              ]}
-            />
+            <Group gap="xs">
+              <SegmentedControl
+                size="xs"
+                aria-label={t('list.state')}
+                value={view}
+                onChange={setView}
+                data={[
+                  { value: '', label: t('list.all') },
+                  { value: 'moving', label: t('deployment.moving') },
+                  { value: 'failed', label: t('job.FAIL') },
+                ]}
+              />
+              <SegmentedControl
+                size="xs"
+                aria-label={t('deployment.form')}
+                value={form}
+                onChange={setForm}
+                data={[
+                  { value: '', label: t('deployment.squares') },
+                  { value: 'list', label: t('deployment.list') },
+                ]}
+              />
+            </Group>
           }
         >
           {jobs.error !== null && <Problem error={jobs.error} />}
-          {shown.length === 0 && jobs.data !== undefined && (
-            <Text size="sm" c="dimmed">
-              {t('deployment.no-jobs')}
-            </Text>
-          )}
-          <Grid jobs={shown} onOpen={open} />
+          {jobs.data !== undefined && <Jobs board={jobs.data} view={view} form={form} onOpen={open} />}
         </Panel>
         {deployment.data.desktops_skipped.count > 0 && (
           <Panel title={t('preview.skipped-title')}>
@@ -230,43 +192,143 @@ export default function Deployment() {
           await refresh('jobs', 'deployments', 'deployment', 'deployment-jobs', 'attempts');
         }}
       />
-      <JobDrawer job={jobs.data?.find((job) => job.id === opened)} onClose={() => open('')} />
+      <Opened board={board} id={opened} onClose={() => open('')} />
     </>
   );
 }
 
-/** Few jobs carry their words; of many there are squares alone. */
-function Grid({ jobs, onOpen }: { jobs: JobRow[]; onOpen: (id: string) => void }) {
+/** What of a board is shown, told anew when that very part changes. */
+const useOf = <T,>(board: Board, part: (board: Board) => T) => useSyncExternalStore(board.listen, () => part(board));
+
+function Opened({ board, id, onClose }: { board: Board; id: string; onClose: () => void }) {
+  const job = useOf(board, () => board.job(id));
+  return <JobDrawer job={job} onClose={onClose} />;
+}
+
+function RetryAll({ board }: { board: Board }) {
   const { t } = useTexts();
-  const many = jobs.length > 60;
-  const made = useMemo(() => new WeakMap<JobRow, SquareData>(), [t]);
-  const squares = useMemo(() => {
-    if (!many) return [];
+  const retry = useRetry();
+  const failed = useOf(board, ({ failed }) => failed);
+  if (failed === 0) return null;
+  return (
+    <Button leftSection={<IconRefresh size={16} />} loading={retry.isPending} onClick={() => retry.mutate(board.failedIds())}>
+      {t('deployment.retry-all', { n: failed })}
+    </Button>
+  );
+}
+
+function FailurePanel({ board }: { board: Board }) {
+  const { t } = useTexts();
+  const retry = useRetry();
+  const failures = useOf(board, ({ failures }) => failures);
+  if (failures.length === 0) return null;
+  return (
+    <Panel title={t('deployment.failures')}>
+      <Stack gap="md">
+        {failures.map(({ reason, count, apps, desktops }) => (
+          <Group key={reason} justify="space-between" wrap="nowrap" align="flex-start">
+            <div>
+              <Text size="sm" fw={600}>
+                {reason || t('problem.no-text')}
+              </Text>
+              <Text size="sm" c="dimmed">
+                {t('overview.reason-jobs', { n: count })} · {apps.join(', ')} · {desktops.join(', ')}
+              </Text>
+            </div>
+            <Button
+              size="xs"
+              variant="default"
+              style={{ flex: 'none' }}
+              aria-label={t('deployment.retry-these', { reason })}
+              onClick={() => retry.mutate(board.failedIds(reason))}
+            >
+              {t('job.retry')}
+            </Button>
+          </Group>
+        ))}
+      </Stack>
+    </Panel>
+  );
+}
+
+const isMoving = ({ job_status }: JobRow) => job_status === 'INIT' || job_status === 'WAITING';
+const hasFailed = ({ job_status }: JobRow) => job_status === 'FAIL';
+const toneOf = ({ job_status }: JobRow) => JOB_TONE[job_status];
+
+/** As squares, few of which carry their words; or as a list, page by page. */
+function Jobs({ board, view, form, onOpen }: { board: Board; view: string; form: string; onOpen: (id: string) => void }) {
+  const { t } = useTexts();
+  const isWhole = view !== 'failed' && view !== 'moving';
+  // All squares of many listen for themselves: here only who comes or goes is drawn.
+  const version = useOf(board, ({ jobs, version, order }) => (isWhole && form === '' && jobs.length > WITH_WORDS ? -1 - order : version));
+  const jobs = useMemo(
+    () => (isWhole ? board.jobs : board.jobs.filter(view === 'failed' ? hasFailed : isMoving)),
+    // `version`: the jobs change in place.
+    [board, view, isWhole, version],
+  );
+  const labelOf = useMemo(() => {
     const word = { INIT: t('job.INIT'), WAITING: t('job.WAITING'), SUCCESS: t('job.SUCCESS'), FAIL: t('job.FAIL') };
-    return jobs.map((job) => {
-      // A job that did not change keeps its square, and so is passed over.
-      const known = made.get(job);
-      if (known !== undefined) return known;
-      const square = { id: job.id, tone: JOB_TONE[job.job_status], label: `${job.instance_name} · ${job.app_name}: ${word[job.job_status]}` };
-      made.set(job, square);
-      return square;
-    });
-  }, [jobs, many, t, made]);
-  if (many) return <Squares squares={squares} label={t('deployment.grid')} onOpen={onOpen} />;
+    return (job: JobRow) => `${job.instance_name} · ${job.app_name}: ${word[job.job_status]}`;
+  }, [t]);
+  if (jobs.length === 0) {
+    return (
+      <Text size="sm" c="dimmed">
+        {t('deployment.no-jobs')}
+      </Text>
+    );
+  }
+  if (form !== '') return <List jobs={jobs} onOpen={onOpen} />;
+  if (jobs.length > WITH_WORDS) {
+    return (
+      <Squares
+        items={jobs}
+        listen={isWhole ? board.listen : undefined}
+        toneOf={toneOf}
+        labelOf={labelOf}
+        label={t('deployment.grid')}
+        onOpen={(job) => onOpen(job.id)}
+      />
+    );
+  }
   return (
     <div className="squares" data-size="large" role="group" aria-label={t('deployment.grid')}>
       {jobs.map((job) => {
-        const word = t(`job.${job.job_status}`);
-        const text = `${job.instance_name} · ${job.app_name}: ${word}`;
+        const text = labelOf(job);
         return (
-          <button key={job.id} type="button" className="square" data-tone={JOB_TONE[job.job_status]} title={text} aria-label={text} onClick={() => onOpen(job.id)}>
+          <button key={job.id} type="button" className="square" data-tone={toneOf(job)} title={text} aria-label={text} onClick={() => onOpen(job.id)}>
             {job.instance_name}
             <small>
-              {job.app_name} · {word}
+              {job.app_name} · {t(`job.${job.job_status}`)}
             </small>
           </button>
         );
       })}
     </div>
+  );
+}
+
+function List({ jobs, onOpen }: { jobs: readonly JobRow[]; onOpen: (id: string) => void }) {
+  const { t } = useTexts();
+  const [page, setPage] = usePage();
+  return (
+    <>
+      <ListTable label={t('deployment.grid')} head={[t('job.desktop'), t('job.app'), t('list.state'), t('job.why')]}>
+        {jobs.slice(offsetOf(page), offsetOf(page) + PAGE_SIZE).map((job) => (
+          <Table.Tr key={job.id}>
+            <Table.Td>
+              <Anchor component="button" type="button" size="sm" fw={600} ta="left" style={{ whiteSpace: 'nowrap' }} onClick={() => onOpen(job.id)}>
+                {job.instance_name}
+              </Anchor>
+            </Table.Td>
+            <Table.Td>{job.app_name}</Table.Td>
+            <Table.Td>
+              <JobPill status={job.job_status} />
+            </Table.Td>
+            <Table.Td>{job.job_status === 'FAIL' ? reasonOf(job.error_message) || t('problem.no-text') : ''}</Table.Td>
+          </Table.Tr>
+        ))}
+      </ListTable>
+      <Pages count={jobs.length} size={PAGE_SIZE} page={page} onPage={setPage} />
+    </>
   );
 }

@@ -15,7 +15,7 @@ import {
   TextInput,
 } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
-import { IconDeviceDesktop, IconFileSpreadsheet, IconPlus, IconRocket } from '@tabler/icons-react';
+import { IconDeviceDesktop, IconFileImport, IconFileSpreadsheet, IconPlus, IconRocket } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, useNavigate } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
@@ -82,6 +82,9 @@ export default function Desktops() {
   const query = new URLSearchParams(Object.entries(given(filter)).map(([name, value]) => [name, String(value)])).toString();
   const actions = (
     <>
+      <Button component={Link} to={path('import/desktops')} variant="default" leftSection={<IconFileImport size={18} />}>
+        {t('import.start')}
+      </Button>
       <Button variant="default" leftSection={<IconPlus size={18} />} onClick={() => setRegistering(true)}>
         {t('desktop.register')}
       </Button>

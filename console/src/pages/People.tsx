@@ -1,14 +1,15 @@
 import { Button, Checkbox, Group, Modal, Stack, Table, Tabs, Text, Textarea, TextInput } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
-import { IconPlus, IconTrash, IconUser, IconUsers } from '@tabler/icons-react';
+import { IconFileImport, IconPlus, IconTrash, IconUser, IconUsers } from '@tabler/icons-react';
 import { useState } from 'react';
+import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
 import { ConfirmByName, FormDialog, ListTable, PageHead, Pages, PasswordField, Pill, say, sayProblem, SearchBox } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { offsetOf, PAGE_SIZE, useGroups, useRefresh, useUsers } from '../data';
 import { useTexts } from '../i18n';
-import { useProject } from '../session';
+import { usePath, useProject } from '../session';
 import { Directory } from './people/Directory';
 
 export default function People() {
@@ -37,6 +38,16 @@ export default function People() {
   );
 }
 
+function ImportLink({ noun }: { noun: 'users' | 'groups' }) {
+  const { t } = useTexts();
+  const path = usePath();
+  return (
+    <Button component={Link} to={path(`import/${noun}`)} variant="default" leftSection={<IconFileImport size={18} />}>
+      {t('import.start')}
+    </Button>
+  );
+}
+
 function Users() {
   const { t } = useTexts();
   const refresh = useRefresh();
@@ -56,7 +67,10 @@ function Users() {
     <>
       <Group mb="md" justify="space-between">
         <SearchBox label={t('people.search-users')} />
-        {add}
+        <Group gap="xs">
+          <ImportLink noun="users" />
+          {add}
+        </Group>
       </Group>
       {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
       <section className="panel">
@@ -198,9 +212,12 @@ function Groups() {
     <>
       <Group mb="md" justify="space-between">
         <SearchBox label={t('people.search-groups')} />
-        <Button leftSection={<IconPlus size={18} />} onClick={() => setAdding(true)}>
-          {t('people.add-group')}
-        </Button>
+        <Group gap="xs">
+          <ImportLink noun="groups" />
+          <Button leftSection={<IconPlus size={18} />} onClick={() => setAdding(true)}>
+            {t('people.add-group')}
+          </Button>
+        </Group>
       </Group>
       {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
       <section className="panel">

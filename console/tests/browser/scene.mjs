@@ -12,6 +12,9 @@ import { chromium } from 'playwright-core';
 const BINARIES = join(import.meta.dirname, '../../../target/debug');
 const PYTHON = join(import.meta.dirname, '../../../.tools/venv/bin/python');
 const LIMIT_MS = 60_000;
+/** A folder whose files stand for those that the server embeds, to look at a console without compiling the server. */
+const DIST = process.env['OUTFITTER_CONSOLE_DIST'];
+const TYPES = { js: 'text/javascript', css: 'text/css', html: 'text/html', svg: 'image/svg+xml' };
 
 /** Waits until `condition` answers something true; fails after a minute with what was waited for. */
 export async function waitFor(what, condition) {
@@ -32,6 +35,26 @@ async function freePort() {
   probe.close();
   await once(probe, 'close');
   return port;
+}
+
+/** Answers from `DIST`, under the policy that the server gives its own. */
+async function serveDist(route) {
+  const { pathname, origin } = new URL(route.request().url());
+  const [, start, name] = /^\/(console|portal)\/(.*)$/.exec(pathname);
+  const path = join(DIST, name);
+  // A page that came by a redirect is the server's own, and so are its files.
+  if (name.startsWith('assets/') && !existsSync(path)) return route.fallback();
+  const file = name !== '' && existsSync(path) ? path : join(DIST, start === 'portal' ? 'portal.html' : 'index.html');
+  let headers;
+  try {
+    ({ headers } = await fetch(`${origin}/${start}/`));
+  } catch {
+    return route.abort();
+  }
+  return route.fulfill({
+    headers: { 'content-security-policy': headers.get('content-security-policy'), 'content-type': TYPES[file.split('.').at(-1)] },
+    body: readFileSync(file),
+  });
 }
 
 export class Scene {
@@ -109,8 +132,17 @@ export class Scene {
     const agent = this.#run('outfitter-agent', ['run', '--state-dir', state]);
     agent.stdout.resume();
     agent.stderr.resume();
+    agent.desktop = name;
     this.#agents.push(agent);
     return root;
+  }
+
+  /** Ends the agent of a desktop, as when it is switched off. */
+  async stopAgent(name) {
+    const agent = this.#agents.find(({ desktop }) => desktop === name);
+    const ended = once(agent, 'exit');
+    agent.kill('SIGTERM');
+    await ended;
   }
 
   /** A certificate of its own, PEM: an authority that nothing comes from. */
@@ -213,7 +245,9 @@ export class Scene {
 
   async context(options = {}) {
     this.#browser ??= await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', headless: true });
-    return this.#browser.newContext({ baseURL: this.bootstrap.endpoint, locale: 'en-GB', reducedMotion: 'reduce', ...options });
+    const context = await this.#browser.newContext({ baseURL: this.bootstrap.endpoint, locale: 'en-GB', reducedMotion: 'reduce', ...options });
+    if (DIST !== undefined) await context.route(/\/(console|portal)\//, serveDist);
+    return context;
   }
 
   /** A page that is logged in. Whatever a script throws, or the policy refuses, is kept in `page.complaints`. */
@@ -277,6 +311,9 @@ export const PAGES = (ids) => [
   ['deployment', `deployments/${ids.deployment}`],
   ['jobs', 'jobs'],
   ['desktops', 'desktops'],
+  ['import-desktops', 'import/desktops'],
+  ['import-users', 'import/users'],
+  ['import-groups', 'import/groups'],
   ['desktop', `desktops/${ids.desktop}`],
   ['desktop-why', `desktops/${ids.desktop}?why=${ids.app}`],
   ['agents', 'agents?show=all'],

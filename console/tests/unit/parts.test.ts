@@ -6,6 +6,7 @@ import { write } from '../../src/i18n';
 import { dictionary } from '../../src/i18n/dictionary';
 import { draftOf } from '../../src/pages/AddApps';
 import { conditionsOf, ruleText } from '../../src/pages/app/Detection';
+import { runsScript, verdictOf } from '../../src/pages/app/TryOut';
 
 describe('texts', () => {
   it('have the same places in both languages', () => {
@@ -58,6 +59,21 @@ it('writes a rule down line by line', () => {
   expect(ruleText({ any: [{ file: { path: '/a' } }, { not: { debian_package: { name: 'b' } } }] }, t)).toBe(
     ['Any of these:', '  File /a', '  Not:', '    Debian package b in any version'].join('\n'),
   );
+});
+
+it('says what a desktop that was asked about a rule answered', () => {
+  expect(verdictOf({ state: 'evaluated', holds: true })).toBe('holds');
+  expect(verdictOf({ state: 'evaluated', holds: false })).toBe('not');
+  // A rule that cannot be evaluated is neither true nor false.
+  expect(verdictOf({ state: 'not_evaluable' })).toBe('unknown');
+  expect(verdictOf({ state: 'not_connected' })).toBe('offline');
+  expect(verdictOf({ state: 'no_answer' })).toBe('silent');
+});
+
+it('knows a rule that runs a script, however deep, also while it is being written', () => {
+  expect(runsScript({ any: [{ file: { path: '/script' } }, { not: { all: [{ script: { script: 'true' } }] } }] })).toBe(true);
+  expect(runsScript({ all: [{ file: { path: '/script' } }] })).toBe(false);
+  for (const written of [null, 5, {}, { all: 3 }, { not: null }]) expect(runsScript(written)).toBe(false);
 });
 
 it('fills the form with what the package proposes', () => {

@@ -24,6 +24,7 @@ import { Problem } from '../../components/states';
 import { useRefresh } from '../../data';
 import { useTexts, type Write } from '../../i18n';
 import { useProject } from '../../session';
+import { TryOut } from './TryOut';
 
 type Rule = Shape<'DetectionRule'>;
 
@@ -202,7 +203,8 @@ function Rules({ appId, revision }: { appId: string; revision: Shape<'AppRevisio
   const draft = (): Rule | undefined => {
     if (own) {
       try {
-        return JSON.parse(json) as Rule;
+        const written: unknown = JSON.parse(json);
+        return typeof written === 'object' && written !== null && !Array.isArray(written) ? (written as Rule) : undefined;
       } catch {
         return undefined;
       }
@@ -355,6 +357,7 @@ function Rules({ appId, revision }: { appId: string; revision: Shape<'AppRevisio
           </Stack>
         </form>
       </Panel>
+      <TryOut appId={appId} edited={ready} inForce={rule} />
     </Stack>
   );
 }
