@@ -71,7 +71,7 @@ pub struct EnrollResponse {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrollRefusal {
     /// Stable code: `token_unknown`, `token_expired`, `token_revoked`, `token_used_up`, `name_taken`,
-    /// `name_invalid`, `other_desktop`, `may_not_attach`, `csr_invalid`, `protocol_too_old`, `revoked`,
+    /// `name_invalid`, `other_desktop`, `may_not_attach`, `other_network`, `too_many_tags`, `csr_invalid`, `protocol_too_old`, `revoked`,
     /// `certificate_expired`, `certificate_required`, `busy`.
     pub code: String,
     /// A sentence that says what to do.

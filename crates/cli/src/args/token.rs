@@ -1,6 +1,7 @@
 use clap::{Args, Subcommand};
 
 use super::ListArgs;
+use super::desktop::TagText;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
@@ -28,6 +29,12 @@ pub(crate) struct CreateTokenArgs {
     /// Desktops with a live agent may be taken over
     #[arg(long)]
     pub(crate) may_reenroll: bool,
+    /// Network that agents must call from; may be given several times [default: any]
+    #[arg(long = "network", value_name = "ADDRESS/LENGTH")]
+    pub(crate) networks: Vec<String>,
+    /// Tag that the desktops get; may be given several times
+    #[arg(long = "tag", value_name = "KEY[=VALUE]")]
+    pub(crate) tags: Vec<TagText>,
 }
 
 #[derive(Debug, Args)]

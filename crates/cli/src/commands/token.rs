@@ -1,6 +1,7 @@
 use outfitter_api_types::native::enrollment_tokens::{
     CreateEnrollmentTokenReq, CreateEnrollmentTokenResponse, EnrollmentToken,
 };
+use outfitter_api_types::tags::Tag;
 use outfitter_api_types::time::WireTime;
 use outfitter_client::Method;
 use outfitter_domain::{Clock as _, SystemClock};
@@ -24,6 +25,8 @@ pub(super) async fn run(command: TokenCommand, session: &Session) -> Result<Outc
                 expires_in_seconds: Some(i64::from(args.expires_in_secs)),
                 may_attach: Some(args.may_attach),
                 may_reenroll: Some(args.may_reenroll),
+                networks: Some(args.networks),
+                tags: Some(args.tags.into_iter().map(Tag::from).collect()),
             };
             let created: CreateEnrollmentTokenResponse = client.post(paths::TOKENS, &body).await?;
             session

@@ -9,6 +9,7 @@ use outfitter_api_types::time::WireTime;
 use outfitter_domain::Millis;
 use outfitter_store::EnrollmentTokenRecord;
 
+use super::desktops::tags_wire;
 use super::{Operation, Routes};
 
 /// Adds the operations.
@@ -55,6 +56,13 @@ fn wire(record: EnrollmentTokenRecord) -> EnrollmentToken {
         uses: record.facts.uses,
         may_attach: record.may_attach,
         may_reenroll: record.may_reenroll,
+        networks: record
+            .facts
+            .networks
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        tags: tags_wire(record.tags),
         created_at: time(record.created_at),
         expires_at: record.facts.expires_at.map(time),
         revoked_at: record.facts.revoked_at.map(time),
