@@ -11,6 +11,9 @@ use crate::UpdateKey;
 /// Path of enrollment on the agent listener (TLS 1.3, no client certificate).
 pub const ENROLL_PATH: &str = "/enroll";
 
+/// Path of the script that installs the agent, on the agent listener.
+pub const INSTALLER_PATH: &str = "/install.sh";
+
 /// Asks for a certificate. The key stays on the desktop.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct EnrollRequest {

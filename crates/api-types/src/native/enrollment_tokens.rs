@@ -102,3 +102,26 @@ pub struct ListEnrollmentTokensQuery {
     #[schema(default = 10, minimum = 1, maximum = 100)]
     pub limit: i64,
 }
+
+/// A program of the agent that the script for installing names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AgentInstallerProgram {
+    /// The architecture, as `uname -m` says it.
+    pub arch: String,
+    /// Lower-case hex SHA-256.
+    pub sha256: String,
+    /// Size in bytes.
+    #[schema(minimum = 0)]
+    pub size_bytes: u64,
+}
+
+/// The script that installs the agent on a desktop, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AgentInstaller {
+    /// Where desktops fetch it. What comes is judged by the digest, not by the certificate there.
+    pub url: String,
+    /// Lower-case hex SHA-256 of the script. It changes when another program of the agent is given out.
+    pub sha256: String,
+    /// The programs that it names, by architecture. None: there is nothing to install.
+    pub programs: Vec<AgentInstallerProgram>,
+}

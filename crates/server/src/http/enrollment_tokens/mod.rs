@@ -1,6 +1,7 @@
-//! `/api/v1/{project_id}/enrollment-tokens`: tokens that let agents enroll.
+//! `/api/v1/{project_id}/enrollment-tokens`: tokens that let agents enroll, and the script that does.
 
 mod create;
+mod installer;
 mod list;
 mod revoke;
 
@@ -44,6 +45,12 @@ pub(super) fn register(routes: &mut Routes) {
             .codes(&[404])
             .summary("Revoke a token; agents that it let in stay."),
             revoke::revoke,
+        )
+        .add(
+            Operation::get("/api/v1/{project_id}/agent-installer", "ShowAgentInstaller")
+                .action("outfitter:agents:showInstaller")
+                .summary("Show the digest of the script that installs the agent on a desktop."),
+            installer::show,
         );
 }
 
