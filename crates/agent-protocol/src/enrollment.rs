@@ -11,6 +11,9 @@ use crate::UpdateKey;
 /// Path of enrollment on the agent listener (TLS 1.3, no client certificate).
 pub const ENROLL_PATH: &str = "/enroll";
 
+/// Path of the script that installs the agent, on the agent listener.
+pub const INSTALLER_PATH: &str = "/install.sh";
+
 /// Asks for a certificate. The key stays on the desktop.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct EnrollRequest {
@@ -71,7 +74,7 @@ pub struct EnrollResponse {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrollRefusal {
     /// Stable code: `token_unknown`, `token_expired`, `token_revoked`, `token_used_up`, `name_taken`,
-    /// `name_invalid`, `other_desktop`, `may_not_attach`, `csr_invalid`, `protocol_too_old`, `revoked`,
+    /// `name_invalid`, `other_desktop`, `may_not_attach`, `other_network`, `too_many_tags`, `csr_invalid`, `protocol_too_old`, `revoked`,
     /// `certificate_expired`, `certificate_required`, `busy`.
     pub code: String,
     /// A sentence that says what to do.

@@ -96,12 +96,19 @@ fn a_desktop_is_registered_by_name_and_system() {
 fn an_enrollment_token_is_bounded_and_its_text_is_not_shown_in_logs() {
     use enrollment_tokens::{CreateEnrollmentTokenReq, CreateEnrollmentTokenResponse};
     accepts::<CreateEnrollmentTokenReq>(json!({"name": "floor 2", "max_uses": 5}));
+    let scopes = json!({"name": "x", "networks": ["10.0.0.0/8"], "tags": [{"key": "floor"}]});
+    accepts::<CreateEnrollmentTokenReq>(scopes);
     refuses::<CreateEnrollmentTokenReq>(json!({"name": "x", "max_uses": 0}));
+    refuses::<CreateEnrollmentTokenReq>(json!({"name": "x", "networks": vec!["10.0.0.0/8"; 33]}));
+    refuses::<CreateEnrollmentTokenReq>(
+        json!({"name": "x", "tags": vec![json!({"key": "a"}); 21]}),
+    );
     refuses::<CreateEnrollmentTokenReq>(json!({"name": "x", "expires_in_seconds": 59}));
     let answer = json!({
         "token": "otk-very-secret",
         "enrollment_token": {
             "id": "1", "name": "x", "uses": 0, "may_attach": false, "may_reenroll": true,
+            "networks": ["10.0.0.0/8"], "tags": [{"key": "floor", "value": "2"}],
             "created_at": "2026-01-10T08:30:15.000Z",
         },
     });

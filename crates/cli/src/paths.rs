@@ -55,6 +55,7 @@ pub(crate) const DIRECTORY: &str = "/api/v1/{project_id}/directory";
 pub(crate) const DIRECTORY_TEST: &str = "/api/v1/{project_id}/directory/test";
 pub(crate) const DIRECTORY_SYNC: &str = "/api/v1/{project_id}/directory/sync";
 pub(crate) const DIRECTORY_STATUS: &str = "/api/v1/{project_id}/directory/status";
+pub(crate) const AGENT_INSTALLER: &str = "/api/v1/{project_id}/agent-installer";
 pub(crate) const TOKENS: &str = "/api/v1/{project_id}/enrollment-tokens";
 pub(crate) const APP_JOBS: &str = "/api/v1/{project_id}/jobs";
 pub(crate) const JOBS_CANCEL: &str = "/api/v1/{project_id}/jobs/actions/cancel";

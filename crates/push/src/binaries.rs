@@ -1,12 +1,15 @@
 //! The agent's programs that the server can hand out: a folder, one file for each architecture.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+
+use crate::installer::InstallerProgram;
 
 /// A program for one architecture, in memory while somebody uses it.
 #[derive(Debug)]
@@ -57,10 +60,37 @@ const MACHINES: &[(&str, u16)] = &[
     ("s390x", 22),
 ];
 
-struct Loaded {
-    path: PathBuf,
+/// Bytes of an ELF file that tell its architecture.
+const HEADER_BYTES: u64 = 20;
+
+/// What tells whether a file is still the one that was read.
+#[derive(PartialEq, Eq)]
+struct FileFacts {
     length: u64,
     changed: Option<SystemTime>,
+}
+
+impl FileFacts {
+    /// `None`: there is no such file.
+    fn of(path: &Path) -> io::Result<Option<Self>> {
+        match std::fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            facts => facts.map(|facts| {
+                Some(Self {
+                    length: facts.len(),
+                    changed: facts.modified().ok(),
+                })
+            }),
+        }
+    }
+}
+
+/// The last that was read of a file.
+struct Loaded {
+    path: PathBuf,
+    file: FileFacts,
+    machine: u16,
+    sha256: String,
     binary: Weak<AgentBinary>,
 }
 
@@ -90,50 +120,95 @@ impl AgentBinaries {
     /// # Errors
     /// There is none, or it cannot be read.
     pub fn load(&self, arch: &str) -> Result<Arc<AgentBinary>, BinariesError> {
-        let machine = MACHINES
-            .iter()
-            .find(|(name, _)| *name == arch)
-            .map(|(_, machine)| *machine);
+        self.find(arch, |path, machine| self.load_file(path, machine))?
+            .ok_or_else(|| BinariesError::Missing {
+                arch: arch.to_owned(),
+                folder: self.folder.clone(),
+            })
+    }
+
+    /// Facts about every program, one for each architecture that there is one for. Blocks: reads a file that is new or
+    /// has changed.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn list(&self) -> Result<Vec<InstallerProgram>, BinariesError> {
+        let mut all = Vec::new();
+        for (arch, _) in MACHINES {
+            all.extend(self.find(arch, |path, machine| self.facts(arch, path, machine))?);
+        }
+        Ok(all)
+    }
+
+    fn find<T>(
+        &self,
+        arch: &str,
+        look: impl Fn(&Path, u16) -> io::Result<Option<T>>,
+    ) -> Result<Option<T>, BinariesError> {
+        // What the far side says is no path of ours.
+        let Some((_, machine)) = MACHINES.iter().find(|(name, _)| *name == arch) else {
+            return Ok(None);
+        };
         for name in [named(arch), PLAIN.to_owned()] {
-            // What the far side says is no path of ours.
-            if machine.is_none() {
-                break;
-            }
             let path = self.folder.join(name);
-            match self.load_file(&path, machine) {
-                Ok(Some(binary)) => return Ok(binary),
+            match look(&path, *machine) {
                 Ok(None) => {}
+                Ok(found) => return Ok(found),
                 Err(source) => return Err(BinariesError::File { path, source }),
             }
         }
-        Err(BinariesError::Missing {
-            arch: arch.to_owned(),
-            folder: self.folder.clone(),
-        })
+        Ok(None)
     }
 
-    fn load_file(&self, path: &Path, machine: Option<u16>) -> io::Result<Option<Arc<AgentBinary>>> {
-        let facts = match std::fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            facts => facts?,
+    fn facts(&self, arch: &str, path: &Path, machine: u16) -> io::Result<Option<InstallerProgram>> {
+        let program = |sha256: &str, size_bytes| InstallerProgram {
+            arch: arch.to_owned(),
+            sha256: sha256.to_owned(),
+            size_bytes,
         };
-        let changed = facts.modified().ok();
+        let Some(file) = FileFacts::of(path)? else {
+            return Ok(None);
+        };
+        let known = self
+            .loaded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .find(|entry| entry.path == path && entry.file == file)
+            .map(|entry| (entry.machine == machine).then(|| program(&entry.sha256, file.length)));
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let read = self.load_file(path, machine)?;
+        Ok(read.map(|binary| program(&binary.sha256, binary.bytes.len() as u64)))
+    }
+
+    fn load_file(&self, path: &Path, machine: u16) -> io::Result<Option<Arc<AgentBinary>>> {
+        let Some(facts) = FileFacts::of(path)? else {
+            return Ok(None);
+        };
         // Held while reading: a hundred pushes that begin together read the file once.
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        loaded.retain(|entry| entry.binary.strong_count() > 0);
-        let held = loaded
+        let known = loaded
             .iter()
-            .find(|entry| {
-                entry.path == path && entry.length == facts.len() && entry.changed == changed
-            })
-            .and_then(|entry| entry.binary.upgrade());
-        if let Some(binary) = held {
-            return Ok((machine_of(&binary.bytes) == machine).then_some(binary));
+            .find(|entry| entry.path == path && entry.file == facts);
+        if let Some(entry) = known {
+            if entry.machine != machine {
+                return Ok(None);
+            }
+            if let Some(binary) = entry.binary.upgrade() {
+                return Ok(Some(binary));
+            }
         }
-        let bytes = std::fs::read(path)?;
-        if machine_of(&bytes) != machine {
+        let mut file = File::open(path)?;
+        let mut bytes = Vec::new();
+        Read::by_ref(&mut file)
+            .take(HEADER_BYTES)
+            .read_to_end(&mut bytes)?;
+        if machine_of(&bytes) != Some(machine) {
             return Ok(None);
         }
+        file.read_to_end(&mut bytes)?;
         let binary = Arc::new(AgentBinary {
             sha256: Sha256::digest(&bytes)
                 .iter()
@@ -141,10 +216,12 @@ impl AgentBinaries {
                 .collect(),
             bytes: bytes.into(),
         });
+        loaded.retain(|entry| entry.path != path);
         loaded.push(Loaded {
             path: path.to_owned(),
-            length: facts.len(),
-            changed,
+            file: facts,
+            machine,
+            sha256: binary.sha256.clone(),
             binary: Arc::downgrade(&binary),
         });
         Ok(Some(binary))
@@ -196,6 +273,8 @@ mod tests {
         let first = binaries.load("x86_64").unwrap();
         assert!(Arc::ptr_eq(&first, &binaries.load("x86_64").unwrap()));
         assert!(binaries.load("aarch64").is_err());
+        let listed = || binaries.list().unwrap();
+        assert_eq!((listed().len(), &listed()[0].sha256), (1, &first.sha256));
         assert!(binaries.load("../../etc/passwd").is_err());
         std::fs::write(
             folder.path().join("outfitter-agent-linux-x86_64"),
@@ -203,5 +282,7 @@ mod tests {
         )
         .unwrap();
         assert_ne!(binaries.load("x86_64").unwrap().sha256, first.sha256);
+        assert_ne!(listed()[0].sha256, first.sha256);
+        assert_eq!(listed()[0].size_bytes, 21);
     }
 }

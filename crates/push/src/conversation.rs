@@ -45,7 +45,7 @@ esac
 "#;
 
 /// The script; see there.
-const FAR_SIDE: &str = include_str!("far_side.sh");
+pub(crate) const FAR_SIDE: &str = include_str!("far_side.sh");
 
 enum Event {
     Line(String),
@@ -83,7 +83,7 @@ fn keep_newest(words: &mut Vec<u8>, data: &[u8]) {
 }
 
 /// A shell word that stands for itself.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

@@ -110,10 +110,12 @@ while IFS=" " read -r verb one two three; do
             say installed program
         fi
         ;;
-    enroll) # enroll SERVER NAME TOKEN
+    enroll) # enroll SERVER NAME TOKEN; the name - is the host's own
         stop_agent
+        set --
+        [ "$two" = - ] || set -- --name "$two"
         words=$(printf "%s\n" "$three" | "$program" --log error enroll --server "$one" --token - --state-dir "$state" \
-            --name "$two" --replace 2>&1)
+            --replace "$@" 2>&1)
         case $? in
         0) say enrolled ;;
         4) fail enroll_refused "$words" ;;

@@ -14,7 +14,7 @@ use crate::target::{Limits, SeenHostKey, Target};
 
 /// The unit, as it is put in place. Installers run below the agent and inherit what it may not do, so it is hardened
 /// only where no installer can need it: no filter for system calls or paths, no bound on capabilities.
-const UNIT: &str = include_str!("outfitter-agent.service");
+pub(crate) const UNIT: &str = include_str!("outfitter-agent.service");
 
 /// A secret on its way to the far side.
 pub type Secret = SecretString;

@@ -10,6 +10,8 @@
 //! here; repeating the push is safe and goes on. **Does not** decide which desktops, how many at once, or what is
 //! stored: that is the caller's, who answers through [`Desk`].
 //!
+//! Where the server cannot reach a desktop, [`installer()`] is a script that takes the same steps there by itself.
+//!
 //! One conversation. The far side starts one login shell, which runs `far_side.sh`; facts, upload, installation and
 //! enrollment are lines and bytes on its standard input. A shell start costs more than everything else there
 //! (measured: 2 s for twenty hosts with a slow start-up file, 0.7 s for the ten megabytes of upload), so there is
@@ -19,12 +21,14 @@ mod binaries;
 mod conversation;
 mod failure;
 mod install;
+mod installer;
 mod session;
 mod target;
 
 pub use binaries::{AgentBinaries, AgentBinary, BinariesError, arch_of};
 pub use failure::{Failure, Step};
 pub use install::{Desk, Identity, Order, Probed, Pushed, Secret, probe, push};
+pub use installer::{InstallerProgram, installer};
 pub use target::{
     Credential, Hop, HostKeyRule, KeyError, KeyOwner, Limits, SeenHostKey, Sudo, Target, check_key,
 };

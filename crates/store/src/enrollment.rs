@@ -4,20 +4,25 @@
 //! one has counted its use. Repeating an accepted claim is refused (the name is taken then), so an agent that
 //! missed the answer needs a token that may re-enroll.
 
+use std::net::IpAddr;
+
 use outfitter_domain::fleet::{
-    DesktopName, DesktopType, EnrollmentRefusal, LocalUserName, TokenFacts, decide_token,
+    DesktopName, DesktopType, EnrollmentRefusal, LocalUserName, Network, TAGS_PER_DESKTOP_MAX,
+    TokenFacts, decide_token,
 };
 use outfitter_domain::{Millis, OsType};
 use outfitter_ids::{AgentId, DesktopId, EnrollmentTokenId, ProjectId, UserId};
 use sea_orm::FromQueryResult;
+use serde::Serialize;
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use crate::agent::{NewAgent, NewCertificate};
 use crate::desktop::{NewDesktop, Persistence};
-use crate::query::{Conditions, Page};
+use crate::query::{Conditions, Page, json};
 use crate::{
-    AgentKey, Db, DesktopKey, DomainKey, EnrollmentTokenKey, Listed, ProjectKey, StoreError, Tx,
+    AgentKey, Db, DesktopKey, DesktopTag, DomainKey, EnrollmentTokenKey, Listed, ProjectKey,
+    StoreError, Tx,
 };
 
 /// SHA-256 of a secret. Compared in constant time.
@@ -65,6 +70,10 @@ pub struct NewEnrollmentToken {
     pub may_reenroll: bool,
     /// The one desktop it is for; `None`: any.
     pub desktop: Option<DesktopKey>,
+    /// Networks that it may be used from; empty: any.
+    pub networks: Vec<Network>,
+    /// Tags of the desktops that it enrolls.
+    pub tags: Vec<DesktopTag>,
 }
 
 /// A stored token, without its secret.
@@ -80,6 +89,8 @@ pub struct EnrollmentTokenRecord {
     pub may_attach: bool,
     /// Whether it may replace a live agent.
     pub may_reenroll: bool,
+    /// Tags of the desktops that it enrolls.
+    pub tags: Vec<DesktopTag>,
     /// When it was made.
     pub created_at: Millis,
 }
@@ -91,6 +102,8 @@ pub struct EnrollmentClaim {
     pub token_id: EnrollmentTokenId,
     /// SHA-256 of the token's secret.
     pub secret_digest: SecretDigest,
+    /// Address that the agent calls from.
+    pub peer: IpAddr,
     /// Name of the desktop.
     pub name: DesktopName,
     /// Operating system the agent reports.
@@ -139,6 +152,8 @@ struct TokenRow {
     may_attach: i64,
     may_reenroll: i64,
     desktop_id: Option<i64>,
+    networks: Option<String>,
+    tags: Option<String>,
     created_at: i64,
     project_id: i64,
     project_public_id: Uuid,
@@ -159,32 +174,55 @@ struct Admitted {
     project: ProjectKey,
     project_id: ProjectId,
     desktop: Option<NamedDesktopRow>,
+    tags: Vec<DesktopTag>,
 }
 
 const TOKEN_COLUMNS: &str = "t.id, t.public_id, t.name, t.secret_digest, t.max_uses, t.uses, t.expires_at, \
-     t.revoked_at, t.may_attach, t.may_reenroll, t.desktop_id, t.created_at, t.project_id, p.public_id AS project_public_id, \
+     t.revoked_at, t.may_attach, t.may_reenroll, t.desktop_id, t.networks, t.tags, t.created_at, t.project_id, p.public_id AS project_public_id, \
      p.domain_id";
 
 impl TokenRow {
-    fn facts(&self) -> TokenFacts {
-        TokenFacts {
+    fn list<T: serde::de::DeserializeOwned>(
+        &self,
+        column: &'static str,
+        text: Option<&String>,
+    ) -> Result<Vec<T>, StoreError> {
+        text.map_or_else(
+            || Ok(Vec::new()),
+            |text| json("enrollment_token", column, self.id, text),
+        )
+    }
+
+    fn tags(&self) -> Result<Vec<DesktopTag>, StoreError> {
+        self.list("tags", self.tags.as_ref())
+    }
+
+    fn facts(&self) -> Result<TokenFacts, StoreError> {
+        Ok(TokenFacts {
             max_uses: self.max_uses,
             uses: self.uses,
             expires_at: self.expires_at.map(Millis::new),
             revoked_at: self.revoked_at.map(Millis::new),
-        }
+            networks: self.list("networks", self.networks.as_ref())?,
+        })
     }
 
-    fn read(self) -> EnrollmentTokenRecord {
-        EnrollmentTokenRecord {
+    fn read(self) -> Result<EnrollmentTokenRecord, StoreError> {
+        Ok(EnrollmentTokenRecord {
             id: EnrollmentTokenId::new(self.public_id),
-            facts: self.facts(),
+            facts: self.facts()?,
+            tags: self.tags()?,
             name: self.name,
             may_attach: self.may_attach != 0,
             may_reenroll: self.may_reenroll != 0,
             created_at: Millis::new(self.created_at),
-        }
+        })
     }
+}
+
+/// The text of a list in a column; an empty one is NULL.
+fn list_text<T: Serialize>(list: &[T]) -> Option<String> {
+    (!list.is_empty()).then(|| serde_json::to_string(list).expect("texts and numbers are JSON"))
 }
 
 impl Db<'_> {
@@ -224,7 +262,10 @@ impl Db<'_> {
             .await?;
         Ok(Listed {
             total,
-            items: rows.into_iter().map(TokenRow::read).collect(),
+            items: rows
+                .into_iter()
+                .map(TokenRow::read)
+                .collect::<Result<_, _>>()?,
         })
     }
 
@@ -252,7 +293,7 @@ impl Db<'_> {
         let Some(token) = token.filter(|token| claim.secret_digest.is(&token.secret_digest)) else {
             return Ok(Err(EnrollmentRefusal::TokenUnknown));
         };
-        if let Err(refusal) = decide_token(&token.facts(), now) {
+        if let Err(refusal) = decide_token(&token.facts()?, claim.peer, now) {
             return Ok(Err(refusal));
         }
         if claim.user.is_some() && token.may_attach == 0 {
@@ -280,12 +321,26 @@ impl Db<'_> {
         if has_live_agent && token.may_reenroll == 0 {
             return Ok(Err(EnrollmentRefusal::NameTaken));
         }
+        let tags = token.tags()?;
+        if let Some(found) = found.filter(|_| !tags.is_empty()) {
+            let desktop = DesktopKey::new(found);
+            let there = self.tags_of(&[desktop]).await?;
+            let others = there
+                .get(&desktop)
+                .into_iter()
+                .flatten()
+                .filter(|own| tags.iter().all(|tag| tag.key != own.key));
+            if others.count() + tags.len() > TAGS_PER_DESKTOP_MAX {
+                return Ok(Err(EnrollmentRefusal::TooManyTags));
+            }
+        }
         Ok(Ok(Admitted {
             token: EnrollmentTokenKey::new(token.id),
             domain: DomainKey::new(token.domain_id),
             project: ProjectKey::new(token.project_id),
             project_id: ProjectId::new(token.project_public_id),
             desktop,
+            tags,
         }))
     }
 }
@@ -305,7 +360,8 @@ impl Tx {
             .insert(
                 "store an enrollment token",
                 "INSERT INTO enrollment_token (public_id, project_id, name, secret_digest, max_uses, expires_at, \
-                 may_attach, may_reenroll, desktop_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+                 may_attach, may_reenroll, desktop_id, networks, tags, created_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
                 [
                     token.id.uuid().into(),
                     project.into(),
@@ -316,6 +372,8 @@ impl Tx {
                     i64::from(token.may_attach).into(),
                     i64::from(token.may_reenroll).into(),
                     token.desktop.map(DesktopKey::get).into(),
+                    list_text(&token.networks).into(),
+                    list_text(&token.tags).into(),
                     now.get().into(),
                 ],
             )
@@ -347,7 +405,7 @@ impl Tx {
     }
 
     /// Lets an agent in: binds it to the registered desktop of that name that has no live agent, else registers
-    /// one; attaches the user; counts the use. A token that may re-enroll revokes a live agent.
+    /// one; attaches the user; sets the token's tags; counts the use. A token that may re-enroll revokes a live agent.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another claim took the name first (repeat it, in a fresh transaction); a
@@ -394,6 +452,7 @@ impl Tx {
             self.desktop_user_attach(desktop, user, None).await?;
             self.desktop_share_if_crowded(desktop).await?;
         }
+        self.tags_set(desktop, &admitted.tags).await?;
         let agent = self.agent_insert(desktop, &claim.agent, now).await?;
         self.run(
             "count the use of an enrollment token",

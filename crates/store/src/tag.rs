@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use outfitter_domain::text::contains_pattern;
 use sea_orm::FromQueryResult;
+use serde::{Deserialize, Serialize};
 
 use crate::query::{Conditions, in_keys, key_array, text_array};
 use crate::{Db, DesktopKey, Listed, Page, ProjectKey, StoreError, Tx};
 
 /// A tag of a desktop.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesktopTag {
     /// Key.
     pub key: String,

@@ -5,6 +5,7 @@ use serde_with::skip_serializing_none;
 use utoipa::ToSchema;
 
 use crate::secret::SecretText;
+use crate::tags::{Tag, TagOut};
 use crate::time::WireTime;
 
 /// Body of making an enrollment token.
@@ -26,6 +27,14 @@ pub struct CreateEnrollmentTokenReq {
     /// Whether a desktop with a live agent may be taken over.
     #[schema(default = false)]
     pub may_reenroll: Option<bool>,
+    /// Networks that agents must call from, as the server sees their addresses: ADDRESS/LENGTH, bits of hosts zero.
+    /// Absent, null or empty: any.
+    #[schema(max_items = 32)]
+    pub networks: Option<Vec<String>>,
+    /// Tags that the desktops get at enrollment, each key once; the value of a key that a desktop has is replaced.
+    /// Who names some needs the permission `workspace:desktops:tag` too.
+    #[schema(max_items = 20)]
+    pub tags: Option<Vec<Tag>>,
 }
 
 /// Enrollment token, without its text.
@@ -46,6 +55,10 @@ pub struct EnrollmentToken {
     pub may_attach: bool,
     /// Whether a desktop with a live agent may be taken over.
     pub may_reenroll: bool,
+    /// Networks that agents must call from; empty: any.
+    pub networks: Vec<String>,
+    /// Tags that the desktops get at enrollment.
+    pub tags: Vec<TagOut>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: WireTime,
@@ -88,4 +101,27 @@ pub struct ListEnrollmentTokensQuery {
     #[serde(default = "crate::defaults::page_limit")]
     #[schema(default = 10, minimum = 1, maximum = 100)]
     pub limit: i64,
+}
+
+/// A program of the agent that the script for installing names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AgentInstallerProgram {
+    /// The architecture, as `uname -m` says it.
+    pub arch: String,
+    /// Lower-case hex SHA-256.
+    pub sha256: String,
+    /// Size in bytes.
+    #[schema(minimum = 0)]
+    pub size_bytes: u64,
+}
+
+/// The script that installs the agent on a desktop, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AgentInstaller {
+    /// Where desktops fetch it. What comes is judged by the digest, not by the certificate there.
+    pub url: String,
+    /// Lower-case hex SHA-256 of the script. It changes when another program of the agent is given out.
+    pub sha256: String,
+    /// The programs that it names, by architecture. None: there is nothing to install.
+    pub programs: Vec<AgentInstallerProgram>,
 }

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::token::TokenScopeArgs;
 use super::{ListArgs, WaitArgs};
 
 #[derive(Debug, Subcommand)]
@@ -12,6 +13,8 @@ pub(crate) enum AgentCommand {
     Roots,
     /// Install the agent on desktops; where there is no way in, the answer is the line to run there by hand
     Install(AgentInstallArgs),
+    /// Print a line that installs the agent on the Linux desktop where it is pasted
+    InstallCommand(InstallCommandArgs),
     /// Newer programs of the agent: signed, offered to a share of the desktops, halted
     #[command(subcommand)]
     Release(AgentReleaseCommand),
@@ -96,6 +99,22 @@ pub(crate) struct AgentStatusArgs {
     pub(crate) installed: Option<bool>,
     #[command(flatten)]
     pub(crate) list: ListArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InstallCommandArgs {
+    /// Make a token with this name and put it into what is printed, which is then a secret
+    /// [default: who runs the line is asked for one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) new_token: Option<String>,
+    /// `-` reads a token from standard input and puts it into what is printed
+    #[arg(long, value_name = "-", conflicts_with = "new_token", value_parser = ["-"])]
+    pub(crate) token: Option<String>,
+    /// Print a cloud-config that does the same at a machine's first boot; it needs a token
+    #[arg(long)]
+    pub(crate) cloud_init: bool,
+    #[command(flatten)]
+    pub(crate) scope: TokenScopeArgs,
 }
 
 #[derive(Debug, Args)]

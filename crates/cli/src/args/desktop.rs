@@ -1,6 +1,7 @@
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
+use outfitter_api_types::tags::Tag;
 
 use super::app::OsArg;
 use super::reach::ReachCommand;
@@ -143,6 +144,15 @@ pub(crate) struct TagDesktopsArgs {
 pub(crate) struct TagText {
     pub(crate) key: String,
     pub(crate) value: Option<String>,
+}
+
+impl From<TagText> for Tag {
+    fn from(tag: TagText) -> Self {
+        Self {
+            key: tag.key,
+            value: tag.value,
+        }
+    }
 }
 
 impl FromStr for TagText {

@@ -1,6 +1,7 @@
 use clap::{Args, Subcommand};
 
 use super::ListArgs;
+use super::desktop::TagText;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
@@ -16,11 +17,18 @@ pub(crate) enum TokenCommand {
 pub(crate) struct CreateTokenArgs {
     /// What it is for
     pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) scope: TokenScopeArgs,
+}
+
+/// What a token allows.
+#[derive(Debug, Args)]
+pub(crate) struct TokenScopeArgs {
     /// How many agents may enroll with it [default: any number]
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_uses: Option<u32>,
     /// Lifetime in seconds, 60 to 31536000
-    #[arg(long = "expires-in", value_name = "SECONDS", default_value_t = 86_400)]
+    #[arg(long = "expires-in", value_name = "SECONDS", default_value_t = LIFETIME_SECS)]
     pub(crate) expires_in_secs: u32,
     /// Agents may name a user to attach
     #[arg(long)]
@@ -28,6 +36,24 @@ pub(crate) struct CreateTokenArgs {
     /// Desktops with a live agent may be taken over
     #[arg(long)]
     pub(crate) may_reenroll: bool,
+    /// Network that agents must call from; may be given several times [default: any]
+    #[arg(long = "network", value_name = "ADDRESS/LENGTH")]
+    pub(crate) networks: Vec<String>,
+    /// Tag that the desktops get; may be given several times
+    #[arg(long = "tag", value_name = "KEY[=VALUE]")]
+    pub(crate) tags: Vec<TagText>,
+}
+
+/// Seconds that a token lives where nobody says otherwise.
+const LIFETIME_SECS: u32 = 86_400;
+
+impl TokenScopeArgs {
+    /// Whether anything was said.
+    pub(crate) fn is_given(&self) -> bool {
+        let flags = self.may_attach || self.may_reenroll || self.max_uses.is_some();
+        let lists = !self.networks.is_empty() || !self.tags.is_empty();
+        flags || lists || self.expires_in_secs != LIFETIME_SECS
+    }
 }
 
 #[derive(Debug, Args)]

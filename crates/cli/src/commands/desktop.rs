@@ -326,14 +326,7 @@ async fn tagged(
     args: &TagDesktopsArgs,
     session: &Session,
 ) -> Result<Vec<DesktopTagsInfo>, CommandError> {
-    let tags: Vec<Tag> = args
-        .tags
-        .iter()
-        .map(|tag| Tag {
-            key: tag.key.clone(),
-            value: tag.value.clone(),
-        })
-        .collect();
+    let tags: Vec<Tag> = args.tags.iter().cloned().map(Tag::from).collect();
     let ids = listing::desktop_ids(&session.client, &args.desktops).await?;
     Ok(ids
         .into_iter()

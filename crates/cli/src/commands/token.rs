@@ -1,6 +1,7 @@
 use outfitter_api_types::native::enrollment_tokens::{
     CreateEnrollmentTokenReq, CreateEnrollmentTokenResponse, EnrollmentToken,
 };
+use outfitter_api_types::tags::Tag;
 use outfitter_api_types::time::WireTime;
 use outfitter_client::Method;
 use outfitter_domain::{Clock as _, SystemClock};
@@ -8,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::{Session, note_cut};
-use crate::args::token::TokenCommand;
+use crate::args::token::{TokenCommand, TokenScopeArgs};
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
 use crate::paths;
@@ -18,14 +19,7 @@ pub(super) async fn run(command: TokenCommand, session: &Session) -> Result<Outc
     let client = &session.client;
     match command {
         TokenCommand::Create(args) => {
-            let body = CreateEnrollmentTokenReq {
-                name: args.name,
-                max_uses: args.max_uses.map(i64::from),
-                expires_in_seconds: Some(i64::from(args.expires_in_secs)),
-                may_attach: Some(args.may_attach),
-                may_reenroll: Some(args.may_reenroll),
-            };
-            let created: CreateEnrollmentTokenResponse = client.post(paths::TOKENS, &body).await?;
+            let created = create(args.name, args.scope, session).await?;
             session
                 .printer
                 .show(&created, || View::Line(created.token.expose().to_owned()));
@@ -48,6 +42,24 @@ pub(super) async fn run(command: TokenCommand, session: &Session) -> Result<Outc
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Makes a token.
+pub(super) async fn create(
+    name: String,
+    scope: TokenScopeArgs,
+    session: &Session,
+) -> Result<CreateEnrollmentTokenResponse, CommandError> {
+    let body = CreateEnrollmentTokenReq {
+        name,
+        max_uses: scope.max_uses.map(i64::from),
+        expires_in_seconds: Some(i64::from(scope.expires_in_secs)),
+        may_attach: Some(scope.may_attach),
+        may_reenroll: Some(scope.may_reenroll),
+        networks: Some(scope.networks),
+        tags: Some(scope.tags.into_iter().map(Tag::from).collect()),
+    };
+    Ok(session.client.post(paths::TOKENS, &body).await?)
 }
 
 fn view(tokens: &[EnrollmentToken]) -> View {

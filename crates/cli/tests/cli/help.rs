@@ -143,6 +143,7 @@ const COMMANDS: &[&str] = &[
     "agent status",
     "agent roots",
     "agent install",
+    "agent install-command",
     "agent release",
     "agent release add",
     "agent release list",

@@ -1,5 +1,9 @@
 //! Whether a token lets an agent in.
 
+use std::net::IpAddr;
+
+use super::network::Network;
+use super::tag::TAGS_PER_DESKTOP_MAX;
 use crate::time::Millis;
 
 /// Why an agent may not enroll. [`EnrollmentRefusal::code`] is what `agent_protocol::EnrollRefusal` carries.
@@ -17,6 +21,16 @@ pub enum EnrollmentRefusal {
     /// Every use is taken.
     #[error("the enrollment token has no use left: ask an administrator for a new one")]
     TokenUsedUp,
+    /// The agent calls from elsewhere. Where it might call from is not told.
+    #[error(
+        "the enrollment token may not be used from this machine's network: ask an administrator for one that may"
+    )]
+    OtherNetwork,
+    /// The desktop would have too many tags.
+    #[error(
+        "with the tags of this enrollment token the desktop would have more than {TAGS_PER_DESKTOP_MAX}: ask an administrator to take some off"
+    )]
+    TooManyTags,
     /// No name of a desktop, or of a user.
     #[error("the name cannot be a desktop's or a user's: see --name and --user")]
     NameInvalid,
@@ -43,6 +57,8 @@ impl EnrollmentRefusal {
             Self::TokenRevoked => "token_revoked",
             Self::TokenExpired => "token_expired",
             Self::TokenUsedUp => "token_used_up",
+            Self::OtherNetwork => "other_network",
+            Self::TooManyTags => "too_many_tags",
             Self::NameInvalid => "name_invalid",
             Self::NameTaken => "name_taken",
             Self::OtherDesktop => "other_desktop",
@@ -52,7 +68,7 @@ impl EnrollmentRefusal {
 }
 
 /// What the decision about a token needs to know of its row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenFacts {
     /// Uses allowed; `None`: any number.
     pub max_uses: Option<i64>,
@@ -62,13 +78,19 @@ pub struct TokenFacts {
     pub expires_at: Option<Millis>,
     /// When it was revoked.
     pub revoked_at: Option<Millis>,
+    /// Networks that it may be used from; empty: any.
+    pub networks: Vec<Network>,
 }
 
-/// Whether a token lets one more agent in.
+/// Whether a token lets one more agent in, who calls from `peer`.
 ///
 /// # Errors
 /// The reason, the most final first.
-pub fn decide_token(token: &TokenFacts, now: Millis) -> Result<(), EnrollmentRefusal> {
+pub fn decide_token(
+    token: &TokenFacts,
+    peer: IpAddr,
+    now: Millis,
+) -> Result<(), EnrollmentRefusal> {
     if token.revoked_at.is_some() {
         return Err(EnrollmentRefusal::TokenRevoked);
     }
@@ -77,6 +99,10 @@ pub fn decide_token(token: &TokenFacts, now: Millis) -> Result<(), EnrollmentRef
     }
     if token.max_uses.is_some_and(|max| token.uses >= max) {
         return Err(EnrollmentRefusal::TokenUsedUp);
+    }
+    let mut networks = token.networks.iter();
+    if !token.networks.is_empty() && !networks.any(|network| network.holds(peer)) {
+        return Err(EnrollmentRefusal::OtherNetwork);
     }
     Ok(())
 }
@@ -87,24 +113,27 @@ mod tests {
 
     const NOW: Millis = Millis::new(1_000);
 
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+
     fn token() -> TokenFacts {
         TokenFacts {
             max_uses: Some(2),
             uses: 1,
             expires_at: Some(Millis::new(1_001)),
             revoked_at: None,
+            networks: Vec::new(),
         }
     }
 
     #[test]
     fn a_token_is_valid_until_its_last_use_and_its_last_millisecond() {
-        assert_eq!(decide_token(&token(), NOW), Ok(()));
+        assert_eq!(decide_token(&token(), PEER, NOW), Ok(()));
         assert_eq!(
-            decide_token(&TokenFacts { uses: 2, ..token() }, NOW),
+            decide_token(&TokenFacts { uses: 2, ..token() }, PEER, NOW),
             Err(EnrollmentRefusal::TokenUsedUp)
         );
         assert_eq!(
-            decide_token(&token(), Millis::new(1_001)),
+            decide_token(&token(), PEER, Millis::new(1_001)),
             Err(EnrollmentRefusal::TokenExpired)
         );
         let revoked = TokenFacts {
@@ -112,7 +141,7 @@ mod tests {
             ..token()
         };
         assert_eq!(
-            decide_token(&revoked, Millis::new(2_000)),
+            decide_token(&revoked, PEER, Millis::new(2_000)),
             Err(EnrollmentRefusal::TokenRevoked)
         );
     }
@@ -124,7 +153,40 @@ mod tests {
             uses: i64::MAX,
             expires_at: None,
             revoked_at: None,
+            networks: Vec::new(),
         };
-        assert_eq!(decide_token(&endless, Millis::new(i64::MAX)), Ok(()));
+        assert_eq!(decide_token(&endless, PEER, Millis::new(i64::MAX)), Ok(()));
+    }
+
+    #[test]
+    fn a_token_with_networks_is_good_from_one_of_them_alone() {
+        let from = |networks: &[&str]| {
+            let networks = networks.iter().map(|text| text.parse().unwrap()).collect();
+            decide_token(
+                &TokenFacts {
+                    networks,
+                    ..token()
+                },
+                PEER,
+                NOW,
+            )
+        };
+        assert_eq!(from(&["10.0.0.0/8", "192.0.2.0/24"]), Ok(()));
+        assert_eq!(
+            from(&["10.0.0.0/8", "2001:db8::/32"]),
+            Err(EnrollmentRefusal::OtherNetwork)
+        );
+        // Whoever holds a token that is over learns that it is over, wherever they are.
+        let used_up = TokenFacts {
+            uses: 2,
+            networks: vec!["10.0.0.0/8".parse().unwrap()],
+            ..token()
+        };
+        assert_eq!(
+            decide_token(&used_up, PEER, NOW),
+            Err(EnrollmentRefusal::TokenUsedUp)
+        );
+        let said = EnrollmentRefusal::OtherNetwork.to_string();
+        assert!(!said.contains("10.0.0.0"), "{said}");
     }
 }

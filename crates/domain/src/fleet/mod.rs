@@ -1,9 +1,10 @@
-//! The fleet's rules: names, tags, who may enroll, what a directory user carries, app control, features.
+//! The fleet's rules: names, networks, tags, who may enroll, what a directory user carries, app control, features.
 
 pub mod app_control;
 pub mod enrollment;
 pub mod feature;
 pub mod name;
+pub mod network;
 pub mod password;
 pub mod tag;
 pub mod user;
@@ -13,6 +14,7 @@ pub use app_control::{AppRuleBody, AppRuleError, PathRule, ProductRule, Restrict
 pub use enrollment::{EnrollmentRefusal, TokenFacts, decide_token};
 pub use feature::{FEATURES_MAX, Feature, is_feature_name};
 pub use name::{DesktopName, DesktopNameError, LocalUserName, LocalUserNameError};
+pub use network::{Network, NetworkError};
 pub use password::is_password_strong;
 pub use tag::{TAGS_PER_DESKTOP_MAX, TagError, check_tag_key, check_tag_value};
 pub use user::{ActiveType, DesktopType, UserProfile};

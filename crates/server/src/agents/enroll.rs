@@ -84,6 +84,7 @@ async fn admit(
     let claim = EnrollmentClaim {
         token_id: request.token_id,
         secret_digest: SecretDigest::new(Sha256::digest(request.token_secret.as_bytes()).into()),
+        peer: source,
         name: DesktopName::parse(&request.name)
             .map_err(|error| Refusal::forbidden("name_invalid", error.to_string()))?,
         os_type: match request.os.as_str() {

@@ -1,4 +1,4 @@
-//! What the agent listener answers: enrollment, the channel, downloads of packages and of the agent's own program, people at
+//! What the agent listener answers: the script that installs an agent, enrollment, the channel, downloads of packages and of the agent's own program, people at
 //! the desktop. Nothing else.
 
 use std::sync::Arc;
@@ -9,11 +9,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use http::StatusCode;
 use outfitter_agent_protocol::{
-    CHANNEL_PATH, DESK_PATH, ENROLL_PATH, MAX_FRAME_BYTES, PACKAGES_PATH, PROGRAMS_PATH,
+    CHANNEL_PATH, DESK_PATH, ENROLL_PATH, INSTALLER_PATH, MAX_FRAME_BYTES, PACKAGES_PATH,
+    PROGRAMS_PATH,
 };
 use tower_http::timeout::TimeoutLayer;
 
-use super::{channel, desk, downloads, enroll, programs};
+use super::{channel, desk, downloads, enroll, installer, programs};
 use crate::services::Services;
 
 /// Longest time from the head of a request with a body (enrollment, people at the desktop) to its answer: who enrolls is
@@ -46,6 +47,7 @@ pub fn router(services: Arc<Services>) -> Router {
             &format!("{PROGRAMS_PATH}{{sha256}}"),
             get(programs::download),
         )
+        .route(INSTALLER_PATH, get(installer::download))
         .layer(DefaultBodyLimit::max(MAX_FRAME_BYTES))
         .with_state(services)
 }

@@ -4,6 +4,7 @@ pub mod channel;
 pub mod desk;
 pub mod downloads;
 pub mod enroll;
+pub mod installer;
 pub mod listener;
 pub mod pace;
 pub mod peer;

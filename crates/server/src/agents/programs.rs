@@ -1,20 +1,24 @@
 //! `GET /agent-programs/{sha256}`: a newer program of the agent, while a release that names it is rolled out.
 //!
 //! Any agent that is not revoked may have it, with an expired certificate too: the manifest's signature is what the
-//! agent believes, and one that slept for long is to get here.
+//! agent believes, and one that slept for long is to get here. Without a certificate, there are the programs that the
+//! script for installing names ([`installer`]).
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::{ConnectInfo, Path, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::{HeaderMap, StatusCode};
 
 use super::downloads::wanted;
+use super::installer::{self, Found};
 use super::peer::identify;
 use super::refusal::Refusal;
+use crate::edge::RetryAfter;
 use crate::listen::PeerCertificate;
 use crate::services::Services;
 
@@ -25,11 +29,16 @@ use crate::services::Services;
 pub async fn download(
     State(services): State<Arc<Services>>,
     Extension(certificate): Extension<PeerCertificate>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
     Path(sha256): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    identify(&services, &certificate).await?;
-    let content = content(&services, &sha256).await?;
+    let content = if certificate.0.is_none() {
+        for_stranger(&services, &certificate, address.ip(), &sha256).await?
+    } else {
+        identify(&services, &certificate).await?;
+        content(&services, &sha256).await?
+    };
     let size = content.len() as u64;
     let range = headers
         .get(RANGE)
@@ -59,6 +68,32 @@ pub async fn download(
                 .into_response()
         }
     })
+}
+
+/// A program for a machine that has no agent yet. Each costs its address what a vain enrollment does.
+async fn for_stranger(
+    services: &Services,
+    certificate: &PeerCertificate,
+    source: IpAddr,
+    sha256: &str,
+) -> Result<Bytes, Refusal> {
+    services
+        .edge
+        .may_enroll(source)
+        .map_err(|RetryAfter(seconds)| Refusal::throttled_stranger(seconds))?;
+    services.edge.vain_enrollment_from(source);
+    let found = installer::program(services, sha256)
+        .await
+        .map_err(|error| Refusal::busy("look a program of the agent up", &error))?;
+    match found {
+        Some(Found::Here(bytes)) => Ok(bytes),
+        Some(Found::InRelease) => content(services, sha256).await,
+        None => {
+            // Says what is missing: the certificate.
+            identify(services, certificate).await?;
+            content(services, sha256).await
+        }
+    }
 }
 
 async fn content(services: &Services, sha256: &str) -> Result<Bytes, Refusal> {

@@ -56,6 +56,15 @@ impl Refusal {
         }
     }
 
+    /// The address asks too often without a certificate.
+    pub fn throttled_stranger(retry_after_secs: u32) -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            retry_after_secs: Some(retry_after_secs),
+            ..Self::forbidden("throttled", "this address asks too often; wait a moment")
+        }
+    }
+
     /// Not as things are.
     pub fn conflict(reason: impl Into<String>) -> Self {
         Self {

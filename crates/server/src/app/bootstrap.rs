@@ -218,6 +218,8 @@ impl Draft {
                 may_attach: true,
                 may_reenroll: false,
                 desktop: None,
+                networks: Vec::new(),
+                tags: Vec::new(),
             },
             file: Bootstrap {
                 endpoints: services.endpoints.clone(),

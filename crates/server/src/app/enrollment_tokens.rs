@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use outfitter_agent_protocol::EnrollmentToken;
 use outfitter_domain::Millis;
-use outfitter_domain::fleet::TokenFacts;
+use outfitter_domain::fleet::{Network, TokenFacts};
 use outfitter_ids::{EnrollmentTokenId, IdSource};
 use outfitter_store::{
-    DesktopKey, EnrollmentTokenRecord, NewEnrollmentToken, ProjectKey, SecretDigest, StoreError, Tx,
+    DesktopKey, DesktopTag, EnrollmentTokenRecord, NewEnrollmentToken, ProjectKey, SecretDigest,
+    StoreError, Tx,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -31,6 +32,10 @@ pub struct TokenOrder {
     pub may_reenroll: bool,
     /// The one desktop it is for; `None`: any.
     pub desktop: Option<DesktopKey>,
+    /// Networks that it may be used from; empty: any.
+    pub networks: Vec<Network>,
+    /// Tags of the desktops that it enrolls.
+    pub tags: Vec<DesktopTag>,
 }
 
 /// Makes a token. `root_pins` are the pins of the roots that the agent is to trust.
@@ -63,6 +68,8 @@ pub async fn create(
         may_attach: order.may_attach,
         may_reenroll: order.may_reenroll,
         desktop: order.desktop,
+        networks: order.networks.clone(),
+        tags: order.tags.clone(),
     };
     tx.enrollment_token_insert(project, &new, now).await?;
     let record = EnrollmentTokenRecord {
@@ -73,9 +80,11 @@ pub async fn create(
             uses: 0,
             expires_at,
             revoked_at: None,
+            networks: order.networks,
         },
         may_attach: order.may_attach,
         may_reenroll: order.may_reenroll,
+        tags: order.tags,
         created_at: now,
     };
     Ok((record, token))

@@ -181,6 +181,8 @@ impl ServerDesk<'_> {
                 may_attach: false,
                 may_reenroll: true,
                 desktop: Some(self.push.desktop),
+                networks: Vec::new(),
+                tags: Vec::new(),
             },
             services.clock.now(),
         )

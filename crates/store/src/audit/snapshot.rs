@@ -244,6 +244,8 @@ const READINGS: &[Reading] = &[
             ("revoked_at", Column("t.revoked_at")),
             ("may_attach", Column("t.may_attach")),
             ("may_reenroll", Column("t.may_reenroll")),
+            ("networks", Json("t.networks")),
+            ("tags", Json("t.tags")),
         ],
         source: "enrollment_token t",
     },

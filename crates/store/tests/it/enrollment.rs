@@ -1,9 +1,11 @@
+use std::net::IpAddr;
+
 use outfitter_domain::fleet::{DesktopName, DesktopType, EnrollmentRefusal, LocalUserName};
 use outfitter_domain::{Millis, OsType};
 use outfitter_ids::{AgentId, DesktopId, EnrollmentTokenId, UserId};
 use outfitter_store::{
-    DesktopFilter, DesktopOrder, Enrolled, EnrollmentClaim, EpochRaise, LeftUsers, NewAgent,
-    NewCertificate, NewEnrollmentToken, Page, SecretDigest,
+    DesktopFilter, DesktopOrder, DesktopTag, Enrolled, EnrollmentClaim, EpochRaise, LeftUsers,
+    NewAgent, NewCertificate, NewEnrollmentToken, Page, SecretDigest,
 };
 
 use crate::database::{NOW, TestStore, id, on_both};
@@ -21,6 +23,8 @@ pub(crate) fn token() -> NewEnrollmentToken {
         may_attach: false,
         may_reenroll: false,
         desktop: None,
+        networks: Vec::new(),
+        tags: Vec::new(),
     }
 }
 
@@ -29,6 +33,7 @@ pub(crate) fn claim(token: &NewEnrollmentToken, name: &str, mark: u8) -> Enrollm
     EnrollmentClaim {
         token_id: token.id,
         secret_digest: SECRET_DIGEST,
+        peer: IpAddr::from([192, 0, 2, 7]),
         name: DesktopName::parse(name).unwrap(),
         os_type: OsType::Linux,
         user: None,
@@ -154,6 +159,54 @@ on_both! {
         test.sql("UPDATE project SET enabled = 0").await;
         assert_eq!(enroll(&test, &claim(&once, "b", 2)).await, Err(EnrollmentRefusal::TokenUnknown));
         assert!(test.store.db().certificate_holder(&[1; 32]).await.unwrap().unwrap().revoked);
+    }
+
+    async fn a_token_for_networks_lets_in_who_calls_from_one_and_keeps_its_count_otherwise(test: TestStore) {
+        let token = NewEnrollmentToken {
+            max_uses: Some(1),
+            networks: ["10.0.0.0/8", "2001:db8::/32"].map(|text| text.parse().unwrap()).into(),
+            ..token()
+        };
+        store_token(&test, &token).await;
+        let elsewhere = claim(&token, "desk-1", 1);
+        assert_eq!(enroll(&test, &elsewhere).await, Err(EnrollmentRefusal::OtherNetwork));
+        let listed = async || test.store.db().enrollment_token_list(test.project, Page::ALL).await.unwrap();
+        let record = &listed().await.items[0];
+        assert_eq!((record.facts.uses, &record.facts.networks), (0, &token.networks));
+        let inside = EnrollmentClaim { peer: "::ffff:10.1.2.3".parse().unwrap(), ..claim(&token, "desk-1", 1) };
+        enroll(&test, &inside).await.unwrap();
+        assert_eq!(listed().await.items[0].facts.uses, 1);
+    }
+
+    async fn the_tags_of_a_token_are_set_on_its_desktops_unless_they_are_too_many(test: TestStore) {
+        let tag = |key: &str, value: &str| DesktopTag { key: key.to_owned(), value: value.to_owned() };
+        let token = NewEnrollmentToken {
+            may_reenroll: true,
+            tags: vec![tag("floor", "2"), tag("lab", "")],
+            ..token()
+        };
+        store_token(&test, &token).await;
+        let first = enroll(&test, &claim(&token, "desk-1", 1)).await.unwrap();
+        let tags = async || test.store.db().tags_of(&[first.desktop]).await.unwrap().remove(&first.desktop).unwrap();
+        assert_eq!(tags().await, token.tags);
+        assert_eq!(test.store.db().enrollment_token_list(test.project, Page::ALL).await.unwrap().items[0].tags, token.tags);
+
+        // Own tags stay; of a key that both have, the token's value counts.
+        let tx = test.store.write().await.unwrap();
+        let others: Vec<_> = (0..17).map(|number| tag(&format!("own-{number:02}"), "x")).collect();
+        tx.tags_set(first.desktop, &others).await.unwrap();
+        tx.tags_set(first.desktop, &[tag("floor", "3"), tag("owner", "li")]).await.unwrap();
+        tx.commit().await.unwrap();
+        enroll(&test, &claim(&token, "desk-1", 2)).await.unwrap();
+        let now = tags().await;
+        assert_eq!(now.len(), 20);
+        assert!(now.contains(&tag("floor", "2")) && now.contains(&tag("owner", "li")), "{now:?}");
+
+        let one_more = NewEnrollmentToken { tags: vec![tag("one", "more")], ..NewEnrollmentToken { id: EnrollmentTokenId::new(id()), ..token } };
+        store_token(&test, &one_more).await;
+        assert_eq!(enroll(&test, &claim(&one_more, "desk-1", 3)).await, Err(EnrollmentRefusal::TooManyTags));
+        assert_eq!(tags().await, now);
+        enroll(&test, &claim(&one_more, "desk-2", 4)).await.unwrap();
     }
 
     async fn a_token_that_may_attach_brings_its_user_and_a_second_one_makes_the_desktop_shared(test: TestStore) {

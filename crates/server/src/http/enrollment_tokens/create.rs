@@ -5,10 +5,11 @@ use outfitter_api_types::native::enrollment_tokens::{
     CreateEnrollmentTokenReq, CreateEnrollmentTokenResponse,
 };
 use outfitter_api_types::secret::SecretText;
+use outfitter_domain::fleet::Network;
 
 use crate::Services;
 use crate::app::enrollment_tokens::{self, TokenOrder};
-use crate::http::{ApiError, Call, Reply};
+use crate::http::{ApiError, Call, Reply, tags};
 
 /// Seconds a token is valid when the request does not say.
 const DEFAULT_LIFETIME_SECS: u64 = 86_400;
@@ -17,7 +18,12 @@ pub(super) async fn create(
     services: Arc<Services>,
     call: Call<CreateEnrollmentTokenReq>,
 ) -> Result<Reply<CreateEnrollmentTokenResponse>, ApiError> {
-    let project = call.project().project;
+    let access = call.project();
+    let project = access.project;
+    if call.body.tags.as_ref().is_some_and(|tags| !tags.is_empty()) {
+        // Policies look at tags: who may not set them may not have a token set them either.
+        access.rights.check_action(tags::TAG_DESKTOPS)?;
+    }
     let body = call.body;
     let lifetime_secs = body
         .expires_in_seconds
@@ -30,6 +36,8 @@ pub(super) async fn create(
         may_attach: body.may_attach.unwrap_or(false),
         may_reenroll: body.may_reenroll.unwrap_or(false),
         desktop: None,
+        networks: networks(&body.networks.unwrap_or_default())?,
+        tags: tags::all_of_one(body.tags.unwrap_or_default())?,
     };
     let root_pins = services
         .authority
@@ -51,4 +59,15 @@ pub(super) async fn create(
         enrollment_token: super::wire(record),
         token: SecretText::new(token.reveal()),
     }))
+}
+
+fn networks(texts: &[String]) -> Result<Vec<Network>, ApiError> {
+    texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| {
+            text.parse::<Network>()
+                .map_err(|error| ApiError::invalid(format!("networks[{index}]"), error.to_string()))
+        })
+        .collect()
 }

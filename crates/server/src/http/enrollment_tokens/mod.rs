@@ -1,6 +1,7 @@
-//! `/api/v1/{project_id}/enrollment-tokens`: tokens that let agents enroll.
+//! `/api/v1/{project_id}/enrollment-tokens`: tokens that let agents enroll, and the script that does.
 
 mod create;
+mod installer;
 mod list;
 mod revoke;
 
@@ -9,6 +10,7 @@ use outfitter_api_types::time::WireTime;
 use outfitter_domain::Millis;
 use outfitter_store::EnrollmentTokenRecord;
 
+use super::desktops::tags_wire;
 use super::{Operation, Routes};
 
 /// Adds the operations.
@@ -43,6 +45,12 @@ pub(super) fn register(routes: &mut Routes) {
             .codes(&[404])
             .summary("Revoke a token; agents that it let in stay."),
             revoke::revoke,
+        )
+        .add(
+            Operation::get("/api/v1/{project_id}/agent-installer", "ShowAgentInstaller")
+                .action("outfitter:agents:showInstaller")
+                .summary("Show the digest of the script that installs the agent on a desktop."),
+            installer::show,
         );
 }
 
@@ -55,6 +63,13 @@ fn wire(record: EnrollmentTokenRecord) -> EnrollmentToken {
         uses: record.facts.uses,
         may_attach: record.may_attach,
         may_reenroll: record.may_reenroll,
+        networks: record
+            .facts
+            .networks
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        tags: tags_wire(record.tags),
         created_at: time(record.created_at),
         expires_at: record.facts.expires_at.map(time),
         revoked_at: record.facts.revoked_at.map(time),

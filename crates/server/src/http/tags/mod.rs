@@ -11,6 +11,9 @@ use outfitter_store::DesktopTag;
 use super::operation::Named;
 use super::{ApiError, Operation, Routes};
 
+/// What setting tags of a desktop is called among permissions.
+pub(super) const TAG_DESKTOPS: &str = "workspace:desktops:tag";
+
 /// Adds the operations.
 pub(super) fn register(routes: &mut Routes) {
     routes
@@ -32,7 +35,7 @@ pub(super) fn register(routes: &mut Routes) {
         )
         .add(
             Operation::post("/v2/{project_id}/desktops/{desktop_id}/tags", "CreateTag")
-                .action("workspace:desktops:tag")
+                .action(TAG_DESKTOPS)
                 .status(204)
                 .codes(&[404])
                 .summary("Tag a desktop; the same key is overwritten."),
@@ -65,7 +68,7 @@ pub(super) fn register(routes: &mut Routes) {
                 "/v2/{project_id}/desktops/batch-tags",
                 "BatchAddDesktopsTags",
             )
-            .action("workspace:desktops:tag")
+            .action(TAG_DESKTOPS)
             .names(&[Named::Ids("desktop", "desktops[].desktop_id")])
             .status(204)
             .summary("Tag up to 100 desktops; unknown ones are skipped."),
@@ -123,6 +126,21 @@ fn all_checked(field: &str, tags: Vec<Tag>) -> Result<Vec<DesktopTag>, ApiError>
         .enumerate()
         .map(|(index, tag)| checked(&format!("{field}[{index}]"), tag))
         .collect()
+}
+
+/// Tags that one desktop is to get, member `tags` of a request: each key once, and no more than it may have.
+pub(super) fn all_of_one(tags: Vec<Tag>) -> Result<Vec<DesktopTag>, ApiError> {
+    let tags = all_checked("tags", tags)?;
+    check_count("tags", tags.len())?;
+    for (index, tag) in tags.iter().enumerate() {
+        if tags[..index].iter().any(|before| before.key == tag.key) {
+            return Err(ApiError::invalid(
+                format!("tags[{index}].key"),
+                "stands there twice",
+            ));
+        }
+    }
+    Ok(tags)
 }
 
 /// Refuses a desktop that would have too many tags; the caller drops its transaction.

@@ -1,0 +1,144 @@
+//! `agent install-command`: what an administrator pastes at a desktop, or bakes into an image.
+
+use std::path::Path;
+
+use outfitter_api_types::native::enrollment_tokens::AgentInstaller;
+use outfitter_api_types::secret::SecretText;
+use serde_json::{Value, json};
+
+use super::{Session, reach, token};
+use crate::args::agent::InstallCommandArgs;
+use crate::outcome::{CommandError, Outcome};
+use crate::paths;
+use crate::printer::View;
+
+/// Where cloud-init leaves the token until it was read; gone at the next boot at the latest.
+const TOKEN_FILE: &str = "/run/outfitter-enrollment-token";
+
+pub(super) async fn run(
+    args: InstallCommandArgs,
+    session: &Session,
+) -> Result<Outcome, CommandError> {
+    let installer: AgentInstaller = session.client.get(paths::AGENT_INSTALLER, &[]).await?;
+    if installer.programs.is_empty() {
+        return Err(CommandError::failed("the server has no agent to give out")
+            .hint("start it with --agent-binaries, or roll a release out to every desktop"));
+    }
+    if args.new_token.is_none() && args.scope.is_given() {
+        return Err(CommandError::usage(
+            "what a token allows is said of a new one: give --new-token NAME",
+        ));
+    }
+    let token = match (args.new_token, args.token) {
+        (Some(name), _) => Some(token::create(name, args.scope, session).await?.token),
+        (None, Some(_)) => reach::secret(Some(Path::new("-")))?,
+        (None, None) => None,
+    };
+    let (what, text) = match (&token, args.cloud_init) {
+        (Some(token), true) => ("cloud_config", cloud_config(&installer, token)),
+        (None, true) => {
+            return Err(CommandError::usage(
+                "nobody can be asked for a token at a first boot: give --new-token NAME or --token -",
+            ));
+        }
+        (token, false) => ("command", line(&installer, &Input::of(token.as_ref()))),
+    };
+    let shown = json!({what: text, "script_sha256": installer.sha256});
+    session.printer.show(&shown, || View::Block(text.clone()));
+    session.printer.note(if token.is_some() {
+        "this holds the token: whoever has it can enroll a desktop. It is good until another agent is given out"
+    } else {
+        "it holds no secret. It is good until another agent is given out"
+    });
+    Ok(Outcome::Done)
+}
+
+/// Where the script gets its token from.
+enum Input {
+    /// Whoever runs it.
+    Asked,
+    /// The line itself, by a command that is part of the shell and in no list of processes.
+    Told(String),
+    /// A file that goes.
+    File,
+}
+
+impl Input {
+    fn of(token: Option<&SecretText>) -> Self {
+        token.map_or(Self::Asked, |token| Self::Told(token.expose().to_owned()))
+    }
+}
+
+/// One line for a POSIX shell: fetches the script, compares its digest, runs it.
+fn line(installer: &AgentInstaller, input: &Input) -> String {
+    let url = quoted(&installer.url);
+    let digest = &installer.sha256;
+    let (before, after) = match input {
+        Input::Asked => (String::new(), String::new()),
+        Input::Told(token) => (
+            format!("printf '%s\\n' {} | ", quoted(token)),
+            String::new(),
+        ),
+        Input::File => (String::new(), format!(" <{TOKEN_FILE}")),
+    };
+    format!(
+        "(d=$(mktemp -d) && cd \"$d\" && {{ curl -fsSk -o install.sh {url} || wget -q --no-check-certificate -O install.sh {url}; }} \
+         && echo '{digest}  install.sh' | sha256sum -c && {before}sh install.sh --token -{after}; s=$?; rm -rf \"$d\"; exit $s)"
+    )
+}
+
+/// The same for cloud-init. Source: cloud-init, modules `write_files` and `runcmd`; what JSON says, YAML says too.
+fn cloud_config(installer: &AgentInstaller, token: &SecretText) -> String {
+    let text = |text: &str| Value::from(text).to_string();
+    let command = format!(
+        "{}; s=$?; rm -f {TOKEN_FILE}; exit $s",
+        line(installer, &Input::File)
+    );
+    format!(
+        "#cloud-config\nwrite_files:\n  - path: {TOKEN_FILE}\n    permissions: \"0600\"\n    content: {}\nruncmd:\n  - [sh, -c, {}]\n",
+        text(&format!("{}\n", token.expose())),
+        text(&command)
+    )
+}
+
+/// A shell word that stands for itself.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn installer() -> AgentInstaller {
+        AgentInstaller {
+            url: "https://desks.example.org:7443/install.sh".to_owned(),
+            sha256: "ab".repeat(32),
+            programs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_line_compares_the_digest_before_anything_runs() {
+        let line = line(&installer(), &Input::Told("oft1.abc".to_owned()));
+        let at = |part: &str| line.find(part).unwrap_or_else(|| panic!("{part}: {line}"));
+        assert!(at("curl") < at("sha256sum -c"));
+        assert!(at("sha256sum -c") < at("printf"));
+        assert!(at("printf '%s\\n' 'oft1.abc' |") < at("sh install.sh --token -;"));
+        assert!(!line.contains('\n'), "{line}");
+    }
+
+    #[test]
+    fn the_cloud_config_keeps_the_token_out_of_the_command() {
+        let token = SecretText::new("oft1.abc");
+        let config = cloud_config(&installer(), &token);
+        assert!(config.starts_with("#cloud-config\n"), "{config}");
+        let (files, command) = config.split_once("runcmd:").unwrap();
+        assert!(
+            files.contains("oft1.abc") && files.contains("0600"),
+            "{config}"
+        );
+        assert!(!command.contains("oft1.abc"), "{config}");
+        assert!(command.contains("rm -f /run/outfitter-enrollment-token"));
+    }
+}
