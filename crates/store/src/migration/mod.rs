@@ -104,6 +104,10 @@ impl MigratorTrait for Migrator {
                 name: "0022_running_programs",
                 sql: include_str!("../../migrations/0022_running_programs.sql"),
             }),
+            Box::new(Script {
+                name: "0024_inventory",
+                sql: include_str!("../../migrations/0024_inventory.sql"),
+            }),
         ]
     }
 }
