@@ -15,6 +15,7 @@ mod group;
 mod iam;
 mod iam_policy;
 mod import;
+mod inventory;
 mod job;
 mod job_verify;
 mod profile;
