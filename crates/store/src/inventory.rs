@@ -630,11 +630,12 @@ impl Tx {
             [rows.clone(), project.into()],
         )
         .await?;
+        // SQLite keeps the order of a cross join: the told ones outside, each found by the index.
         self.run(
             DOING,
             &format!(
                 "INSERT INTO inventory_installed (desktop_id, package_id) SELECT $3, s.id FROM {each} \
-                 JOIN inventory_package s ON {SAME_PACKAGE} WHERE 1 = 1 ON CONFLICT DO NOTHING"
+                 CROSS JOIN inventory_package s WHERE {SAME_PACKAGE} ON CONFLICT DO NOTHING"
             ),
             [rows, project.into(), from.desktop.into()],
         )

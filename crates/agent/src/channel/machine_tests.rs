@@ -800,7 +800,7 @@ fn a_busy_server_is_told_later_and_an_attempt_brings_a_look() {
     };
     machine.step(Input::Received(later), hour);
     let told = until(&mut machine, hour, hour + Duration::from_secs(660));
-    let [(when, Effect::SendInventory(InventoryKind::Software))] = told.as_slice() else {
+    let [(when, Effect::SendInventory(InventoryKind::Software)), ..] = told.as_slice() else {
         panic!("{told:?}");
     };
     assert!(*when >= hour + Duration::from_secs(300), "{when:?}");
