@@ -11,6 +11,7 @@ import { Problem } from '../components/states';
 import { offsetOf, PAGE_SIZE, QUIET_MS, reasonOf, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
+import { Inventory } from './desktop/Inventory';
 import { Why } from './desktop/Why';
 import { AgentPill } from './Desktops';
 
@@ -113,6 +114,7 @@ export default function Desktop() {
           )}
         </Panel>
         <Why desktopId={id} />
+        <Inventory desktopId={id} />
         <section className="panel" aria-label={t('desktop.jobs')}>
           <Group justify="space-between" px={20} pt={16} pb={8}>
             <Text component="h2" fw={650} m={0}>

@@ -29,6 +29,7 @@ mod desk;
 mod detection;
 mod enrollment;
 mod evidence;
+mod inventory;
 mod link;
 mod message;
 mod receipt;
@@ -44,6 +45,11 @@ pub use enrollment::{
     TokenTextError,
 };
 pub use evidence::{Detection, Evidence, FailureCode, Phase, PhaseMark};
+pub use inventory::{
+    InventoryAddress, InventoryAsk, InventoryDisk, InventoryFacts, InventoryKind, InventoryPart,
+    InventoryReport, InventorySoftware, MAX_INVENTORY_LIST, MAX_INVENTORY_SOFTWARE,
+    MAX_INVENTORY_SOFTWARE_BYTES, MAX_INVENTORY_TEXT_CHARS, inventory_text,
+};
 pub use link::{LinkAllowList, LinkPattern};
 pub use message::{
     AgentMessage, Approach, AttemptReport, AttemptStage, ExitMeaning, ExitOutcome, Hello, Method,

@@ -3,7 +3,10 @@ use std::collections::BTreeMap;
 use outfitter_ids::{AppId, AttemptId, DesktopId, JobId, ProjectId, RevisionId};
 use serde::{Deserialize, Serialize};
 
-use crate::{DetectionRule, Envelope, FailureCode, Phase, UpdateOffer, UpdateReport, UpdateStage};
+use crate::{
+    DetectionRule, Envelope, FailureCode, InventoryAsk, InventoryReport, Phase, UpdateOffer,
+    UpdateReport, UpdateStage,
+};
 
 /// What an agent sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +68,8 @@ pub enum AgentMessage {
     },
     /// How the desktop fares with an update. Frozen.
     Update(UpdateReport),
+    /// A part of what the desktop is and has. Only where [`Welcome::inventory`] asks; sent until `InventoryNoted`.
+    Inventory(Box<InventoryReport>),
 }
 
 /// What the server sends.
@@ -151,6 +156,18 @@ pub enum ServerMessage {
         /// Of the report.
         stage: UpdateStage,
     },
+    /// The part of the inventory is committed.
+    InventoryNoted {
+        /// Its digest.
+        digest: String,
+    },
+    /// The server is too busy for the part of the inventory; nothing is kept.
+    InventoryLater {
+        /// Its digest.
+        digest: String,
+        /// When to send it again, in seconds from now.
+        retry_after_secs: u32,
+    },
 }
 
 /// Who calls and what it is still busy with. Frozen: members are only added.
@@ -208,6 +225,9 @@ pub struct Welcome {
     pub server_time_millis: i64,
     /// Seconds between heartbeats.
     pub heartbeat_secs: u32,
+    /// What the server keeps of the desktop's inventory. `None`, as a server from before sends it: it wants none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<InventoryAsk>,
 }
 
 /// Whether an app is put on or taken off.
@@ -430,6 +450,14 @@ mod tests {
             (source.bytes_per_second, source.rate_holds_secs),
             (None, None)
         );
+    }
+
+    #[test]
+    fn a_welcome_of_an_earlier_version_wants_no_inventory() {
+        let text = r#"{"protocol":2,"desktop":"01890a5d-ac96-774b-bcce-b302099a8057","epoch":1,
+            "server_time_millis":0,"heartbeat_secs":60}"#;
+        let welcome: Welcome = serde_json::from_str(text).expect("JSON");
+        assert_eq!(welcome.inventory, None);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod durable;
 pub mod enroll;
 pub mod evidence;
 pub mod executor;
+pub mod inventory;
 pub mod platform;
 pub mod programs;
 pub mod proxy;

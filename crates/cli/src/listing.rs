@@ -40,6 +40,7 @@ pub(crate) const DELETED_APPS: List = List::ours(paths::DELETED_APPS);
 pub(crate) const JOBS: List = List::ours(paths::JOBS);
 pub(crate) const APP_JOBS: List = List::ours(paths::APP_JOBS);
 pub(crate) const DESKTOPS: List = List::ours(paths::DESKTOPS);
+pub(crate) const INVENTORY: List = List::ours(paths::INVENTORY);
 pub(crate) const TOKENS: List = List::ours(paths::TOKENS);
 pub(crate) const DEPLOYMENTS: List = List::ours(paths::DEPLOYMENTS);
 pub(crate) const AGENT_RELEASES: List = List::ours(paths::AGENT_RELEASES);
@@ -108,6 +109,17 @@ pub(crate) async fn fetch_below<T: DeserializeOwned>(
     limit: usize,
 ) -> Result<Listing<T>, ClientError> {
     fetch(client, path, ("count", "items"), &[], limit).await
+}
+
+/// The first `limit` things that are installed on a desktop.
+pub(crate) async fn desktop_software<T: DeserializeOwned>(
+    client: &Client,
+    desktop_id: &str,
+    filters: &[(&str, String)],
+    limit: usize,
+) -> Result<Listing<T>, ClientError> {
+    let path = paths::below(paths::DESKTOPS, desktop_id, "software");
+    fetch(client, &path, ("count", "items"), filters, limit).await
 }
 
 /// The first `limit` members of a user group.

@@ -50,6 +50,7 @@ pub(crate) const PACKAGE_SETTINGS: &str = "/api/v1/{project_id}/package-settings
 pub(crate) const RUNNING_PROGRAMS: &str = "/api/v1/{project_id}/running-programs";
 pub(crate) const STORE_COLLECT: &str = "/api/v1/store/actions/collect";
 pub(crate) const DESKTOPS: &str = "/api/v1/{project_id}/desktops";
+pub(crate) const INVENTORY: &str = "/api/v1/{project_id}/inventory";
 pub(crate) const NETWORK_REACHES: &str = "/api/v1/{project_id}/network-reaches";
 pub(crate) const DIRECTORY: &str = "/api/v1/{project_id}/directory";
 pub(crate) const DIRECTORY_TEST: &str = "/api/v1/{project_id}/directory/test";

@@ -381,6 +381,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         link_allow: config.link_allow.clone(),
         endpoints: endpoints.clone(),
         region: config.region.clone(),
+        inventories: Default::default(),
         heartbeat_secs: config.agent_heartbeat_secs,
         shutdown: shutdown.clone(),
         answers: AnswerCounters::default(),

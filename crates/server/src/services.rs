@@ -17,6 +17,7 @@ use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
 use crate::app::agent_releases::AgentUpdates;
 use crate::app::bootstrap::Endpoints;
+use crate::app::inventory::Intake;
 use crate::audit::Audit;
 use crate::auth::{Auth, OidcProvider};
 use crate::background::Background;
@@ -44,6 +45,8 @@ pub struct Services {
     pub registry: Registry,
     /// Signs of life that are not yet written.
     pub presence: Presence,
+    /// Places for what agents tell of their desktops.
+    pub inventories: Intake,
     /// Who may download now, and how fast.
     pub downloads: Downloads,
     /// What requests and channels share with the background tasks.

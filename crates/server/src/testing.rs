@@ -141,6 +141,7 @@ pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Servic
             console_url: "http://127.0.0.1:8080/console/".to_owned(),
         },
         region: "local-1".to_owned(),
+        inventories: Default::default(),
         heartbeat_secs: 60,
         shutdown: CancellationToken::new(),
         audit,

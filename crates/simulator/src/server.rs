@@ -502,6 +502,7 @@ impl Server {
                 console_url: String::new(),
             },
             region: "simulated".to_owned(),
+            inventories: Default::default(),
             heartbeat_secs: 60,
             shutdown: CancellationToken::new(),
             audit,

@@ -65,6 +65,10 @@ pub struct CertificateHolder {
     pub channel_epoch: i64,
     /// The folder that plays the desktop, where one does.
     pub sandbox_root: Option<String>,
+    /// Digest of what is kept of what the desktop is; empty: nothing.
+    pub inventory_facts: String,
+    /// Digest of what is kept of its software; empty: nothing.
+    pub inventory_software: String,
 }
 
 /// A desktop whose agent connects, and the epoch its certificate was looked up with.
@@ -101,6 +105,8 @@ struct HolderRow {
     not_after: i64,
     channel_epoch: i64,
     sandbox_root: Option<String>,
+    inventory_facts: Option<String>,
+    inventory_software: Option<String>,
 }
 
 #[derive(FromQueryResult)]
@@ -124,10 +130,12 @@ impl Db<'_> {
                 "SELECT a.id AS agent_id, a.public_id AS agent_public_id, d.id AS desktop_id, \
                  d.public_id AS desktop_public_id, d.name AS desktop_name, d.os_type, p.id AS project_id, \
                  p.public_id AS project_public_id, c.not_after, d.channel_epoch, a.sandbox_root, \
+                 i.facts_digest AS inventory_facts, i.software_digest AS inventory_software, \
                  CAST(CASE WHEN c.revoked_at IS NULL AND a.revoked_at IS NULL AND d.deleted_at IS NULL \
                  AND p.enabled = 1 THEN 0 ELSE 1 END AS BIGINT) AS revoked \
                  FROM agent_certificate c JOIN agent a ON a.id = c.agent_id \
                  JOIN desktop d ON d.id = a.desktop_id JOIN project p ON p.id = d.project_id \
+                 LEFT JOIN inventory i ON i.desktop_id = d.id \
                  WHERE c.fingerprint = $1",
                 [fingerprint.to_vec().into()],
             )
@@ -152,6 +160,8 @@ impl Db<'_> {
                 not_after: Millis::new(row.not_after),
                 channel_epoch: row.channel_epoch,
                 sandbox_root: row.sandbox_root,
+                inventory_facts: row.inventory_facts.unwrap_or_default(),
+                inventory_software: row.inventory_software.unwrap_or_default(),
             })
         })
         .transpose()

@@ -640,6 +640,8 @@ impl Tx {
             "desktop_host_key",
             "agent_update",
             "portal_ticket",
+            // Pairs with packages are many: the sweep takes them in pages.
+            "inventory",
         ] {
             self.run(
                 "empty deleted desktops",

@@ -40,6 +40,7 @@ mod iam;
 mod iam_identity;
 mod iam_policy;
 mod idempotency;
+mod inventory;
 mod job;
 mod job_position;
 mod keys;
@@ -118,6 +119,10 @@ pub use iam_policy::{
     AttachedPolicy, HeldDocument, HeldPolicy, IamAttachment, IamGroup, IamPolicy, PolicyHolder,
 };
 pub use idempotency::IdempotencyClaim;
+pub use inventory::{
+    FoundDesktop, Installed, Inventory, InventoryFilter, KnownPackage, NameSearch, SoftwareChange,
+    software_difference,
+};
 pub use job::{
     CancelOutcome, DeleteRefusal, JobCounts, JobFilter, JobLive, JobView, RetryRefusal, SweepCursor,
 };

@@ -98,6 +98,11 @@ impl Conditions {
         self.and(&condition);
     }
 
+    /// The values that were bound, in their order.
+    pub(crate) fn into_values(self) -> Vec<Value> {
+        self.values
+    }
+
     /// What counts and what reads one page.
     pub(crate) fn page(self, order: &str, page: Page) -> Paged {
         let count_values = self.values.clone();

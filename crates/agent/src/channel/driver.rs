@@ -12,8 +12,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptReport, DetectionRule, Envelope, Phase, ServerMessage, Source, Task,
-    UpdateOffer, UpdateReport,
+    AgentMessage, AttemptReport, DetectionRule, Envelope, InventoryKind, InventoryReport, Phase,
+    ServerMessage, Source, Task, UpdateOffer, UpdateReport,
 };
 use outfitter_ids::AttemptId;
 use tokio::sync::{mpsc, watch};
@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use super::machine::{
     Effect, Ending, Input, Introduction, LinkTrust, Machine, Pace, SourceRefusal,
 };
+use super::telling::InventoryDigests;
 use crate::clock::Clock;
 
 /// Longest time one message may take to leave, in seconds; then the channel is lost.
@@ -130,6 +131,14 @@ pub trait Desktop: Send {
     fn offer_update(&mut self, _offer: UpdateOffer) {}
     /// Learns that the server noted what it was told of an update.
     fn update_noted(&mut self, _report: UpdateReport) {}
+    /// Looks at what the desktop is and has; what was found is told as an event. A simulated one tells nothing.
+    fn look_for_inventory(&mut self) {}
+    /// A part of what the last look found; `None`: it is not there any more.
+    fn inventory(&mut self, _kind: InventoryKind) -> Option<InventoryReport> {
+        None
+    }
+    /// Learns that the server has a part.
+    fn inventory_noted(&mut self, _kind: InventoryKind) {}
 }
 
 /// What a desktop tells the driver.
@@ -167,6 +176,8 @@ pub enum DesktopEvent {
     },
     /// The server is to hear how the desktop fares with an update.
     UpdateReported(UpdateReport),
+    /// The desktop was looked at.
+    InventoryLooked(InventoryDigests),
 }
 
 /// Keeps the certificate fresh and learns the server's time.
@@ -287,6 +298,15 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                     },
                     Effect::OfferUpdate(offer) => desktop.offer_update(*offer),
                     Effect::UpdateNoted(report) => desktop.update_noted(report),
+                    Effect::LookForInventory => desktop.look_for_inventory(),
+                    Effect::SendInventory(kind) => match desktop.inventory(kind) {
+                        Some(report) => {
+                            let message = AgentMessage::Inventory(Box::new(report));
+                            send(&mut channel, message, &mut inputs).await;
+                        }
+                        None => inputs.push_back(Input::InventoryLost),
+                    },
+                    Effect::InventoryNoted(kind) => desktop.inventory_noted(kind),
                     Effect::Note(text) => tracing::info!("{text}"),
                 }
             }
@@ -376,6 +396,7 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                 },
                 DesktopEvent::Ended { attempt } => Input::Ended { attempt },
                 DesktopEvent::UpdateReported(report) => Input::UpdateReported(report),
+                DesktopEvent::InventoryLooked(found) => Input::InventoryLooked(found),
             }),
         }
     }
@@ -475,6 +496,7 @@ mod tests {
                 epoch: 1,
                 server_time_millis: 0,
                 heartbeat_secs: 60,
+                inventory: None,
             }))
             .await;
             hello.attempts

@@ -11,10 +11,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptReport, AttemptStage, DetectionRule, FailureCode, Hello, PROTOCOL, Phase,
-    ServerMessage, Source, Task, UpdateOffer, UpdateReport, Welcome,
+    AgentMessage, AttemptReport, AttemptStage, DetectionRule, FailureCode, Hello, InventoryKind,
+    PROTOCOL, Phase, ServerMessage, Source, Task, UpdateOffer, UpdateReport, Welcome,
 };
 use outfitter_ids::AttemptId;
+
+use super::telling::{Due, InventoryDigests, Telling};
 
 /// Time since an origin that never moves back; the driver picks the origin.
 pub type Moment = Duration;
@@ -139,6 +141,10 @@ pub enum Input {
     },
     /// The server is to hear how the desktop fares with an update.
     UpdateReported(UpdateReport),
+    /// The desktop was looked at.
+    InventoryLooked(InventoryDigests),
+    /// What the last look found is not there any more.
+    InventoryLost,
     /// The moment of [`Machine::wake_at`] came.
     Tick,
     /// The agent is asked to stop.
@@ -231,6 +237,12 @@ pub enum Effect {
     OfferUpdate(Box<UpdateOffer>),
     /// The server has noted how the desktop fares with an update.
     UpdateNoted(UpdateReport),
+    /// Look at what the desktop is and has; answer with `InventoryLooked`.
+    LookForInventory,
+    /// Send a part of what the last look found; answer with `InventoryLost` where it is not there any more.
+    SendInventory(InventoryKind),
+    /// The server has the part: it need not be kept any longer.
+    InventoryNoted(InventoryKind),
     /// Write a line into the log.
     Note(String),
     /// Everything is said; leave.
@@ -300,6 +312,7 @@ pub struct Machine {
     update: Option<(UpdateReport, Moment)>,
     progress: Option<(AttemptId, Phase, Option<u8>, Option<u64>)>,
     progress_after: Moment,
+    telling: Telling,
 }
 
 impl Machine {
@@ -347,6 +360,7 @@ impl Machine {
             update: None,
             progress: None,
             progress_after: Moment::ZERO,
+            telling: Telling::default(),
         }
     }
 
@@ -369,6 +383,7 @@ impl Machine {
                 entries
                     .chain(self.progress.map(|_| self.progress_after))
                     .chain(self.update.as_ref().map(|(_, resend_at)| *resend_at))
+                    .chain(self.telling.wake_at())
                     .filter(|_| session.trust == LinkTrust::Full)
                     .chain(self.renewal.as_ref().map(|renewal| renewal.resend_at))
                     .chain([silence, session.heartbeat_at])
@@ -433,6 +448,7 @@ impl Machine {
                     };
                     self.progress = self.progress.filter(|(of, ..)| *of != attempt);
                 }
+                self.telling.attempt_ended(now);
             }
             // Of a channel that is gone nobody waits for it.
             Input::Detected {
@@ -455,6 +471,8 @@ impl Machine {
                 });
             }
             Input::UpdateReported(report) => self.update = Some((report, now)),
+            Input::InventoryLooked(found) => self.telling.looked(found, now),
+            Input::InventoryLost => self.telling.lost(now),
             Input::Tick => self.tick(now, &mut out),
             Input::Shutdown => {
                 if !matches!(self.link, Link::Waiting { .. }) {
@@ -608,6 +626,19 @@ impl Machine {
                 if let Some((report, _)) = noted {
                     out.push(Effect::UpdateNoted(report));
                 }
+            }
+            ServerMessage::InventoryNoted { digest } => {
+                let kind = self.telling.noted(digest);
+                out.extend(kind.map(Effect::InventoryNoted));
+            }
+            ServerMessage::InventoryLater {
+                digest,
+                retry_after_secs,
+            } => {
+                let wait = Duration::from_secs(retry_after_secs.clamp(1, 24 * 3600).into());
+                // As much again by chance: those who are put off do not come back at once.
+                let until = now + wait + self.random.up_to(wait);
+                self.telling.put_off(&digest, until);
             }
             ServerMessage::Detect { question, rule } => match trust {
                 LinkTrust::Full => out.push(Effect::Detect { question, rule }),
@@ -787,6 +818,8 @@ impl Machine {
         if let Some((_, resend_at)) = &mut self.update {
             *resend_at = now;
         }
+        self.telling
+            .asked(welcome.inventory.clone(), now, &mut self.random);
     }
 
     fn refused(
@@ -914,6 +947,12 @@ impl Machine {
                 bytes_per_second,
             }));
         }
+        for due in self.telling.due(now, &mut self.random) {
+            out.push(match due {
+                Due::Look => Effect::LookForInventory,
+                Due::Send(kind) => Effect::SendInventory(kind),
+            });
+        }
     }
 
     fn stage(&self, attempt: AttemptId) -> Option<Stage> {
@@ -948,12 +987,15 @@ fn kind(message: &ServerMessage) -> &'static str {
         ServerMessage::Heartbeat { .. } => "a heartbeat",
         ServerMessage::Certificate { .. } => "a certificate",
         ServerMessage::Update(_) | ServerMessage::UpdateNoted { .. } => "an update",
+        ServerMessage::InventoryNoted { .. } | ServerMessage::InventoryLater { .. } => {
+            "an answer to an inventory"
+        }
     }
 }
 
 /// SplitMix64: small, seeded, good enough for jitter. Source: Steele, Lea, Flood 2014.
 #[derive(Debug, Clone)]
-struct SplitMix(u64);
+pub(super) struct SplitMix(u64);
 
 impl SplitMix {
     fn next(&mut self) -> u64 {
@@ -964,7 +1006,7 @@ impl SplitMix {
         mixed ^ (mixed >> 31)
     }
 
-    fn up_to(&mut self, ceiling: Duration) -> Duration {
+    pub(super) fn up_to(&mut self, ceiling: Duration) -> Duration {
         let millis = u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(self.next() % millis.saturating_add(1))
     }

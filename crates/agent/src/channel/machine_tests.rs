@@ -62,6 +62,7 @@ fn welcome() -> ServerMessage {
         epoch: 1,
         server_time_millis: 5,
         heartbeat_secs: 60,
+        inventory: None,
     })
 }
 
@@ -657,4 +658,163 @@ fn an_update_is_told_until_it_was_noted_and_an_offer_comes_before_the_welcome_to
     assert_eq!(machine.step(noted(0), again), []);
     assert_eq!(machine.step(noted(1), again), [Effect::UpdateNoted(report)]);
     assert_eq!(machine.step(noted(1), again), []);
+}
+
+const LOST: Ending = Ending::Lost {
+    retry_after_secs: None,
+};
+
+fn asking(facts: &str, software: &str) -> ServerMessage {
+    let ServerMessage::Welcome(plain) = welcome() else {
+        panic!("no welcome");
+    };
+    ServerMessage::Welcome(Welcome {
+        inventory: Some(outfitter_agent_protocol::InventoryAsk {
+            facts: facts.to_owned(),
+            software: software.to_owned(),
+            within_secs: 10,
+        }),
+        ..plain
+    })
+}
+
+fn found(facts: &str, software: &str) -> Input {
+    Input::InventoryLooked(InventoryDigests {
+        facts: facts.to_owned(),
+        software: software.to_owned(),
+    })
+}
+
+/// What is said and done about the inventory until `end`, the heartbeats answered; the clock is moved by the machine.
+fn until(machine: &mut Machine, mut now: Moment, end: Moment) -> Vec<(Moment, Effect)> {
+    let mut seen = Vec::new();
+    while let Some(wake) = machine.wake_at().filter(|wake| *wake <= end) {
+        now = now.max(wake);
+        for effect in machine.step(Input::Tick, now) {
+            match effect {
+                Effect::LookForInventory | Effect::SendInventory(_) => seen.push((now, effect)),
+                Effect::Send(AgentMessage::Heartbeat { .. }) => {
+                    let answer = ServerMessage::Heartbeat {
+                        server_time_millis: 1,
+                    };
+                    machine.step(Input::Received(answer), now);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    seen
+}
+
+#[test]
+fn a_server_that_asks_for_no_inventory_hears_none_and_nobody_looks() {
+    let mut machine = machine(&[]);
+    machine.step(Input::Tick, at(0));
+    machine.step(Input::Opened(LinkTrust::Full), at(0));
+    machine.step(Input::Received(welcome()), at(1));
+    let day = Duration::from_secs(24 * 3600);
+    assert_eq!(until(&mut machine, at(1), day), []);
+    assert_eq!(machine.step(found("f", "s"), day), []);
+}
+
+#[test]
+fn only_parts_that_differ_are_told_and_rarely_looked_for() {
+    let mut machine = machine(&[]);
+    machine.step(Input::Tick, at(0));
+    machine.step(Input::Opened(LinkTrust::Full), at(0));
+    machine.step(Input::Received(asking("f0", "s1")), at(1));
+    // The first look is spread over the time that the server named.
+    let hour = Duration::from_secs(3600);
+    let looks = until(&mut machine, at(1), hour);
+    let [(first, Effect::LookForInventory)] = looks.as_slice() else {
+        panic!("{looks:?}");
+    };
+    assert!(*first <= at(10_001), "{first:?}");
+    // The software is as the server has it.
+    let facts = Effect::SendInventory(InventoryKind::Facts);
+    assert_eq!(machine.step(found("f1", "s1"), hour), [facts.clone()]);
+    let noted = |digest: &str| {
+        Input::Received(ServerMessage::InventoryNoted {
+            digest: digest.to_owned(),
+        })
+    };
+    assert_eq!(machine.step(noted("other"), hour), []);
+    // Until it was noted it is sent again.
+    let again = until(&mut machine, hour, hour + at(130_000));
+    assert_eq!(again, [(hour + at(120_000), facts.clone())]);
+    let now = again[0].0;
+    assert_eq!(
+        machine.step(noted("f1"), now),
+        [Effect::InventoryNoted(InventoryKind::Facts)]
+    );
+    // From then on it is looked at every six to eight hours, and the same again is not told.
+    let day = until(&mut machine, now, Duration::from_secs(24 * 3600));
+    assert!((2..=4).contains(&day.len()), "{day:?}");
+    let now = Duration::from_secs(24 * 3600);
+    assert_eq!(machine.step(found("f1", "s1"), now), []);
+
+    // A new channel to a server that has the same: nothing is looked for, nothing said.
+    machine.step(Input::Closed(LOST), now);
+    let now = machine.wake_at().expect("it comes back");
+    machine.step(Input::Tick, now);
+    machine.step(Input::Opened(LinkTrust::Full), now);
+    machine.step(Input::Received(asking("f1", "s1")), now);
+    let is_told = |(_, effect): &(Moment, Effect)| matches!(effect, Effect::SendInventory(_));
+    assert!(!until(&mut machine, now, now + hour).iter().any(is_told));
+    // One that lost it is told, though what was found is not kept.
+    let now = now + hour;
+    machine.step(Input::Closed(LOST), now);
+    let now = machine.wake_at().expect("it comes back");
+    machine.step(Input::Tick, now);
+    machine.step(Input::Opened(LinkTrust::Full), now);
+    machine.step(Input::Received(asking("", "s1")), now);
+    let mut told = until(&mut machine, now, now + at(10_001));
+    told.retain(is_told);
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        machine.step(Input::InventoryLost, now + at(10_001)),
+        [Effect::LookForInventory]
+    );
+}
+
+#[test]
+fn a_busy_server_is_told_later_and_an_attempt_brings_a_look() {
+    let mut machine = running();
+    machine.step(Input::Closed(LOST), at(5));
+    let now = machine.wake_at().expect("it comes back");
+    machine.step(Input::Tick, now);
+    machine.step(Input::Opened(LinkTrust::Full), now);
+    machine.step(Input::Received(asking("", "")), now);
+    let hour = now + Duration::from_secs(3600);
+    assert_eq!(until(&mut machine, now, hour).len(), 1);
+    assert_eq!(machine.step(found("f", "s"), hour).len(), 2);
+    machine.step(
+        Input::Received(ServerMessage::InventoryNoted {
+            digest: "f".to_owned(),
+        }),
+        hour,
+    );
+    let later = ServerMessage::InventoryLater {
+        digest: "s".to_owned(),
+        retry_after_secs: 300,
+    };
+    machine.step(Input::Received(later), hour);
+    let told = until(&mut machine, hour, hour + Duration::from_secs(660));
+    let [(when, Effect::SendInventory(InventoryKind::Software)), ..] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert!(*when >= hour + Duration::from_secs(300), "{when:?}");
+    machine.step(
+        Input::Received(ServerMessage::InventoryNoted {
+            digest: "s".to_owned(),
+        }),
+        *when,
+    );
+    machine.step(Input::Ended { attempt: ONE }, *when);
+    machine.step(
+        Input::Received(ServerMessage::Recorded { attempt: ONE }),
+        *when,
+    );
+    let looks = until(&mut machine, *when, *when + at(10_000));
+    assert_eq!(looks, [(*when + at(10_000), Effect::LookForInventory)]);
 }

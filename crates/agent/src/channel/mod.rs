@@ -2,6 +2,7 @@
 
 pub mod driver;
 pub mod machine;
+mod telling;
 pub mod websocket;
 
 pub use driver::{
@@ -11,4 +12,5 @@ pub use driver::{
 pub use machine::{
     Effect, Ending, Input, Introduction, LinkTrust, Machine, Moment, Pace, SourceRefusal,
 };
+pub use telling::InventoryDigests;
 pub use websocket::WebSocketTransport;

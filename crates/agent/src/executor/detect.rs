@@ -194,13 +194,10 @@ async fn run_script(script: &str, exit_codes: &[i32], limit: u32, place: Place<'
     }
 }
 
-/// Where rpm keeps its database, by the age of the system.
-const RPM_DATABASES: [&str; 2] = ["/usr/lib/sysimage/rpm", "/var/lib/rpm"];
-
 async fn rpm(name: &str, version: Option<&str>, sandbox_root: Option<&Path>) -> View {
     let mut database = None;
     if sandbox_root.is_some() {
-        for path in RPM_DATABASES {
+        for path in platform::RPM_DATABASES {
             match on_desktop(sandbox_root, Path::new(path)) {
                 Ok(path) if path.is_dir() => database = Some(path),
                 Ok(_) => {}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
-use outfitter_agent_protocol::{DetectionRule, PackageRef};
+use outfitter_agent_protocol::{DetectionRule, InventoryFacts, InventorySoftware, PackageRef};
 use outfitter_packages::{FileDigest, PackageKind, inspect};
 
 use super::Sources;
@@ -17,6 +17,7 @@ use crate::command;
 use crate::credentials::SharedCredentials;
 use crate::durable;
 use crate::evidence::Stop;
+use crate::inventory;
 use crate::platform::{self, PlatformError};
 use crate::programs::{EndBy, Notice, ProgramNames, RunningProgram};
 use crate::proxy::Proxies;
@@ -87,6 +88,17 @@ pub trait Machine: Send + Sync {
         folder: &'a AttemptFolder,
         prepared: Option<Prepared>,
     ) -> Answer<'a, Result<SupervisionEnd, PlatformError>>;
+
+    /// What the desktop is and has; `state`: a folder of the agent's own. A simulated machine does not tell.
+    fn inventory<'a>(
+        &'a self,
+        _sandbox_root: Option<&'a Path>,
+        _state: &'a Path,
+    ) -> Answer<'a, Result<(InventoryFacts, InventorySoftware), PlatformError>> {
+        Box::pin(std::future::ready(Err(PlatformError::NotSupported(
+            "an inventory",
+        ))))
+    }
 }
 
 /// This machine.
@@ -243,6 +255,14 @@ impl Machine for SystemMachine {
             .await
             .map_err(|error| PlatformError::system("wait for the supervisor", error.into()))?
         })
+    }
+
+    fn inventory<'a>(
+        &'a self,
+        sandbox_root: Option<&'a Path>,
+        state: &'a Path,
+    ) -> Answer<'a, Result<(InventoryFacts, InventorySoftware), PlatformError>> {
+        Box::pin(inventory::look(sandbox_root, state))
     }
 }
 

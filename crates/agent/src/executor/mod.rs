@@ -14,11 +14,12 @@ mod unpack;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outfitter_agent_protocol::{
-    DetectionRule, Envelope, FailureCode, Phase, Source, Task, UpdateOffer, UpdateReport,
+    DetectionRule, Envelope, FailureCode, InventoryKind, InventoryReport, Phase, Source, Task,
+    UpdateOffer, UpdateReport,
 };
 use outfitter_ids::AttemptId;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -27,6 +28,7 @@ use tokio::task::JoinSet;
 use crate::channel::{Desktop, DesktopEvent, SourceRefusal};
 use crate::clock::Clock;
 use crate::evidence::{Stop, blank_evidence};
+use crate::inventory::Looked;
 use crate::receipt::Receipts;
 use crate::server_client::chain;
 use crate::spool::{AttemptFolder, Spool, Unfinished};
@@ -123,6 +125,10 @@ pub struct LocalDesktop {
     updates: Option<Updates>,
     /// Whether a question of the server is being answered.
     answering: Arc<Semaphore>,
+    /// What the last look found and the server has not got yet.
+    looked: Arc<Mutex<Option<Looked>>>,
+    /// Whether the desktop is being looked at.
+    looking: Arc<Semaphore>,
     /// They end with the agent.
     attempts: JoinSet<()>,
 }
@@ -143,6 +149,8 @@ impl LocalDesktop {
             running: HashMap::new(),
             updates,
             answering: Arc::new(Semaphore::new(1)),
+            looked: Arc::default(),
+            looking: Arc::new(Semaphore::new(1)),
             attempts: JoinSet::new(),
         };
         for Unfinished { folder, task } in unfinished {
@@ -330,6 +338,40 @@ impl Desktop for LocalDesktop {
     fn update_noted(&mut self, report: UpdateReport) {
         if let Some(updates) = &self.updates {
             updates.noted(&report);
+        }
+    }
+
+    fn look_for_inventory(&mut self) {
+        let Ok(place) = Arc::clone(&self.looking).try_acquire_owned() else {
+            return;
+        };
+        let events = self.events.clone();
+        let workplace = Arc::clone(&self.workplace);
+        let kept = Arc::clone(&self.looked);
+        tokio::spawn(async move {
+            let _place = place;
+            let root = workplace.sandbox_root.as_deref();
+            let state = workplace.apps.parent().unwrap_or(&workplace.apps);
+            match workplace.machine.inventory(root, state).await {
+                Ok((facts, software)) => {
+                    let (looked, digests) = Looked::of(facts, software);
+                    *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(looked);
+                    let _ = events.send(DesktopEvent::InventoryLooked(digests)).await;
+                }
+                Err(error) => tracing::info!("no inventory: {}", chain(&error)),
+            }
+        });
+    }
+
+    fn inventory(&mut self, kind: InventoryKind) -> Option<InventoryReport> {
+        let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        looked.as_ref()?.part(kind)
+    }
+
+    fn inventory_noted(&mut self, kind: InventoryKind) {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(looked) = looked.as_mut() {
+            looked.noted(kind);
         }
     }
 }

@@ -45,6 +45,9 @@ impl PlatformError {
     }
 }
 
+/// Where rpm keeps its database, by the age of the system.
+pub const RPM_DATABASES: [&str; 2] = ["/usr/lib/sysimage/rpm", "/var/lib/rpm"];
+
 /// State and version of a Debian package in a package database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DebianState {

@@ -5,6 +5,8 @@ use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use outfitter_agent_protocol::{InventoryFacts, InventorySoftware};
+
 use super::{DebianState, PlatformError};
 use crate::programs::{EndBy, Notice, ProgramNames, RunningProgram};
 use crate::supervision::{Prepared, SupervisionEnd};
@@ -98,6 +100,17 @@ pub async fn debian_package(
     _name: &str,
 ) -> Result<Option<DebianState>, PlatformError> {
     Err(PlatformError::NotSupported("a Debian package rule"))
+}
+
+/// What the desktop is and has.
+///
+/// # Errors
+/// Always: not supported yet.
+pub async fn inventory(
+    _sandbox_root: Option<&Path>,
+    _state: &Path,
+) -> Result<(InventoryFacts, InventorySoftware), PlatformError> {
+    Err(PlatformError::NotSupported("an inventory"))
 }
 
 /// What runs the script of a detection rule.

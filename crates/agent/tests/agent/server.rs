@@ -571,6 +571,7 @@ fn react(shared: &Shared, message: &AgentMessage) -> Vec<ServerMessage> {
                 epoch: 1,
                 server_time_millis: now_millis(),
                 heartbeat_secs: 5,
+                inventory: None,
             });
             let waiting = hello
                 .attempts
@@ -624,6 +625,7 @@ fn react(shared: &Shared, message: &AgentMessage) -> Vec<ServerMessage> {
         | AgentMessage::Result(_)
         | AgentMessage::Declined { .. }
         | AgentMessage::Detected { .. }
+        | AgentMessage::Inventory(_)
         | AgentMessage::Progress { .. } => Vec::new(),
         AgentMessage::Update(report) => vec![ServerMessage::UpdateNoted {
             version: report.version.clone(),

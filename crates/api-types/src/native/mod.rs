@@ -20,6 +20,7 @@ pub mod freeze;
 pub mod housekeeping;
 pub mod iam;
 pub mod iam_policies;
+pub mod inventory;
 pub mod jobs;
 pub mod login_provider;
 pub mod packages;

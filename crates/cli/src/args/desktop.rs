@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use outfitter_api_types::tags::Tag;
 
 use super::app::OsArg;
+use super::project::size_bytes;
 use super::reach::ReachCommand;
 use super::{ImportArgs, ListArgs};
 
@@ -20,6 +21,12 @@ pub(crate) enum DesktopCommand {
     List(ListDesktopsArgs),
     /// Show a desktop with its users, tags and agent
     Show(DesktopArg),
+    /// Show what a desktop is: system, hardware, addresses, disks, who is logged in
+    Inventory(DesktopArg),
+    /// List what is installed on a desktop
+    Software(ListSoftwareArgs),
+    /// Find desktops by what they are and what is installed on them
+    Find(FindDesktopsArgs),
     /// Attach users to a desktop
     Attach(DesktopUsersArgs),
     /// Take users off a desktop
@@ -59,6 +66,43 @@ pub(crate) struct ListDesktopsArgs {
     /// Only desktops with this tag, of any value where none is given
     #[arg(long, value_name = "KEY[=VALUE]", conflicts_with = "name")]
     pub(crate) tag: Option<TagText>,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListSoftwareArgs {
+    #[command(flatten)]
+    pub(crate) desktop: DesktopArg,
+    /// Only software whose name contains this
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Show at most this many, by name
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub(crate) struct FindDesktopsArgs {
+    /// Software of this name is installed; with `*` at its end, what the name begins with
+    #[arg(long, value_name = "NAME", group = "what")]
+    pub(crate) software: Option<String>,
+    /// That software has this version
+    #[arg(long, requires = "software")]
+    pub(crate) version: Option<String>,
+    /// Name and version of the operating system contain this
+    #[arg(long, value_name = "TEXT", group = "what")]
+    pub(crate) os: Option<String>,
+    /// This account is logged in
+    #[arg(long, value_name = "ACCOUNT", group = "what")]
+    pub(crate) user: Option<String>,
+    /// The system waits for a restart, or with `false` does not
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", group = "what")]
+    pub(crate) reboot_pending: Option<bool>,
+    /// A disk has less room: bytes, or with KiB, MiB, GiB, TiB
+    #[arg(long, value_name = "SIZE", value_parser = size_bytes, group = "what")]
+    pub(crate) disk_free_below: Option<i64>,
     #[command(flatten)]
     pub(crate) list: ListArgs,
 }

@@ -53,7 +53,7 @@ pub(crate) enum ProgramsMode {
 }
 
 /// Reads `500`, `10GiB` or `2 TiB`.
-fn size_bytes(text: &str) -> Result<i64, String> {
+pub(super) fn size_bytes(text: &str) -> Result<i64, String> {
     const UNITS: [(&str, u32); 4] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
     let (number, shift) = UNITS
         .iter()

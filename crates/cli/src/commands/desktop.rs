@@ -13,7 +13,7 @@ use outfitter_client::Method;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::{Session, counted, import, note_cut, table, text, word};
+use super::{Session, counted, import, inventory, note_cut, table, text, word};
 use crate::args::desktop::{
     DesktopCommand, DesktopUsersArgs, DetachArgs, ListDesktopsArgs, TagCommand, TagDesktopsArgs,
     TagText,
@@ -58,6 +58,9 @@ pub(super) async fn run(
             note_cut(session.printer, &listing);
         }
         DesktopCommand::Show(args) => show(&args.desktop, session).await?,
+        DesktopCommand::Inventory(args) => inventory::show(&args.desktop, session).await?,
+        DesktopCommand::Software(args) => inventory::list_software(args, session).await?,
+        DesktopCommand::Find(args) => inventory::find(args, session).await?,
         DesktopCommand::Attach(args) => attach(args, session).await?,
         DesktopCommand::Detach(args) => return detach(args, session).await,
         DesktopCommand::Tag(command) => tag(command, session).await?,

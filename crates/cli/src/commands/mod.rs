@@ -16,6 +16,7 @@ mod iam;
 mod iam_policy;
 mod import;
 mod install_command;
+mod inventory;
 mod job;
 mod job_verify;
 mod profile;

@@ -36,6 +36,7 @@ use super::questions::Answer;
 use super::refusal::Refusal;
 use super::registry::Registration;
 use crate::app::agent_releases::{Share, choose, offer};
+use crate::app::inventory;
 use crate::app::job_events::{self, EventError};
 use crate::audit::OwnWork;
 use crate::http::error::chain;
@@ -346,6 +347,7 @@ async fn converse<S: Socket>(
             epoch: channel.epoch,
             server_time_millis: now.get(),
             heartbeat_secs: services.heartbeat_secs,
+            inventory: (standing == Standing::Good).then(|| inventory::ask(services, holder)),
         }),
     )
     .await?;
@@ -439,6 +441,10 @@ async fn answer(
                 .answer(channel.desktop, question, answer);
             Vec::new()
         }
+        AgentMessage::Inventory(report) => inventory::take_in(services, holder, channel, *report)
+            .await?
+            .into_iter()
+            .collect(),
         AgentMessage::Result(receipt) => {
             vec![job_events::on_result(services, channel, &receipt).await?]
         }

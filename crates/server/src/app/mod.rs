@@ -19,6 +19,7 @@ pub mod iam;
 pub mod iam_policies;
 pub mod icons;
 pub mod install;
+pub mod inventory;
 pub mod job_events;
 pub mod oidc;
 pub mod packages;

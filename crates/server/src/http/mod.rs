@@ -25,6 +25,7 @@ mod groups;
 mod iam;
 mod icons;
 mod install;
+mod inventory;
 mod jobs;
 mod keystone;
 pub(crate) mod limits;
@@ -97,6 +98,7 @@ pub fn routes() -> Routes {
     users::register(&mut routes);
     tags::register(&mut routes);
     why::register(&mut routes);
+    inventory::register(&mut routes);
     workspace_jobs::register(&mut routes);
     app_rules::register(&mut routes);
     portal::register(&mut routes);

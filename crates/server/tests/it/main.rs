@@ -30,6 +30,7 @@ mod fleet;
 mod hostile;
 mod housekeeping;
 mod install;
+mod inventory;
 mod packages;
 mod portal;
 mod receipts;

@@ -108,6 +108,10 @@ impl MigratorTrait for Migrator {
                 name: "0023_token_scopes",
                 sql: include_str!("../../migrations/0023_token_scopes.sql"),
             }),
+            Box::new(Script {
+                name: "0024_inventory",
+                sql: include_str!("../../migrations/0024_inventory.sql"),
+            }),
         ]
     }
 }

@@ -23,6 +23,7 @@ mod housekeeping;
 mod iam;
 mod iam_identity;
 mod iam_policy;
+mod inventory;
 mod job;
 mod job_list;
 mod job_scene;

@@ -1,6 +1,7 @@
 //! The Linux side.
 
 mod desk;
+mod inventory;
 mod processes;
 mod programs;
 mod supervisor;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub use desk::{
     DESK_FOLDER, DeskListener, DeskPeer, DeskStream, account_name, connect_desk, open_in_browser,
 };
+pub use inventory::inventory;
 pub use programs::{end_program, notify_user, running_programs};
 pub use supervisor::{
     await_supervisor, control_group, launch, remove_control_group, start_supervisor, supervise,
