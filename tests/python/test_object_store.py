@@ -250,6 +250,8 @@ def test_what_real_clients_put_is_digested_and_becomes_the_object(direct, store,
         file.write_bytes(content)
         put(given, file)
         wait_until_taken_in(direct, given, content)
+        shown = shown_upload(direct, given, s3(given_by(store, given)).head_object(Bucket=given.bucket, Key=given.key)["ETag"])
+        assert (shown["state"], shown["package"]["sha256"]) == ("ready", hashlib.sha256(content).hexdigest())
 
 
 def test_a_credential_of_the_sts_puts_nothing_but_the_one_object(direct, store):

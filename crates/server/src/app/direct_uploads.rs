@@ -80,6 +80,32 @@ pub async fn look(
     Ok(())
 }
 
+/// Looks at one object that may have been put past the server. Answers whether it is there and still to be read.
+///
+/// # Errors
+/// When the database cannot answer. A store that cannot be used says nothing new.
+pub async fn look_at_one(
+    services: &Services,
+    project: ProjectKey,
+    object_key: &str,
+) -> Result<bool, StoreError> {
+    let Some(direct) = services.packages.direct_uploads() else {
+        return Ok(false);
+    };
+    let find = || async {
+        let db = services.store.db();
+        db.direct_upload_find(project, object_key).await
+    };
+    let Some(upload) = find().await? else {
+        return Ok(false);
+    };
+    let look = AuditScope::apart(look_at(services, direct, vec![upload]));
+    if tokio::time::timeout(LOOK_LIMIT, look).await.is_err() {
+        tracing::warn!("the object store did not say in time whether an upload has arrived");
+    }
+    Ok(find().await?.is_some_and(|upload| upload.is_pending()))
+}
+
 async fn look_at(services: &Services, direct: &DirectUploads, uploads: Vec<DirectUpload>) {
     for upload in uploads {
         match services.objects.direct_look(direct, upload).await {
