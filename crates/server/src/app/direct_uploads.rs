@@ -80,10 +80,11 @@ pub async fn look(
     Ok(())
 }
 
-/// Looks at one object that may have been put past the server. Answers whether it is there and still to be read.
+/// Looks at one object that may have been put past the server. Answers whether it is still to be read, as far as anybody
+/// knows: a store that does not answer may have something new.
 ///
 /// # Errors
-/// When the database cannot answer. A store that cannot be used says nothing new.
+/// When the database cannot answer.
 pub async fn look_at_one(
     services: &Services,
     project: ProjectKey,
@@ -100,21 +101,29 @@ pub async fn look_at_one(
         return Ok(false);
     };
     let look = AuditScope::apart(look_at(services, direct, vec![upload]));
-    if tokio::time::timeout(LOOK_LIMIT, look).await.is_err() {
-        tracing::warn!("the object store did not say in time whether an upload has arrived");
-    }
-    Ok(find().await?.is_some_and(|upload| upload.is_pending()))
+    let looked = tokio::time::timeout(LOOK_LIMIT, look).await.unwrap_or(false);
+    Ok(!looked || find().await?.is_some_and(|upload| upload.is_pending()))
 }
 
-async fn look_at(services: &Services, direct: &DirectUploads, uploads: Vec<DirectUpload>) {
+/// Whether the store answered for each.
+async fn look_at(
+    services: &Services,
+    direct: &DirectUploads,
+    uploads: Vec<DirectUpload>,
+) -> bool {
+    let mut answered = true;
     for upload in uploads {
         match services.objects.direct_look(direct, upload).await {
             Ok(upload) if upload.is_pending() => services.background.nudge_direct_uploads(),
             Ok(_) => {}
-            Err(error) => tracing::warn!(
-                error = chain(&error),
-                "cannot look at an upload past the server"
-            ),
+            Err(error) => {
+                answered = false;
+                tracing::warn!(
+                    error = chain(&error),
+                    "cannot look at an upload past the server"
+                );
+            }
         }
     }
+    answered
 }
