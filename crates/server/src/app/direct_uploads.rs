@@ -101,16 +101,14 @@ pub async fn look_at_one(
         return Ok(false);
     };
     let look = AuditScope::apart(look_at(services, direct, vec![upload]));
-    let looked = tokio::time::timeout(LOOK_LIMIT, look).await.unwrap_or(false);
+    let looked = tokio::time::timeout(LOOK_LIMIT, look)
+        .await
+        .unwrap_or(false);
     Ok(!looked || find().await?.is_some_and(|upload| upload.is_pending()))
 }
 
 /// Whether the store answered for each.
-async fn look_at(
-    services: &Services,
-    direct: &DirectUploads,
-    uploads: Vec<DirectUpload>,
-) -> bool {
+async fn look_at(services: &Services, direct: &DirectUploads, uploads: Vec<DirectUpload>) -> bool {
     let mut answered = true;
     for upload in uploads {
         match services.objects.direct_look(direct, upload).await {

@@ -28,7 +28,10 @@ fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
 
 /// What a browser asks before it puts a part.
 async fn preflight(server: &TestServer, origin: &str) -> Response {
-    let url = format!("{}/b/app-file/a.zip?partNumber=1&uploadId=x", bucket(server));
+    let url = format!(
+        "{}/b/app-file/a.zip?partNumber=1&uploadId=x",
+        bucket(server)
+    );
     server
         .http
         .request(Method::OPTIONS, url)
@@ -63,7 +66,12 @@ async fn a_page_of_the_console_may_put_parts_and_reads_what_it_needs_of_every_an
     let asked = preflight(&server, CONSOLE).await;
     assert!(asked.status().is_success());
     assert_eq!(header(&asked, "access-control-allow-origin"), CONSOLE);
-    assert!(header(&asked, "access-control-max-age").parse::<u32>().unwrap() > 0);
+    assert!(
+        header(&asked, "access-control-max-age")
+            .parse::<u32>()
+            .unwrap()
+            > 0
+    );
     let methods = header(&asked, "access-control-allow-methods");
     for method in ["GET", "PUT", "POST", "DELETE"] {
         assert!(methods.contains(method), "{methods}");
@@ -100,9 +108,17 @@ async fn a_page_of_another_origin_gets_nothing_and_clients_that_are_no_browser_a
         "null",
     ] {
         let asked = preflight(&server, origin).await;
-        assert_eq!(header(&asked, "access-control-allow-origin"), "", "{origin}");
+        assert_eq!(
+            header(&asked, "access-control-allow-origin"),
+            "",
+            "{origin}"
+        );
         let refused = put(&server, Some(origin)).await;
-        assert_eq!(header(&refused, "access-control-allow-origin"), "", "{origin}");
+        assert_eq!(
+            header(&refused, "access-control-allow-origin"),
+            "",
+            "{origin}"
+        );
     }
     let refused = put(&server, None).await;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
@@ -126,7 +142,10 @@ async fn questions_of_browsers_count_for_their_address_and_a_page_reads_that_it_
             break;
         }
     }
-    assert!(refused.is_some(), "a hundred questions at once are too many");
+    assert!(
+        refused.is_some(),
+        "a hundred questions at once are too many"
+    );
     let told = put(&server, Some(CONSOLE)).await;
     assert_eq!(told.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(header(&told, "access-control-allow-origin"), CONSOLE);
@@ -143,8 +162,14 @@ async fn the_console_may_connect_to_the_bucket_and_the_portal_may_not() {
     })
     .await;
     for (path, expected) in [
-        ("/console/", "connect-src 'self' https://bucket.example.com:8443"),
-        ("/console/apps/add", "connect-src 'self' https://bucket.example.com:8443"),
+        (
+            "/console/",
+            "connect-src 'self' https://bucket.example.com:8443",
+        ),
+        (
+            "/console/apps/add",
+            "connect-src 'self' https://bucket.example.com:8443",
+        ),
         ("/portal/", "connect-src 'self'"),
         ("/docs/api/", "connect-src 'self'"),
     ] {
