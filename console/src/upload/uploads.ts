@@ -279,8 +279,7 @@ export class Uploads {
       this.change(key, { phase: 'ready', uploaded, draft: this.draftOf(uploaded, file.name), rate: undefined });
     };
     // Whoever waits for a place can be paused, too.
-    const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-    Promise.race([this.files(run), aborted]).catch((problem: unknown) => {
+    Promise.race([this.files(run), abortOf(signal)]).catch((problem: unknown) => {
       if (problem === STOPPED) return;
       work.stop.abort(PAUSED);
       if (problem === PAUSED) return this.change(key, { phase: 'paused', rate: undefined });
@@ -352,7 +351,7 @@ export class Uploads {
     keep(kept);
     const hash = this.digest(key, work, file);
     hash.catch(() => undefined);
-    return holding(lockOf(kept.uploadId), async () => {
+    return holding(lockOf(kept.uploadId), signal, async () => {
       const uploaded = await this.sendParts(key, file, kept, there, tried, signal).then(
         (etag) => this.recognised(key, access, etag, signal),
         async (problem: unknown) => {
@@ -500,13 +499,19 @@ const MOVES = new Set<Phase>(['waiting', 'sending', 'reconnecting', 'reading']);
 
 const lockOf = (uploadId: string) => `outfitter.upload.${uploadId}`;
 
+/** Rejects when the work is stopped. */
+function abortOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+}
+
 /** Does work that no other page of this browser does at the same time. */
-async function holding<T>(name: string, work: () => Promise<T>): Promise<T> {
+async function holding<T>(name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   const locks: LockManager | undefined = navigator.locks;
   if (locks === undefined) return work();
   return locks.request(name, { ifAvailable: true }, async (lock) => {
     if (lock === null) throw new UploadProblem('elsewhere');
-    return work();
+    // What is stopped lets go at once: whoever goes on a moment later is the next.
+    return Promise.race([work(), abortOf(signal)]);
   }) as Promise<T>;
 }
 

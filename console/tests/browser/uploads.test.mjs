@@ -146,13 +146,15 @@ test('two files go side by side, each with a state of its own; one that is stopp
   // The same name twice would be the same object.
   await choose(page, first.path);
   await page.getByText('A file of this name is in the list already').waitFor();
-  await page.getByRole('button', { name: `Stop ${first.name}` }).last().click();
+  await page.getByRole('button', { name: `Remove ${first.name}` }).click();
 
   await choose(page, third.path);
   await waitFor('three uploads in the bucket', () => {
-    scene.gate.let(1_000);
-    return page.begun.length === 3;
+    if (page.begun.length === 3) return true;
+    scene.gate.let(MEGABYTE / 2);
+    return false;
   });
+  scene.gate.hold();
   await says(page, third, 'Uploading');
   await page.getByRole('button', { name: `Stop ${third.name}` }).click();
   await row(page, third).waitFor({ state: 'detached' });

@@ -39,7 +39,7 @@ pub(crate) fn router(services: &Arc<Services>) -> Router {
     });
     let parts = Arc::clone(services);
     Router::new()
-        .fallback(move |request| answer(bucket.clone(), Arc::clone(&parts), request))
+        .fallback(move |request: Request| answer(bucket.clone(), Arc::clone(&parts), request))
         .layer(cors(&services.endpoints.endpoint))
         .layer(from_fn_with_state(Arc::clone(services), count))
 }

@@ -129,7 +129,7 @@ export function Sending({ item, uploads }: { item: Upload; uploads: Uploads }) {
                 )}
               </FileButton>
             )}
-            <Button size="xs" variant="default" leftSection={<IconX size={16} />} onClick={() => uploads.remove(key)} aria-label={t('upload.stop-this', { name })}>
+            <Button size="xs" variant="default" leftSection={<IconX size={16} />} onClick={() => uploads.remove(key)} aria-label={t(phase === 'failed' ? 'action.remove-this' : 'upload.stop-this', { name })}>
               {phase === 'failed' ? t('upload.remove') : t('action.stop')}
             </Button>
           </Group>

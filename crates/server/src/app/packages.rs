@@ -161,7 +161,7 @@ pub async fn arrival(
     let (facts, proposal) = tokio::task::spawn_blocking(move || {
         let facts = package_facts(&mut view)?;
         let proposal = propose(&mut view, &name, &facts).map_err(InspectError::Read)?;
-        Ok((facts, proposal))
+        Ok::<_, InspectError>((facts, proposal))
     })
     .await
     .map_err(UploadError::Interrupted)?
