@@ -1,4 +1,4 @@
-import { createTheme, type CSSVariablesResolver } from '@mantine/core';
+import { createTheme, Table, TableTbody, TableTd, TableTh, TableThead, TableTr, type CSSVariablesResolver } from '@mantine/core';
 
 /** Shades are chosen for contrast (WCAG 2.2 AA): 8 carries white text, and text on white. */
 export const theme = createTheme({
@@ -10,6 +10,15 @@ export const theme = createTheme({
     'Inter, system-ui, -apple-system, "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif',
   fontFamilyMonospace: 'ui-monospace, "Cascadia Mono", "DejaVu Sans Mono", monospace',
   headings: { fontWeight: '650' },
+  // On phones tables are laid out as cards (style.css). Browsers may then forget what they are.
+  components: {
+    Table: Table.extend({ defaultProps: { role: 'table' } }),
+    TableThead: TableThead.extend({ defaultProps: { role: 'rowgroup' } }),
+    TableTbody: TableTbody.extend({ defaultProps: { role: 'rowgroup' } }),
+    TableTr: TableTr.extend({ defaultProps: { role: 'row' } }),
+    TableTh: TableTh.extend({ defaultProps: { role: 'columnheader' } }),
+    TableTd: TableTd.extend({ defaultProps: { role: 'cell' } }),
+  },
 });
 
 export const cssVariables: CSSVariablesResolver = () => ({

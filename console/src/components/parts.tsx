@@ -217,11 +217,20 @@ export function Pages({ count, size, page, onPage }: { count: number; size: numb
   );
 }
 
-/** A table in a panel; where there is less than `least` pixels, as on a phone, it scrolls sideways by itself. */
+/**
+ * A table in a panel. On a phone each row becomes a card whose cells carry their column's name; the names stand in custom
+ * properties, because only the stylesheet knows where there is no room for columns.
+ */
 export function ListTable({ label, head, least = 640, children }: { label: string; head: (string | { hidden: string })[]; least?: number; children: ReactNode }) {
+  const names = Object.fromEntries(
+    head.flatMap((cell, place) => {
+      const column = `--column-${place + 1}`;
+      return typeof cell === 'string' ? [[column, JSON.stringify(cell)]] : [[column, '""'], [`${column}-room`, '0px'], [`${column}-gap`, '0px']];
+    }),
+  );
   return (
     <div className="scroll" role="region" aria-label={label} tabIndex={0}>
-      <Table verticalSpacing="sm" horizontalSpacing={14} highlightOnHover miw={least}>
+      <Table className="list" verticalSpacing="sm" horizontalSpacing={14} highlightOnHover style={{ ...names, '--least': `${least}px` }}>
         <Table.Thead>
           <Table.Tr>
             {head.map((cell) =>

@@ -14,7 +14,7 @@ import {
   Text,
   TextInput,
 } from '@mantine/core';
-import { useMutation } from '@tanstack/react-query';
+import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconDeviceDesktop, IconFileImport, IconFileSpreadsheet, IconPlus, IconRocket } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, useNavigate } from 'react-router';
@@ -133,7 +133,7 @@ export default function Desktops() {
                 aria-disabled={ids.length === 0}
                 onClick={(event) => ids.length === 0 && event.preventDefault()}
               >
-                {t('desktop.push-chosen', { n: ids.length })}
+                {ids.length === 0 ? t('desktop.push') : t('desktop.push-chosen', { n: ids.length })}
               </Button>
             </Group>
           </Group>
@@ -263,6 +263,21 @@ function Register({ opened, onClose }: { opened: boolean; onClose: () => void })
   );
 }
 
+/** A shell word that stands for itself. */
+const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+
+/**
+ * The line that installs the agent where it is pasted, and asks for the token there. The same as that of
+ * `outfitter agent install-command`: nothing that comes is run before its digest was compared.
+ */
+function installLine({ url, sha256 }: Shape<'AgentInstaller'>): string {
+  const from = quoted(url);
+  return (
+    `(d=$(mktemp -d) && cd "$d" && { curl -fsSk -o install.sh ${from} || wget -q --no-check-certificate -O install.sh ${from}; } ` +
+    `&& echo '${sha256}  install.sh' | sha256sum -c && sh install.sh --token -; s=$?; rm -rf "$d"; exit $s)`
+  );
+}
+
 /** Makes a token and says what to run on the desktop. */
 function Enroll({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   const { t } = useTexts();
@@ -281,6 +296,13 @@ function Enroll({ opened, onClose }: { opened: boolean; onClose: () => void }) {
     onClose();
   };
   const host = window.location.hostname;
+  const installer = useQuery({
+    queryKey: ['agent-installer', project_id],
+    enabled: opened,
+    retry: false,
+    queryFn: () => ok(api.GET('/api/v1/{project_id}/agent-installer', { params: { path: { project_id } } })),
+  });
+  const script = installer.data !== undefined && installer.data.programs.length > 0 ? installer.data : undefined;
   return (
     <Modal opened={opened} onClose={close} title={t('desktop.enroll')} size="lg" closeButtonProps={{ 'aria-label': t('action.close') }} centered>
       <Stack>
@@ -295,18 +317,28 @@ function Enroll({ opened, onClose }: { opened: boolean; onClose: () => void }) {
         ) : (
           <>
             <SecretOnce
-              note={t('enroll.once')}
+              note={t(script === undefined ? 'enroll.once' : 'enroll.once-line')}
               rows={[
                 { label: t('enroll.token'), value: make.data.token },
-                {
-                  label: t('enroll.command'),
-                  value: `sudo outfitter-agent enroll --server ${host}:7443 --token - --state-dir /var/lib/outfitter-agent`,
-                },
-                { label: t('enroll.then'), value: 'sudo outfitter-agent run --state-dir /var/lib/outfitter-agent' },
+                ...(script === undefined
+                  ? [
+                      {
+                        label: t('enroll.command'),
+                        value: `sudo outfitter-agent enroll --server ${host}:7443 --token - --state-dir /var/lib/outfitter-agent`,
+                      },
+                      { label: t('enroll.then'), value: 'sudo outfitter-agent run --state-dir /var/lib/outfitter-agent' },
+                    ]
+                  : [{ label: t('enroll.line'), value: installLine(script) }]),
               ]}
             />
             <Alert variant="default">
-              {t('enroll.note')} <Code>--user</Code>
+              {script === undefined ? (
+                <>
+                  {t('enroll.note')} <Code>--user</Code>
+                </>
+              ) : (
+                t('enroll.line-note')
+              )}
             </Alert>
           </>
         )}
