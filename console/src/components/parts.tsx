@@ -14,6 +14,7 @@ import {
   type PasswordInputProps,
   SegmentedControl,
   type SegmentedControlProps,
+  Skeleton,
   Stack,
   Table,
   Text,
@@ -93,6 +94,27 @@ export function PageHead({
         </Group>
         {actions !== undefined && <Group gap="xs">{actions}</Group>}
       </Group>
+    </Stack>
+  );
+}
+
+/** A page that could not be read: with a head, and the way back. */
+export function PageProblem({ title, error, trail, onRetry }: { title: string; error: Error; trail?: { label: string; to: string }[]; onRetry?: () => void }) {
+  return (
+    <>
+      <PageHead title={title} {...(trail === undefined ? {} : { trail })} />
+      <Problem error={error} {...(onRetry === undefined ? {} : { onRetry })} />
+    </>
+  );
+}
+
+/** The place of a page that is being read. */
+export function PageWaiting() {
+  return (
+    <Stack gap="lg" role="status" aria-label="…">
+      <Skeleton h={34} w={280} maw="70%" />
+      <Skeleton h={110} radius={12} />
+      <Skeleton h={220} radius={12} />
     </Stack>
   );
 }

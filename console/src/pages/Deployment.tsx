@@ -7,7 +7,7 @@ import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
 import { Board, MOST_SHOWN } from '../board';
 import { JobDrawer } from '../components/JobDrawer';
-import { ConfirmByName, JOB_TONE, JobPill, Legend, ListTable, PageHead, Pages, Panel, Pill, say, sayProblem, ShareBar, When } from '../components/parts';
+import { ConfirmByName, JOB_TONE, JobPill, Legend, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, say, sayProblem, ShareBar, When } from '../components/parts';
 import { Squares } from '../components/Squares';
 import { Problem } from '../components/states';
 import { deploymentJobs, MOVING_MS, offsetOf, PAGE_SIZE, QUIET_MS, reasonOf, useAllApps, useRefresh } from '../data';
@@ -75,8 +75,11 @@ export default function Deployment() {
   const [cancelling, setCancelling] = useState(false);
   const board = jobs.data ?? NONE;
 
-  if (deployment.error !== null && deployment.data === undefined) return <Problem error={deployment.error} onRetry={() => void deployment.refetch()} />;
-  if (deployment.data === undefined) return null;
+  const trail = [{ label: t('nav.deployments'), to: path('deployments') }];
+  if (deployment.error !== null && deployment.data === undefined) {
+    return <PageProblem title={t('deployment.one')} error={deployment.error} trail={trail} onRetry={() => void deployment.refetch()} />;
+  }
+  if (deployment.data === undefined) return <PageWaiting />;
   const { counts } = deployment.data;
   const title = titleOf(deployment.data, apps.data, t);
   const shares = sharesOf(counts, t);
@@ -84,7 +87,7 @@ export default function Deployment() {
     <>
       <PageHead
         title={title}
-        trail={[{ label: t('nav.deployments'), to: path('deployments') }]}
+        trail={trail}
         sub={
           <>
             {t('deployment.by', { who: deployment.data.operator })} · <When at={deployment.data.created_at} /> ·{' '}

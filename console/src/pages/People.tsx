@@ -233,8 +233,20 @@ function Groups() {
                   <Text size="sm" fw={600}>
                     {group.name}
                   </Text>
+                  {group.parent?.name !== undefined && group.parent.name !== '' && (
+                    <Text size="xs" c="dimmed">
+                      {t('people.inside', { name: group.parent.name })}
+                    </Text>
+                  )}
                 </Table.Td>
-                <Table.Td>{group.platform_type}</Table.Td>
+                <Table.Td>
+                  {t(group.platform_type === 'AD' ? 'people.platform-AD' : 'people.platform-LOCAL')}
+                  {group.domain !== undefined && group.domain !== '' && (
+                    <Text size="xs" c="dimmed">
+                      {group.domain}
+                    </Text>
+                  )}
+                </Table.Td>
                 <Table.Td>{group.user_quantity ?? 0}</Table.Td>
                 <Table.Td>{group.description}</Table.Td>
                 <Table.Td>
@@ -242,15 +254,17 @@ function Groups() {
                     <Button size="xs" variant="default" onClick={() => setMembers(group)}>
                       {t('people.members')}
                     </Button>
-                    <Button
-                      size="xs"
-                      variant="default"
-                      leftSection={<IconTrash size={14} />}
-                      aria-label={t('action.delete-this', { name: group.name ?? '' })}
-                      onClick={() => setDeleting(group)}
-                    >
-                      {t('action.delete')}
-                    </Button>
+                    {group.platform_type !== 'AD' && (
+                      <Button
+                        size="xs"
+                        variant="default"
+                        leftSection={<IconTrash size={14} />}
+                        aria-label={t('action.delete-this', { name: group.name ?? '' })}
+                        onClick={() => setDeleting(group)}
+                      >
+                        {t('action.delete')}
+                      </Button>
+                    )}
                   </Group>
                 </Table.Td>
               </Table.Tr>
@@ -309,6 +323,11 @@ function Members({ group, onClose }: { group: Shape<'UserGroupInfo'> | undefined
       centered
     >
       <Stack>
+        {group?.platform_type === 'AD' && (
+          <Text size="sm" c="dimmed">
+            {t('import.from-directory')}
+          </Text>
+        )}
         <TextInput
           data-autofocus
           type="search"
@@ -322,7 +341,7 @@ function Members({ group, onClose }: { group: Shape<'UserGroupInfo'> | undefined
             key={user.id}
             label={user.user_name}
             checked={inside.has(user.id)}
-            disabled={members.isPending || change.isPending}
+            disabled={members.isPending || change.isPending || group?.platform_type === 'AD'}
             onChange={(event) => change.mutate({ id: user.id ?? '', op_type: event.currentTarget.checked ? 'ADD' : 'DELETE' })}
           />
         ))}

@@ -229,6 +229,18 @@ export class Scene {
     return id;
   }
 
+  /** An icon as an app carries it: a drawing of the console's own set, white on two colours. */
+  async icon(name, from, to) {
+    const drawing = readFileSync(join(import.meta.dirname, `../../node_modules/@tabler/icons/icons/outline/${name}.svg`), 'utf8');
+    const page = await (await this.context({ viewport: { width: 128, height: 128 } })).newPage();
+    await page.setContent(
+      `<style>body{margin:0;background:linear-gradient(145deg,${from},${to});display:grid;place-items:center;height:128px}svg{width:76px;height:76px;color:#fff;stroke-width:1.7}</style>${drawing}`,
+    );
+    const png = await page.screenshot();
+    await page.context().close();
+    return `data:image/png;base64,${png.toString('base64')}`;
+  }
+
   async detection(app, rule) {
     await this.call('PUT', `/api/v1/{p}/apps/${app}/detection-rule`, { rule });
   }
@@ -302,21 +314,31 @@ export const PAGES = (ids) => [
   ['apps-table', 'apps?view=table'],
   ['add', 'apps/add'],
   ['app', `apps/${ids.app}`],
+  ['app-who', `apps/${ids.app}?tab=who`],
+  ['app-jobs', `apps/${ids.app}?tab=jobs`],
+  ['app-gone', 'apps/none'],
   ['app-detection', `apps/${ids.app}?tab=detection`],
   ['app-revisions', `apps/${ids.app}?tab=revisions`],
   ['app-outdated', `apps/${ids.app}?tab=outdated`],
   ['install', `install?app=${ids.app}&for=everyone`],
+  ['install-blank', 'install'],
+  ['repair', `install?do=repair&app=${ids.app}&for=desktops`],
   ['uninstall', `install?do=uninstall&app=${ids.app}&desktop=${ids.desktop}`],
   ['deployments', 'deployments'],
   ['deployment', `deployments/${ids.deployment}`],
+  ['deployment-list', `deployments/${ids.deployment}?as=list`],
+  ['deployment-halted', `deployments/${ids.halted}`],
   ['jobs', 'jobs'],
+  ['jobs-failed', 'jobs?status=FAIL'],
   ['desktops', 'desktops'],
+  ['desktops-none', 'desktops?q=nobody'],
   ['import-desktops', 'import/desktops'],
   ['import-users', 'import/users'],
   ['import-groups', 'import/groups'],
   ['desktop', `desktops/${ids.desktop}`],
   ['desktop-why', `desktops/${ids.desktop}?why=${ids.app}`],
   ['agents', 'agents?show=all'],
+  ['agents-updates', 'agents?tab=updates'],
   ['people', 'people'],
   ['groups', 'people?tab=groups'],
   ['directory', 'people?tab=directory'],
@@ -328,35 +350,62 @@ export const PAGES = (ids) => [
   ['access-explain', 'access?tab=explain&who=administrator&action=workspace:appcenter:listApps'],
   ['access-provider', 'access?tab=provider'],
   ['audit', 'audit'],
+  ['audit-domain', 'audit?scope=domain'],
   ['settings', 'settings'],
 ];
 
-/** A small fleet with good, lying and failing apps, for looking at. */
-export async function furnish(scene) {
+/** A small fleet with good, lying and failing apps, for looking at. `desktops`: so many are connected. */
+export async function furnish(scene, { desktops: count = 5 } = {}) {
   const hello = scene.script('text-tools-2.4.run', 'mkdir -p "$OUTFITTER_ROOT/opt/text-tools" && echo ok >"$OUTFITTER_ROOT/opt/text-tools/tt"');
   const lies = scene.script('report-viewer-1.0.run', 'echo "installing ..."; echo done; exit 0');
-  const fails = scene.script('licence-3.run', 'echo "no licence server" >&2; exit 7');
-  const people = ['ana', 'ben', 'chloe', 'dan', 'eva', 'finn'];
-  for (const name of people.slice(0, 5)) await scene.desktop(`${name.toUpperCase()}-DESK`, name);
-  await scene.call('POST', '/api/v1/{p}/desktops', { name: 'FINN-DESK', os_type: 'Linux' });
+  // Half of the desktops have no licence.
+  const fails = scene.script('licence-3.run', [
+    'case "$OUTFITTER_ROOT" in *ANA*|*CHLOE*|*EVA*|*GUS*|*IDA*|*KIM*) ;; *) echo "no licence server" >&2; exit 7 ;; esac',
+    'mkdir -p "$OUTFITTER_ROOT/opt/licence" && echo ok >"$OUTFITTER_ROOT/opt/licence/licence"',
+  ].join('\n'));
+  const people = ['ana', 'ben', 'chloe', 'dan', 'eva', 'finn', 'gus', 'hana', 'ida', 'jon', 'kim', 'lea'].slice(0, count);
+  for (const name of people) await scene.desktop(`${name.toUpperCase()}-DESK`, name);
+  await scene.call('POST', '/api/v1/{p}/desktops', { name: 'LOBBY-DESK', os_type: 'Linux' });
   await scene.call('POST', '/v2/{p}/groups', { group_name: 'design', platform_type: 'LOCAL', description: 'Designers and writers' });
-  const good = await scene.app({ name: 'Text Tools', version: '2.4', description: 'Search, count and convert text on every desktop.', catalog_id: '2' }, hello);
+  const { user_groups } = await scene.call('GET', '/v2/{p}/groups?keyword=design');
+  const { users } = await scene.call('GET', '/v2/{p}/users?limit=100&offset=0');
+  const members = users.filter(({ user_name }) => people.slice(0, 3).includes(user_name)).map(({ id }) => id);
+  await scene.call('POST', `/v2/{p}/groups/${user_groups[0].id}/actions`, { op_type: 'ADD', user_ids: members });
+  const good = await scene.app({
+    name: 'Text Tools', version: '2.4', description: 'Search, count and convert text on every desktop.', catalog_id: '2', app_icon_url: await scene.icon('file-text', '#1d6fd6', '#17489c'),
+    install_info: 'Installs in a minute. Your documents stay as they are.', uninstall_command: '/bin/sh ${FILE_PATH} --remove',
+  }, hello);
   await scene.detection(good, { file: { path: '/opt/text-tools/tt' } });
-  const lying = await scene.app({ name: 'Report Viewer', version: '1.0', description: 'Opens the monthly reports.', catalog_id: '3' }, lies);
+  const lying = await scene.app({
+    name: 'Report Viewer', version: '1.0', description: 'Opens the monthly reports.', catalog_id: '2', app_icon_url: await scene.icon('chart-bar', '#0f8f6b', '#0b5c53'),
+  }, lies);
   await scene.detection(lying, { file: { path: '/opt/report-viewer/bin/report-viewer' } });
-  const failing = await scene.app({ name: 'Licence Manager', version: '3', description: 'Keeps the licences of this desktop.', catalog_id: '1' }, fails);
-  const free = await scene.app({ name: 'Calculator', version: '5.1', description: 'A calculator with a tape. No detection rule: installs stay unverified.', catalog_id: '2' }, hello);
+  const failing = await scene.app({
+    name: 'Licence Manager', version: '3', description: 'Keeps the licences of this desktop.', catalog_id: '9', app_icon_url: await scene.icon('certificate', '#b4540a', '#7c3208'),
+  }, fails);
+  await scene.detection(failing, { file: { path: '/opt/licence/licence' } });
+  const free = await scene.app({
+    name: 'Calculator', version: '5.1', description: 'A calculator with a tape. No detection rule: installs stay unverified.', catalog_id: '2', app_icon_url: await scene.icon('calculator', '#6741d9', '#45279e'),
+  }, hello);
+  const hidden = await scene.app({ name: 'Sketch Pad', version: '0.9', description: 'Draws. Still being tried out, so users do not see it.', catalog_id: '6' }, hello);
+  await scene.call('POST', '/v1/{p}/app-center/apps/actions/batch-disable', { items: [hidden] });
   await scene.call('POST', '/v1/{p}/app-center/app-rules', {
     name: 'games', description: 'No games at work', rule: { scope: 'PATH', path_rule: { path: 'C:\\Games' } },
   });
+  const ended = async (deployment, jobs) =>
+    waitFor('the fleet to be done', async () => {
+      const { counts } = await scene.call('GET', `/api/v1/{p}/deployments/${deployment}`);
+      return counts.jobs_success + counts.jobs_fail >= jobs;
+    });
+  // Four apps; the jobs of the desktop without an agent wait on.
   const deployment = await scene.installForAll([good, lying, failing, free]);
-  // Four apps on five desktops; the jobs of the desktop without an agent wait on.
-  await waitFor('the fleet to be done', async () => {
-    const { counts } = await scene.call('GET', `/api/v1/{p}/deployments/${deployment}`);
-    return counts.jobs_success + counts.jobs_fail === 20;
-  });
+  await ended(deployment, 4 * people.length);
+  const { id: halted } = await scene.call('POST', '/api/v1/{p}/deployments', { app_ids: [lying], assign_scope: 'ALL_USER', fail_limit: { count: 1 }, repair: true });
+  await waitFor('the deployment to halt', async () => (await scene.call('GET', `/api/v1/{p}/deployments/${halted}`)).halted_at !== undefined);
+  // A newer version, which nobody has yet.
+  await scene.call('PATCH', `/v1/{p}/app-center/apps/${good}`, { version: '2.5', install_command: '/bin/sh ${FILE_PATH} --quiet' });
   const desktops = await scene.call('GET', '/api/v1/{p}/desktops?name=ANA');
-  return { app: good, deployment, desktop: desktops.items[0].id };
+  return { app: good, lying, failing, deployment, halted, desktop: desktops.items[0].id, group: user_groups[0].id };
 }
 
 /** Two desktops of whoever runs this, with apps that install, fail, are sent, and are somebody else's. */
@@ -377,6 +426,7 @@ export async function furnishPortal(scene) {
   await scene.detection(lying, { file: { path: '/opt/report-viewer/bin/report-viewer' } });
   await scene.app({ name: 'Calculator', version: '5.1', description: 'A calculator with a tape.', catalog_id: '1' }, good);
   const pushed = await scene.app({ name: 'Security Update', version: '2026.11', description: 'Mends this desktop.', catalog_id: '8' }, good);
+  const waiting = await scene.app({ name: 'Printer Driver', version: '8', description: 'Prints on the new machine.', catalog_id: '9' }, good);
   const only = { authorization_type: 'ASSIGN_USER', catalog_id: '6' };
   const mine = await scene.app({ ...only, name: 'Only Mine', description: 'For one person.' }, good);
   await scene.app({ ...only, name: 'Of Somebody Else', description: 'For another one.' }, good);
@@ -384,5 +434,5 @@ export async function furnishPortal(scene) {
     authorization_type: 'ASSIGN_USER', users: [{ account: ME, account_type: 'SIMPLE' }],
   });
   const desktops = await scene.call('GET', '/api/v1/{p}/desktops?name=MY-DESK');
-  return { notes, pushed, mine, desktop: desktops.items[0].id };
+  return { notes, pushed, waiting, mine, desktop: desktops.items[0].id };
 }
