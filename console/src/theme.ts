@@ -5,6 +5,8 @@ export const theme = createTheme({
   primaryColor: 'indigo',
   primaryShade: { light: 8, dark: 8 },
   defaultRadius: 'md',
+  // Greys with some blue, as those of the page: fields and buttons belong to it.
+  colors: { dark: ['#e1e4ea', '#c3c8d1', '#a7afbd', '#7b8494', '#444b59', '#343a47', '#272c37', '#1b1e26', '#14161c', '#0f1116'] },
   cursorType: 'pointer',
   fontFamily:
     'Inter, system-ui, -apple-system, "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif',

@@ -40,6 +40,12 @@ export function Choice(props: SegmentedControlProps) {
   return <SegmentedControl {...props} orientation={narrow ? 'vertical' : 'horizontal'} fullWidth={narrow} />;
 }
 
+/** A state of a list to choose. On a phone it takes the whole width, so that none is cut off. */
+export function States(props: SegmentedControlProps) {
+  const narrow = useMediaQuery('(max-width: 36em)') === true;
+  return <SegmentedControl {...props} fullWidth={narrow} w={narrow ? '100%' : undefined} size={narrow ? 'xs' : 'sm'} />;
+}
+
 export type Tone = 'ok' | 'bad' | 'busy' | 'wait' | 'care';
 
 export function Pill({ tone, children }: { tone: Tone; children: ReactNode }) {
@@ -212,7 +218,7 @@ export function SearchBox({ label, name = 'q' }: { label: string; name?: string 
       leftSection={<IconSearch size={16} />}
       value={text}
       onChange={(event) => setText(event.currentTarget.value)}
-      miw={190}
+      className="search"
     />
   );
 }
@@ -252,7 +258,7 @@ export function ListTable({ label, head, least = 640, children }: { label: strin
   );
   return (
     <div className="scroll" role="region" aria-label={label} tabIndex={0}>
-      <Table className="list" verticalSpacing="sm" horizontalSpacing={14} highlightOnHover style={{ ...names, '--least': `${least}px` }}>
+      <Table className="list" data-acts={typeof head.at(-1) === 'object' || undefined} verticalSpacing="sm" horizontalSpacing={14} highlightOnHover style={{ ...names, '--least': `${least}px` }}>
         <Table.Thead>
           <Table.Tr>
             {head.map((cell) =>

@@ -20,9 +20,10 @@ import { api, ApiProblem, ok, type Shape } from '../api/client';
 import { useInAddress } from '../address';
 import { AccountPicker, keyOf } from '../components/AccountPicker';
 import { AppForm, type AppDraft } from '../components/AppForm';
+import { Outcome } from '../components/JobDrawer';
 import { AppIcon, ConfirmByName, Copy, FormDialog, JobPill, ListTable, PageHead, PageProblem, PageWaiting, Panel, say, sayProblem, When } from '../components/parts';
 import { Problem } from '../components/states';
-import { reasonOf, useApp, useJobs, useRefresh } from '../data';
+import { useApp, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { Detection } from './app/Detection';
@@ -391,7 +392,7 @@ function AppJobs({ appId }: { appId: string }) {
                 <JobPill status={job.job_status} />
               </Table.Td>
               <Table.Td>
-                <Text size="sm">{job.error_message === undefined || job.error_message === '' ? '–' : reasonOf(job.error_message)}</Text>
+                <Outcome job={job} />
               </Table.Td>
               <Table.Td>
                 <When at={job.update_time ?? job.create_time} />

@@ -5,10 +5,10 @@ import { useState } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
 import { api, ok } from '../api/client';
 import { useInAddress, usePage } from '../address';
-import { JobDrawer, JobNotes } from '../components/JobDrawer';
+import { JobDrawer, JobNotes, Outcome } from '../components/JobDrawer';
 import { ConfirmByName, JobPill, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, When } from '../components/parts';
 import { Problem } from '../components/states';
-import { offsetOf, PAGE_SIZE, QUIET_MS, reasonOf, useJobs, useRefresh } from '../data';
+import { offsetOf, PAGE_SIZE, QUIET_MS, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { Inventory } from './desktop/Inventory';
@@ -116,7 +116,6 @@ export default function Desktop() {
           )}
         </Panel>
         <Why desktopId={id} />
-        <Inventory desktopId={id} />
         <section className="panel" aria-label={t('desktop.jobs')}>
           <Group justify="space-between" px={20} pt={16} pb={8}>
             <Text component="h2" fw={650} m={0}>
@@ -153,7 +152,7 @@ export default function Desktop() {
                     <JobPill status={job.job_status} />
                   </Table.Td>
                   <Table.Td>
-                    <Text size="sm">{job.error_message === undefined || job.error_message === '' ? '–' : reasonOf(job.error_message)}</Text>
+                    <Outcome job={job} />
                   </Table.Td>
                   <Table.Td style={{ whiteSpace: 'nowrap' }}>
                     <When at={job.update_time ?? job.create_time} />
@@ -164,6 +163,7 @@ export default function Desktop() {
           )}
           {jobs.data !== undefined && jobs.data.count > PAGE_SIZE && <Pages count={jobs.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
         </section>
+        <Inventory desktopId={id} />
       </Stack>
       <JobDrawer job={jobs.data?.items.find((job) => job.id === opened)} onClose={() => open('')} />
       <ConfirmByName

@@ -6,7 +6,6 @@ import {
   Code,
   Group,
   Modal,
-  SegmentedControl,
   Select,
   Stack,
   Table,
@@ -21,7 +20,7 @@ import { Link, useNavigate } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
 import { SavedViews } from '../components/SavedViews';
-import { FormDialog, ListTable, PageHead, Pages, Pill, say, SearchBox, SecretOnce, When } from '../components/parts';
+import { FormDialog, ListTable, PageHead, Pages, Pill, say, SearchBox, SecretOnce, States, When } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { given, offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
 import { useTexts } from '../i18n';
@@ -100,19 +99,17 @@ export default function Desktops() {
       {!isEmpty && (
         <Stack gap="sm" mb="md">
           <Group gap="sm" justify="space-between">
-            <div className="scroll">
-              <SegmentedControl
-                aria-label={t('list.state')}
-                value={state}
-                onChange={setState}
-                data={[
-                  { value: '', label: t('list.all') },
-                  { value: 'online', label: t('desktop.online') },
-                  { value: 'offline', label: t('desktop.offline') },
-                  { value: 'none', label: t('desktop.no-agent') },
-                ]}
-              />
-            </div>
+            <States
+              aria-label={t('list.state')}
+              value={state}
+              onChange={setState}
+              data={[
+                { value: '', label: t('list.all') },
+                { value: 'online', label: t('desktop.online') },
+                { value: 'offline', label: t('desktop.offline') },
+                { value: 'none', label: t('desktop.no-agent') },
+              ]}
+            />
             <Group gap="sm">
               <SavedViews />
               <Button
@@ -145,7 +142,7 @@ export default function Desktops() {
               placeholder={t('app.system')}
               clearable
               clearButtonProps={{ 'aria-label': t('action.clear') }}
-              w={140}
+              className="search"
               data={['Linux', 'Windows']}
               value={system === '' ? null : system}
               onChange={(value) => setSystem(value ?? '')}

@@ -326,8 +326,8 @@ function Preview({ preview, nameOf, nothing }: { preview: Shape<'DeploymentPrevi
         </Alert>
       )}
       {desktops_reached.count > 0 && (
-        <Group gap="xs">
-          <IconCircleCheck size={18} color="var(--ok)" aria-hidden />
+        <Group gap="xs" wrap="nowrap" align="flex-start">
+          <IconCircleCheck size={18} color="var(--ok)" aria-hidden style={{ flex: 'none', marginTop: 1 }} />
           <Text size="sm">
             {desktops_reached.items
               .slice(0, 8)

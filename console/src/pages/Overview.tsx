@@ -92,6 +92,7 @@ export default function Overview() {
     byReason.set(reason, [...(byReason.get(reason) ?? []), job]);
   }
   const reasons = [...byReason].sort((left, right) => right[1].length - left[1].length).slice(0, 5);
+  // What goes on comes first.
   const going = inProgress.data?.items ?? [];
   const shownDeployments = [...going, ...(deployments.data?.items ?? []).filter(({ id }) => !going.some((other) => other.id === id))].slice(0, SHOWN);
   const halted = going.filter((deployment) => deployment.halted_at !== undefined);
@@ -227,7 +228,7 @@ export default function Overview() {
             </Stack>
           </Panel>
           <Panel
-            title={going.length > 0 ? t('overview.in-progress') : t('overview.deployments')}
+            title={t('nav.deployments')}
             action={
               <Anchor component={Link} to={path('deployments')} size="sm">
                 {t('action.all')}

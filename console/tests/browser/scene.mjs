@@ -287,6 +287,8 @@ export class Scene {
     await form.locator('input[name=username]').fill(this.bootstrap.user_name);
     await form.locator('input[name=password]').fill(this.bootstrap.password);
     await form.locator('button[type=submit]').click();
+    // The page of the login has a heading too.
+    await form.waitFor({ state: 'detached' });
     await page.locator('#main h1').waitFor();
   }
 
@@ -363,7 +365,7 @@ export async function furnish(scene, { desktops: count = 5 } = {}) {
     'case "$OUTFITTER_ROOT" in *ANA*|*CHLOE*|*EVA*|*GUS*|*IDA*|*KIM*) ;; *) echo "no licence server" >&2; exit 7 ;; esac',
     'mkdir -p "$OUTFITTER_ROOT/opt/licence" && echo ok >"$OUTFITTER_ROOT/opt/licence/licence"',
   ].join('\n'));
-  const people = ['ana', 'ben', 'chloe', 'dan', 'eva', 'finn', 'gus', 'hana', 'ida', 'jon', 'kim', 'lea'].slice(0, count);
+  const people = ['ana', 'ben', 'chloe', 'dan', 'eva', 'finn', 'gus', 'ida', 'mei', 'jon', 'kim', 'lea'].slice(0, count);
   for (const name of people) await scene.desktop(`${name.toUpperCase()}-DESK`, name);
   await scene.call('POST', '/api/v1/{p}/desktops', { name: 'LOBBY-DESK', os_type: 'Linux' });
   await scene.call('POST', '/v2/{p}/groups', { group_name: 'design', platform_type: 'LOCAL', description: 'Designers and writers' });
@@ -400,6 +402,7 @@ export async function furnish(scene, { desktops: count = 5 } = {}) {
   // Four apps; the jobs of the desktop without an agent wait on.
   const deployment = await scene.installForAll([good, lying, failing, free]);
   await ended(deployment, 4 * people.length);
+  await scene.call('POST', '/api/v1/{p}/desktops', { name: 'STORE-DESK', os_type: 'Linux' });
   const { id: halted } = await scene.call('POST', '/api/v1/{p}/deployments', { app_ids: [lying], assign_scope: 'ALL_USER', fail_limit: { count: 1 }, repair: true });
   await waitFor('the deployment to halt', async () => (await scene.call('GET', `/api/v1/{p}/deployments/${halted}`)).halted_at !== undefined);
   // A newer version, which nobody has yet.

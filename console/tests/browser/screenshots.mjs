@@ -11,12 +11,19 @@ const isWanted = (part) => parts.length === 0 || parts.includes(part);
 const SIZES = { wide: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } };
 const LOOKS = Object.keys(SIZES).flatMap((size) => ['light', 'dark'].map((colorScheme) => ({ size, colorScheme, viewport: SIZES[size] })));
 /** Until what was asked for has come and stands still, in milliseconds. */
-const SETTLED_MS = 700;
+const SETTLED_MS = 500;
+
+/** Highest picture, in pixels. */
+const MOST_PIXELS = 4000;
 
 /** One picture. `whole`: all of the page, also what is below the fold; dialogs are taken as they are seen. */
-async function shoot(page, name, { size, colorScheme }, { whole = true } = {}) {
+async function shoot(page, name, { size, colorScheme, viewport }, { whole = true } = {}) {
   await page.waitForTimeout(SETTLED_MS);
-  await page.screenshot({ path: join(folder, `${name}-${size}-${colorScheme}.png`), fullPage: whole });
+  // The window grows to the page, as what sticks to its edges would else stand in the middle.
+  const high = await page.evaluate(() => document.documentElement.scrollHeight);
+  if (whole && high > viewport.height) await page.setViewportSize({ ...viewport, height: Math.min(high, MOST_PIXELS) });
+  await page.screenshot({ path: join(folder, `${name}-${size}-${colorScheme}.png`) });
+  await page.setViewportSize(viewport);
 }
 
 /** States that a person has to act for: dialogs, drawers, menus, answers. Each begins at its own page. */
