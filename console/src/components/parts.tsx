@@ -249,7 +249,20 @@ export function Pages({ count, size, page, onPage }: { count: number; size: numb
  * A table in a panel. On a phone each row becomes a card whose cells carry their column's name; the names stand in custom
  * properties, because only the stylesheet knows where there is no room for columns.
  */
-export function ListTable({ label, head, least = 640, children }: { label: string; head: (string | { hidden: string })[]; least?: number; children: ReactNode }) {
+export function ListTable({
+  label,
+  head,
+  least = 640,
+  titled = true,
+  children,
+}: {
+  label: string;
+  head: (string | { hidden: string })[];
+  least?: number;
+  /** Whether the first column names the row, as a card's title. */
+  titled?: boolean;
+  children: ReactNode;
+}) {
   const names = Object.fromEntries(
     head.flatMap((cell, place) => {
       const column = `--column-${place + 1}`;
@@ -258,7 +271,7 @@ export function ListTable({ label, head, least = 640, children }: { label: strin
   );
   return (
     <div className="scroll" role="region" aria-label={label} tabIndex={0}>
-      <Table className="list" data-acts={typeof head.at(-1) === 'object' || undefined} verticalSpacing="sm" horizontalSpacing={14} highlightOnHover style={{ ...names, '--least': `${least}px` }}>
+      <Table className="list" data-titled={titled || undefined} data-acts={typeof head.at(-1) === 'object' || undefined} verticalSpacing="sm" horizontalSpacing={14} highlightOnHover style={{ ...names, '--least': `${least}px` }}>
         <Table.Thead>
           <Table.Tr>
             {head.map((cell) =>
@@ -279,6 +292,21 @@ export function ListTable({ label, head, least = 640, children }: { label: strin
         <Table.Tbody>{children}</Table.Tbody>
       </Table>
     </div>
+  );
+}
+
+/** The panel of a list: what went wrong stands in its place, and until it was read its outline. */
+export function ListPanel({ list, children }: { list: { data: unknown; error: Error | null; refetch: () => unknown }; children: ReactNode }) {
+  return (
+    <>
+      {list.error !== null && (
+        <div style={{ marginBottom: list.data === undefined ? 0 : 16 }}>
+          <Problem error={list.error} onRetry={() => void list.refetch()} />
+        </div>
+      )}
+      {list.data !== undefined && <section className="panel">{children}</section>}
+      {list.data === undefined && list.error === null && <Skeleton h={240} radius={12} />}
+    </>
   );
 }
 

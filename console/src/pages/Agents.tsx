@@ -5,7 +5,7 @@ import { useMemo, useState } from 'react';
 import { Link, useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
-import { bytes, ListTable, PageHead, Pages, Pill, say, SearchBox } from '../components/parts';
+import { bytes, ListPanel, ListTable, PageHead, Pages, Pill, say, SearchBox } from '../components/parts';
 import { reachDraft, ReachForm, wireReach } from '../components/ReachForm';
 import { Empty, Problem } from '../components/states';
 import { offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
@@ -107,8 +107,7 @@ function PushOnto() {
             {chosen.length === 0 ? t('desktop.push') : t('desktop.push-chosen', { n: chosen.length })}
           </Button>
         </Group>
-        {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
-        <section className="panel">
+        <ListPanel list={list}>
           {list.data?.count === 0 ? (
             <Empty
               icon={<IconDeviceDesktop />}
@@ -147,7 +146,7 @@ function PushOnto() {
             </>
           )}
           {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
-        </section>
+        </ListPanel>
       </Stack>
       <EditReach desktop={editing} reach={reaches.get(editing?.id ?? '')} onClose={() => setEditing(undefined)} />
     </>

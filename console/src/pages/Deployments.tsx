@@ -3,8 +3,8 @@ import { IconDownload, IconRocket } from '@tabler/icons-react';
 import { Link } from 'react-router';
 import type { Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
-import { PageHead, Pages, Pill, ShareBar, States, When, type Share } from '../components/parts';
-import { Empty, Problem } from '../components/states';
+import { ListPanel, PageHead, Pages, Pill, ShareBar, States, When, type Share } from '../components/parts';
+import { Empty } from '../components/states';
 import { offsetOf, PAGE_SIZE, useAllApps, useDeployments } from '../data';
 import { useTexts, type Write } from '../i18n';
 import { usePath } from '../session';
@@ -92,8 +92,7 @@ export default function Deployments() {
           { value: 'ended', label: t('deployment.ended') },
         ]}
       />
-      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
-      <section className="panel">
+      <ListPanel list={list}>
         {list.data !== undefined && list.data.items.length === 0 ? (
           <Empty icon={<IconRocket />} title={t('deployments.empty')}>
             {t('deployments.empty-text')}
@@ -104,7 +103,7 @@ export default function Deployments() {
           </Stack>
         )}
         {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
-      </section>
+      </ListPanel>
     </>
   );
 }

@@ -20,7 +20,7 @@ import { Link, useNavigate } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
 import { SavedViews } from '../components/SavedViews';
-import { FormDialog, ListTable, PageHead, Pages, Pill, say, SearchBox, SecretOnce, States, When } from '../components/parts';
+import { FormDialog, ListPanel, ListTable, PageHead, Pages, Pill, say, SearchBox, SecretOnce, States, When } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { given, offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
 import { useTexts } from '../i18n';
@@ -95,7 +95,6 @@ export default function Desktops() {
   return (
     <>
       <PageHead title={t('nav.desktops')} sub={t('desktops.sub')} actions={actions} />
-      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
       {!isEmpty && (
         <Stack gap="sm" mb="md">
           <Group gap="sm" justify="space-between">
@@ -152,7 +151,7 @@ export default function Desktops() {
           </Group>
         </Stack>
       )}
-      <section className="panel">
+      <ListPanel list={list}>
         {isEmpty ? (
           <Empty icon={<IconDeviceDesktop />} title={t('desktops.empty')} action={actions}>
             {t('desktops.empty-text')}
@@ -204,7 +203,7 @@ export default function Desktops() {
           </ListTable>
         )}
         {count !== undefined && count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} onPage={setPage} />}
-      </section>
+      </ListPanel>
       <Enroll opened={enroll !== ''} onClose={() => setEnroll('')} />
       <Register opened={registering} onClose={() => setRegistering(false)} />
     </>
@@ -235,7 +234,7 @@ function Register({ opened, onClose }: { opened: boolean; onClose: () => void })
     },
   });
   return (
-    <FormDialog title={t('desktop.register')} opened={opened} onClose={onClose} submit={t('desktop.register')} save={register}>
+    <FormDialog title={t('desktop.register-title')} opened={opened} onClose={onClose} submit={t('desktop.register')} save={register}>
       <Text size="sm" c="dimmed">
         {t('desktop.register-text')}
       </Text>

@@ -6,8 +6,8 @@ import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
 import { JobDrawer, JobNotes, Outcome } from '../components/JobDrawer';
-import { JobPill, ListTable, PageHead, Pages, say, sayProblem, States, When, type JobStatus } from '../components/parts';
-import { Empty, Problem } from '../components/states';
+import { JobPill, ListPanel, ListTable, PageHead, Pages, say, sayProblem, States, When, type JobStatus } from '../components/parts';
+import { Empty } from '../components/states';
 import { offsetOf, PAGE_SIZE, useAllApps, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
@@ -112,8 +112,7 @@ export default function Jobs() {
           </Button>
         )}
       </Group>
-      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
-      <section className="panel">
+      <ListPanel list={list}>
         {list.data !== undefined && list.data.items.length === 0 ? (
           <Empty icon={<IconListDetails />} title={t('jobs.empty')}>
             {t('jobs.empty-text')}
@@ -168,7 +167,7 @@ export default function Jobs() {
           </ListTable>
         )}
         {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
-      </section>
+      </ListPanel>
       <JobDrawer job={list.data?.items.find((job) => job.id === opened)} onClose={() => open('')} />
     </>
   );
