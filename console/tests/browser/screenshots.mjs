@@ -2,7 +2,7 @@
 //   node screenshots.mjs FOLDER [PART...]      PART: begin, console, states, chinese, push, portal; all of them without one
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { furnish, furnishPortal, PAGES, Scene } from './scene.mjs';
+import { furnish, furnishPortal, PAGES, Scene, STATES } from './scene.mjs';
 
 const [folder = 'screenshots', ...parts] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
@@ -25,86 +25,6 @@ async function shoot(page, name, { size, colorScheme, viewport }, { whole = true
   await page.screenshot({ path: join(folder, `${name}-${size}-${colorScheme}.png`) });
   await page.setViewportSize(viewport);
 }
-
-/** States that a person has to act for: dialogs, drawers, menus, answers. Each begins at its own page. */
-const STATES = (ids) => [
-  ['job', `deployments/${ids.deployment}`, async (page) => {
-    await page.getByRole('button', { name: /ANA-DESK · Report Viewer/ }).click();
-    await page.getByRole('dialog').getByRole('heading', { name: 'Attempt 1' }).waitFor();
-  }],
-  ['deployment-cancel', `deployments/${ids.deployment}`, (page) => page.getByRole('button', { name: 'Cancel the rest' }).click()],
-  ['app-edit', `apps/${ids.app}`, (page) => page.getByRole('button', { name: 'Edit' }).click()],
-  ['app-menu', `apps/${ids.app}`, (page) => page.getByRole('button', { name: 'More' }).click()],
-  ['app-delete', `apps/${ids.app}`, async (page) => {
-    await page.getByRole('button', { name: 'More' }).click();
-    await page.getByRole('menuitem', { name: 'Delete' }).click();
-  }],
-  ['app-try-out', `apps/${ids.app}?tab=detection`, async (page) => {
-    await page.getByRole('combobox', { name: 'Desktops' }).click();
-    await page.getByRole('option', { name: 'ANA-DESK' }).click();
-    await page.keyboard.press('Escape');
-    await page.getByRole('button', { name: 'Try it' }).click();
-    await page.getByText('Holds on').waitFor();
-  }, { whole: true }],
-  ['app-json', `apps/${ids.app}?tab=detection`, (page) => page.getByText('JSON', { exact: true }).click(), { whole: true }],
-  ['desktops-views', 'desktops', (page) => page.getByRole('button', { name: 'Views' }).click()],
-  ['desktops-register', 'desktops', (page) => page.getByRole('button', { name: 'Register' }).click()],
-  ['desktops-enroll', 'desktops?enroll=1', async (page) => {
-    await page.getByRole('button', { name: 'Make a token' }).click();
-    await page.getByText('shown this once').waitFor();
-  }],
-  ['desktop-delete', `desktops/${ids.desktop}`, (page) => page.getByRole('button', { name: 'Delete' }).click()],
-  ['agents-reach', 'agents?show=all', (page) => page.getByRole('button', { name: 'How ANA-DESK is reached' }).click()],
-  ['people-add', 'people', (page) => page.getByRole('button', { name: 'Add user' }).click()],
-  ['people-delete', 'people', (page) => page.getByRole('button', { name: 'Delete ana' }).click()],
-  ['groups-members', 'people?tab=groups', (page) => page.getByRole('button', { name: 'Members' }).click()],
-  ['directory-form', 'people?tab=directory', (page) => page.getByRole('button', { name: 'Connect a directory' }).click(), { whole: true }],
-  ['import-preview', 'import/desktops', async (page) => {
-    const buffer = Buffer.from('name,os,users\nNEW-DESK,Linux,ana\nANA-DESK,Linux,ana\nTOO-LONG-A-NAME-FOR-A-DESKTOP,Linux,\nODD-DESK,Plan9,\nBEN-DESK,Linux,nobody\n');
-    await page.locator('input[type=file]').setInputFiles({ name: 'desktops.csv', mimeType: 'text/csv', buffer });
-    await page.getByText('What would become of').waitFor();
-  }, { whole: true }],
-  ['add-form', 'apps/add', async (page) => {
-    await page.locator('input[type=file]').setInputFiles({ name: 'notes-1.4.run', mimeType: 'application/x-sh', buffer: Buffer.from('#!/bin/sh\nexit 0\n') });
-    await page.getByRole('button', { name: 'Add to catalogue' }).waitFor();
-  }, { whole: true }],
-  ['rules-add', 'rules', (page) => page.getByRole('button', { name: 'Add rule' }).click()],
-  ['access-add', 'access', (page) => page.getByRole('button', { name: 'Add user' }).click()],
-  ['access-secret', 'access', async (page, look) => {
-    await page.getByRole('button', { name: 'Add user' }).click();
-    await page.getByRole('dialog').getByLabel('Name').fill(`lin-${look.size}-${look.colorScheme}`);
-    await page.getByRole('dialog').getByRole('button', { name: 'Add user' }).click();
-    await page.getByText('Keep these now').waitFor();
-  }],
-  ['access-keys', 'access', async (page) => {
-    await page.getByRole('button', { name: /^Access keys of administrator/ }).click();
-    await page.getByRole('dialog').getByRole('button', { name: 'Make access key' }).waitFor();
-  }],
-  ['access-policy', 'access?tab=policies', (page) => page.getByRole('button', { name: 'Write policy' }).click()],
-  ['audit-entry', 'audit', async (page) => {
-    await page.getByRole('region', { name: 'Audit' }).getByRole('button').first().click();
-    await page.getByRole('dialog').getByRole('heading', { name: 'What changed' }).waitFor();
-  }],
-  ['audit-verify', 'audit', async (page) => {
-    await page.getByRole('button', { name: 'Check the chain' }).click();
-    await page.getByRole('dialog').getByRole('button', { name: 'Check now' }).click();
-    await page.getByRole('dialog').getByText('The log is whole').waitFor();
-  }],
-  ['packages-look', 'packages', async (page) => {
-    await page.getByRole('button', { name: 'Look, remove nothing' }).click();
-    await page.getByText('Would go now').waitFor();
-  }, { whole: true }],
-  ['own-password', 'overview', async (page) => {
-    await page.getByRole('button', { name: 'administrator' }).click();
-    await page.getByRole('menuitem', { name: 'Change password' }).click();
-  }],
-  ['problem', 'jobs', async (page) => {
-    await page.route('**/api/v1/*/jobs?*', (route) => route.fulfill({ status: 500, headers: { 'x-request-id': 'f3b1c0de' }, json: { error_code: 'WKS.0500', error_msg: 'The database did not answer.' } }));
-    await page.reload();
-    await page.getByText('That did not work').waitFor();
-    await page.unroute('**/api/v1/*/jobs?*');
-  }],
-];
 
 /** Before anything was done: log-in, the first page, and lists that teach. */
 async function begin(scene) {
