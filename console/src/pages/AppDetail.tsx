@@ -1,5 +1,6 @@
 import {
   Alert,
+  Anchor,
   Button,
   Code,
   FileButton,
@@ -384,9 +385,9 @@ function AppJobs({ appId }: { appId: string }) {
           {jobs.data?.items.map((job) => (
             <Table.Tr key={job.id}>
               <Table.Td>
-                <Link to={path(`desktops/${job.instance_id}?job=${job.id}`)} style={{ color: 'var(--mantine-color-anchor)', fontWeight: 600 }}>
+                <Anchor component={Link} to={path(`desktops/${job.instance_id}?job=${job.id}`)} size="sm" fw={600}>
                   {job.instance_name}
-                </Link>
+                </Anchor>
               </Table.Td>
               <Table.Td>
                 <JobPill status={job.job_status} />

@@ -36,7 +36,7 @@ export function Releases() {
           <Empty icon={<IconRefresh />} title={t('releases.none')}>
             {t('releases.none-text')}
             <pre className="log" tabIndex={0} aria-label={t('releases.command')} style={{ textAlign: 'left', marginTop: 12 }}>
-              outfitter agent release add outfitter-agent-x86_64 --version 1.2.0
+              outfitter agent release add ./outfitter-agent --version 1.2.0
             </pre>
           </Empty>
         </section>
