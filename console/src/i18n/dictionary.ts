@@ -429,6 +429,14 @@ export const dictionary = {
   'feature.app_restriction': ['App control', '应用管控'],
   'feature.app_restriction.text': ['Whether control rules can be edited.', '是否可以编辑管控规则。'],
 
+  'find.has': ['Has', '已安装'],
+  'find.none-text': ['A program is named whole, or with * at its end: libssl*. Agents tell what is installed within ten minutes of their first connect.', '请输入完整的软件名，或以 * 结尾，如 libssl*。代理在首次连接后十分钟内上报已安装软件。'],
+  'find.room': ['Least room on a disk', '最小剩余空间'],
+  'find.software': ['Program, e.g. libssl*', '软件，如 libssl*'],
+  'find.system': ['System, e.g. debian', '系统，如 debian'],
+  'find.user': ['Who is logged in', '当前登录用户'],
+  'find.version': ['Its version', '版本'],
+
   'first.text': ['Two steps: add an app from its package, and connect a desktop. Then install, and watch it arrive.', '只需两步：用安装包添加应用，并接入一台桌面。随后即可安装并实时查看进度。'],
   'first.title': ['Let us install something', '开始第一次安装'],
 
@@ -805,7 +813,6 @@ export const dictionary = {
 
   'preview.desktops': ['Desktops reached', '覆盖桌面'],
   'preview.jobs': ['Jobs', '任务数'],
-  'preview.nothing': ['Nothing would be installed', '不会安装任何内容'],
   'preview.nothing-text': ['No desktop fits: see below who was skipped and why, or whether these people have desktops.', '没有适用的桌面：请查看下方跳过的原因，或确认这些人员是否拥有桌面。'],
   'preview.partial': ['There are more desktops than a preview looks at; the install reaches all of them.', '桌面数量超出预览范围；实际安装将覆盖全部。'],
   'preview.reason': ['Reason', '原因'],
@@ -966,7 +973,6 @@ export const dictionary = {
   'reach.sudo-password-hint': ['Left empty: the user’s password.', '留空则使用用户密码。'],
   'reach.user': ['User', '用户'],
 
-  'revision.differs': ['What changed', '变更内容'],
   'revision.exit-codes': ['Exit codes', '退出码'],
   'revision.first': ['First revision', '首个修订'],
   'revision.newest': ['newest', '最新'],

@@ -9,6 +9,7 @@ import {
   Select,
   Stack,
   Table,
+  Tabs,
   TagsInput,
   Text,
   TextInput,
@@ -16,7 +17,7 @@ import {
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconDeviceDesktop, IconFileImport, IconFileSpreadsheet, IconPlus, IconRocket } from '@tabler/icons-react';
 import { useState } from 'react';
-import { Link, useNavigate } from 'react-router';
+import { Link, useNavigate, useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
 import { SavedViews } from '../components/SavedViews';
@@ -25,6 +26,7 @@ import { Empty, Problem } from '../components/states';
 import { given, offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
+import { Find } from './desktops/Find';
 
 const PRESENCES = ['online', 'offline', 'none'] as const;
 
@@ -62,6 +64,8 @@ export default function Desktops() {
   const [user] = useInAddress('user');
   const [version] = useInAddress('version');
   const [restart, setRestart] = useInAddress('restart');
+  const [params, setParams] = useSearchParams();
+  const tab = params.get('tab') === 'inventory' ? 'inventory' : 'list';
   const [page, setPage] = usePage();
   const [registering, setRegistering] = useState(false);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
@@ -92,9 +96,8 @@ export default function Desktops() {
       </Button>
     </>
   );
-  return (
+  const listed = (
     <>
-      <PageHead title={t('nav.desktops')} sub={t('desktops.sub')} actions={actions} />
       {!isEmpty && (
         <Stack gap="sm" mb="md">
           <Group gap="sm" justify="space-between">
@@ -204,6 +207,19 @@ export default function Desktops() {
         )}
         {count !== undefined && count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} onPage={setPage} />}
       </ListPanel>
+    </>
+  );
+  return (
+    <>
+      <PageHead title={t('nav.desktops')} sub={t('desktops.sub')} actions={actions} />
+      {/* What one tab keeps in the address means nothing to the other. */}
+      <Tabs value={tab} onChange={(value) => setParams(value === 'inventory' ? { tab: value } : {}, { replace: true })} mb="md">
+        <Tabs.List>
+          <Tabs.Tab value="list">{t('list.all')}</Tabs.Tab>
+          <Tabs.Tab value="inventory">{t('inventory.title')}</Tabs.Tab>
+        </Tabs.List>
+      </Tabs>
+      {tab === 'inventory' ? <Find /> : listed}
       <Enroll opened={enroll !== ''} onClose={() => setEnroll('')} />
       <Register opened={registering} onClose={() => setRegistering(false)} />
     </>

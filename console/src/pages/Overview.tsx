@@ -318,7 +318,7 @@ function Attention({ icon, text, to, action }: { icon: ReactNode; text: string; 
   return (
     <Group justify="space-between" wrap="nowrap">
       <Group gap="xs" wrap="nowrap">
-        {icon}
+        <span style={{ display: 'flex', flex: 'none' }}>{icon}</span>
         <Text size="sm">{text}</Text>
       </Group>
       <Button component={Link} to={to} size="xs" variant="default" style={{ flex: 'none' }}>

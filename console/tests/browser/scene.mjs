@@ -269,7 +269,8 @@ export class Scene {
   async page(options = {}) {
     const context = await this.context(options);
     const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(30_000);
+    page.setDefaultNavigationTimeout(LIMIT_MS);
     page.complaints = [];
     page.on('pageerror', (error) => page.complaints.push(String(error)));
     page.on('console', (message) => {
@@ -344,6 +345,7 @@ export const PAGES = (ids) => [
   ['jobs', 'jobs'],
   ['jobs-failed', 'jobs?status=FAIL'],
   ['desktops', 'desktops'],
+  ['desktops-inventory', 'desktops?tab=inventory&software=text*'],
   ['desktops-none', 'desktops?q=nobody'],
   ['import-desktops', 'import/desktops'],
   ['import-users', 'import/users'],
@@ -513,13 +515,13 @@ export async function furnishPortal(scene) {
   const lies = scene.script('viewer-1.0.run', 'echo done; exit 0');
   const notes = await scene.app({
     name: 'Notes', description: 'Writes things down and finds them again.', catalog_id: '2', install_info: 'Close your documents first.',
-    uninstall_command: 'rm -r opt/notes',
+    uninstall_command: 'rm -r opt/notes', app_icon_url: await scene.icon('notes', '#1d6fd6', '#17489c'),
   }, waits);
   await scene.detection(notes, { file: { path: '/opt/notes/notes' } });
-  const lying = await scene.app({ name: 'Report Viewer', description: 'Opens the monthly reports.', catalog_id: '2' }, lies);
+  const lying = await scene.app({ name: 'Report Viewer', description: 'Opens the monthly reports.', catalog_id: '2', app_icon_url: await scene.icon('chart-bar', '#0f8f6b', '#0b5c53') }, lies);
   await scene.detection(lying, { file: { path: '/opt/report-viewer/bin/report-viewer' } });
-  await scene.app({ name: 'Calculator', version: '5.1', description: 'A calculator with a tape.', catalog_id: '1' }, good);
-  const pushed = await scene.app({ name: 'Security Update', version: '2026.11', description: 'Mends this desktop.', catalog_id: '8' }, good);
+  await scene.app({ name: 'Calculator', version: '5.1', description: 'A calculator with a tape.', catalog_id: '1', app_icon_url: await scene.icon('calculator', '#6741d9', '#45279e') }, good);
+  const pushed = await scene.app({ name: 'Security Update', version: '2026.11', description: 'Mends this desktop.', catalog_id: '8', app_icon_url: await scene.icon('shield-check', '#b4540a', '#7c3208') }, good);
   const waiting = await scene.app({ name: 'Printer Driver', version: '8', description: 'Prints on the new machine.', catalog_id: '9' }, good);
   const only = { authorization_type: 'ASSIGN_USER', catalog_id: '6' };
   const mine = await scene.app({ ...only, name: 'Only Mine', description: 'For one person.' }, good);

@@ -1,12 +1,13 @@
 // Takes every page and every state worth looking at, light and dark, wide and phone, into a folder:
-//   node screenshots.mjs FOLDER [PART...]      PART: begin, console, states, chinese, push, portal; all of them without one
+//   node screenshots.mjs FOLDER [PART...]      PART: begin, console, states, chinese, push, portal; all of them without one.
+// With the part `documents` it takes the pictures of docs/console.md: node screenshots.mjs ../docs/images documents
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { furnish, furnishPortal, PAGES, Scene, STATES } from './scene.mjs';
 
 const [folder = 'screenshots', ...parts] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
-const isWanted = (part) => parts.length === 0 || parts.includes(part);
+const isWanted = (part) => (parts.length === 0 && part !== 'documents') || parts.includes(part);
 
 const SIZES = { wide: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } };
 const LOOKS = Object.keys(SIZES).flatMap((size) => ['light', 'dark'].map((colorScheme) => ({ size, colorScheme, viewport: SIZES[size] })));
@@ -186,6 +187,45 @@ async function portal(scene, ids) {
   await context.close();
 }
 
+/** The pictures of docs/console.md, as large as a page of text bears. */
+async function documents(scene, ids) {
+  const take = async (name, path, { act, size = { width: 1280, height: 800 }, clip, colorScheme = 'light', locale = 'en-GB' } = {}) => {
+    const page = await scene.loggedIn({ viewport: size, colorScheme, locale }, `/console/local-1/${path}`);
+    await act?.(page);
+    await page.waitForTimeout(2 * SETTLED_MS);
+    const area = clip === undefined ? undefined : await clip(page).boundingBox();
+    await page.screenshot({ path: join(folder, `${name}.png`), ...(area === undefined ? {} : { clip: { ...area, height: Math.min(area.height, size.height - area.y) } }) });
+    await page.context().close();
+  };
+  const states = new Map(STATES(ids).map(([name, path, act]) => [name, { path, act }]));
+  await take('overview', 'overview', { size: { width: 1280, height: 1080 } });
+  await take('install', `install?app=${ids.app}&for=everyone`, { size: { width: 1280, height: 1060 } });
+  await take('deployment', `deployments/${ids.deployment}`, { size: { width: 1280, height: 900 } });
+  await take('deployment-phone', `deployments/${ids.halted}`, { size: { width: 390, height: 760 }, colorScheme: 'dark' });
+  await take('job', states.get('job').path, { act: states.get('job').act, size: { width: 1280, height: 560 }, clip: (page) => page.getByRole('dialog') });
+  await take('try-out', states.get('app-try-out').path, { act: states.get('app-try-out').act, size: { width: 1280, height: 1200 }, clip: (page) => page.getByRole('region', { name: 'Try it on desktops' }) });
+  await take('desktop', `desktops/${ids.desktop}?why=${ids.app}`, { size: { width: 1280, height: 1300 }, colorScheme: 'dark', clip: (page) => page.getByRole('region', { name: 'Why, or why not' }) });
+  await take('audit', 'audit', { size: { width: 1280, height: 760 } });
+}
+
+async function portalDocuments(scene, ids) {
+  await scene.call('POST', '/api/v1/{p}/deployments', { app_ids: [ids.pushed], desktop_ids: [ids.desktop] });
+  await scene.atDesk('MY-DESK', 'install', 'Report Viewer').catch(() => undefined);
+  const first = await scene.portal('MY-DESK');
+  await first.getByRole('button', { name: 'Install Notes' }).click();
+  await first.getByText('Installing').first().waitFor();
+  for (const [name, look] of [
+    ['portal', { viewport: { width: 1080, height: 720 }, colorScheme: 'light', locale: 'en-GB' }],
+    ['portal-phone', { viewport: { width: 390, height: 760 }, colorScheme: 'dark', locale: 'zh-CN' }],
+  ]) {
+    const page = await scene.portal('MY-DESK', look);
+    await page.getByRole('region', { name: 'Notes' }).waitFor();
+    await page.waitForTimeout(SETTLED_MS);
+    await page.screenshot({ path: join(folder, `${name}.png`) });
+    await page.context().close();
+  }
+}
+
 async function withScene(options, act) {
   const scene = await Scene.start(options);
   try {
@@ -207,3 +247,7 @@ if (['begin', 'console', 'states', 'chinese'].some(isWanted)) {
 }
 if (isWanted('push')) await withScene({ withHosts: 1 }, push);
 if (isWanted('portal')) await withScene({}, async (scene) => portal(scene, await furnishPortal(scene)));
+if (isWanted('documents')) {
+  await withScene({}, async (scene) => documents(scene, await furnish(scene, { desktops: 12 })));
+  await withScene({}, async (scene) => portalDocuments(scene, await furnishPortal(scene)));
+}
