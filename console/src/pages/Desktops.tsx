@@ -6,26 +6,27 @@ import {
   Code,
   Group,
   Modal,
-  SegmentedControl,
   Select,
   Stack,
   Table,
+  Tabs,
   TagsInput,
   Text,
   TextInput,
 } from '@mantine/core';
-import { useMutation } from '@tanstack/react-query';
+import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconDeviceDesktop, IconFileImport, IconFileSpreadsheet, IconPlus, IconRocket } from '@tabler/icons-react';
 import { useState } from 'react';
-import { Link, useNavigate } from 'react-router';
+import { Link, useNavigate, useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
 import { SavedViews } from '../components/SavedViews';
-import { FormDialog, ListTable, PageHead, Pages, Pill, say, SearchBox, SecretOnce, When } from '../components/parts';
+import { FormDialog, ListPanel, ListTable, PageHead, Pages, Pill, say, SearchBox, SecretOnce, States, When } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { given, offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
+import { Find } from './desktops/Find';
 
 const PRESENCES = ['online', 'offline', 'none'] as const;
 
@@ -63,6 +64,8 @@ export default function Desktops() {
   const [user] = useInAddress('user');
   const [version] = useInAddress('version');
   const [restart, setRestart] = useInAddress('restart');
+  const [params, setParams] = useSearchParams();
+  const tab = params.get('tab') === 'inventory' ? 'inventory' : 'list';
   const [page, setPage] = usePage();
   const [registering, setRegistering] = useState(false);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
@@ -93,26 +96,22 @@ export default function Desktops() {
       </Button>
     </>
   );
-  return (
+  const listed = (
     <>
-      <PageHead title={t('nav.desktops')} sub={t('desktops.sub')} actions={actions} />
-      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
       {!isEmpty && (
         <Stack gap="sm" mb="md">
           <Group gap="sm" justify="space-between">
-            <div className="scroll">
-              <SegmentedControl
-                aria-label={t('list.state')}
-                value={state}
-                onChange={setState}
-                data={[
-                  { value: '', label: t('list.all') },
-                  { value: 'online', label: t('desktop.online') },
-                  { value: 'offline', label: t('desktop.offline') },
-                  { value: 'none', label: t('desktop.no-agent') },
-                ]}
-              />
-            </div>
+            <States
+              aria-label={t('list.state')}
+              value={state}
+              onChange={setState}
+              data={[
+                { value: '', label: t('list.all') },
+                { value: 'online', label: t('desktop.online') },
+                { value: 'offline', label: t('desktop.offline') },
+                { value: 'none', label: t('desktop.no-agent') },
+              ]}
+            />
             <Group gap="sm">
               <SavedViews />
               <Button
@@ -133,7 +132,7 @@ export default function Desktops() {
                 aria-disabled={ids.length === 0}
                 onClick={(event) => ids.length === 0 && event.preventDefault()}
               >
-                {t('desktop.push-chosen', { n: ids.length })}
+                {ids.length === 0 ? t('desktop.push') : t('desktop.push-chosen', { n: ids.length })}
               </Button>
             </Group>
           </Group>
@@ -145,7 +144,7 @@ export default function Desktops() {
               placeholder={t('app.system')}
               clearable
               clearButtonProps={{ 'aria-label': t('action.clear') }}
-              w={140}
+              className="search"
               data={['Linux', 'Windows']}
               value={system === '' ? null : system}
               onChange={(value) => setSystem(value ?? '')}
@@ -155,7 +154,7 @@ export default function Desktops() {
           </Group>
         </Stack>
       )}
-      <section className="panel">
+      <ListPanel list={list}>
         {isEmpty ? (
           <Empty icon={<IconDeviceDesktop />} title={t('desktops.empty')} action={actions}>
             {t('desktops.empty-text')}
@@ -207,7 +206,20 @@ export default function Desktops() {
           </ListTable>
         )}
         {count !== undefined && count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} onPage={setPage} />}
-      </section>
+      </ListPanel>
+    </>
+  );
+  return (
+    <>
+      <PageHead title={t('nav.desktops')} sub={t('desktops.sub')} actions={actions} />
+      {/* What one tab keeps in the address means nothing to the other. */}
+      <Tabs value={tab} onChange={(value) => setParams(value === 'inventory' ? { tab: value } : {}, { replace: true })} mb="md">
+        <Tabs.List>
+          <Tabs.Tab value="list">{t('list.all')}</Tabs.Tab>
+          <Tabs.Tab value="inventory">{t('inventory.title')}</Tabs.Tab>
+        </Tabs.List>
+      </Tabs>
+      {tab === 'inventory' ? <Find /> : listed}
       <Enroll opened={enroll !== ''} onClose={() => setEnroll('')} />
       <Register opened={registering} onClose={() => setRegistering(false)} />
     </>
@@ -238,7 +250,7 @@ function Register({ opened, onClose }: { opened: boolean; onClose: () => void })
     },
   });
   return (
-    <FormDialog title={t('desktop.register')} opened={opened} onClose={onClose} submit={t('desktop.register')} save={register}>
+    <FormDialog title={t('desktop.register-title')} opened={opened} onClose={onClose} submit={t('desktop.register')} save={register}>
       <Text size="sm" c="dimmed">
         {t('desktop.register-text')}
       </Text>
@@ -263,6 +275,21 @@ function Register({ opened, onClose }: { opened: boolean; onClose: () => void })
   );
 }
 
+/** A shell word that stands for itself. */
+const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+
+/**
+ * The line that installs the agent where it is pasted, and asks for the token there. The same as that of
+ * `outfitter agent install-command`: nothing that comes is run before its digest was compared.
+ */
+function installLine({ url, sha256 }: Shape<'AgentInstaller'>): string {
+  const from = quoted(url);
+  return (
+    `(d=$(mktemp -d) && cd "$d" && { curl -fsSk -o install.sh ${from} || wget -q --no-check-certificate -O install.sh ${from}; } ` +
+    `&& echo '${sha256}  install.sh' | sha256sum -c && sh install.sh --token -; s=$?; rm -rf "$d"; exit $s)`
+  );
+}
+
 /** Makes a token and says what to run on the desktop. */
 function Enroll({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   const { t } = useTexts();
@@ -281,6 +308,13 @@ function Enroll({ opened, onClose }: { opened: boolean; onClose: () => void }) {
     onClose();
   };
   const host = window.location.hostname;
+  const installer = useQuery({
+    queryKey: ['agent-installer', project_id],
+    enabled: opened,
+    retry: false,
+    queryFn: () => ok(api.GET('/api/v1/{project_id}/agent-installer', { params: { path: { project_id } } })),
+  });
+  const script = installer.data !== undefined && installer.data.programs.length > 0 ? installer.data : undefined;
   return (
     <Modal opened={opened} onClose={close} title={t('desktop.enroll')} size="lg" closeButtonProps={{ 'aria-label': t('action.close') }} centered>
       <Stack>
@@ -295,18 +329,28 @@ function Enroll({ opened, onClose }: { opened: boolean; onClose: () => void }) {
         ) : (
           <>
             <SecretOnce
-              note={t('enroll.once')}
+              note={t(script === undefined ? 'enroll.once' : 'enroll.once-line')}
               rows={[
                 { label: t('enroll.token'), value: make.data.token },
-                {
-                  label: t('enroll.command'),
-                  value: `sudo outfitter-agent enroll --server ${host}:7443 --token - --state-dir /var/lib/outfitter-agent`,
-                },
-                { label: t('enroll.then'), value: 'sudo outfitter-agent run --state-dir /var/lib/outfitter-agent' },
+                ...(script === undefined
+                  ? [
+                      {
+                        label: t('enroll.command'),
+                        value: `sudo outfitter-agent enroll --server ${host}:7443 --token - --state-dir /var/lib/outfitter-agent`,
+                      },
+                      { label: t('enroll.then'), value: 'sudo outfitter-agent run --state-dir /var/lib/outfitter-agent' },
+                    ]
+                  : [{ label: t('enroll.line'), value: installLine(script) }]),
               ]}
             />
             <Alert variant="default">
-              {t('enroll.note')} <Code>--user</Code>
+              {script === undefined ? (
+                <>
+                  {t('enroll.note')} <Code>--user</Code>
+                </>
+              ) : (
+                t('enroll.line-note')
+              )}
             </Alert>
           </>
         )}

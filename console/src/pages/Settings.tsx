@@ -2,7 +2,7 @@ import { Anchor, Button, Code, SegmentedControl, SimpleGrid, Stack, Switch, Tabl
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, ok, type Shape } from '../api/client';
-import { FreezeSwitch } from '../components/Freeze';
+import { FreezeSwitches } from '../components/Freeze';
 import { ConfirmByName, Copy, ListTable, PageHead, Panel, Pill, sayProblem, When } from '../components/parts';
 import { Problem } from '../components/states';
 import { useRefresh } from '../data';
@@ -10,6 +10,7 @@ import { LANGUAGES, useTexts, type Language } from '../i18n';
 import { useProject, useSession } from '../session';
 import { Downloads } from './settings/Downloads';
 import { Networks } from './settings/Networks';
+import { RunningPrograms } from './settings/RunningPrograms';
 
 const FEATURES = ['app_center', 'app_restriction'] as const;
 
@@ -81,7 +82,8 @@ export default function Settings() {
             </Stack>
           </Panel>
         </SimpleGrid>
-        <FreezeSwitch />
+        <FreezeSwitches />
+        <RunningPrograms />
         <Tokens />
         <Networks />
         <Downloads />
@@ -99,6 +101,9 @@ export default function Settings() {
             ))}
           </SimpleGrid>
           <Text size="sm" mt="md">
+            <Anchor href="/docs/api" size="sm" mr="md">
+              {t('settings.reference')}
+            </Anchor>
             <Anchor href="/openapi.json" size="sm">
               {t('settings.api')}
             </Anchor>
@@ -129,6 +134,12 @@ function Tokens() {
         {t('settings.tokens')}
       </Text>
       {list.error !== null && <Problem error={list.error} />}
+      {list.data?.items.length === 0 && (
+        <Text size="sm" c="dimmed" px={20} pb={20}>
+          {t('token.none')}
+        </Text>
+      )}
+      {(list.data?.items.length ?? 0) > 0 && (
       <ListTable label={t('settings.tokens')} head={[t('app.name'), t('list.state'), t('token.uses'), t('token.expires'), { hidden: t('token.revoke') }]}>
         {list.data?.items.map((token) => (
           <Table.Tr key={token.id}>
@@ -153,6 +164,7 @@ function Tokens() {
           </Table.Tr>
         ))}
       </ListTable>
+      )}
       <ConfirmByName
         name={revoking?.name ?? ''}
         title={t('token.revoke-this', { name: revoking?.name ?? '' })}
