@@ -18,6 +18,7 @@ after(() => scene?.stop());
 /** The page that adds apps; counts the parts that the bucket took, and what credentials it was given. */
 async function adding(options) {
   const page = await scene.loggedIn(options, ADD);
+  page.setDefaultTimeout(90_000);
   page.on('dialog', (dialog) => dialog.accept());
   page.partsPut = new Map();
   page.begun = [];
@@ -42,7 +43,7 @@ const says = (page, file, text) => row(page, file).getByText(text, { exact: true
 async function letParts(page, count) {
   await waitFor(`${count} parts in the bucket`, () => {
     if (put(page) >= count) return true;
-    scene.gate.let(MEGABYTE / 2);
+    scene.gate.let(2 * MEGABYTE);
     return false;
   });
   scene.gate.hold();
@@ -151,7 +152,7 @@ test('two files go side by side, each with a state of its own; one that is stopp
   await choose(page, third.path);
   await waitFor('three uploads in the bucket', () => {
     if (page.begun.length === 3) return true;
-    scene.gate.let(MEGABYTE / 2);
+    scene.gate.let(2 * MEGABYTE);
     return false;
   });
   scene.gate.hold();
