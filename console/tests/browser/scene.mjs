@@ -18,13 +18,13 @@ const LIMIT_MS = 60_000;
 const DIST = process.env['OUTFITTER_CONSOLE_DIST'];
 const TYPES = { js: 'text/javascript', css: 'text/css', html: 'text/html', svg: 'image/svg+xml' };
 
-/** Waits until `condition` answers something true; fails after a minute with what was waited for. */
-export async function waitFor(what, condition) {
-  const end = Date.now() + LIMIT_MS;
+/** Waits until `condition` answers something true; fails after `limitMs` with what was waited for. */
+export async function waitFor(what, condition, limitMs = LIMIT_MS) {
+  const end = Date.now() + limitMs;
   for (;;) {
     const found = await condition();
     if (found) return found;
-    if (Date.now() > end) throw new Error(`waited a minute for ${what}`);
+    if (Date.now() > end) throw new Error(`waited ${limitMs / 1000} s for ${what}`);
     await pause(50);
   }
 }
