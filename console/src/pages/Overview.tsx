@@ -30,11 +30,9 @@ function Figure({ label, value, note, to }: { label: string; value: number | und
         {label}
       </Text>
       {value === undefined ? <Skeleton h={33} w={60} mt={4} /> : <div className="figure">{value.toLocaleString()}</div>}
-      {value !== undefined && (
-        <Text size="sm" mt={4} component="div" c="dimmed">
-          {note}
-        </Text>
-      )}
+      <Text size="sm" mt={4} component="div" c="dimmed">
+        {value === undefined ? '…' : note}
+      </Text>
     </Link>
   );
 }
