@@ -340,7 +340,7 @@ function Preview({ preview, nameOf, nothing }: { preview: Shape<'DeploymentPrevi
       {accounts_unknown.count > 0 && (
         <Alert variant="outline" color="yellow" icon={<IconAlertTriangle />} title={t('preview.unknown', { n: accounts_unknown.count })}>
           {accounts_unknown.items.map((account) => account.account).join(', ')} – {t('preview.unknown-text')}{' '}
-          <Anchor component={Link} to={path('people')} size="sm">
+          <Anchor component={Link} to={path('people')} size="sm" underline="always">
             {t('nav.people')}
           </Anchor>
         </Alert>
