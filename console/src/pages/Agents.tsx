@@ -27,6 +27,7 @@ export default function Agents() {
   const [page, setPage] = usePage();
   const [editing, setEditing] = useState<{ id: string; name: string }>();
   const push = usePush();
+  const isFiltered = name !== '' || show !== 'none';
   const chosen = useMemo(() => search.getAll('desktop').slice(0, MOST), [search]);
   const choose = (ids: string[]) =>
     setSearch(
@@ -92,14 +93,19 @@ export default function Agents() {
           {list.data?.count === 0 ? (
             <Empty
               icon={<IconDeviceDesktop />}
-              title={t('agents.none')}
+              title={t(isFiltered ? 'agents.none-such' : 'agents.none')}
               action={
-                <Button component={Link} to={path('desktops')} variant="default">
-                  {t('nav.desktops')}
-                </Button>
+                <>
+                  <Button component={Link} to={path('desktops')} variant="default">
+                    {t('nav.desktops')}
+                  </Button>
+                  <Button component={Link} to={path('desktops?enroll=1')} variant="default">
+                    {t('desktop.enroll')}
+                  </Button>
+                </>
               }
             >
-              {t('agents.none-text')}
+              {t(isFiltered ? 'agents.none-such-text' : 'agents.none-text')}
             </Empty>
           ) : (
             <>

@@ -1,11 +1,8 @@
 import {
-  Alert,
   Anchor,
   Button,
   Checkbox,
-  Code,
   Group,
-  Modal,
   SegmentedControl,
   Select,
   Stack,
@@ -21,11 +18,12 @@ import { Link, useNavigate } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
 import { SavedViews } from '../components/SavedViews';
-import { FormDialog, ListTable, PageHead, Pages, Pill, say, SearchBox, SecretOnce, When } from '../components/parts';
+import { FormDialog, ListTable, PageHead, Pages, Pill, say, SearchBox, When } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { given, offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
+import { Connect } from './desktop/Connect';
 
 const PRESENCES = ['online', 'offline', 'none'] as const;
 
@@ -208,7 +206,7 @@ export default function Desktops() {
         )}
         {count !== undefined && count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} onPage={setPage} />}
       </section>
-      <Enroll opened={enroll !== ''} onClose={() => setEnroll('')} />
+      <Connect opened={enroll !== ''} onClose={() => setEnroll('')} />
       <Register opened={registering} onClose={() => setRegistering(false)} />
     </>
   );
@@ -260,57 +258,5 @@ function Register({ opened, onClose }: { opened: boolean; onClose: () => void })
       />
       <TagsInput label={t('desktop.users')} description={t('desktop.users-hint')} value={users} onChange={setUsers} />
     </FormDialog>
-  );
-}
-
-/** Makes a token and says what to run on the desktop. */
-function Enroll({ opened, onClose }: { opened: boolean; onClose: () => void }) {
-  const { t } = useTexts();
-  const { id: project_id } = useProject();
-  const make = useMutation({
-    mutationFn: () =>
-      ok(
-        api.POST('/api/v1/{project_id}/enrollment-tokens', {
-          params: { path: { project_id } },
-          body: { name: `console-${new Date().toISOString().slice(0, 16)}`, expires_in_seconds: 86_400, may_attach: true },
-        }),
-      ),
-  });
-  const close = () => {
-    make.reset();
-    onClose();
-  };
-  const host = window.location.hostname;
-  return (
-    <Modal opened={opened} onClose={close} title={t('desktop.enroll')} size="lg" closeButtonProps={{ 'aria-label': t('action.close') }} centered>
-      <Stack>
-        <Text size="sm">{t('enroll.text')}</Text>
-        {make.error !== null && <Problem error={make.error} />}
-        {make.data === undefined ? (
-          <Group justify="flex-end">
-            <Button onClick={() => make.mutate()} loading={make.isPending}>
-              {t('enroll.make')}
-            </Button>
-          </Group>
-        ) : (
-          <>
-            <SecretOnce
-              note={t('enroll.once')}
-              rows={[
-                { label: t('enroll.token'), value: make.data.token },
-                {
-                  label: t('enroll.command'),
-                  value: `sudo outfitter-agent enroll --server ${host}:7443 --token - --state-dir /var/lib/outfitter-agent`,
-                },
-                { label: t('enroll.then'), value: 'sudo outfitter-agent run --state-dir /var/lib/outfitter-agent' },
-              ]}
-            />
-            <Alert variant="default">
-              {t('enroll.note')} <Code>--user</Code>
-            </Alert>
-          </>
-        )}
-      </Stack>
-    </Modal>
   );
 }

@@ -117,7 +117,15 @@ export default function Jobs() {
       {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
       <section className="panel">
         {list.data !== undefined && list.data.items.length === 0 ? (
-          <Empty icon={<IconListDetails />} title={t('jobs.empty')}>
+          <Empty
+            icon={<IconListDetails />}
+            title={t('jobs.empty')}
+            action={
+              <Button component={Link} to={path('install')} variant="default">
+                {t('nav.install')}
+              </Button>
+            }
+          >
             {t('jobs.empty-text')}
           </Empty>
         ) : (
