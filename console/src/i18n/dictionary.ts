@@ -155,6 +155,7 @@ export const dictionary = {
   'attempt.log': ['End of the installer’s output', '安装程序输出的末尾'],
   'attempt.not-found': ['not found.', '未找到。'],
   'attempt.receipt-invalid': ['The receipt does not verify:', '凭证未通过验证：'],
+  'attempt.rule': ['Look at the detection rule', '查看检测规则'],
   'attempt.sandbox': ['A folder plays this desktop. Installers that do not heed OUTFITTER_ROOT act on the machine itself:', '由文件夹模拟的桌面。不识别 OUTFITTER_ROOT 的安装程序会作用于主机本身：'],
   'attempt.title': ['Attempt {n}', '第 {n} 次尝试'],
   'attempt.took': ['{seconds} s', '{seconds} 秒'],
@@ -230,6 +231,7 @@ export const dictionary = {
   'condition.missing': ['Missing', '缺失'],
 
   'confirm.type': ['Type {name} to confirm', '输入 {name} 以确认'],
+  'deployment.all-failed': ['Ended, all failed', '已结束，全部失败'],
 
   'deployment.by': ['by {who}', '操作人 {who}'],
   'deployment.cancel': ['Cancel the rest', '取消其余任务'],
@@ -408,7 +410,7 @@ export const dictionary = {
   'enroll.command': ['Run on the desktop, and paste the token', '在桌面上运行，并粘贴令牌'],
   'enroll.its-name': ['NAME', '主机名'],
   'enroll.line': ['Paste into a terminal of the Linux desktop: it installs the agent, connects it and starts it at every boot', '粘贴到 Linux 桌面的终端：安装代理、接入服务器，并在每次开机时启动'],
-  'enroll.loopback': ['Only this machine reaches {address}', '只有本机可以访问 {address}'],
+  'enroll.loopback': ['Only the server’s own machine reaches {address}', '只有服务器本机可以访问 {address}'],
   'enroll.loopback-text': ['Enough for a desktop on the server itself. For others start the server with', '仅够接入服务器本机。如需接入其他桌面，请使用以下参数启动服务端：'],
   'enroll.make': ['Make a token for a day', '创建一天有效的令牌'],
   'enroll.no-program': ['This server has no agent to give out, so copy the program outfitter-agent onto the desktop first. Started with --agent-binaries, or with a release rolled out to every desktop, it shows one line here that does it all.', '本服务器没有可分发的代理，请先将 outfitter-agent 程序复制到桌面。服务端使用 --agent-binaries 启动，或有发布到所有桌面的版本后，此处会显示一条完成全部步骤的命令。'],

@@ -22,7 +22,8 @@ export function DeploymentState({ deployment }: { deployment: Pick<Shape<'Deploy
   const { t } = useTexts();
   if (deployment.state === 'expanding') return <Pill tone="busy">{t('deployment.expanding')}</Pill>;
   if (deployment.state === 'running') return <Pill tone="busy">{t('deployment.running')}</Pill>;
-  if (deployment.counts.jobs_fail > 0) return <Pill tone="bad">{t('deployment.with-failures')}</Pill>;
+  const { jobs_fail, jobs_success } = deployment.counts;
+  if (jobs_fail > 0) return <Pill tone="bad">{t(jobs_success === 0 ? 'deployment.all-failed' : 'deployment.with-failures')}</Pill>;
   if (deployment.counts.desktops_reached === 0) return <Pill tone="care">{t('deployment.nobody')}</Pill>;
   return <Pill tone="ok">{t('deployment.done')}</Pill>;
 }
