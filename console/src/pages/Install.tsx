@@ -12,6 +12,7 @@ import { Empty, Problem } from '../components/states';
 import { useAllApps, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
+import { SYSTEM } from './Apps';
 
 /** Most apps and accounts of one call. Source: the contract, BatchAutoInstallAppsReq. */
 const MOST = 50;
@@ -170,7 +171,7 @@ export default function Install() {
                         {app.name}
                       </Text>
                       <Text size="xs" c="dimmed">
-                        {app.version} · {app.support_os}
+                        {app.version} · {t(SYSTEM[app.support_os])}
                         {app.install_type === 'GUI_INSTALL' && ` · ${t('install.needs-person')}`}
                         {app.status === 'FORBIDDEN' && ` · ${t('app.hidden')}`}
                       </Text>
