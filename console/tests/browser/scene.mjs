@@ -1,9 +1,10 @@
 // A real server with real agents, for browser tests and screenshots. Everything lies in one temporary folder and
 // listens on loopback; `stop` ends every process that was started here.
 import { spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -60,6 +61,86 @@ async function serveDist(route) {
   });
 }
 
+/** What stands between browsers and the bucket: lets as many bytes through as it was told, and breaks connections. */
+class Gate {
+  #left = 0;
+  #listener;
+  #pairs = new Set();
+  #bucketPort;
+  /** Bytes that went to the bucket. */
+  passed = 0;
+
+  static async start(bucketPort) {
+    const gate = new Gate();
+    gate.#bucketPort = bucketPort;
+    gate.port = await freePort();
+    gate.address = `http://127.0.0.1:${gate.port}`;
+    await gate.open();
+    return gate;
+  }
+
+  /** Takes connections. */
+  async open() {
+    this.#listener = createServer((from) => this.#connected(from)).listen(this.port, '127.0.0.1');
+    await once(this.#listener, 'listening');
+  }
+
+  #connected(from) {
+    const to = connect(this.#bucketPort, '127.0.0.1');
+    const pair = { from, to, waits: [] };
+    this.#pairs.add(pair);
+    const end = () => {
+      from.destroy();
+      to.destroy();
+      this.#pairs.delete(pair);
+    };
+    for (const socket of [from, to]) socket.on('error', end).on('close', end);
+    to.on('data', (bytes) => from.write(bytes));
+    from.on('data', (bytes) => {
+      pair.waits.push(bytes);
+      this.#forward(pair);
+    });
+  }
+
+  #forward(pair) {
+    while (pair.waits.length > 0 && this.#left > 0) {
+      const [bytes] = pair.waits;
+      const some = bytes.subarray(0, this.#left);
+      pair.to.write(some);
+      this.#left -= some.length;
+      this.passed += some.length;
+      if (some.length === bytes.length) pair.waits.shift();
+      else pair.waits[0] = bytes.subarray(some.length);
+    }
+    if (pair.waits.length > 0) pair.from.pause();
+    else pair.from.resume();
+  }
+
+  /** Lets so many bytes more through. */
+  let(bytes) {
+    this.#left += bytes;
+    for (const pair of this.#pairs) this.#forward(pair);
+  }
+
+  /** Lets nothing more through until it is told. */
+  hold() {
+    this.#left = 0;
+  }
+
+  /** Breaks every connection; new ones are refused until it is open again. */
+  async close() {
+    const closed = once(this.#listener, 'close');
+    this.#listener.close();
+    for (const { from } of this.#pairs) from.destroy();
+    await closed;
+  }
+
+  stop() {
+    this.#listener.close();
+    for (const { from } of this.#pairs) from.destroy();
+  }
+}
+
 export class Scene {
   #folder = mkdtempSync(join(tmpdir(), 'outfitter-console-'));
   #agents = [];
@@ -67,11 +148,15 @@ export class Scene {
   #hosts;
   #browser;
 
-  /** `withHosts`: so many machines with OpenSSH servers, onto which the server can push its agent. */
-  static async start({ withHosts = 0 } = {}) {
+  /**
+   * `withHosts`: so many machines with OpenSSH servers, onto which the server can push its agent. `withGate`: what goes to the
+   * bucket passes a gate.
+   */
+  static async start({ withHosts = 0, withGate = false } = {}) {
     const scene = new Scene();
     if (withHosts > 0) await scene.#startHosts(withHosts);
     scene.ports = [await freePort(), await freePort(), await freePort()];
+    if (withGate) scene.gate = await Gate.start(scene.ports[2]);
     await scene.startServer();
     return scene;
   }
@@ -97,7 +182,8 @@ export class Scene {
   async startServer() {
     const data = join(this.#folder, 'server');
     const [api, agents, bucket] = this.ports.map((port) => `127.0.0.1:${port}`);
-    this.#server = this.#run('outfitter', ['serve', '--data-dir', data, '--listen', api, '--agent-listen', agents, '--bucket-listen', bucket]);
+    const gate = this.gate === undefined ? [] : ['--bucket-public', this.gate.address];
+    this.#server = this.#run('outfitter', ['serve', '--data-dir', data, '--listen', api, '--agent-listen', agents, '--bucket-listen', bucket, ...gate]);
     const { stdout, stderr } = this.#server;
     stdout.resume();
     stderr.resume();
@@ -184,6 +270,25 @@ export class Scene {
     const path = join(this.#folder, fileName);
     writeFileSync(path, `#!/bin/sh\n${lines}\n`);
     return path;
+  }
+
+  /**
+   * A large package: a script that leaves its own SHA-256 on the desktop, in front of bytes that belong to it; or these bytes. Its
+   * time is always the same.
+   */
+  largeScript(fileName, content) {
+    const path = join(this.#folder, fileName);
+    const script = '#!/bin/sh\nmkdir -p "$OUTFITTER_ROOT/opt/large" && sha256sum <"$0" >"$OUTFITTER_ROOT/opt/large/digest"\nexit 0\n';
+    const bytes = content instanceof Uint8Array ? content : Buffer.concat([Buffer.from(script), randomBytes(content * 1_000_000)]);
+    writeFileSync(path, bytes);
+    utimesSync(path, 1_700_000_000, 1_700_000_000);
+    return { path, name: fileName, bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
+  }
+
+  /** Parts of unfinished uploads that the server keeps. */
+  parts() {
+    const folder = join(this.#folder, 'server/packages/parts');
+    return existsSync(folder) ? readdirSync(folder) : [];
   }
 
   /** Calls the API as the administrator, beside the browser. */
@@ -298,6 +403,7 @@ export class Scene {
 
   async stop() {
     await this.#browser?.close();
+    this.gate?.stop();
     const children = [...this.#agents, this.#server].filter((child) => child !== undefined && child.exitCode === null && child.signalCode === null);
     await Promise.all(children.map((child) => (child.kill('SIGKILL'), once(child, 'exit'))));
     // The machines take their mounts and agents with them when they are told to end.

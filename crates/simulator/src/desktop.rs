@@ -117,8 +117,11 @@ impl Desktop {
             .note(format_args!("desktop {}: {what}", self.index));
     }
 
-    /// The machine sleeps for so long.
+    /// The machine sleeps for so long; one that sleeps already does not sleep twice.
     pub(crate) async fn suspend(&self, millis: u64) {
+        if !self.awake.is_on() {
+            return;
+        }
         self.note(format_args!("sleeps for {millis} ms"));
         self.awake.set(false);
         for _ in 0..millis.div_ceil(1000) {
@@ -395,7 +398,8 @@ impl AgentWatcher for Desktop {
             AgentMessage::Heartbeat { .. }
             | AgentMessage::Renew { .. }
             | AgentMessage::Detected { .. }
-            | AgentMessage::Update(_) => {}
+            | AgentMessage::Update(_)
+            | AgentMessage::Inventory(_) => {}
         }
     }
 }

@@ -466,7 +466,9 @@ impl ServerWatcher for Oracle {
             | ServerMessage::Certificate { .. }
             | ServerMessage::Detect { .. }
             | ServerMessage::Update(_)
-            | ServerMessage::UpdateNoted { .. } => {}
+            | ServerMessage::UpdateNoted { .. }
+            | ServerMessage::InventoryNoted { .. }
+            | ServerMessage::InventoryLater { .. } => {}
         }
     }
 }

@@ -90,8 +90,9 @@ fn seeds() {
     let next = AtomicU64::new(first);
     let broken = AtomicBool::new(false);
     let results: Vec<_> = std::thread::scope(|scope| {
-        // Each with its own world; nothing is shared between seeds.
-        let threads: Vec<_> = (0..std::thread::available_parallelism()
+        // Each with its own world; nothing is shared between seeds. A seed waits half of its time for its database's
+        // thread, so a processor has two.
+        let threads: Vec<_> = (0..2 * std::thread::available_parallelism()
             .map_or(2, usize::from)
             .min(8))
             .map(|_| {
