@@ -208,7 +208,7 @@ async function documents(scene, ids) {
   await take('deployment', `deployments/${ids.deployment}`, { size: { width: 1280, height: 900 } });
   await take('deployment-phone', `deployments/${ids.halted}`, { size: { width: 390, height: 760 }, colorScheme: 'dark' });
   await take('job', states.get('job').path, { act: states.get('job').act, size: { width: 1280, height: 560 }, clip: (page) => page.getByRole('dialog') });
-  await take('try-out', states.get('app-try-out').path, { act: states.get('app-try-out').act, size: { width: 1280, height: 1500 }, clip: (page) => page.getByRole('region', { name: 'Try it on desktops' }) });
+  await take('detection', `apps/${ids.app}?tab=detection`, { size: { width: 1280, height: 1150 } });
   await take('desktop', `desktops/${ids.desktop}?why=${ids.app}`, { size: { width: 1280, height: 1600 }, colorScheme: 'dark', clip: (page) => page.getByRole('region', { name: 'Why, or why not' }) });
   await take('audit', 'audit', { size: { width: 1280, height: 760 } });
 }
