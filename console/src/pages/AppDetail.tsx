@@ -98,7 +98,7 @@ export default function AppDetail() {
                   {app.status === 'NORMAL' ? t('app.hide') : t('app.show')}
                 </Menu.Item>
                 <Menu.Divider />
-                <Menu.Item color="red" leftSection={<IconTrash size={16} />} onClick={() => setDeleting(true)}>
+                <Menu.Item color="var(--mantine-color-error)" leftSection={<IconTrash size={16} />} onClick={() => setDeleting(true)}>
                   {t('action.delete')}
                 </Menu.Item>
               </Menu.Dropdown>

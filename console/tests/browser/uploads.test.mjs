@@ -98,7 +98,7 @@ test('an upload goes on after a restart of the server, a pause and a reload, and
   await says(page, file, 'Paused');
   const pausedAt = put(page);
   scene.gate.let(100 * MEGABYTE);
-  await page.getByRole('link', { name: 'Apps', exact: true }).click();
+  await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Apps' }).click();
   await page.getByRole('link', { name: 'Add apps' }).first().click();
   await says(page, file, 'Paused');
   assert.equal(put(page), pausedAt, 'nothing is sent meanwhile');
