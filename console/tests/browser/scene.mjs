@@ -40,7 +40,10 @@ async function freePort() {
 /** Answers from `DIST`, under the policy that the server gives its own. */
 async function serveDist(route) {
   const { pathname, origin } = new URL(route.request().url());
-  const [, start, name] = /^\/(console|portal)\/(.*)$/.exec(pathname);
+  const found = /^\/(console|portal)\/(.*)$/.exec(pathname);
+  // The API has such words in its paths too.
+  if (found === null) return route.fallback();
+  const [, start, name] = found;
   const path = join(DIST, name);
   // A page that came by a redirect is the server's own, and so are its files.
   if (name.startsWith('assets/') && !existsSync(path)) return route.fallback();
