@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
 import { createContext, use, useEffect, useMemo, type ReactNode } from 'react';
 import { useNavigate, useParams } from 'react-router';
-import { api, ok, onSessionEnd, ApiProblem, type Shape } from './api/client';
+import { api, endSession, ok, onSessionEnd, ApiProblem, type Shape } from './api/client';
 
 /** How often a session that is in use is renewed, in milliseconds: well below the hour that it lives idle. */
 const RENEWAL_MS = 10 * 60 * 1000;
@@ -89,7 +89,7 @@ export function useLogOut() {
       await ok(api.DELETE('/api/v1/session'), 'unwatched');
     } finally {
       forgetAllElse(queries);
-      queries.setQueryData(KEY, null);
+      endSession();
       void navigate('/');
     }
   };

@@ -162,6 +162,14 @@ def arrived(server: Server, given: Credential, content: bytes) -> None:
     assert rule["package"]["size_bytes"] == len(content)
 
 
+def shown_upload(server: Server, given: Credential, etag: str) -> dict:
+    """What became of the upload that was answered this entity tag."""
+    query = {"object_path": given.key, "etag": etag.strip('"')}
+    answer = server.request("GET", "/api/v1/{project_id}/packages", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
 def aws_cli(given: Credential, file: Path, trust: Path | None, home: Path) -> subprocess.CompletedProcess:
     command = [str(Path(sys.executable).parent / "aws"), "--endpoint-url", given.endpoint]
     command += ["--ca-bundle", str(trust)] if trust else []
@@ -187,6 +195,8 @@ def test_boto3(served, tmp_path, content):
     head = s3(given, trust).head_object(Bucket=given.bucket, Key=given.key)
     assert head["ContentLength"] == len(content)
     arrived(server, given, content)
+    shown = shown_upload(server, given, head["ETag"])
+    assert (shown["state"], shown["package"]["sha256"]) == ("ready", hashlib.sha256(content).hexdigest())
     assert served.left_over() == []
 
 

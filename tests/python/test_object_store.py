@@ -21,7 +21,7 @@ import packages
 from object_store import BUCKET, MACHINE_ROLE, PREFIX, object_store
 from outfitter import SERVER_BINARY, Server, postgres_database, unique, wait_for
 from sdk import bucket, client, create_user, ended_jobs, install, upload, user
-from test_bucket import LARGE, SMALL, Credential, arrived, aws_cli, code_of, credential, make_app, s3
+from test_bucket import LARGE, SMALL, Credential, arrived, aws_cli, code_of, credential, make_app, s3, shown_upload
 from web import web_server
 
 # Of a server that takes in what was uploaded past it.
@@ -250,6 +250,8 @@ def test_what_real_clients_put_is_digested_and_becomes_the_object(direct, store,
         file.write_bytes(content)
         put(given, file)
         wait_until_taken_in(direct, given, content)
+        shown = shown_upload(direct, given, store.client().head_object(Bucket=given.bucket, Key=given.key)["ETag"])
+        assert (shown["state"], shown["package"]["sha256"]) == ("ready", hashlib.sha256(content).hexdigest())
 
 
 def test_a_credential_of_the_sts_puts_nothing_but_the_one_object(direct, store):
@@ -287,8 +289,12 @@ def test_names_that_policies_read_otherwise_are_uploaded_through_the_server(dire
 def test_a_digest_that_an_uploader_past_the_server_gave_holds(direct, store):
     given = credential(direct, unique("name"))
     own = {"Bucket": given.bucket, "Key": given.key}
-    s3(given).put_object(**own, Body=SMALL, Metadata={"sha256": "0" * 64})
-    wait_for(lambda: "is not the one its uploader gave" in direct.process.log.read_text(), "the upload to be refused")
+    put = s3(given).put_object(**own, Body=SMALL, Metadata={"sha256": "0" * 64})
+    # Whoever asks meanwhile hears that it is still to be read, and then that it is not taken.
+    states = set()
+    wait_for(lambda: states.add(shown_upload(direct, given, put["ETag"])["state"]) or "refused" in states, "the upload to be refused")
+    assert states <= {"pending", "refused"}
+    assert "is not the one its uploader gave" in direct.process.log.read_text()
     other = b"other bytes"
     s3(given).put_object(**own, Body=other, Metadata={"sha256": hashlib.sha256(other).hexdigest()})
     wait_until_taken_in(direct, given, other)

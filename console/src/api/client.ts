@@ -24,10 +24,15 @@ export const api = createClient<paths>({ baseUrl: '', headers: GUARD, credential
 
 const sessionEnded = new Set<() => void>();
 
-/** Calls back when the server says that there is no session (any more). Answers how to stop. */
+/** Calls back when there is no session (any more). Answers how to stop. */
 export function onSessionEnd(callback: () => void): () => void {
   sessionEnded.add(callback);
   return () => void sessionEnded.delete(callback);
+}
+
+/** Tells everybody that there is no session any more: the person logged out, or the server says so. */
+export function endSession(): void {
+  for (const tell of sessionEnded) tell();
 }
 
 function textOf(body: unknown, member: string): string | undefined {
@@ -58,11 +63,11 @@ export async function ok<T>(
     throw new ApiProblem(0, 'unreachable', cause instanceof Error ? cause.message : '', '');
   }
   if (answer.response.ok) return answer.data as T;
-  if (answer.response.status === 401 && session === 'watched') for (const tell of sessionEnded) tell();
+  if (answer.response.status === 401 && session === 'watched') endSession();
   throw problemOf(answer.response, answer.error);
 }
 
-/** Sends a package's bytes with progress; `fetch` cannot tell how far an upload is. */
+/** Sends a package's bytes through the server's API, with progress; `fetch` cannot tell how far an upload is. */
 export function uploadPackage(
   projectId: string,
   file: File,
@@ -84,13 +89,15 @@ export function uploadPackage(
         body = undefined;
       }
       if (request.status === 200) return resolve(body as Shape<'PackageUploadResponse'>);
-      if (request.status === 401) for (const tell of sessionEnded) tell();
+      if (request.status === 401) endSession();
       const headers = new Headers({ 'x-request-id': request.getResponseHeader('x-request-id') ?? '' });
       reject(problemOf({ status: request.status, headers }, body));
     });
     request.addEventListener('error', () => reject(new ApiProblem(0, 'unreachable', '', '')));
-    request.addEventListener('abort', () => reject(new DOMException('stopped', 'AbortError')));
-    signal.addEventListener('abort', () => request.abort());
+    signal.addEventListener('abort', () => {
+      request.abort();
+      reject(signal.reason);
+    });
     request.send(file);
   });
 }

@@ -15,6 +15,8 @@ export interface AppDraft {
   uninstallCommand: string;
   system: Shape<'OsTypeEnum'>;
   audience: Shape<'AssignType'>;
+  /** What users read before they install. */
+  help?: string;
 }
 
 export function AppForm({ draft, onChange, only }: { draft: AppDraft; onChange: (draft: AppDraft) => void; only?: 'edit' }) {
@@ -42,6 +44,18 @@ export function AppForm({ draft, onChange, only }: { draft: AppDraft; onChange: 
         value={draft.description}
         onChange={(event) => set('description', event.currentTarget.value)}
       />
+      {draft.help !== undefined && (
+        <Textarea
+          label={t('app.help')}
+          description={t('app.help-hint')}
+          maxLength={8192}
+          autosize
+          minRows={2}
+          maxRows={8}
+          value={draft.help}
+          onChange={(event) => set('help', event.currentTarget.value)}
+        />
+      )}
       <SimpleGrid cols={{ base: 1, xs: only === 'edit' ? 2 : 3 }} spacing="sm">
         <Select
           label={t('app.category')}

@@ -1,12 +1,12 @@
-import { Alert, Button, Group, Stack, Text, TextInput } from '@mantine/core';
+import { Alert, Button, Group, SimpleGrid, Stack, Text, TextInput, Title } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconSnowflake } from '@tabler/icons-react';
 import { useState } from 'react';
-import { api, ok } from '../api/client';
+import { api, ok, type Shape } from '../api/client';
 import { QUIET_MS, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { useProject } from '../session';
-import { Panel, sayProblem, When } from './parts';
+import { Panel, Pill, sayProblem, When } from './parts';
 import { Problem } from './states';
 
 /** Longest reason, in characters. Source: the operation, SetFreezeReq. */
@@ -21,13 +21,13 @@ function useFreeze() {
   });
 }
 
-function useSetFreeze() {
+function useSetFreeze(of: 'project' | 'server') {
   const { id: project_id } = useProject();
   const { t } = useTexts();
   const refresh = useRefresh();
   return useMutation({
     mutationFn: (body: { frozen: boolean; reason?: string }) =>
-      ok(api.PUT('/api/v1/{project_id}/freeze', { params: { path: { project_id } }, body })),
+      ok(of === 'server' ? api.PUT('/api/v1/freeze', { body }) : api.PUT('/api/v1/{project_id}/freeze', { params: { path: { project_id } }, body })),
     onError: (problem) => sayProblem(problem, t('freeze.failed')),
     onSettled: () => refresh('freeze'),
   });
@@ -55,48 +55,65 @@ export function FreezeBanner() {
   );
 }
 
-/** The switch of the project. */
-export function FreezeSwitch() {
+/** The switches of the project and of the whole server. */
+export function FreezeSwitches() {
   const { t } = useTexts();
   const freeze = useFreeze();
-  const set = useSetFreeze();
-  const [reason, setReason] = useState('');
-  const standing = freeze.data?.project;
   return (
     <Panel title={t('freeze.title')}>
       {freeze.error !== null && <Problem error={freeze.error} />}
-      <Stack>
-        <Text size="sm" c="dimmed">
-          {t('freeze.text')}
-        </Text>
+      <Text size="sm" c="dimmed" mb="md">
+        {t('freeze.text')}
+      </Text>
+      <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
+        <Switch of="project" standing={freeze.data?.project} known={freeze.data !== undefined} />
+        <Switch of="server" standing={freeze.data?.server} known={freeze.data !== undefined} />
+      </SimpleGrid>
+    </Panel>
+  );
+}
+
+function Switch({ of, standing, known }: { of: 'project' | 'server'; standing: Shape<'Freeze'> | undefined; known: boolean }) {
+  const { t } = useTexts();
+  const set = useSetFreeze(of);
+  const [reason, setReason] = useState('');
+  const label = t(`freeze.of-${of}`);
+  return (
+    <form
+      aria-label={label}
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (standing !== undefined) set.mutate({ frozen: false });
+        else set.mutate({ frozen: true, ...(reason === '' ? {} : { reason }) }, { onSuccess: () => setReason('') });
+      }}
+    >
+      <Stack gap="sm">
+        <Group gap="xs">
+          <Title order={3} size="h6">
+            {label}
+          </Title>
+          {known && <Pill tone={standing === undefined ? 'ok' : 'care'}>{t(standing === undefined ? 'freeze.off' : 'freeze.on')}</Pill>}
+        </Group>
         {standing === undefined ? (
-          <form
-            onSubmit={(event) => {
-              event.preventDefault();
-              set.mutate({ frozen: true, ...(reason === '' ? {} : { reason }) }, { onSuccess: () => setReason('') });
-            }}
-          >
-            <Group align="flex-end" wrap="wrap">
-              <TextInput
-                label={t('freeze.reason')}
-                value={reason}
-                maxLength={REASON_LIMIT}
-                onChange={(event) => setReason(event.currentTarget.value)}
-                style={{ flex: '1 1 240px' }}
-              />
-              <Button type="submit" color="red" leftSection={<IconSnowflake size={16} />} loading={set.isPending} disabled={freeze.data === undefined}>
-                {t('freeze.label')}
-              </Button>
-            </Group>
-          </form>
+          <TextInput label={t('freeze.reason')} value={reason} maxLength={REASON_LIMIT} onChange={(event) => setReason(event.currentTarget.value)} />
         ) : (
-          <Group>
-            <Button loading={set.isPending} onClick={() => set.mutate({ frozen: false })}>
+          <Text size="sm">
+            {standing.reason === undefined || standing.reason === '' ? standing.operator : t('freeze.by', { who: standing.operator, reason: standing.reason })} ·{' '}
+            <When at={standing.since} />
+          </Text>
+        )}
+        <Group>
+          {standing === undefined ? (
+            <Button type="submit" variant="outline" color="red" leftSection={<IconSnowflake size={16} />} loading={set.isPending} disabled={!known}>
+              {t(of === 'project' ? 'freeze.label' : 'freeze.label-server')}
+            </Button>
+          ) : (
+            <Button type="submit" loading={set.isPending}>
               {t('freeze.let-go')}
             </Button>
-          </Group>
-        )}
+          )}
+        </Group>
       </Stack>
-    </Panel>
+    </form>
   );
 }

@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { IconPlayerStop, IconRefresh } from '@tabler/icons-react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
-import { MOVING_MS } from '../data';
+import { MOVING_MS, reasonOf } from '../data';
 import { useTexts } from '../i18n';
 import { useCancel, useRetry, type JobRow } from '../pages/Jobs';
 import { usePath, useProject } from '../session';
@@ -43,6 +43,17 @@ export function JobNotes({ job }: { job: JobRow }) {
   return (
     <Text size="xs" c="dimmed">
       {notes.join(' · ')}
+    </Text>
+  );
+}
+
+/** How a job ended, in one sentence: why it failed, or what proves that it did not. */
+export function Outcome({ job }: { job: JobRow }) {
+  const { t } = useTexts();
+  const reason = job.error_message === undefined || job.error_message === '' ? undefined : reasonOf(job.error_message);
+  return (
+    <Text size="sm" lineClamp={2} title={job.error_message} c={reason === undefined ? 'dimmed' : undefined}>
+      {reason ?? (job.proof === undefined ? '–' : t(`proof.${job.proof}`))}
     </Text>
   );
 }

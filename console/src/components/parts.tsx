@@ -14,6 +14,7 @@ import {
   type PasswordInputProps,
   SegmentedControl,
   type SegmentedControlProps,
+  Skeleton,
   Stack,
   Table,
   Text,
@@ -37,6 +38,12 @@ import { Problem } from './states';
 export function Choice(props: SegmentedControlProps) {
   const narrow = useMediaQuery('(max-width: 36em)') === true;
   return <SegmentedControl {...props} orientation={narrow ? 'vertical' : 'horizontal'} fullWidth={narrow} />;
+}
+
+/** A state of a list to choose. On a phone it takes the whole width, so that none is cut off. */
+export function States(props: SegmentedControlProps) {
+  const narrow = useMediaQuery('(max-width: 36em)') === true;
+  return <SegmentedControl {...props} fullWidth={narrow} w={narrow ? '100%' : undefined} size={narrow ? 'xs' : 'sm'} />;
 }
 
 export type Tone = 'ok' | 'bad' | 'busy' | 'wait' | 'care';
@@ -93,6 +100,27 @@ export function PageHead({
         </Group>
         {actions !== undefined && <Group gap="xs">{actions}</Group>}
       </Group>
+    </Stack>
+  );
+}
+
+/** A page that could not be read: with a head, and the way back. */
+export function PageProblem({ title, error, trail, onRetry }: { title: string; error: Error; trail?: { label: string; to: string }[]; onRetry?: () => void }) {
+  return (
+    <>
+      <PageHead title={title} {...(trail === undefined ? {} : { trail })} />
+      <Problem error={error} {...(onRetry === undefined ? {} : { onRetry })} />
+    </>
+  );
+}
+
+/** The place of a page that is being read. */
+export function PageWaiting() {
+  return (
+    <Stack gap="lg" role="status" aria-label="…">
+      <Skeleton h={34} w={280} maw="70%" />
+      <Skeleton h={110} radius={12} />
+      <Skeleton h={220} radius={12} />
     </Stack>
   );
 }
@@ -190,7 +218,7 @@ export function SearchBox({ label, name = 'q' }: { label: string; name?: string 
       leftSection={<IconSearch size={16} />}
       value={text}
       onChange={(event) => setText(event.currentTarget.value)}
-      miw={190}
+      className="search"
     />
   );
 }
@@ -217,11 +245,33 @@ export function Pages({ count, size, page, onPage }: { count: number; size: numb
   );
 }
 
-/** A table in a panel; where there is less than `least` pixels, as on a phone, it scrolls sideways by itself. */
-export function ListTable({ label, head, least = 640, children }: { label: string; head: (string | { hidden: string })[]; least?: number; children: ReactNode }) {
+/**
+ * A table in a panel. On a phone each row becomes a card whose cells carry their column's name; the names stand in custom
+ * properties, because only the stylesheet knows where there is no room for columns.
+ */
+export function ListTable({
+  label,
+  head,
+  least = 640,
+  titled = true,
+  children,
+}: {
+  label: string;
+  head: (string | { hidden: string })[];
+  least?: number;
+  /** Whether the first column names the row, as a card's title. */
+  titled?: boolean;
+  children: ReactNode;
+}) {
+  const names = Object.fromEntries(
+    head.flatMap((cell, place) => {
+      const column = `--column-${place + 1}`;
+      return typeof cell === 'string' ? [[column, JSON.stringify(cell)]] : [[column, '""'], [`${column}-room`, '0px'], [`${column}-gap`, '0px']];
+    }),
+  );
   return (
     <div className="scroll" role="region" aria-label={label} tabIndex={0}>
-      <Table verticalSpacing="sm" horizontalSpacing={14} highlightOnHover miw={least}>
+      <Table className="list" data-titled={titled || undefined} data-acts={typeof head.at(-1) === 'object' || undefined} verticalSpacing="sm" horizontalSpacing={14} highlightOnHover style={{ ...names, '--least': `${least}px` }}>
         <Table.Thead>
           <Table.Tr>
             {head.map((cell) =>
@@ -242,6 +292,21 @@ export function ListTable({ label, head, least = 640, children }: { label: strin
         <Table.Tbody>{children}</Table.Tbody>
       </Table>
     </div>
+  );
+}
+
+/** The panel of a list: what went wrong stands in its place, and until it was read its outline. */
+export function ListPanel({ list, children }: { list: { data: unknown; error: Error | null; refetch: () => unknown }; children: ReactNode }) {
+  return (
+    <>
+      {list.error !== null && (
+        <div style={{ marginBottom: list.data === undefined ? 0 : 16 }}>
+          <Problem error={list.error} onRetry={() => void list.refetch()} />
+        </div>
+      )}
+      {list.data !== undefined && <section className="panel">{children}</section>}
+      {list.data === undefined && list.error === null && <Skeleton h={240} radius={12} />}
+    </>
   );
 }
 

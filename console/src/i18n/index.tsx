@@ -7,12 +7,13 @@ export type { TextKey };
 
 const STORAGE_KEY = 'outfitter.language';
 
-/** Writes a text in a language; `{name}` is replaced by the value of that name. */
+/** Writes a text in a language; `{name}` is replaced by the value of that name, `{name:job|jobs}` by the word for one or for more. */
 export function write(language: Language, key: TextKey, values: Record<string, string | number> = {}): string {
   const text = dictionary[key][language === 'en' ? 0 : 1];
-  return text.replace(/\{(\w+)\}/g, (whole, name: string) => {
+  return text.replace(/\{(\w+)(?::([^|}]*)\|([^}]*))?\}/g, (whole, name: string, one?: string, more?: string) => {
     const value = values[name];
     if (value === undefined) return whole;
+    if (one !== undefined && more !== undefined) return value === 1 ? one : more;
     return typeof value === 'number' ? value.toLocaleString(language === 'en' ? 'en-GB' : 'zh-CN') : value;
   });
 }

@@ -11,6 +11,7 @@ import {
   IconListDetails,
   IconLogout,
   IconPackages,
+  IconPassword,
   IconPlugConnected,
   IconRocket,
   IconSettings,
@@ -18,9 +19,10 @@ import {
   IconUserCircle,
   IconUsers,
 } from '@tabler/icons-react';
-import { useEffect, type ReactNode } from 'react';
+import { useEffect, useState, type ReactNode } from 'react';
 import { Link, useLocation, useNavigate } from 'react-router';
 import { FreezeBanner } from '../components/Freeze';
+import { OwnPassword } from '../components/OwnPassword';
 import { useTexts, type TextKey } from '../i18n';
 import { useLive } from '../live';
 import { useLogOut, usePath, useProject, useSession } from '../session';
@@ -52,6 +54,7 @@ export function Shell({ children }: { children: ReactNode }) {
   const navigate = useNavigate();
   const { pathname } = useLocation();
   const [opened, { toggle, close }] = useDisclosure(false);
+  const [renewing, setRenewing] = useState(false);
   useEffect(() => {
     close();
     window.scrollTo(0, 0);
@@ -93,6 +96,9 @@ export function Shell({ children }: { children: ReactNode }) {
                 <Menu.Label>
                   {session.domain_name} · {project.name}
                 </Menu.Label>
+                <Menu.Item leftSection={<IconPassword size={16} />} onClick={() => setRenewing(true)}>
+                  {t('own-password.title')}
+                </Menu.Item>
                 <Menu.Item leftSection={<IconLogout size={16} />} onClick={() => void logOut()}>
                   {t('shell.log-out')}
                 </Menu.Item>
@@ -145,6 +151,7 @@ export function Shell({ children }: { children: ReactNode }) {
           <FreezeBanner />
           {children}
         </div>
+        <OwnPassword opened={renewing} onClose={() => setRenewing(false)} />
       </AppShell.Main>
     </AppShell>
   );

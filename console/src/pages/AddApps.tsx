@@ -1,29 +1,18 @@
-import { Alert, Anchor, Badge, Button, Code, FileButton, Group, Progress, Stack, Text } from '@mantine/core';
+import { Alert, Anchor, Button, Code, FileButton, Group, Stack, Text } from '@mantine/core';
 import { IconCheck, IconDownload, IconFileUpload, IconInfoCircle, IconUpload } from '@tabler/icons-react';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useState, useSyncExternalStore } from 'react';
 import { Link } from 'react-router';
-import { api, ok, uploadPackage, type Shape } from '../api/client';
+import { api, ok, type Shape } from '../api/client';
 import { AppForm, type AppDraft } from '../components/AppForm';
-import { bytes, PageHead } from '../components/parts';
-import { Problem } from '../components/states';
+import { PageHead } from '../components/parts';
 import { useRefresh } from '../data';
 import { useTexts } from '../i18n';
-import { usePath, useProject } from '../session';
+import { usePath, useProject, useSession } from '../session';
+import { uploadsOf, type Upload } from '../upload/uploads';
+import { Sending } from './add/Sending';
 
 /** Category of an app nobody put anywhere else: "Other". */
 const OTHER_CATEGORY = '1';
-
-interface Item {
-  key: number;
-  file: File;
-  stop: AbortController;
-  sentBytes: number;
-  uploaded?: Shape<'PackageUploadResponse'>;
-  draft?: AppDraft;
-  appId?: string;
-  saving?: boolean;
-  error?: Error;
-}
 
 export function draftOf(uploaded: Shape<'PackageUploadResponse'>, fileName: string): AppDraft {
   const { proposal } = uploaded;
@@ -40,54 +29,20 @@ export function draftOf(uploaded: Shape<'PackageUploadResponse'>, fileName: stri
   };
 }
 
-let nextKey = 0;
-
 export default function AddApps() {
   const { t } = useTexts();
   const path = usePath();
   const project = useProject();
+  const { user_id } = useSession();
   const refresh = useRefresh();
-  const [items, setItems] = useState<Item[]>([]);
+  const uploads = uploadsOf(user_id, project.id, draftOf);
+  const items = useSyncExternalStore(uploads.subscribe, uploads.snapshot);
   const [over, setOver] = useState(false);
-  const running = useRef(new Set<AbortController>());
-  useEffect(() => {
-    const open = running.current;
-    return () => {
-      for (const stop of open) stop.abort();
-    };
-  }, []);
-  const change = (key: number, part: Partial<Item>) =>
-    setItems((before) => before.map((item) => (item.key === key ? { ...item, ...part } : item)));
+  useEffect(() => () => uploads.clearSaved(), [uploads]);
 
-  const begin = (files: Iterable<File>) => {
-    for (const file of files) {
-      const item: Item = { key: (nextKey += 1), file, stop: new AbortController(), sentBytes: 0 };
-      setItems((before) => [...before, item]);
-      send(item);
-    }
-  };
-  const send = (item: Item) => {
-    running.current.add(item.stop);
-    uploadPackage(project.id, item.file, (sentBytes) => change(item.key, { sentBytes }), item.stop.signal)
-      .then(
-        (uploaded) => change(item.key, { uploaded, draft: draftOf(uploaded, item.file.name) }),
-        (error: unknown) => {
-          if (error instanceof DOMException) setItems((before) => before.filter((other) => other.key !== item.key));
-          else change(item.key, { error: error instanceof Error ? error : new Error(String(error)) });
-        },
-      )
-      .finally(() => running.current.delete(item.stop));
-  };
-  const save = (item: Item) => {
-    const { draft, uploaded } = item;
+  const save = ({ key, draft, uploaded }: Upload) => {
     if (draft === undefined || uploaded === undefined) return;
-    setItems((before) =>
-      before.map((other) => {
-        if (other.key !== item.key) return other;
-        const { error: _, ...rest } = other;
-        return { ...rest, saving: true };
-      }),
-    );
+    uploads.change(key, { saving: true, error: undefined });
     ok(
       api.POST('/v1/{project_id}/app-center/apps', {
         params: { path: { project_id: project.id } },
@@ -107,12 +62,12 @@ export default function AddApps() {
     )
       .then(
         (made) => {
-          change(item.key, { appId: made.id });
+          uploads.change(key, { appId: made.id });
           void refresh('apps');
         },
-        (error: unknown) => change(item.key, { error: error instanceof Error ? error : new Error(String(error)) }),
+        (error: unknown) => uploads.change(key, { error: error instanceof Error ? error : new Error(String(error)) }),
       )
-      .finally(() => change(item.key, { saving: false }));
+      .finally(() => uploads.change(key, { saving: false }));
   };
   const saved = items.filter((item) => item.appId !== undefined);
 
@@ -147,7 +102,7 @@ export default function AddApps() {
           onDrop={(event) => {
             event.preventDefault();
             setOver(false);
-            begin(event.dataTransfer.files);
+            void uploads.add(event.dataTransfer.files);
           }}
         >
           <Stack align="center" gap="xs">
@@ -156,7 +111,7 @@ export default function AddApps() {
             <Text size="sm" c="dimmed" maw={560}>
               {t('add.kinds')}
             </Text>
-            <FileButton onChange={(files) => begin(files)} multiple inputProps={{ 'aria-label': t('add.choose') }}>
+            <FileButton onChange={(files) => void uploads.add(files)} multiple inputProps={{ 'aria-label': t('add.choose') }}>
               {(props) => (
                 <Button {...props} leftSection={<IconUpload size={18} />} mt="xs">
                   {t('add.choose')}
@@ -166,48 +121,8 @@ export default function AddApps() {
           </Stack>
         </section>
         {items.map((item) => (
-          <section key={item.key} className="panel panel-pad" aria-label={item.file.name}>
-            <Group justify="space-between" mb="sm">
-              <Group gap="xs">
-                <Text fw={650} style={{ overflowWrap: 'anywhere' }}>
-                  {item.file.name}
-                </Text>
-                <Text size="sm" c="dimmed">
-                  {bytes(item.file.size)}
-                </Text>
-                {item.uploaded !== undefined && (
-                  <Badge variant="default" tt="none">
-                    {t(`kind.${item.uploaded.kind}`)}
-                  </Badge>
-                )}
-              </Group>
-              {item.uploaded === undefined && item.error === undefined && (
-                <Button size="xs" variant="default" onClick={() => item.stop.abort()}>
-                  {t('action.stop')}
-                </Button>
-              )}
-            </Group>
-            {item.uploaded === undefined && item.error === undefined && (
-              <Progress
-                value={item.file.size === 0 ? 100 : (item.sentBytes / item.file.size) * 100}
-                aria-label={t('add.progress', { name: item.file.name })}
-                animated
-              />
-            )}
-            {item.error !== undefined && (
-              <Problem
-                error={item.error}
-                {...(item.uploaded === undefined
-                  ? {
-                      onRetry: () => {
-                        const again: Item = { key: item.key, file: item.file, stop: new AbortController(), sentBytes: 0 };
-                        setItems((before) => before.map((other) => (other.key === item.key ? again : other)));
-                        send(again);
-                      },
-                    }
-                  : {})}
-              />
-            )}
+          <section key={item.key} className="panel panel-pad" aria-label={item.name}>
+            <Sending item={item} uploads={uploads} />
             {item.uploaded !== undefined && item.draft !== undefined && item.appId === undefined && (
               <form
                 onSubmit={(event) => {
@@ -217,12 +132,12 @@ export default function AddApps() {
               >
                 <Stack gap="sm">
                   <Text size="xs" c="dimmed" style={{ overflowWrap: 'anywhere' }}>
-                    SHA-256 <Code>{item.uploaded.sha256}</Code>
+                    SHA-256 <Code>{item.uploaded.sha256}</Code> {t('upload.same-digest')}
                   </Text>
                   <Alert variant="default" icon={<IconInfoCircle />} title={t('add.proposed')}>
                     {t(`advice.${item.uploaded.proposal.advice ?? 'ready'}`)}
                   </Alert>
-                  <AppForm draft={item.draft} onChange={(draft) => change(item.key, { draft })} />
+                  <AppForm draft={item.draft} onChange={(draft) => uploads.change(item.key, { draft })} />
                   <Group justify="flex-end">
                     <Button type="submit" loading={item.saving ?? false}>
                       {t('add.save')}

@@ -1,23 +1,49 @@
-import { Alert, Anchor, Button, Checkbox, Code, Group, List, Modal, SegmentedControl, Stack, Table, Text } from '@mantine/core';
+import { Alert, Anchor, Button, Checkbox, Code, Group, List, Modal, SegmentedControl, Stack, Table, Tabs, Text } from '@mantine/core';
 import { useMutation, useQueries, useQuery } from '@tanstack/react-query';
 import { IconAlertTriangle, IconCircleCheck, IconDeviceDesktop, IconPlugConnected, IconRocket, IconRoute } from '@tabler/icons-react';
 import { useMemo, useState } from 'react';
 import { Link, useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
-import { bytes, ListTable, PageHead, Pages, Pill, say, SearchBox } from '../components/parts';
+import { bytes, ListPanel, ListTable, PageHead, Pages, Pill, say, SearchBox } from '../components/parts';
 import { reachDraft, ReachForm, wireReach } from '../components/ReachForm';
 import { Empty, Problem } from '../components/states';
 import { offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
+import { Releases } from './agents/Releases';
 import { AgentPill, usePush } from './Desktops';
 
 /** Most desktops of one push. Source: the contract, BatchInstallAgentReq. */
 const MOST = 100;
 
-/** Picks desktops, shows how each is reached, looks what a push would find, and pushes. */
+const TABS = { push: PushOnto, updates: Releases } as const;
+
 export default function Agents() {
+  const { t } = useTexts();
+  const [search, setSearch] = useSearchParams();
+  const tab = search.get('tab') === 'updates' ? 'updates' : 'push';
+  return (
+    <>
+      <PageHead title={t('agents.title')} sub={t('agents.sub')} />
+      {/* What one tab keeps in the address means nothing to the other. */}
+      <Tabs value={tab} onChange={(value) => setSearch(value === 'updates' ? { tab: value } : {}, { replace: true })} keepMounted={false}>
+        <Tabs.List mb="md">
+          <Tabs.Tab value="push">{t('agents.push')}</Tabs.Tab>
+          <Tabs.Tab value="updates">{t('releases.title')}</Tabs.Tab>
+        </Tabs.List>
+        {Object.entries(TABS).map(([name, Content]) => (
+          <Tabs.Panel key={name} value={name}>
+            <Content />
+          </Tabs.Panel>
+        ))}
+      </Tabs>
+    </>
+  );
+}
+
+/** Picks desktops, shows how each is reached, looks what a push would find, and pushes. */
+function PushOnto() {
   const { t } = useTexts();
   const path = usePath();
   const { id: project_id } = useProject();
@@ -56,15 +82,6 @@ export default function Agents() {
   const all = here.length > 0 && here.every((id) => chosen.includes(id));
   return (
     <>
-      <PageHead
-        title={t('agents.title')}
-        sub={t('agents.sub')}
-        actions={
-          <Button leftSection={<IconRocket size={18} />} disabled={chosen.length === 0} loading={push.isPending} onClick={() => push.mutate(chosen)}>
-            {t('desktop.push-chosen', { n: chosen.length })}
-          </Button>
-        }
-      />
       <Stack gap="lg">
         {push.error !== null && <Problem error={push.error} />}
         {networks.data !== undefined && (
@@ -87,9 +104,11 @@ export default function Agents() {
             ]}
           />
           <SearchBox label={t('desktops.search')} />
+          <Button ml="auto" leftSection={<IconRocket size={18} />} disabled={chosen.length === 0} loading={push.isPending} onClick={() => push.mutate(chosen)}>
+            {chosen.length === 0 ? t('desktop.push') : t('desktop.push-chosen', { n: chosen.length })}
+          </Button>
         </Group>
-        {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
-        <section className="panel">
+        <ListPanel list={list}>
           {list.data?.count === 0 ? (
             <Empty
               icon={<IconDeviceDesktop />}
@@ -133,7 +152,7 @@ export default function Agents() {
             </>
           )}
           {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
-        </section>
+        </ListPanel>
       </Stack>
       <EditReach desktop={editing} reach={reaches.get(editing?.id ?? '')} onClose={() => setEditing(undefined)} />
     </>

@@ -21,9 +21,10 @@ import { api, ApiProblem, ok, type Shape } from '../api/client';
 import { useInAddress } from '../address';
 import { AccountPicker, keyOf } from '../components/AccountPicker';
 import { AppForm, type AppDraft } from '../components/AppForm';
-import { AppIcon, ConfirmByName, Copy, FormDialog, JobPill, ListTable, PageHead, Panel, say, sayProblem, When } from '../components/parts';
+import { Outcome } from '../components/JobDrawer';
+import { AppIcon, ConfirmByName, Copy, FormDialog, JobPill, ListTable, PageHead, PageProblem, PageWaiting, Panel, say, sayProblem, When } from '../components/parts';
 import { Problem } from '../components/states';
-import { reasonOf, useApp, useJobs, useRefresh } from '../data';
+import { useApp, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { Detection, useDetection } from './app/Detection';
@@ -54,9 +55,10 @@ export default function AppDetail() {
     onError: (problem) => sayProblem(problem, t('app.visibility')),
     onSettled: () => refresh('apps'),
   });
-  if (error !== null) return <Problem error={error} />;
-  if (isPending) return null;
-  if (app === undefined) return <Problem error={new ApiProblem(404, '', t('app.gone'), '')} />;
+  const trail = [{ label: t('nav.apps'), to: path('apps') }];
+  if (error !== null) return <PageProblem title={t('job.app')} error={error} trail={trail} />;
+  if (isPending) return <PageWaiting />;
+  if (app === undefined) return <PageProblem title={t('job.app')} error={new ApiProblem(404, '', t('app.gone'), '')} trail={trail} />;
   return (
     <>
       <PageHead
@@ -67,7 +69,7 @@ export default function AppDetail() {
             {app.version} <Visibility app={app} />
           </Group>
         }
-        trail={[{ label: t('nav.apps'), to: path('apps') }]}
+        trail={trail}
         actions={
           <>
             <Button component={Link} to={path(`install?app=${id}`)} leftSection={<IconDownload size={18} />}>
@@ -176,6 +178,16 @@ function About({ app }: { app: Shape<'Application'> }) {
       <Panel>
         <Stack gap="md">
           <Text>{app.description}</Text>
+          {app.install_info !== undefined && app.install_info !== '' && (
+            <div>
+              <Text size="sm" c="dimmed">
+                {t('app.help')}
+              </Text>
+              <Text size="sm" style={{ whiteSpace: 'pre-line' }}>
+                {app.install_info}
+              </Text>
+            </div>
+          )}
           <SimpleGrid cols={{ base: 2, md: 4 }}>
             {[
               [t('app.type'), t(INSTALL_TYPE[app.install_type])],
@@ -225,6 +237,11 @@ function About({ app }: { app: Shape<'Application'> }) {
               </Button>
             )}
           </FileButton>
+          {app.app_icon_url !== undefined && app.app_icon_url !== '' && (
+            <Button variant="default" loading={icon.isPending} onClick={() => icon.mutate(null)}>
+              {t('app.icon-remove')}
+            </Button>
+          )}
           <Text size="sm" c="dimmed">
             {t('app.icon-hint')}
           </Text>
@@ -273,6 +290,7 @@ function Edit({ app, opened, onClose }: { app: Shape<'Application'>; opened: boo
     uninstallCommand: app.uninstall_command ?? '',
     system: app.support_os,
     audience: app.authorization_type,
+    help: app.install_info ?? '',
   };
   const [draft, setDraft] = useState(initial);
   const save = useMutation({
@@ -285,6 +303,7 @@ function Edit({ app, opened, onClose }: { app: Shape<'Application'>; opened: boo
       if (draft.installType !== initial.installType) body.install_type = draft.installType;
       if (draft.installCommand !== initial.installCommand) body.install_command = draft.installCommand.trim();
       if (draft.uninstallCommand !== initial.uninstallCommand) body.uninstall_command = draft.uninstallCommand.trim();
+      if (draft.help !== initial.help) body.install_info = (draft.help ?? '').trim();
       if (draft.system !== initial.system) body.support_os = draft.system;
       return ok(api.PATCH('/v1/{project_id}/app-center/apps/{app_id}', { params: { path: { project_id, app_id: app.id } }, body }));
     },
@@ -388,15 +407,15 @@ function AppJobs({ appId }: { appId: string }) {
           {jobs.data?.items.map((job) => (
             <Table.Tr key={job.id}>
               <Table.Td>
-                <Link to={path(`desktops/${job.instance_id}?job=${job.id}`)} style={{ color: 'var(--mantine-color-anchor)', fontWeight: 600 }}>
+                <Anchor component={Link} to={path(`desktops/${job.instance_id}?job=${job.id}`)} size="sm" fw={600}>
                   {job.instance_name}
-                </Link>
+                </Anchor>
               </Table.Td>
               <Table.Td>
                 <JobPill status={job.job_status} />
               </Table.Td>
               <Table.Td>
-                <Text size="sm">{job.error_message === undefined || job.error_message === '' ? '–' : reasonOf(job.error_message)}</Text>
+                <Outcome job={job} />
               </Table.Td>
               <Table.Td>
                 <When at={job.update_time ?? job.create_time} />

@@ -85,8 +85,8 @@ export default function Apps() {
               onChange={setView}
               aria-label={t('apps.view')}
               data={[
-                { value: 'gallery', label: <IconLayoutGrid size={18} aria-label={t('apps.gallery')} /> },
-                { value: 'table', label: <IconList size={18} aria-label={t('apps.table')} /> },
+                { value: 'gallery', label: <span className="icon-label"><IconLayoutGrid size={18} aria-label={t('apps.gallery')} /></span> },
+                { value: 'table', label: <span className="icon-label"><IconList size={18} aria-label={t('apps.table')} /></span> },
               ]}
             />
           </Group>

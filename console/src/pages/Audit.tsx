@@ -5,7 +5,7 @@ import { useState } from 'react';
 import { useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress } from '../address';
-import { Copy, ListTable, PageHead, Pill, SearchBox, When } from '../components/parts';
+import { Copy, ListPanel, ListTable, PageHead, Pill, SearchBox, When } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { useTexts, wordOf } from '../i18n';
 import { useProject } from '../session';
@@ -121,8 +121,7 @@ export default function Audit() {
           <TextInput type="datetime-local" aria-label={t('audit.to')} leftSection={<Text size="xs">{t('audit.to')}</Text>} leftSectionWidth={56} value={to} onChange={(event) => setTo(event.currentTarget.value)} />
         </SimpleGrid>
       </Stack>
-      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
-      <section className="panel">
+      <ListPanel list={list}>
         {list.data?.items.length === 0 ? (
           <Empty icon={<IconHistory />} title={isFiltered ? t('list.none') : t('audit.empty')}>
             {isFiltered ? t('list.none-text') : t('audit.empty-text')}
@@ -171,7 +170,7 @@ export default function Audit() {
             </Button>
           </Group>
         )}
-      </section>
+      </ListPanel>
       <EntryDrawer id={opened} domain={domain} onClose={() => open('')} />
       <Verify opened={verifying} onClose={() => setVerifying(false)} />
     </>
@@ -230,7 +229,7 @@ function EntryDrawer({ id, domain, onClose }: { id: string; domain: boolean; onC
           [t('audit.who'), `${entry.actor.name ?? '–'} (${wordOf(t, 'audit.actor', entry.actor.kind)})`],
           [t('audit.credential'), <Code key="c">{entry.actor.credential}</Code>],
           [t('audit.address'), entry.address ?? '–'],
-          [t('audit.action'), <Code key="a">{entry.action}</Code>],
+          [t('explain.action'), <Code key="a">{entry.action}</Code>],
           [t('problem.request'), entry.request_id === undefined ? '–' : <Code key="r">{entry.request_id}</Code>],
           [t('audit.place'), entry.sequence === undefined ? t('audit.unsealed') : <Code key="s">{`${entry.sequence}:${entry.hash?.slice(0, 16) ?? ''}…`}</Code>],
         ];
@@ -286,32 +285,21 @@ function EntryDrawer({ id, domain, onClose }: { id: string; domain: boolean; onC
               {t('audit.no-differences')}
             </Text>
           ) : (
-            <div className="scroll" role="region" aria-label={t('audit.differences')} tabIndex={0}>
-              <Table>
-                <Table.Thead>
-                  <Table.Tr>
-                    <Table.Th>{t('audit.member')}</Table.Th>
-                    <Table.Th>{t('audit.before')}</Table.Th>
-                    <Table.Th>{t('audit.after')}</Table.Th>
-                  </Table.Tr>
-                </Table.Thead>
-                <Table.Tbody>
-                  {found.data?.differences.map((difference) => (
-                    <Table.Tr key={`${difference.resource}${difference.member}`}>
-                      <Table.Td style={{ verticalAlign: 'top' }}>
-                        <Code>{difference.member === '' ? difference.resource : difference.member}</Code>
-                      </Table.Td>
-                      <Table.Td className="gone">
-                        <Value value={difference.before} />
-                      </Table.Td>
-                      <Table.Td className="come">
-                        <Value value={difference.after} />
-                      </Table.Td>
-                    </Table.Tr>
-                  ))}
-                </Table.Tbody>
-              </Table>
-            </div>
+            <ListTable label={t('audit.differences')} least={420} titled={false} head={[t('audit.member'), t('audit.before'), t('audit.after')]}>
+              {found.data?.differences.map((difference) => (
+                <Table.Tr key={`${difference.resource}${difference.member}`}>
+                  <Table.Td style={{ verticalAlign: 'top' }}>
+                    <Code>{difference.member === '' ? difference.resource : difference.member}</Code>
+                  </Table.Td>
+                  <Table.Td className="gone">
+                    <Value value={difference.before} />
+                  </Table.Td>
+                  <Table.Td className="come">
+                    <Value value={difference.after} />
+                  </Table.Td>
+                </Table.Tr>
+              ))}
+            </ListTable>
           )}
           <Title order={3} size="h6">
             {t('audit.detail')}

@@ -7,7 +7,7 @@ import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
 import { Board, MOST_SHOWN } from '../board';
 import { JobDrawer } from '../components/JobDrawer';
-import { ConfirmByName, JOB_TONE, JobPill, Legend, ListTable, PageHead, Pages, Panel, say, sayProblem, ShareBar, When } from '../components/parts';
+import { ConfirmByName, JOB_TONE, JobPill, Legend, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, say, sayProblem, ShareBar, When } from '../components/parts';
 import { Squares } from '../components/Squares';
 import { Problem } from '../components/states';
 import { deploymentJobs, MOVING_MS, offsetOf, PAGE_SIZE, QUIET_MS, reasonOf, useAllApps, useRefresh } from '../data';
@@ -75,8 +75,11 @@ export default function Deployment() {
   const [cancelling, setCancelling] = useState(false);
   const board = jobs.data ?? NONE;
 
-  if (deployment.error !== null && deployment.data === undefined) return <Problem error={deployment.error} onRetry={() => void deployment.refetch()} />;
-  if (deployment.data === undefined) return null;
+  const trail = [{ label: t('nav.deployments'), to: path('deployments') }];
+  if (deployment.error !== null && deployment.data === undefined) {
+    return <PageProblem title={t('deployment.one')} error={deployment.error} trail={trail} onRetry={() => void deployment.refetch()} />;
+  }
+  if (deployment.data === undefined) return <PageWaiting />;
   const { counts } = deployment.data;
   const title = titleOf(deployment.data, apps.data, t);
   const shares = sharesOf(counts, t);
@@ -84,7 +87,7 @@ export default function Deployment() {
     <>
       <PageHead
         title={title}
-        trail={[{ label: t('nav.deployments'), to: path('deployments') }]}
+        trail={trail}
         sub={
           <>
             {t('deployment.by', { who: deployment.data.operator })} · <When at={deployment.data.created_at} /> ·{' '}
@@ -119,6 +122,7 @@ export default function Deployment() {
           <div role="status" aria-live="polite">
             <Legend shares={shares} />
           </div>
+          <Bounds deployment={deployment.data} />
         </Panel>
         <FailurePanel board={board} />
         <Panel
@@ -157,7 +161,7 @@ export default function Deployment() {
             <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="xs">
               {deployment.data.desktops_skipped.items.map((skipped) => (
                 <Text size="sm" key={`${skipped.desktop_id}${skipped.app_id}`}>
-                  <Anchor component={Link} to={path(`desktops/${skipped.desktop_id}`)} size="sm">
+                  <Anchor component={Link} to={path(`desktops/${skipped.desktop_id}`)} size="sm" underline="always">
                     {skipped.desktop_name}
                   </Anchor>{' '}
                   · {apps.data?.find((app) => app.id === skipped.app_id)?.name ?? t('app.unknown')} · {t(`skip.${skipped.reason}`)}
@@ -199,6 +203,40 @@ export default function Deployment() {
 
 /** What of a board is shown, told anew when that very part changes. */
 const useOf = <T,>(board: Board, part: (board: Board) => T) => useSyncExternalStore(board.listen, () => part(board));
+
+/** How many failures it may have, how many it has, and until when it waits for desktops. */
+function Bounds({ deployment }: { deployment: Shape<'Deployment'> }) {
+  const { t, language } = useTexts();
+  const { fail_limit, counts, halted_at, state } = deployment;
+  const most = [
+    ...(fail_limit?.count === undefined || fail_limit.count === null ? [] : [t('deployment.limit-count', { n: fail_limit.count })]),
+    ...(fail_limit?.percent === undefined || fail_limit.percent === null ? [] : [`${fail_limit.percent} %`]),
+  ].join(t('deployment.limit-or'));
+  return (
+    <Group gap="md" mt="md">
+      {most !== '' && (
+        <Group gap={6}>
+          <Text size="sm">{t('deployment.limit', { most })}</Text>
+          <Pill tone={halted_at !== undefined ? 'bad' : 'ok'}>
+            {t(halted_at !== undefined ? 'deployment.limit-passed' : 'deployment.limit-kept', { n: counts.jobs_fail })}
+          </Pill>
+        </Group>
+      )}
+      {most === '' && (
+        <Text size="sm" c="dimmed">
+          {t('deployment.no-limit')}
+        </Text>
+      )}
+      {state !== 'ended' && (
+        <Text size="sm" c="dimmed">
+          {t('deployment.waits', {
+            when: new Date(deployment.expires_at).toLocaleString(language === 'en' ? 'en-GB' : 'zh-CN', { dateStyle: 'medium', timeStyle: 'short' }),
+          })}
+        </Text>
+      )}
+    </Group>
+  );
+}
 
 function Opened({ board, id, onClose }: { board: Board; id: string; onClose: () => void }) {
   const job = useOf(board, () => board.job(id));

@@ -1,10 +1,10 @@
-import { Anchor, Button, Group, SegmentedControl, Stack, Text } from '@mantine/core';
+import { Anchor, Button, Group, Stack, Text } from '@mantine/core';
 import { IconDownload, IconRocket } from '@tabler/icons-react';
 import { Link } from 'react-router';
 import type { Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
-import { PageHead, Pages, Pill, ShareBar, When, type Share } from '../components/parts';
-import { Empty, Problem } from '../components/states';
+import { ListPanel, PageHead, Pages, Pill, ShareBar, States, When, type Share } from '../components/parts';
+import { Empty } from '../components/states';
 import { offsetOf, PAGE_SIZE, useAllApps, useDeployments } from '../data';
 import { useTexts, type Write } from '../i18n';
 import { usePath } from '../session';
@@ -18,9 +18,10 @@ export function sharesOf(counts: Shape<'DeploymentCounts'>, t: Write): Share[] {
   ];
 }
 
-export function DeploymentState({ deployment }: { deployment: Pick<Shape<'DeploymentSummary'>, 'state' | 'counts'> }) {
+export function DeploymentState({ deployment }: { deployment: Pick<Shape<'DeploymentSummary'>, 'state' | 'counts' | 'halted_at'> }) {
   const { t } = useTexts();
   if (deployment.state === 'expanding') return <Pill tone="busy">{t('deployment.expanding')}</Pill>;
+  if (deployment.state === 'running' && deployment.halted_at !== undefined) return <Pill tone="bad">{t('deployment.halted-short')}</Pill>;
   if (deployment.state === 'running') return <Pill tone="busy">{t('deployment.running')}</Pill>;
   const { jobs_fail, jobs_success } = deployment.counts;
   if (jobs_fail > 0) return <Pill tone="bad">{t(jobs_success === 0 ? 'deployment.all-failed' : 'deployment.with-failures')}</Pill>;
@@ -46,18 +47,16 @@ export function DeploymentRow({ deployment, apps }: { deployment: Shape<'Deploym
   const all = counts.jobs_success + counts.jobs_fail + counts.jobs_waiting + counts.jobs_init;
   return (
     <div>
-      <Group justify="space-between" wrap="nowrap" mb={6} align="flex-start">
-        <div>
-          <Anchor component={Link} to={path(`deployments/${deployment.id}`)} fw={600} size="sm">
-            {titleOf(deployment, apps, t)}
-          </Anchor>
-          <Text size="xs" c="dimmed">
-            {t('deployment.by', { who: deployment.operator })} · <When at={deployment.created_at} /> ·{' '}
-            {t('deployment.progress', { done: counts.jobs_success + counts.jobs_fail, all })}
-          </Text>
-        </div>
+      <Group justify="space-between" wrap="nowrap" align="flex-start" gap="sm">
+        <Anchor component={Link} to={path(`deployments/${deployment.id}`)} fw={600} size="sm">
+          {titleOf(deployment, apps, t)}
+        </Anchor>
         <DeploymentState deployment={deployment} />
       </Group>
+      <Text size="xs" c="dimmed" mt={2} mb={6}>
+        {t('deployment.by', { who: deployment.operator })} · <When at={deployment.created_at} /> ·{' '}
+        {t('deployment.progress', { done: counts.jobs_success + counts.jobs_fail, all })}
+      </Text>
       <ShareBar shares={sharesOf(counts, t)} />
     </div>
   );
@@ -84,7 +83,7 @@ export default function Deployments() {
           </Button>
         }
       />
-      <SegmentedControl
+      <States
         mb="md"
         value={wanted}
         onChange={setState}
@@ -95,8 +94,7 @@ export default function Deployments() {
           { value: 'ended', label: t('deployment.ended') },
         ]}
       />
-      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
-      <section className="panel">
+      <ListPanel list={list}>
         {list.data !== undefined && list.data.items.length === 0 ? (
           <Empty
             icon={<IconRocket />}
@@ -115,7 +113,7 @@ export default function Deployments() {
           </Stack>
         )}
         {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
-      </section>
+      </ListPanel>
     </>
   );
 }

@@ -5,10 +5,10 @@ import { useState } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
 import { api, ok } from '../api/client';
 import { useInAddress, usePage } from '../address';
-import { JobDrawer, JobNotes } from '../components/JobDrawer';
-import { ConfirmByName, JobPill, ListTable, PageHead, Pages, Panel, Pill, When } from '../components/parts';
+import { JobDrawer, JobNotes, Outcome } from '../components/JobDrawer';
+import { ConfirmByName, JobPill, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, When } from '../components/parts';
 import { Problem } from '../components/states';
-import { offsetOf, PAGE_SIZE, QUIET_MS, reasonOf, useJobs, useRefresh } from '../data';
+import { offsetOf, PAGE_SIZE, QUIET_MS, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { Inventory } from './desktop/Inventory';
@@ -49,9 +49,11 @@ export default function Desktop() {
   const [sharing, setSharing] = useState(false);
   const wanted = STATUSES.find((candidate) => candidate === status);
   const jobs = useJobs({ desktop_id: id, ...(wanted === undefined ? {} : { job_status: wanted }) }, offsetOf(page), PAGE_SIZE);
-  if (found.error !== null && found.data === undefined) return <Problem error={found.error} />;
-  const desktop = found.data?.registered;
-  const name = desktop?.name ?? found.data?.detail?.computer_name ?? '…';
+  const trail = [{ label: t('nav.desktops'), to: path('desktops') }];
+  if (found.error !== null && found.data === undefined) return <PageProblem title={t('job.desktop')} error={found.error} trail={trail} onRetry={() => void found.refetch()} />;
+  if (found.data === undefined) return <PageWaiting />;
+  const desktop = found.data.registered;
+  const name = desktop?.name ?? found.data.detail?.computer_name ?? '…';
   const facts: [string, React.ReactNode][] = [
     [t('app.system'), desktop?.os_type],
     [
@@ -68,7 +70,7 @@ export default function Desktop() {
     [t('desktop.version'), desktop?.agent?.version ?? '–'],
     [t('desktop.last-seen'), desktop?.agent?.connected === true ? t('desktop.now') : <When at={desktop?.agent?.last_seen_at} />],
     [t('desktop.enrolled'), <When at={desktop?.agent?.enrolled_at} />],
-    [t('desktop.address'), found.data?.detail?.ip_addresses?.join(', ') || '–'],
+    [t('desktop.address'), found.data.detail?.ip_addresses?.join(', ') || '–'],
     [
       t('desktop.restart'),
       desktop?.restart_needed_since === undefined ? (
@@ -85,7 +87,7 @@ export default function Desktop() {
     <>
       <PageHead
         title={name}
-        trail={[{ label: t('nav.desktops'), to: path('desktops') }]}
+        trail={trail}
         icon={<IconDeviceDesktop size={36} stroke={1.5} aria-hidden />}
         sub={desktop === undefined ? undefined : <AgentPill desktop={desktop} />}
         actions={
@@ -126,7 +128,6 @@ export default function Desktop() {
           )}
         </Panel>
         <Why desktopId={id} />
-        <Inventory desktopId={id} />
         <section className="panel" aria-label={t('desktop.jobs')}>
           <Group justify="space-between" px={20} pt={16} pb={8}>
             <Text component="h2" fw={650} m={0}>
@@ -163,7 +164,7 @@ export default function Desktop() {
                     <JobPill status={job.job_status} />
                   </Table.Td>
                   <Table.Td>
-                    <Text size="sm">{job.error_message === undefined || job.error_message === '' ? '–' : reasonOf(job.error_message)}</Text>
+                    <Outcome job={job} />
                   </Table.Td>
                   <Table.Td style={{ whiteSpace: 'nowrap' }}>
                     <When at={job.update_time ?? job.create_time} />
@@ -174,6 +175,7 @@ export default function Desktop() {
           )}
           {jobs.data !== undefined && jobs.data.count > PAGE_SIZE && <Pages count={jobs.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
         </section>
+        <Inventory desktopId={id} />
       </Stack>
       <JobDrawer job={jobs.data?.items.find((job) => job.id === opened)} onClose={() => open('')} />
       {sharing && desktop !== undefined && <Users desktop={desktop} onClose={() => setSharing(false)} />}

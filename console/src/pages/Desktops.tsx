@@ -3,10 +3,10 @@ import {
   Button,
   Checkbox,
   Group,
-  SegmentedControl,
   Select,
   Stack,
   Table,
+  Tabs,
   TagsInput,
   Text,
   TextInput,
@@ -14,16 +14,17 @@ import {
 import { useMutation } from '@tanstack/react-query';
 import { IconDeviceDesktop, IconFileImport, IconFileSpreadsheet, IconPlus, IconRocket } from '@tabler/icons-react';
 import { useState } from 'react';
-import { Link, useNavigate } from 'react-router';
+import { Link, useNavigate, useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
 import { SavedViews } from '../components/SavedViews';
-import { FormDialog, ListTable, PageHead, Pages, Pill, say, SearchBox, When } from '../components/parts';
-import { Empty, Problem } from '../components/states';
+import { FormDialog, ListPanel, ListTable, PageHead, Pages, Pill, say, SearchBox, States, When } from '../components/parts';
+import { Empty } from '../components/states';
 import { given, offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { Connect } from './desktop/Connect';
+import { Find } from './desktops/Find';
 
 const PRESENCES = ['online', 'offline', 'none'] as const;
 
@@ -61,6 +62,8 @@ export default function Desktops() {
   const [user] = useInAddress('user');
   const [version] = useInAddress('version');
   const [restart, setRestart] = useInAddress('restart');
+  const [params, setParams] = useSearchParams();
+  const tab = params.get('tab') === 'inventory' ? 'inventory' : 'list';
   const [page, setPage] = usePage();
   const [registering, setRegistering] = useState(false);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
@@ -91,26 +94,22 @@ export default function Desktops() {
       </Button>
     </>
   );
-  return (
+  const listed = (
     <>
-      <PageHead title={t('nav.desktops')} sub={t('desktops.sub')} actions={actions} />
-      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
       {!isEmpty && (
         <Stack gap="sm" mb="md">
           <Group gap="sm" justify="space-between">
-            <div className="scroll">
-              <SegmentedControl
-                aria-label={t('list.state')}
-                value={state}
-                onChange={setState}
-                data={[
-                  { value: '', label: t('list.all') },
-                  { value: 'online', label: t('desktop.online') },
-                  { value: 'offline', label: t('desktop.offline') },
-                  { value: 'none', label: t('desktop.no-agent') },
-                ]}
-              />
-            </div>
+            <States
+              aria-label={t('list.state')}
+              value={state}
+              onChange={setState}
+              data={[
+                { value: '', label: t('list.all') },
+                { value: 'online', label: t('desktop.online') },
+                { value: 'offline', label: t('desktop.offline') },
+                { value: 'none', label: t('desktop.no-agent') },
+              ]}
+            />
             <Group gap="sm">
               <SavedViews />
               <Button
@@ -131,7 +130,7 @@ export default function Desktops() {
                 aria-disabled={ids.length === 0}
                 onClick={(event) => ids.length === 0 && event.preventDefault()}
               >
-                {t('desktop.push-chosen', { n: ids.length })}
+                {ids.length === 0 ? t('desktop.push') : t('desktop.push-chosen', { n: ids.length })}
               </Button>
             </Group>
           </Group>
@@ -143,7 +142,7 @@ export default function Desktops() {
               placeholder={t('app.system')}
               clearable
               clearButtonProps={{ 'aria-label': t('action.clear') }}
-              w={140}
+              className="search"
               data={['Linux', 'Windows']}
               value={system === '' ? null : system}
               onChange={(value) => setSystem(value ?? '')}
@@ -153,7 +152,7 @@ export default function Desktops() {
           </Group>
         </Stack>
       )}
-      <section className="panel">
+      <ListPanel list={list}>
         {isEmpty ? (
           <Empty icon={<IconDeviceDesktop />} title={t('desktops.empty')} action={actions}>
             {t('desktops.empty-text')}
@@ -205,7 +204,20 @@ export default function Desktops() {
           </ListTable>
         )}
         {count !== undefined && count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} onPage={setPage} />}
-      </section>
+      </ListPanel>
+    </>
+  );
+  return (
+    <>
+      <PageHead title={t('nav.desktops')} sub={t('desktops.sub')} actions={actions} />
+      {/* What one tab keeps in the address means nothing to the other. */}
+      <Tabs value={tab} onChange={(value) => setParams(value === 'inventory' ? { tab: value } : {}, { replace: true })} mb="md">
+        <Tabs.List>
+          <Tabs.Tab value="list">{t('list.all')}</Tabs.Tab>
+          <Tabs.Tab value="inventory">{t('inventory.title')}</Tabs.Tab>
+        </Tabs.List>
+      </Tabs>
+      {tab === 'inventory' ? <Find /> : listed}
       <Connect opened={enroll !== ''} onClose={() => setEnroll('')} />
       <Register opened={registering} onClose={() => setRegistering(false)} />
     </>
@@ -236,7 +248,7 @@ function Register({ opened, onClose }: { opened: boolean; onClose: () => void })
     },
   });
   return (
-    <FormDialog title={t('desktop.register')} opened={opened} onClose={onClose} submit={t('desktop.register')} save={register}>
+    <FormDialog title={t('desktop.register-title')} opened={opened} onClose={onClose} submit={t('desktop.register')} save={register}>
       <Text size="sm" c="dimmed">
         {t('desktop.register-text')}
       </Text>

@@ -242,7 +242,7 @@ function Report({ noun, read, list, onBusy }: { noun: Noun; read: { name: string
           {t('import.empty-text')}
         </Empty>
       ) : (
-        <ListTable label={t('import.report')} head={[t('import.line'), t('app.name'), t('import.result'), t('import.reason')]}>
+        <ListTable label={t('import.report')} titled={false} head={[t('import.line'), t('app.name'), t('import.result'), t('import.reason')]}>
           {shown.slice((page - 1) * ROWS, page * ROWS).map(({ line, name, outcome, reasons, isDone }) => {
             const [tone, word] = (isDone || state === 'done' ? DONE : PLANNED)[outcome];
             return (

@@ -1,4 +1,4 @@
-import { Alert, Anchor, Button, Checkbox, Group, List, SimpleGrid, Stack, Table, Text, TextInput, Title } from '@mantine/core';
+import { Alert, Anchor, Button, Checkbox, Group, List, NumberInput, Select, SimpleGrid, Stack, Table, Text, TextInput, Title } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconAlertTriangle, IconApps, IconCircleCheck, IconDownload, IconSearch, IconTrash } from '@tabler/icons-react';
@@ -18,6 +18,10 @@ import { SYSTEM } from './Apps';
 const MOST = 50;
 /** Most desktops of one call. Source: CreateDeploymentReq. */
 const MOST_DESKTOPS = 100;
+
+const DAY_SECS = 86_400;
+/** Days after which jobs that could not be handed out fail. The first is what the server does by itself. */
+const WAITS = [30, 1, 7, 90] as const;
 
 function parseAccount(text: string): Shape<'AccountInfo'> | undefined {
   const [type, domain, ...rest] = text.split(':');
@@ -40,6 +44,8 @@ export default function Install() {
   const [text, setText] = useState('');
   const [typed, setTyped] = useState('');
   const [command] = useDebouncedValue(typed, 400);
+  const [limit, setLimit] = useState<number | string>('');
+  const [wait, setWait] = useState<(typeof WAITS)[number]>(30);
   const chosen = useMemo(() => search.getAll('app').slice(0, MOST), [search]);
   const mode = MODES.find((candidate) => candidate === search.get('do')) ?? 'install';
   const everyone = search.get('for') === 'everyone';
@@ -81,7 +87,10 @@ export default function Install() {
   });
   const install = useMutation({
     mutationFn: () => {
-      const call = { params: { path: { project_id: project.id } }, body };
+      const call = {
+        params: { path: { project_id: project.id } },
+        body: { ...body, ...(limit === '' ? {} : { fail_limit: { count: Number(limit) } }), ...(wait === 30 ? {} : { expires_in_secs: wait * DAY_SECS }) },
+      };
       return ok(
         mode === 'uninstall' ? api.POST('/api/v1/{project_id}/deployments/uninstall', call) : api.POST('/api/v1/{project_id}/deployments', call),
       );
@@ -243,6 +252,28 @@ export default function Install() {
             </Text>
           )}
           {complete && preview.data !== undefined && <Preview preview={preview.data} nameOf={nameOf} nothing={t(`mode.${mode}.nothing`)} />}
+          <SimpleGrid cols={{ base: 1, sm: 2 }} mt="lg" maw={640}>
+            <NumberInput
+              label={t('install.limit')}
+              description={t('install.limit-hint')}
+              inputWrapperOrder={['label', 'input', 'description']}
+              placeholder={t('install.no-limit')}
+              min={0}
+              max={1_000_000}
+              allowDecimal={false}
+              value={limit}
+              onChange={setLimit}
+            />
+            <Select
+              label={t('install.wait')}
+              description={t('install.wait-hint')}
+              inputWrapperOrder={['label', 'input', 'description']}
+              allowDeselect={false}
+              data={[...WAITS].sort((left, right) => left - right).map((days) => ({ value: String(days), label: t('install.days', { n: days }) }))}
+              value={String(wait)}
+              onChange={(value) => setWait(WAITS.find((days) => String(days) === value) ?? 30)}
+            />
+          </SimpleGrid>
           {install.error !== null && <Problem error={install.error} />}
           <Group mt="lg" justify="space-between">
             <Text size="sm" c="dimmed">
@@ -296,8 +327,8 @@ function Preview({ preview, nameOf, nothing }: { preview: Shape<'DeploymentPrevi
         </Alert>
       )}
       {desktops_reached.count > 0 && (
-        <Group gap="xs">
-          <IconCircleCheck size={18} color="var(--ok)" aria-hidden />
+        <Group gap="xs" wrap="nowrap" align="flex-start">
+          <IconCircleCheck size={18} color="var(--ok)" aria-hidden style={{ flex: 'none', marginTop: 1 }} />
           <Text size="sm">
             {desktops_reached.items
               .slice(0, 8)
@@ -310,7 +341,7 @@ function Preview({ preview, nameOf, nothing }: { preview: Shape<'DeploymentPrevi
       {accounts_unknown.count > 0 && (
         <Alert variant="outline" color="yellow" icon={<IconAlertTriangle />} title={t('preview.unknown', { n: accounts_unknown.count })}>
           {accounts_unknown.items.map((account) => account.account).join(', ')} – {t('preview.unknown-text')}{' '}
-          <Anchor component={Link} to={path('people')} size="sm">
+          <Anchor component={Link} to={path('people')} size="sm" underline="always">
             {t('nav.people')}
           </Anchor>
         </Alert>

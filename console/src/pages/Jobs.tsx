@@ -1,14 +1,14 @@
-import { Anchor, Button, Checkbox, Group, SegmentedControl, Select, Table, Text } from '@mantine/core';
+import { Anchor, Button, Checkbox, Group, Select, Table, Text } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { IconListDetails, IconRefresh, IconX } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
-import { JobDrawer, JobNotes } from '../components/JobDrawer';
-import { JobPill, ListTable, PageHead, Pages, say, sayProblem, When, type JobStatus } from '../components/parts';
-import { Empty, Problem } from '../components/states';
-import { offsetOf, PAGE_SIZE, reasonOf, useAllApps, useJobs, useRefresh } from '../data';
+import { JobDrawer, JobNotes, Outcome } from '../components/JobDrawer';
+import { JobPill, ListPanel, ListTable, PageHead, Pages, say, sayProblem, States, When, type JobStatus } from '../components/parts';
+import { Empty } from '../components/states';
+import { offsetOf, PAGE_SIZE, useAllApps, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 
@@ -79,14 +79,12 @@ export default function Jobs() {
     <>
       <PageHead title={t('nav.jobs')} sub={t('jobs.sub')} />
       <Group mb="md" gap="sm" align="flex-end">
-        <div className="scroll">
-          <SegmentedControl
-            value={wanted}
-            onChange={setStatus}
-            aria-label={t('list.state')}
-            data={STATUSES.map((value) => ({ value, label: value === '' ? t('list.all') : t(`job.${value}` as const) }))}
-          />
-        </div>
+        <States
+          value={wanted}
+          onChange={setStatus}
+          aria-label={t('list.state')}
+          data={STATUSES.map((value) => ({ value, label: value === '' ? t('list.all') : t(`job.${value}` as const) }))}
+        />
         <Select
           aria-label={t('job.app')}
           placeholder={t('job.any-app')}
@@ -110,12 +108,11 @@ export default function Jobs() {
             disabled={ids.length === 0}
             onClick={() => retry.mutate(ids, { onSuccess: () => setChosen(new Set()) })}
           >
-            {t('job.retry-chosen', { n: ids.length })}
+            {ids.length === 0 ? t('job.retry-none') : t('job.retry-chosen', { n: ids.length })}
           </Button>
         )}
       </Group>
-      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
-      <section className="panel">
+      <ListPanel list={list}>
         {list.data !== undefined && list.data.items.length === 0 ? (
           <Empty
             icon={<IconListDetails />}
@@ -168,9 +165,7 @@ export default function Jobs() {
                   <JobPill status={job.job_status} />
                 </Table.Td>
                 <Table.Td>
-                  <Text size="sm" lineClamp={2} miw={220} title={job.error_message}>
-                    {job.error_message === undefined || job.error_message === '' ? '–' : reasonOf(job.error_message)}
-                  </Text>
+                  <Outcome job={job} />
                 </Table.Td>
                 <Table.Td style={{ whiteSpace: 'nowrap' }}>
                   <When at={job.update_time ?? job.create_time} />
@@ -180,7 +175,7 @@ export default function Jobs() {
           </ListTable>
         )}
         {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
-      </section>
+      </ListPanel>
       <JobDrawer job={list.data?.items.find((job) => job.id === opened)} onClose={() => open('')} />
     </>
   );
@@ -188,4 +183,4 @@ export default function Jobs() {
 
 export type JobRow = Pick<Shape<'AppInstallJob'>, 'id' | 'app_id' | 'app_name' | 'app_version' | 'instance_id' | 'instance_name' | 'error_message'> & {
   job_status: JobStatus;
-} & Partial<Pick<Shape<'JobEvent'>, 'kind' | 'phase' | 'percent' | 'restart_pending'>>;
+} & Partial<Pick<Shape<'JobEvent'>, 'kind' | 'phase' | 'percent' | 'proof' | 'restart_pending'>>;

@@ -1,16 +1,21 @@
 import { Anchor, Button, Group, SimpleGrid, Skeleton, Stack, Text } from '@mantine/core';
-import { useQuery } from '@tanstack/react-query';
-import { IconApps, IconArrowRight, IconCircleCheck, IconDownload, IconPackageOff, IconPlugConnectedX, IconRefresh, IconRocket, IconUpload } from '@tabler/icons-react';
+import { useQueries, useQuery } from '@tanstack/react-query';
+import { IconAddressBook, IconApps, IconArrowRight, IconCircleCheck, IconDownload, IconHandStop, IconPackageOff, IconPlugConnectedX, IconRefresh, IconRocket, IconUpload } from '@tabler/icons-react';
 import { lazy, Suspense, type ReactNode } from 'react';
 import { Link } from 'react-router';
-import { api, ok, type Shape } from '../api/client';
-import { Legend, PageHead, Panel, ShareBar, When, type Share } from '../components/parts';
+import { api, ApiProblem, ok, type Shape } from '../api/client';
+import { AppIcon, Legend, PageHead, Panel, ShareBar, When, type Share } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { reasonOf, useAllApps, useDeployments, useDesktops, useJobs, MOVING_MS, QUIET_MS, type DesktopFilter } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
-import { DeploymentRow } from './Deployments';
+import { DeploymentRow, titleOf } from './Deployments';
 import { useRetry } from './Jobs';
+
+/** Deployments, and apps that fail, that the overview has room for. */
+const SHOWN = 5;
+/** Newest failed jobs that reasons and apps are taken from. Source: the operation's own maximum. */
+const NEWEST_FAILED = 100;
 
 const OnlineChart = lazy(() => import('../components/OnlineChart'));
 
@@ -26,9 +31,20 @@ function Figure({ label, value, note, to }: { label: string; value: number | und
       </Text>
       {value === undefined ? <Skeleton h={33} w={60} mt={4} /> : <div className="figure">{value.toLocaleString()}</div>}
       <Text size="sm" mt={4} component="div" c="dimmed">
-        {note}
+        {value === undefined ? '…' : note}
       </Text>
     </Link>
+  );
+}
+
+/** Shares of a whole; nothing is told before it is known. */
+function Shares({ shares }: { shares: Share[] | undefined }) {
+  if (shares === undefined) return <Skeleton h={44} />;
+  return (
+    <>
+      <ShareBar shares={shares} />
+      <Legend shares={shares} />
+    </>
   );
 }
 
@@ -50,9 +66,24 @@ export default function Overview() {
   const retry = useRetry();
   const waiting = useJobs({ job_status: 'INIT' }, 0, 1);
   const running = useJobs({ job_status: 'WAITING' }, 0, 1);
-  const failed = useJobs({ job_status: 'FAIL' }, 0, 100, MOVING_MS * 2);
+  const failed = useJobs({ job_status: 'FAIL' }, 0, NEWEST_FAILED, MOVING_MS * 2);
   const succeeded = useJobs({ job_status: 'SUCCESS' }, 0, 1, MOVING_MS * 2);
-  const deployments = useDeployments(undefined, 0, 5);
+  const inProgress = useDeployments('running', 0, SHOWN);
+  const deployments = useDeployments(undefined, 0, SHOWN);
+  const directory = useQuery({
+    queryKey: ['directory-status', project.id, 'or none'],
+    refetchInterval: QUIET_MS,
+    retry: false,
+    queryFn: async () => {
+      try {
+        return await ok(api.GET('/api/v1/{project_id}/directory/status', { params: { path: { project_id: project.id } } }));
+      } catch (problem) {
+        // No directory, or one that this role may not look at.
+        if (problem instanceof ApiProblem && (problem.status === 404 || problem.status === 403)) return null;
+        throw problem;
+      }
+    },
+  });
   const problem = fleet.error ?? apps.error ?? failed.error ?? deployments.error;
 
   const fleetShares: Share[] = [
@@ -72,6 +103,10 @@ export default function Overview() {
     byReason.set(reason, [...(byReason.get(reason) ?? []), job]);
   }
   const reasons = [...byReason].sort((left, right) => right[1].length - left[1].length).slice(0, 5);
+  // What goes on comes first.
+  const going = inProgress.data?.items ?? [];
+  const shownDeployments = [...going, ...(deployments.data?.items ?? []).filter(({ id }) => !going.some((other) => other.id === id))].slice(0, SHOWN);
+  const halted = going.filter((deployment) => deployment.halted_at !== undefined);
   const isNew = apps.data?.length === 0 || fleet.data?.count === 0;
   const jobsEver = jobShares.reduce((sum, share) => sum + share.count, 0);
 
@@ -107,12 +142,10 @@ export default function Overview() {
         </SimpleGrid>
         <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
           <Panel title={t('overview.desktops-by-state')}>
-            <ShareBar shares={fleetShares} />
-            <Legend shares={fleetShares} />
+            <Shares shares={fleet.data === undefined ? undefined : fleetShares} />
           </Panel>
           <Panel title={t('overview.jobs-by-state')}>
-            <ShareBar shares={jobShares} />
-            <Legend shares={jobShares} />
+            <Shares shares={failed.data === undefined || succeeded.data === undefined ? undefined : jobShares} />
           </Panel>
         </SimpleGrid>
         {(fleet.data?.count ?? 0) > 0 && (
@@ -156,6 +189,18 @@ export default function Overview() {
                   </Button>
                 </Group>
               ))}
+              {halted.map((deployment) => (
+                <Attention
+                  key={deployment.id}
+                  icon={<IconHandStop size={18} />}
+                  text={`${titleOf(deployment, apps.data, t)}: ${t('overview.halted')}`}
+                  to={path(`deployments/${deployment.id}`)}
+                  action={t('overview.look')}
+                />
+              ))}
+              {directory.data?.stale === true && (
+                <Attention icon={<IconAddressBook size={18} />} text={t('directory.unreadable')} to={path('people?tab=directory')} action={t('overview.look')} />
+              )}
               {(damaged.data?.count ?? 0) > 0 && (
                 <Attention
                   icon={<IconPackageOff size={18} />}
@@ -183,7 +228,7 @@ export default function Overview() {
                   action={t('desktop.push')}
                 />
               )}
-              {reasons.length === 0 && offline === 0 && bare === 0 && restart === 0 && damaged.data?.count === 0 && (
+              {reasons.length === 0 && offline === 0 && bare === 0 && restart === 0 && halted.length === 0 && directory.data?.stale !== true && damaged.data?.count === 0 && (
                 <Group gap="xs">
                   <IconCircleCheck size={20} color="var(--ok)" aria-hidden />
                   <Text size="sm">{jobsEver === 0 ? t('overview.nothing-yet') : t('overview.all-well')}</Text>
@@ -192,7 +237,7 @@ export default function Overview() {
             </Stack>
           </Panel>
           <Panel
-            title={t('overview.deployments')}
+            title={t('nav.deployments')}
             action={
               <Anchor component={Link} to={path('deployments')} size="sm">
                 {t('action.all')}
@@ -200,7 +245,7 @@ export default function Overview() {
             }
           >
             <Stack gap="lg">
-              {deployments.data?.items.map((deployment) => (
+              {shownDeployments.map((deployment) => (
                 <DeploymentRow key={deployment.id} deployment={deployment} apps={apps.data} />
               ))}
               {deployments.data?.items.length === 0 && (
@@ -211,13 +256,70 @@ export default function Overview() {
             </Stack>
           </Panel>
         </SimpleGrid>
-        {(failed.data?.items.length ?? 0) > 0 && (
-          <Text size="xs" c="dimmed">
-            {t('overview.last-failure')} <When at={failed.data?.items[0]?.update_time ?? failed.data?.items[0]?.create_time} />
-          </Text>
-        )}
+        {(failed.data?.items.length ?? 0) > 0 && <Worst failed={failed.data?.items ?? []} apps={apps.data} />}
       </Stack>
     </>
+  );
+}
+
+/** Apps that failed most lately, with how often and out of how many. */
+function Worst({ failed, apps }: { failed: Shape<'AppInstallJob'>[]; apps: Shape<'Application'>[] | undefined }) {
+  const { t } = useTexts();
+  const path = usePath();
+  const { id: project_id } = useProject();
+  const lately = new Map<string, number>();
+  for (const job of failed) lately.set(job.app_id, (lately.get(job.app_id) ?? 0) + 1);
+  const ids = [...lately].sort((left, right) => right[1] - left[1]).slice(0, SHOWN).map(([id]) => id);
+  const counts = useQueries({
+    queries: ids.flatMap((app_id) =>
+      (['FAIL', 'SUCCESS'] as const).map((job_status) => ({
+        queryKey: ['jobs', project_id, 'count', app_id, job_status],
+        refetchInterval: QUIET_MS,
+        queryFn: () => ok(api.GET('/api/v1/{project_id}/jobs', { params: { path: { project_id }, query: { app_id, job_status, limit: 1, offset: 0 } } })),
+      })),
+    ),
+    combine: (answers) => answers.map((answer) => answer.data?.count),
+  });
+  const rows = ids
+    .map((id, place) => ({ id, fail: counts[place * 2], success: counts[place * 2 + 1] }))
+    .sort((left, right) => (right.fail ?? 0) - (left.fail ?? 0));
+  return (
+    <Panel
+      title={t('overview.worst')}
+      action={
+        <Text size="xs" c="dimmed" component="div">
+          {t('overview.last-failure')} <When at={failed[0]?.update_time ?? failed[0]?.create_time} />
+        </Text>
+      }
+    >
+      <Stack gap="md" component="ul" m={0} p={0} style={{ listStyle: 'none' }}>
+        {rows.map(({ id, fail, success }) => {
+          const app = apps?.find((candidate) => candidate.id === id);
+          const name = app?.name ?? failed.find((job) => job.app_id === id)?.app_name ?? t('app.unknown');
+          return (
+            <li key={id} className="worst">
+              <AppIcon app={app} size={32} />
+              <Anchor component={Link} to={path(`apps/${id}?tab=jobs`)} size="sm" fw={600}>
+                {name}
+              </Anchor>
+              {fail === undefined || success === undefined ? (
+                <Skeleton h={10} />
+              ) : (
+                <ShareBar
+                  shares={[
+                    { tone: 'bad', label: t('job.FAIL'), count: fail },
+                    { tone: 'ok', label: t('job.SUCCESS'), count: success },
+                  ]}
+                />
+              )}
+              <Text size="sm" component={Link} to={path(`jobs?status=FAIL&app=${id}`)} c="var(--mantine-color-anchor)" style={{ whiteSpace: 'nowrap' }}>
+                {t('overview.failed-of', { n: fail ?? 0, all: (fail ?? 0) + (success ?? 0) })}
+              </Text>
+            </li>
+          );
+        })}
+      </Stack>
+    </Panel>
   );
 }
 
@@ -225,7 +327,7 @@ function Attention({ icon, text, to, action }: { icon: ReactNode; text: string; 
   return (
     <Group justify="space-between" wrap="nowrap">
       <Group gap="xs" wrap="nowrap">
-        {icon}
+        <span style={{ display: 'flex', flex: 'none' }}>{icon}</span>
         <Text size="sm">{text}</Text>
       </Group>
       <Button component={Link} to={to} size="xs" variant="default" style={{ flex: 'none' }}>

@@ -5,8 +5,8 @@ import { useState } from 'react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
-import { ConfirmByName, FormDialog, ListTable, PageHead, Pages, PasswordField, Pill, say, sayProblem, SearchBox } from '../components/parts';
-import { Empty, Problem } from '../components/states';
+import { ConfirmByName, FormDialog, ListPanel, ListTable, PageHead, Pages, PasswordField, Pill, say, sayProblem, SearchBox } from '../components/parts';
+import { Empty } from '../components/states';
 import { offsetOf, PAGE_SIZE, useGroups, useRefresh, useUsers } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
@@ -72,8 +72,7 @@ function Users() {
           {add}
         </Group>
       </Group>
-      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
-      <section className="panel">
+      <ListPanel list={list}>
         {list.data !== undefined && count === 0 ? (
           <Empty icon={<IconUser />} title={search === '' ? t('people.no-users') : t('list.none')}>
             {search === '' ? t('people.no-users-text') : t('list.none-text')}
@@ -118,7 +117,7 @@ function Users() {
           </ListTable>
         )}
         {count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} onPage={setPage} />}
-      </section>
+      </ListPanel>
       <AddUser opened={adding} onClose={() => setAdding(false)} />
       <ConfirmByName
         name={deleting?.user_name ?? ''}
@@ -219,8 +218,7 @@ function Groups() {
           </Button>
         </Group>
       </Group>
-      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
-      <section className="panel">
+      <ListPanel list={list}>
         {list.data !== undefined && count === 0 ? (
           <Empty icon={<IconUsers />} title={search === '' ? t('people.no-groups') : t('list.none')}>
             {search === '' ? t('people.no-groups-text') : t('list.none-text')}
@@ -233,8 +231,20 @@ function Groups() {
                   <Text size="sm" fw={600}>
                     {group.name}
                   </Text>
+                  {group.parent?.name !== undefined && group.parent.name !== '' && (
+                    <Text size="xs" c="dimmed">
+                      {t('people.inside', { name: group.parent.name })}
+                    </Text>
+                  )}
                 </Table.Td>
-                <Table.Td>{group.platform_type}</Table.Td>
+                <Table.Td>
+                  {t(group.platform_type === 'AD' ? 'people.platform-AD' : 'people.platform-LOCAL')}
+                  {group.domain !== undefined && group.domain !== '' && (
+                    <Text size="xs" c="dimmed">
+                      {group.domain}
+                    </Text>
+                  )}
+                </Table.Td>
                 <Table.Td>{group.user_quantity ?? 0}</Table.Td>
                 <Table.Td>{group.description}</Table.Td>
                 <Table.Td>
@@ -242,15 +252,17 @@ function Groups() {
                     <Button size="xs" variant="default" onClick={() => setMembers(group)}>
                       {t('people.members')}
                     </Button>
-                    <Button
-                      size="xs"
-                      variant="default"
-                      leftSection={<IconTrash size={14} />}
-                      aria-label={t('action.delete-this', { name: group.name ?? '' })}
-                      onClick={() => setDeleting(group)}
-                    >
-                      {t('action.delete')}
-                    </Button>
+                    {group.platform_type !== 'AD' && (
+                      <Button
+                        size="xs"
+                        variant="default"
+                        leftSection={<IconTrash size={14} />}
+                        aria-label={t('action.delete-this', { name: group.name ?? '' })}
+                        onClick={() => setDeleting(group)}
+                      >
+                        {t('action.delete')}
+                      </Button>
+                    )}
                   </Group>
                 </Table.Td>
               </Table.Tr>
@@ -258,7 +270,7 @@ function Groups() {
           </ListTable>
         )}
         {count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} onPage={setPage} />}
-      </section>
+      </ListPanel>
       <FormDialog title={t('people.add-group')} opened={adding} onClose={() => setAdding(false)} submit={t('people.add-group')} save={add}>
         <TextInput data-autofocus label={t('app.name')} required maxLength={64} value={name} onChange={(event) => setName(event.currentTarget.value)} />
         <Textarea label={t('app.description')} maxLength={255} value={description} onChange={(event) => setDescription(event.currentTarget.value)} />
@@ -309,6 +321,11 @@ function Members({ group, onClose }: { group: Shape<'UserGroupInfo'> | undefined
       centered
     >
       <Stack>
+        {group?.platform_type === 'AD' && (
+          <Text size="sm" c="dimmed">
+            {t('import.from-directory')}
+          </Text>
+        )}
         <TextInput
           data-autofocus
           type="search"
@@ -322,7 +339,7 @@ function Members({ group, onClose }: { group: Shape<'UserGroupInfo'> | undefined
             key={user.id}
             label={user.user_name}
             checked={inside.has(user.id)}
-            disabled={members.isPending || change.isPending}
+            disabled={members.isPending || change.isPending || group?.platform_type === 'AD'}
             onChange={(event) => change.mutate({ id: user.id ?? '', op_type: event.currentTarget.checked ? 'ADD' : 'DELETE' })}
           />
         ))}

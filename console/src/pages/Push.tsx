@@ -3,8 +3,7 @@ import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconRefresh } from '@tabler/icons-react';
 import { Link, useParams } from 'react-router';
 import { api, ok } from '../api/client';
-import { Copy, Legend, ListTable, PageHead, Panel, Pill, sayProblem, ShareBar, When, type Share, type Tone } from '../components/parts';
-import { Problem } from '../components/states';
+import { Copy, Legend, ListTable, PageHead, PageProblem, PageWaiting, Panel, Pill, sayProblem, ShareBar, When, type Share, type Tone } from '../components/parts';
 import { MOVING_MS, QUIET_MS, useRefresh } from '../data';
 import { useTexts, type TextKey } from '../i18n';
 import { usePath, useProject } from '../session';
@@ -44,8 +43,10 @@ export default function Push() {
     onError: (error) => sayProblem(error, t('job.retry-failed')),
     onSettled: () => refresh('push'),
   });
-  if (job.error !== null && job.data === undefined) return <Problem error={job.error} />;
-  const parts = job.data?.sub_jobs ?? [];
+  const trail = [{ label: t('nav.agents'), to: path('agents') }];
+  if (job.error !== null && job.data === undefined) return <PageProblem title={t('push.title')} error={job.error} trail={trail} onRetry={() => void job.refetch()} />;
+  if (job.data === undefined) return <PageWaiting />;
+  const parts = job.data.sub_jobs ?? [];
   const shares: Share[] = Object.entries(STATES).map(([status, { tone, word }]) => ({
     tone,
     label: t(word),
@@ -55,10 +56,10 @@ export default function Push() {
     <>
       <PageHead
         title={t('push.title')}
-        sub={job.data?.begin_time === undefined ? undefined : <When at={job.data.begin_time} />}
-        trail={[{ label: t('nav.agents'), to: path('agents') }]}
+        sub={job.data.begin_time === undefined ? undefined : <When at={job.data.begin_time} />}
+        trail={trail}
         actions={
-          job.data?.status === 'FAILED' ? (
+          job.data.status === 'FAILED' ? (
             <Button leftSection={<IconRefresh size={16} />} loading={retry.isPending} onClick={() => retry.mutate()}>
               {t('job.retry')}
             </Button>

@@ -3,7 +3,7 @@ import { useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
-import { FreezeSwitch } from '../components/Freeze';
+import { FreezeSwitches } from '../components/Freeze';
 import { ConfirmByName, Copy, ListTable, PageHead, Panel, Pill, sayProblem, When } from '../components/parts';
 import { Problem } from '../components/states';
 import { useRefresh } from '../data';
@@ -11,6 +11,7 @@ import { LANGUAGES, useTexts, type Language } from '../i18n';
 import { usePath, useProject, useSession } from '../session';
 import { Downloads } from './settings/Downloads';
 import { Networks } from './settings/Networks';
+import { RunningPrograms } from './settings/RunningPrograms';
 
 const FEATURES = ['app_center', 'app_restriction'] as const;
 
@@ -82,7 +83,8 @@ export default function Settings() {
             </Stack>
           </Panel>
         </SimpleGrid>
-        <FreezeSwitch />
+        <FreezeSwitches />
+        <RunningPrograms />
         <Tokens />
         <Networks />
         <Downloads />
@@ -100,6 +102,9 @@ export default function Settings() {
             ))}
           </SimpleGrid>
           <Text size="sm" mt="md">
+            <Anchor href="/docs/api" size="sm" mr="md">
+              {t('settings.reference')}
+            </Anchor>
             <Anchor href="/openapi.json" size="sm">
               {t('settings.api')}
             </Anchor>
@@ -137,6 +142,12 @@ function Tokens() {
         </Anchor>
       </Text>
       {list.error !== null && <Problem error={list.error} />}
+      {list.data?.items.length === 0 && (
+        <Text size="sm" c="dimmed" px={20} pb={20}>
+          {t('token.none')}
+        </Text>
+      )}
+      {(list.data?.items.length ?? 0) > 0 && (
       <ListTable label={t('settings.tokens')} head={[t('app.name'), t('list.state'), t('token.uses'), t('token.expires'), { hidden: t('token.revoke') }]}>
         {list.data?.items.map((token) => (
           <Table.Tr key={token.id}>
@@ -161,6 +172,7 @@ function Tokens() {
           </Table.Tr>
         ))}
       </ListTable>
+      )}
       <ConfirmByName
         name={revoking?.name ?? ''}
         title={t('token.revoke-this', { name: revoking?.name ?? '' })}

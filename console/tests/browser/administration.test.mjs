@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
-import { Scene, waitFor } from './scene.mjs';
+import { Scene, seriousOn, waitFor } from './scene.mjs';
 
 let scene;
 before(async () => {
@@ -278,6 +278,7 @@ test('an agent is pushed: probed, followed, the failed one mended and tried agai
   await page.getByRole('row', { name: /GOOD-DESK.*Done/ }).waitFor();
   const failed = page.getByRole('row', { name: /BAD-DESK.*Failed/ });
   await failed.getByText(/connect/i).first().waitFor();
+  assert.deepEqual(await seriousOn(page, 'push'), []);
   // Mended, it goes on from the same page.
   const pushed = page.url();
   await failed.getByRole('link', { name: 'Change how it is reached' }).click();

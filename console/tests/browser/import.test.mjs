@@ -33,7 +33,7 @@ test('desktops come from a file: seen before, told line by line, and again witho
   const lines = ['name,os,users,persistent', ...Array.from({ length: 60 }, (_, at) => `NEW-${at},,${at % 2 === 0 ? 'tom' : 'olga;tom'},`), 'same-1,linux,MEI,yes', 'WIN-1,Linux,,', 'bad name,,,', '"NEW-0",,,', 'short'];
   await choose(page, csv('fleet.csv', lines));
   const report = page.getByRole('region', { name: 'The lines of the file' });
-  await page.getByText('Lines: 65').waitFor();
+  await page.getByText('65 lines').waitFor();
   await page.getByText('Error: 4 · New: 60 · As it is: 1 · nothing is changed until you confirm').waitFor();
   await page.getByText('Error (4)').click();
   await report.getByRole('row', { name: /63 WIN-1 Error .*registered as Windows, not Linux/ }).waitFor();

@@ -1,8 +1,7 @@
 // The end users' portal in a real browser, opened through the socket of a real agent.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { AxeBuilder } from '@axe-core/playwright';
-import { furnishPortal, ME, Scene, waitFor } from './scene.mjs';
+import { furnishPortal, ME, Scene, seriousOn, waitFor } from './scene.mjs';
 
 let scene;
 let ids;
@@ -114,12 +113,14 @@ test('the portal by keyboard, in both languages, and accessible in light and dar
       await page.goto(`/portal/?tab=${tab}`);
       await page.getByRole('tab', { selected: true }).waitFor();
       await page.getByRole('status', { name: '…' }).waitFor({ state: 'detached' });
-      const { violations } = await new AxeBuilder({ page }).analyze();
-      for (const found of violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')) {
-        wrong.push(`${tab} ${colorScheme}: ${found.id} ${found.nodes.map((node) => `${node.target} (${node.failureSummary})`).join('; ')}`);
-      }
+      wrong.push(...(await seriousOn(page, `${tab} ${colorScheme}`)));
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), true, `${tab} scrolls sideways`);
     }
+    const out = await scene.page({ colorScheme, viewport: { width, height: 844 } });
+    await out.goto('/portal/#ticket=used');
+    await out.getByText('This link was used').waitFor();
+    wrong.push(...(await seriousOn(out, `entry ${colorScheme}`)));
+    await out.context().close();
     if (colorScheme === 'dark') assert.equal(await page.locator('html').getAttribute('lang'), 'zh-CN');
     assert.deepEqual(page.complaints, []);
     await page.context().close();

@@ -1,12 +1,14 @@
 // A real server with real agents, for browser tests and screenshots. Everything lies in one temporary folder and
 // listens on loopback; `stop` ends every process that was started here.
 import { spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { AxeBuilder } from '@axe-core/playwright';
 import { chromium } from 'playwright-core';
 
 const BINARIES = join(import.meta.dirname, '../../../target/debug');
@@ -40,10 +42,9 @@ async function freePort() {
 /** Answers from `DIST`, under the policy that the server gives its own. */
 async function serveDist(route) {
   const { pathname, origin } = new URL(route.request().url());
-  const found = /^\/(console|portal)\/(.*)$/.exec(pathname);
-  // The API has such words in its paths too.
-  if (found === null) return route.fallback();
-  const [, start, name] = found;
+  // The API has paths with these words too.
+  const [, start, name] = /^\/(console|portal)\/(.*)$/.exec(pathname) ?? [];
+  if (start === undefined) return route.fallback();
   const path = join(DIST, name);
   // A page that came by a redirect is the server's own, and so are its files.
   if (name.startsWith('assets/') && !existsSync(path)) return route.fallback();
@@ -60,6 +61,86 @@ async function serveDist(route) {
   });
 }
 
+/** What stands between browsers and the bucket: lets as many bytes through as it was told, and breaks connections. */
+class Gate {
+  #left = 0;
+  #listener;
+  #pairs = new Set();
+  #bucketPort;
+  /** Bytes that went to the bucket. */
+  passed = 0;
+
+  static async start(bucketPort) {
+    const gate = new Gate();
+    gate.#bucketPort = bucketPort;
+    gate.port = await freePort();
+    gate.address = `http://127.0.0.1:${gate.port}`;
+    await gate.open();
+    return gate;
+  }
+
+  /** Takes connections. */
+  async open() {
+    this.#listener = createServer((from) => this.#connected(from)).listen(this.port, '127.0.0.1');
+    await once(this.#listener, 'listening');
+  }
+
+  #connected(from) {
+    const to = connect(this.#bucketPort, '127.0.0.1');
+    const pair = { from, to, waits: [] };
+    this.#pairs.add(pair);
+    const end = () => {
+      from.destroy();
+      to.destroy();
+      this.#pairs.delete(pair);
+    };
+    for (const socket of [from, to]) socket.on('error', end).on('close', end);
+    to.on('data', (bytes) => from.write(bytes));
+    from.on('data', (bytes) => {
+      pair.waits.push(bytes);
+      this.#forward(pair);
+    });
+  }
+
+  #forward(pair) {
+    while (pair.waits.length > 0 && this.#left > 0) {
+      const [bytes] = pair.waits;
+      const some = bytes.subarray(0, this.#left);
+      pair.to.write(some);
+      this.#left -= some.length;
+      this.passed += some.length;
+      if (some.length === bytes.length) pair.waits.shift();
+      else pair.waits[0] = bytes.subarray(some.length);
+    }
+    if (pair.waits.length > 0) pair.from.pause();
+    else pair.from.resume();
+  }
+
+  /** Lets so many bytes more through. */
+  let(bytes) {
+    this.#left += bytes;
+    for (const pair of this.#pairs) this.#forward(pair);
+  }
+
+  /** Lets nothing more through until it is told. */
+  hold() {
+    this.#left = 0;
+  }
+
+  /** Breaks every connection; new ones are refused until it is open again. */
+  async close() {
+    const closed = once(this.#listener, 'close');
+    this.#listener.close();
+    for (const { from } of this.#pairs) from.destroy();
+    await closed;
+  }
+
+  stop() {
+    this.#listener.close();
+    for (const { from } of this.#pairs) from.destroy();
+  }
+}
+
 export class Scene {
   #folder = mkdtempSync(join(tmpdir(), 'outfitter-console-'));
   #agents = [];
@@ -67,11 +148,15 @@ export class Scene {
   #hosts;
   #browser;
 
-  /** `withHosts`: so many machines with OpenSSH servers, onto which the server can push its agent. */
-  static async start({ withHosts = 0 } = {}) {
+  /**
+   * `withHosts`: so many machines with OpenSSH servers, onto which the server can push its agent. `withGate`: what goes to the
+   * bucket passes a gate.
+   */
+  static async start({ withHosts = 0, withGate = false } = {}) {
     const scene = new Scene();
     if (withHosts > 0) await scene.#startHosts(withHosts);
     scene.ports = [await freePort(), await freePort(), await freePort()];
+    if (withGate) scene.gate = await Gate.start(scene.ports[2]);
     await scene.startServer();
     return scene;
   }
@@ -97,7 +182,8 @@ export class Scene {
   async startServer() {
     const data = join(this.#folder, 'server');
     const [api, agents, bucket] = this.ports.map((port) => `127.0.0.1:${port}`);
-    this.#server = this.#run('outfitter', ['serve', '--data-dir', data, '--listen', api, '--agent-listen', agents, '--bucket-listen', bucket]);
+    const gate = this.gate === undefined ? [] : ['--bucket-public', this.gate.address];
+    this.#server = this.#run('outfitter', ['serve', '--data-dir', data, '--listen', api, '--agent-listen', agents, '--bucket-listen', bucket, ...gate]);
     const { stdout, stderr } = this.#server;
     stdout.resume();
     stderr.resume();
@@ -187,6 +273,25 @@ export class Scene {
     return path;
   }
 
+  /**
+   * A large package: a script that leaves its own SHA-256 on the desktop, in front of bytes that belong to it; or these bytes. Its
+   * time is always the same.
+   */
+  largeScript(fileName, content) {
+    const path = join(this.#folder, fileName);
+    const script = '#!/bin/sh\nmkdir -p "$OUTFITTER_ROOT/opt/large" && sha256sum <"$0" >"$OUTFITTER_ROOT/opt/large/digest"\nexit 0\n';
+    const bytes = content instanceof Uint8Array ? content : Buffer.concat([Buffer.from(script), randomBytes(content * 1_000_000)]);
+    writeFileSync(path, bytes);
+    utimesSync(path, 1_700_000_000, 1_700_000_000);
+    return { path, name: fileName, bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
+  }
+
+  /** Parts of unfinished uploads that the server keeps. */
+  parts() {
+    const folder = join(this.#folder, 'server/packages/parts');
+    return existsSync(folder) ? readdirSync(folder) : [];
+  }
+
   /** Calls the API as the administrator, beside the browser. */
   async call(method, path, body) {
     this.token ??= await this.#logIn();
@@ -233,6 +338,18 @@ export class Scene {
     return id;
   }
 
+  /** An icon as an app carries it: a drawing of the console's own set, white on two colours. */
+  async icon(name, from, to) {
+    const drawing = readFileSync(join(import.meta.dirname, `../../node_modules/@tabler/icons/icons/outline/${name}.svg`), 'utf8');
+    const page = await (await this.context({ viewport: { width: 128, height: 128 } })).newPage();
+    await page.setContent(
+      `<style>body{margin:0;background:linear-gradient(145deg,${from},${to});display:grid;place-items:center;height:128px}svg{width:76px;height:76px;color:#fff;stroke-width:1.7}</style>${drawing}`,
+    );
+    const png = await page.screenshot();
+    await page.context().close();
+    return `data:image/png;base64,${png.toString('base64')}`;
+  }
+
   async detection(app, rule) {
     await this.call('PUT', `/api/v1/{p}/apps/${app}/detection-rule`, { rule });
   }
@@ -258,7 +375,8 @@ export class Scene {
   async page(options = {}) {
     const context = await this.context(options);
     const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(30_000);
+    page.setDefaultNavigationTimeout(LIMIT_MS);
     page.complaints = [];
     page.on('pageerror', (error) => page.complaints.push(String(error)));
     page.on('console', (message) => {
@@ -279,11 +397,14 @@ export class Scene {
     await form.locator('input[name=username]').fill(this.bootstrap.user_name);
     await form.locator('input[name=password]').fill(this.bootstrap.password);
     await form.locator('button[type=submit]').click();
+    // The page of the login has a heading too.
+    await form.waitFor({ state: 'detached' });
     await page.locator('#main h1').waitFor();
   }
 
   async stop() {
     await this.#browser?.close();
+    this.gate?.stop();
     const children = [...this.#agents, this.#server].filter((child) => child !== undefined && child.exitCode === null && child.signalCode === null);
     await Promise.all(children.map((child) => (child.kill('SIGKILL'), once(child, 'exit'))));
     // The machines take their mounts and agents with them when they are told to end.
@@ -296,6 +417,14 @@ export class Scene {
   }
 }
 
+/** What axe-core finds on a page that is serious or worse, as lines that begin with `name`. */
+export async function seriousOn(page, name) {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map((found) => `${name}: ${found.id} ${found.nodes.map((node) => `${node.target} (${node.failureSummary})`).join('; ')}`);
+}
+
 /** Who runs the tests: the account that the agents' sockets see. */
 export const ME = userInfo().username;
 
@@ -306,21 +435,32 @@ export const PAGES = (ids) => [
   ['apps-table', 'apps?view=table'],
   ['add', 'apps/add'],
   ['app', `apps/${ids.app}`],
+  ['app-who', `apps/${ids.app}?tab=who`],
+  ['app-jobs', `apps/${ids.app}?tab=jobs`],
+  ['app-gone', 'apps/none'],
   ['app-detection', `apps/${ids.app}?tab=detection`],
   ['app-revisions', `apps/${ids.app}?tab=revisions`],
   ['app-outdated', `apps/${ids.app}?tab=outdated`],
   ['install', `install?app=${ids.app}&for=everyone`],
+  ['install-blank', 'install'],
+  ['repair', `install?do=repair&app=${ids.app}&for=desktops`],
   ['uninstall', `install?do=uninstall&app=${ids.app}&desktop=${ids.desktop}`],
   ['deployments', 'deployments'],
   ['deployment', `deployments/${ids.deployment}`],
+  ['deployment-list', `deployments/${ids.deployment}?as=list`],
+  ['deployment-halted', `deployments/${ids.halted}`],
   ['jobs', 'jobs'],
+  ['jobs-failed', 'jobs?status=FAIL'],
   ['desktops', 'desktops'],
+  ['desktops-inventory', 'desktops?tab=inventory&software=text*'],
+  ['desktops-none', 'desktops?q=nobody'],
   ['import-desktops', 'import/desktops'],
   ['import-users', 'import/users'],
   ['import-groups', 'import/groups'],
   ['desktop', `desktops/${ids.desktop}`],
   ['desktop-why', `desktops/${ids.desktop}?why=${ids.app}`],
   ['agents', 'agents?show=all'],
+  ['agents-updates', 'agents?tab=updates'],
   ['people', 'people'],
   ['groups', 'people?tab=groups'],
   ['directory', 'people?tab=directory'],
@@ -332,35 +472,143 @@ export const PAGES = (ids) => [
   ['access-explain', 'access?tab=explain&who=administrator&action=workspace:appcenter:listApps'],
   ['access-provider', 'access?tab=provider'],
   ['audit', 'audit'],
+  ['audit-domain', 'audit?scope=domain'],
   ['settings', 'settings'],
 ];
 
-/** A small fleet with good, lying and failing apps, for looking at. */
-export async function furnish(scene) {
+/** States that a person has to act for: dialogs, drawers, menus, answers. Each begins at its own page; `look` sets names apart. */
+export const STATES = (ids) => [
+  ['job', `deployments/${ids.deployment}`, async (page) => {
+    await page.getByRole('button', { name: 'ANA-DESK · Report Viewer: Failed', exact: true }).click();
+    await page.getByRole('dialog').getByRole('heading', { name: 'Attempt 1' }).waitFor();
+  }],
+  ['deployment-cancel', `deployments/${ids.deployment}`, (page) => page.getByRole('button', { name: 'Cancel the rest' }).click()],
+  ['app-edit', `apps/${ids.app}`, (page) => page.getByRole('button', { name: 'Edit' }).click()],
+  ['app-menu', `apps/${ids.app}`, (page) => page.getByRole('button', { name: 'More' }).click()],
+  ['app-delete', `apps/${ids.app}`, async (page) => {
+    await page.getByRole('button', { name: 'More' }).click();
+    await page.getByRole('menuitem', { name: 'Delete' }).click();
+  }],
+  ['app-try-out', `apps/${ids.app}?tab=detection`, async (page) => {
+    await page.getByRole('combobox', { name: 'Desktops' }).click();
+    await page.getByRole('option', { name: 'ANA-DESK' }).click();
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Try it' }).click();
+    await page.getByText('Holds on').waitFor();
+  }, { whole: true }],
+  ['app-json', `apps/${ids.app}?tab=detection`, (page) => page.getByText('JSON', { exact: true }).click(), { whole: true }],
+  ['desktops-views', 'desktops', (page) => page.getByRole('button', { name: 'Views' }).click()],
+  ['desktops-register', 'desktops', (page) => page.getByRole('button', { name: 'Register' }).click()],
+  ['desktops-enroll', 'desktops?enroll=1', async (page) => {
+    await page.getByRole('button', { name: 'Make a token' }).click();
+    await page.getByText('shown this once').waitFor();
+  }],
+  ['desktop-delete', `desktops/${ids.desktop}`, (page) => page.getByRole('button', { name: 'Delete' }).click()],
+  ['agents-reach', 'agents?show=all', (page) => page.getByRole('button', { name: 'How ANA-DESK is reached' }).click()],
+  ['people-add', 'people', (page) => page.getByRole('button', { name: 'Add user' }).click()],
+  ['people-delete', 'people', (page) => page.getByRole('button', { name: 'Delete ana' }).click()],
+  ['groups-members', 'people?tab=groups', (page) => page.getByRole('button', { name: 'Members' }).click()],
+  ['directory-form', 'people?tab=directory', (page) => page.getByRole('button', { name: 'Connect a directory' }).click(), { whole: true }],
+  ['import-preview', 'import/desktops', async (page) => {
+    const buffer = Buffer.from('name,os,users\nNEW-DESK,Linux,ana\nANA-DESK,Linux,ana\nTOO-LONG-A-NAME-FOR-A-DESKTOP,Linux,\nODD-DESK,Plan9,\nBEN-DESK,Linux,nobody\n');
+    await page.locator('input[type=file]').setInputFiles({ name: 'desktops.csv', mimeType: 'text/csv', buffer });
+    await page.getByText('What would become of').waitFor();
+  }, { whole: true }],
+  ['add-form', 'apps/add', async (page) => {
+    await page.locator('input[type=file]').setInputFiles({ name: 'notes-1.4.run', mimeType: 'application/x-sh', buffer: Buffer.from('#!/bin/sh\nexit 0\n') });
+    await page.getByRole('button', { name: 'Add to catalogue' }).waitFor();
+  }, { whole: true }],
+  ['rules-add', 'rules', (page) => page.getByRole('button', { name: 'Add rule' }).click()],
+  ['access-add', 'access', (page) => page.getByRole('button', { name: 'Add user' }).click()],
+  ['access-secret', 'access', async (page, look) => {
+    await page.getByRole('button', { name: 'Add user' }).click();
+    await page.getByRole('dialog').getByLabel('Name').fill(`lin-${look.size}-${look.colorScheme}`);
+    await page.getByRole('dialog').getByRole('button', { name: 'Add user' }).click();
+    await page.getByText('Keep these now').waitFor();
+  }],
+  ['access-keys', 'access', async (page) => {
+    await page.getByRole('button', { name: /^Access keys of administrator/ }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Make access key' }).waitFor();
+  }],
+  ['access-policy', 'access?tab=policies', (page) => page.getByRole('button', { name: 'Write policy' }).click()],
+  ['audit-entry', 'audit', async (page) => {
+    await page.getByRole('region', { name: 'Audit' }).getByRole('button').first().click();
+    await page.getByRole('dialog').getByRole('heading', { name: 'What changed' }).waitFor();
+  }],
+  ['audit-verify', 'audit', async (page) => {
+    await page.getByRole('button', { name: 'Check the chain' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Check now' }).click();
+    await page.getByRole('dialog').getByText('The log is whole').waitFor();
+  }],
+  ['packages-look', 'packages', async (page) => {
+    await page.getByRole('button', { name: 'Look, remove nothing' }).click();
+    await page.getByText('Would go now').waitFor();
+  }, { whole: true }],
+  ['own-password', 'overview', async (page) => {
+    await page.getByRole('button', { name: 'administrator' }).click();
+    await page.getByRole('menuitem', { name: 'Change password' }).click();
+  }],
+  ['problem', 'jobs', async (page) => {
+    await page.route('**/api/v1/*/jobs?*', (route) => route.fulfill({ status: 500, headers: { 'x-request-id': 'f3b1c0de' }, json: { error_code: 'WKS.0500', error_msg: 'The database did not answer.' } }));
+    await page.reload();
+    await page.getByText('That did not work').waitFor();
+    await page.unroute('**/api/v1/*/jobs?*');
+  }],
+];
+
+/** A small fleet with good, lying and failing apps, for looking at. `desktops`: so many are connected. */
+export async function furnish(scene, { desktops: count = 5 } = {}) {
   const hello = scene.script('text-tools-2.4.run', 'mkdir -p "$OUTFITTER_ROOT/opt/text-tools" && echo ok >"$OUTFITTER_ROOT/opt/text-tools/tt"');
   const lies = scene.script('report-viewer-1.0.run', 'echo "installing ..."; echo done; exit 0');
-  const fails = scene.script('licence-3.run', 'echo "no licence server" >&2; exit 7');
-  const people = ['ana', 'ben', 'chloe', 'dan', 'eva', 'finn'];
-  for (const name of people.slice(0, 5)) await scene.desktop(`${name.toUpperCase()}-DESK`, name);
-  await scene.call('POST', '/api/v1/{p}/desktops', { name: 'FINN-DESK', os_type: 'Linux' });
+  // Half of the desktops have no licence.
+  const fails = scene.script('licence-3.run', [
+    'case "$OUTFITTER_ROOT" in *ANA*|*CHLOE*|*EVA*|*GUS*|*IDA*|*KIM*) ;; *) echo "no licence server" >&2; exit 7 ;; esac',
+    'mkdir -p "$OUTFITTER_ROOT/opt/licence" && echo ok >"$OUTFITTER_ROOT/opt/licence/licence"',
+  ].join('\n'));
+  const people = ['ana', 'ben', 'chloe', 'dan', 'eva', 'finn', 'gus', 'ida', 'mei', 'jon', 'kim', 'lea'].slice(0, count);
+  for (const name of people) await scene.desktop(`${name.toUpperCase()}-DESK`, name);
+  await scene.call('POST', '/api/v1/{p}/desktops', { name: 'LOBBY-DESK', os_type: 'Linux' });
   await scene.call('POST', '/v2/{p}/groups', { group_name: 'design', platform_type: 'LOCAL', description: 'Designers and writers' });
-  const good = await scene.app({ name: 'Text Tools', version: '2.4', description: 'Search, count and convert text on every desktop.', catalog_id: '2' }, hello);
+  const { user_groups } = await scene.call('GET', '/v2/{p}/groups?keyword=design');
+  const { users } = await scene.call('GET', '/v2/{p}/users?limit=100&offset=0');
+  const members = users.filter(({ user_name }) => people.slice(0, 3).includes(user_name)).map(({ id }) => id);
+  await scene.call('POST', `/v2/{p}/groups/${user_groups[0].id}/actions`, { op_type: 'ADD', user_ids: members });
+  const good = await scene.app({
+    name: 'Text Tools', version: '2.4', description: 'Search, count and convert text on every desktop.', catalog_id: '2', app_icon_url: await scene.icon('file-text', '#1d6fd6', '#17489c'),
+    install_info: 'Installs in a minute. Your documents stay as they are.', uninstall_command: '/bin/sh ${FILE_PATH} --remove',
+  }, hello);
   await scene.detection(good, { file: { path: '/opt/text-tools/tt' } });
-  const lying = await scene.app({ name: 'Report Viewer', version: '1.0', description: 'Opens the monthly reports.', catalog_id: '3' }, lies);
+  const lying = await scene.app({
+    name: 'Report Viewer', version: '1.0', description: 'Opens the monthly reports.', catalog_id: '2', app_icon_url: await scene.icon('chart-bar', '#0f8f6b', '#0b5c53'),
+  }, lies);
   await scene.detection(lying, { file: { path: '/opt/report-viewer/bin/report-viewer' } });
-  const failing = await scene.app({ name: 'Licence Manager', version: '3', description: 'Keeps the licences of this desktop.', catalog_id: '1' }, fails);
-  const free = await scene.app({ name: 'Calculator', version: '5.1', description: 'A calculator with a tape. No detection rule: installs stay unverified.', catalog_id: '2' }, hello);
+  const failing = await scene.app({
+    name: 'Licence Manager', version: '3', description: 'Keeps the licences of this desktop.', catalog_id: '9', app_icon_url: await scene.icon('certificate', '#b4540a', '#7c3208'),
+  }, fails);
+  await scene.detection(failing, { file: { path: '/opt/licence/licence' } });
+  const free = await scene.app({
+    name: 'Calculator', version: '5.1', description: 'A calculator with a tape. No detection rule: installs stay unverified.', catalog_id: '2', app_icon_url: await scene.icon('calculator', '#6741d9', '#45279e'),
+  }, hello);
+  const hidden = await scene.app({ name: 'Sketch Pad', version: '0.9', description: 'Draws. Still being tried out, so users do not see it.', catalog_id: '6' }, hello);
+  await scene.call('POST', '/v1/{p}/app-center/apps/actions/batch-disable', { items: [hidden] });
   await scene.call('POST', '/v1/{p}/app-center/app-rules', {
     name: 'games', description: 'No games at work', rule: { scope: 'PATH', path_rule: { path: 'C:\\Games' } },
   });
+  const ended = async (deployment, jobs) =>
+    waitFor('the fleet to be done', async () => {
+      const { counts } = await scene.call('GET', `/api/v1/{p}/deployments/${deployment}`);
+      return counts.jobs_success + counts.jobs_fail >= jobs;
+    });
+  // Four apps; the jobs of the desktop without an agent wait on.
   const deployment = await scene.installForAll([good, lying, failing, free]);
-  // Four apps on five desktops; the jobs of the desktop without an agent wait on.
-  await waitFor('the fleet to be done', async () => {
-    const { counts } = await scene.call('GET', `/api/v1/{p}/deployments/${deployment}`);
-    return counts.jobs_success + counts.jobs_fail === 20;
-  });
+  await ended(deployment, 4 * people.length);
+  await scene.call('POST', '/api/v1/{p}/desktops', { name: 'STORE-DESK', os_type: 'Linux' });
+  const { id: halted } = await scene.call('POST', '/api/v1/{p}/deployments', { app_ids: [lying], assign_scope: 'ALL_USER', fail_limit: { count: 1 }, repair: true });
+  await waitFor('the deployment to halt', async () => (await scene.call('GET', `/api/v1/{p}/deployments/${halted}`)).halted_at !== undefined);
+  // A newer version, which nobody has yet.
+  await scene.call('PATCH', `/v1/{p}/app-center/apps/${good}`, { version: '2.5', install_command: '/bin/sh ${FILE_PATH} --quiet' });
   const desktops = await scene.call('GET', '/api/v1/{p}/desktops?name=ANA');
-  return { app: good, deployment, desktop: desktops.items[0].id };
+  return { app: good, lying, failing, deployment, halted, desktop: desktops.items[0].id, group: user_groups[0].id };
 }
 
 /** Two desktops of whoever runs this, with apps that install, fail, are sent, and are somebody else's. */
@@ -374,13 +622,14 @@ export async function furnishPortal(scene) {
   const lies = scene.script('viewer-1.0.run', 'echo done; exit 0');
   const notes = await scene.app({
     name: 'Notes', description: 'Writes things down and finds them again.', catalog_id: '2', install_info: 'Close your documents first.',
-    uninstall_command: 'rm -r opt/notes',
+    uninstall_command: 'rm -r opt/notes', app_icon_url: await scene.icon('notes', '#1d6fd6', '#17489c'),
   }, waits);
   await scene.detection(notes, { file: { path: '/opt/notes/notes' } });
-  const lying = await scene.app({ name: 'Report Viewer', description: 'Opens the monthly reports.', catalog_id: '2' }, lies);
+  const lying = await scene.app({ name: 'Report Viewer', description: 'Opens the monthly reports.', catalog_id: '2', app_icon_url: await scene.icon('chart-bar', '#0f8f6b', '#0b5c53') }, lies);
   await scene.detection(lying, { file: { path: '/opt/report-viewer/bin/report-viewer' } });
-  await scene.app({ name: 'Calculator', version: '5.1', description: 'A calculator with a tape.', catalog_id: '1' }, good);
-  const pushed = await scene.app({ name: 'Security Update', version: '2026.11', description: 'Mends this desktop.', catalog_id: '8' }, good);
+  await scene.app({ name: 'Calculator', version: '5.1', description: 'A calculator with a tape.', catalog_id: '1', app_icon_url: await scene.icon('calculator', '#6741d9', '#45279e') }, good);
+  const pushed = await scene.app({ name: 'Security Update', version: '2026.11', description: 'Mends this desktop.', catalog_id: '8', app_icon_url: await scene.icon('shield-check', '#b4540a', '#7c3208') }, good);
+  const waiting = await scene.app({ name: 'Printer Driver', version: '8', description: 'Prints on the new machine.', catalog_id: '9' }, good);
   const only = { authorization_type: 'ASSIGN_USER', catalog_id: '6' };
   const mine = await scene.app({ ...only, name: 'Only Mine', description: 'For one person.' }, good);
   await scene.app({ ...only, name: 'Of Somebody Else', description: 'For another one.' }, good);
@@ -388,5 +637,5 @@ export async function furnishPortal(scene) {
     authorization_type: 'ASSIGN_USER', users: [{ account: ME, account_type: 'SIMPLE' }],
   });
   const desktops = await scene.call('GET', '/api/v1/{p}/desktops?name=MY-DESK');
-  return { notes, pushed, mine, desktop: desktops.items[0].id };
+  return { notes, pushed, waiting, mine, desktop: desktops.items[0].id };
 }

@@ -49,7 +49,8 @@ fn every_schema_compiles_with_what_it_refers_to() {
         iam: IamRole, CreateIamUserReq, UpdateIamUserReq, IamUser, CreateIamUserResponse,
             ListIamUsersResponse, ListIamUsersQuery, AccessKey, CreateAccessKeyResponse,
             UpdateAccessKeyReq, ListAccessKeysResponse, ListAccessKeysQuery;
-        packages: PackageKind, PackageUploadResponse, DamagedPackage,
+        packages: PackageKind, PackageUploadResponse, UploadState, ShowUploadResponse,
+            ShowUploadQuery, DamagedPackage,
             ListDamagedPackagesResponse, ListDamagedPackagesQuery;
         projects: CreateProjectReq, Project, CreateProjectResponse, ListProjectsResponse,
             ListProjectsQuery;

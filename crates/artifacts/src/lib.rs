@@ -375,6 +375,17 @@ impl PackageStore {
         }
     }
 
+    /// Opens a package, to look into it from a thread that may wait. To be called within a runtime.
+    ///
+    /// # Errors
+    /// Not in the store, or the system refuses.
+    pub async fn view(&self, sha256: &Sha256Digest) -> Result<PackageView, PackageStoreError> {
+        match &self.backend {
+            Backend::Local(folder) => folder.view(sha256).await.map(PackageView::new),
+            Backend::Object(folder) => folder.view(sha256).await.map(PackageView::new),
+        }
+    }
+
     /// Returns the size of a package in bytes, or `None` when it is not in the store.
     ///
     /// # Errors

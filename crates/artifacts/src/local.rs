@@ -216,6 +216,18 @@ impl LocalFolder {
         Ok(PackageReader::new(file, end - range.start, size_bytes))
     }
 
+    /// A package, to look into.
+    pub(crate) async fn view(&self, sha256: &Sha256Digest) -> Result<fs::File, PackageStoreError> {
+        let path = self.path_of(sha256);
+        match File::open(&path).await {
+            Ok(file) => Ok(file.into_std().await),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(PackageStoreError::NotFound { sha256: *sha256 })
+            }
+            Err(error) => Err(failed("open", &path)(error)),
+        }
+    }
+
     pub(crate) async fn size(
         &self,
         sha256: &Sha256Digest,

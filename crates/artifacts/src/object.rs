@@ -568,6 +568,17 @@ impl ObjectFolder {
             .ok_or_else(absent)
     }
 
+    /// A package, to look into from a thread that may wait.
+    pub(crate) async fn view(
+        &self,
+        sha256: &Sha256Digest,
+    ) -> Result<ObjectView, PackageStoreError> {
+        let pointer = self.pointer(&self.package_key(sha256)).await?;
+        pointer
+            .map(|pointer| ObjectView::new(self.clone(), &pointer))
+            .ok_or(PackageStoreError::NotFound { sha256: *sha256 })
+    }
+
     /// Reads a range that lies within the bytes; `None` where they are gone.
     async fn read(
         &self,
@@ -756,15 +767,7 @@ impl StagedObject {
 
     /// The bytes, to look into from a thread that may wait.
     pub(crate) fn view(&self) -> ObjectView {
-        ObjectView {
-            folder: self.folder.clone(),
-            object: self.pointer.object,
-            size_bytes: self.pointer.size_bytes,
-            position: 0,
-            window: Bytes::new(),
-            window_start: 0,
-            runtime: tokio::runtime::Handle::current(),
-        }
+        ObjectView::new(self.folder.clone(), &self.pointer)
     }
 }
 
@@ -920,6 +923,20 @@ pub(crate) struct ObjectView {
     window: Bytes,
     window_start: u64,
     runtime: tokio::runtime::Handle,
+}
+
+impl ObjectView {
+    fn new(folder: ObjectFolder, pointer: &Pointer) -> Self {
+        Self {
+            folder,
+            object: pointer.object,
+            size_bytes: pointer.size_bytes,
+            position: 0,
+            window: Bytes::new(),
+            window_start: 0,
+            runtime: tokio::runtime::Handle::current(),
+        }
+    }
 }
 
 impl Read for ObjectView {

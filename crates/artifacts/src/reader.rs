@@ -56,7 +56,7 @@ impl fmt::Debug for PackageReader {
     }
 }
 
-/// Bytes that are staged, to look into; waits for them where they are far away, so not for the threads of a runtime.
+/// Bytes of the store, to look into; waits for them where they are far away, so not for the threads of a runtime.
 pub struct PackageView {
     inner: Box<dyn Bytes>,
 }

@@ -7,6 +7,7 @@ pub mod app;
 pub mod audit;
 pub mod auth;
 pub mod background;
+mod bucket_listener;
 pub mod config;
 pub mod data_dir;
 pub mod edge;

@@ -10,12 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::response::{IntoResponse as _, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, StatusCode};
 use outfitter_artifacts::PackageStoreError;
-use outfitter_bucket::{Bucket, BucketParts, Keys as BucketKeys, Objects, Source};
+use outfitter_bucket::{Keys as BucketKeys, Objects};
 use outfitter_domain::{Clock, SystemClock};
 use outfitter_ids::{IdSource, SystemIds};
 use outfitter_push::AgentBinaries;
@@ -36,9 +32,10 @@ use crate::app::bootstrap::{self, BootstrapError, Endpoints};
 use crate::audit::Audit;
 use crate::auth::{Auth, OidcProvider, OidcSetupError};
 use crate::background::{self, Background};
+use crate::bucket_listener;
 use crate::config::{Config, Database, OpenPackagesError};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::edge::{Edge, RetryAfter, rate::monotonic};
+use crate::edge::{Edge, rate::monotonic};
 use crate::http as api;
 use crate::http::answers::AnswerCounters;
 use crate::listen::{Endpoint, Transport, serve};
@@ -440,7 +437,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
             "bucket",
             bucket_socket,
             transport,
-            bucket_router(&services),
+            bucket_listener::router(&services),
             API_CONNECTIONS,
             Arc::clone(&services.edge),
         ),
@@ -600,55 +597,4 @@ fn raise_descriptor_limit() -> usize {
     usize::try_from(limit.saturating_sub(RESERVED_DESCRIPTORS).max(64))
         .unwrap_or(usize::MAX)
         .min(tokio::sync::Semaphore::MAX_PERMITS)
-}
-
-/// The bucket listener's service.
-fn bucket_router(services: &Arc<Services>) -> Router {
-    let bucket = Bucket::new(BucketParts {
-        objects: Arc::clone(&services.objects),
-        keys: Arc::clone(&services.bucket_keys),
-        ids: Arc::clone(&services.ids),
-        audit: Arc::clone(services.audit.key()),
-        domain: api::buckets::host_name(&services.endpoints.bucket_endpoint).map(str::to_owned),
-    });
-    let services = Arc::clone(services);
-    Router::new().fallback(move |mut request: axum::extract::Request| {
-        let bucket = bucket.clone();
-        let services = Arc::clone(&services);
-        let source = api::limits::source(&request);
-        let counted = services.edge.request_from(source);
-        request.extensions_mut().insert(Source(source));
-        async move {
-            match counted {
-                Ok(()) => {
-                    let about = format!("{} {}", request.method(), request.uri().path());
-                    let response = bucket.handle(request).await.map(axum::body::Body::new);
-                    if matches!(
-                        response.status(),
-                        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-                    ) {
-                        services
-                            .audit
-                            .refused_upload(&services, source, response.status(), &about);
-                    }
-                    response
-                }
-                Err(RetryAfter(seconds)) => slow_down(seconds),
-            }
-        }
-    })
-}
-
-/// What clients of the bucket's protocol take as a reason to wait and repeat. Source: S3, error responses.
-fn slow_down(retry_after_secs: u32) -> Response {
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        [
-            (RETRY_AFTER, HeaderValue::from(retry_after_secs)),
-            (CONTENT_TYPE, HeaderValue::from_static("application/xml")),
-        ],
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>SlowDown</Code>\
-         <Message>Please reduce your request rate.</Message></Error>",
-    )
-        .into_response()
 }

@@ -107,6 +107,25 @@ impl Db<'_> {
         Ok(found.map(Millis::new))
     }
 
+    /// That of an object, where its uploader may have put it past the server.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn direct_upload_find(
+        &self,
+        project: ProjectKey,
+        object_key: &str,
+    ) -> Result<Option<DirectUpload>, StoreError> {
+        let row: Option<Row> = self
+            .one(
+                "find an upload past the server",
+                &format!("SELECT {COLUMNS} WHERE u.project_id = $1 AND u.object_key = $2"),
+                [project.into(), object_key.into()],
+            )
+            .await?;
+        Ok(row.map(Into::into))
+    }
+
     /// A page of them, oldest first, after the one of this id.
     ///
     /// # Errors

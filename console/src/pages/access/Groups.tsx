@@ -3,8 +3,8 @@ import { useMutation } from '@tanstack/react-query';
 import { IconPencil, IconPlus, IconTrash, IconUsersGroup } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
 import { api, ok, type Shape } from '../../api/client';
-import { ConfirmByName, FormDialog, ListTable, say, When } from '../../components/parts';
-import { Empty, Problem } from '../../components/states';
+import { ConfirmByName, FormDialog, ListPanel, ListTable, say, When } from '../../components/parts';
+import { Empty } from '../../components/states';
 import { useRefresh } from '../../data';
 import { useTexts } from '../../i18n';
 import { useIamGroups, useIamUsers } from './data';
@@ -36,13 +36,12 @@ export function Groups() {
   );
   return (
     <>
-      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
       {(list.data?.items.length ?? 0) > 0 && (
         <Group justify="flex-end" mb="md">
           {button}
         </Group>
       )}
-      <section className="panel">
+      <ListPanel list={list}>
         {list.data?.items.length === 0 ? (
           <Empty icon={<IconUsersGroup />} title={t('people.no-groups')} action={button}>
             {t('access.no-groups-text')}
@@ -90,7 +89,7 @@ export function Groups() {
             ))}
           </ListTable>
         )}
-      </section>
+      </ListPanel>
       <FormDialog title={t('people.add-group')} opened={adding} onClose={() => setAdding(false)} submit={t('people.add-group')} save={add}>
         <TextInput data-autofocus label={t('app.name')} description={t('access.name-hint')} required maxLength={64} value={name} onChange={(event) => setName(event.currentTarget.value)} />
       </FormDialog>

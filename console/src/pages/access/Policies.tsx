@@ -3,7 +3,7 @@ import { useMutation } from '@tanstack/react-query';
 import { IconFileCertificate, IconPencil, IconPlus, IconTrash } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
 import { api, ok, type Shape } from '../../api/client';
-import { ConfirmByName, FormDialog, ListTable, Panel, Pill, say, sayProblem } from '../../components/parts';
+import { ConfirmByName, FormDialog, ListTable, Panel, Pill, say } from '../../components/parts';
 import { Empty, Problem } from '../../components/states';
 import { useRefresh } from '../../data';
 import { useTexts } from '../../i18n';
@@ -229,9 +229,9 @@ function Attachments() {
           },
         }),
       ),
-    onError: (problem) => sayProblem(problem, t('policy.detach')),
     onSettled: () => refresh('iam-attachments', 'iam'),
   });
+  const [detaching, setDetaching] = useState<Shape<'IamAttachment'>>();
   const place = (id: string | undefined) =>
     id === undefined ? t('policy.everywhere') : (session.projects.find((candidate) => candidate.id === id)?.name ?? id);
   return (
@@ -270,9 +270,8 @@ function Attachments() {
                   size="xs"
                   variant="default"
                   disabled={item.user_id === session.user_id}
-                  loading={detach.isPending && detach.variables === item}
                   aria-label={t('policy.detach-this', { policy: item.policy_name, who })}
-                  onClick={() => detach.mutate(item)}
+                  onClick={() => setDetaching(item)}
                 >
                   {t('policy.detach')}
                 </Button>
@@ -282,6 +281,17 @@ function Attachments() {
         })}
       </ListTable>
       )}
+      <ConfirmByName
+        name={detaching?.user_name ?? detaching?.group_name ?? ''}
+        title={t('policy.detach-this', { policy: detaching?.policy_name ?? '', who: detaching?.user_name ?? detaching?.group_name ?? '' })}
+        effect={t('policy.detach-effect')}
+        action={t('policy.detach')}
+        opened={detaching !== undefined}
+        onClose={() => setDetaching(undefined)}
+        onConfirm={async () => {
+          if (detaching !== undefined) await detach.mutateAsync(detaching);
+        }}
+      />
       <FormDialog
         title={t('policy.attach')}
         opened={opened}

@@ -1,10 +1,10 @@
-import { Button, Code, Drawer, Group, Modal, SegmentedControl, Select, Stack, Switch, Table, Text, TextInput } from '@mantine/core';
+import { Button, Code, Drawer, Group, Modal, Select, Stack, Switch, Table, Text, TextInput } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconKey, IconPlus, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { api, ok, type Shape } from '../../api/client';
 import { useInAddress, usePage } from '../../address';
-import { ConfirmByName, DialogForm, FormDialog, ListTable, Pages, PasswordField, Pill, say, sayProblem, SecretOnce, When } from '../../components/parts';
+import { ConfirmByName, DialogForm, FormDialog, ListPanel, ListTable, Pages, PasswordField, Pill, say, sayProblem, SecretOnce, When } from '../../components/parts';
 import { Empty, Problem } from '../../components/states';
 import { offsetOf, PAGE_SIZE, useRefresh } from '../../data';
 import { useTexts } from '../../i18n';
@@ -39,8 +39,7 @@ export function Users() {
           {t('access.add')}
         </Button>
       </Group>
-      {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
-      <section className="panel">
+      <ListPanel list={list}>
         <ListTable label={t('nav.access')} head={[t('app.name'), t('access.role'), t('access.enabled'), t('list.created'), { hidden: t('access.keys') }]}>
           {list.data?.items.map((user) => (
             <Table.Tr key={user.id}>
@@ -102,7 +101,7 @@ export function Users() {
           ))}
         </ListTable>
         {list.data !== undefined && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
-      </section>
+      </ListPanel>
       <AddUser opened={adding} onClose={() => setAdding(false)} />
       <Password user={renewing} onClose={() => setRenewing(undefined)} />
       <Keys user={list.data?.items.find((user) => user.id === opened)} onClose={() => open('')} />
@@ -154,10 +153,11 @@ function AddUser({ opened, onClose }: { opened: boolean; onClose: () => void }) 
       ) : (
         <DialogForm onClose={close} submit={t('access.add')} save={add}>
           <TextInput data-autofocus label={t('app.name')} required maxLength={64} value={name} onChange={(event) => setName(event.currentTarget.value)} />
-          <SegmentedControl
-            aria-label={t('access.role')}
+          <Select
+            label={t('access.role')}
+            allowDeselect={false}
             value={role}
-            onChange={(value) => setRole(value as Shape<'IamRole'>)}
+            onChange={(value) => value !== null && setRole(value as Shape<'IamRole'>)}
             data={ROLES.map((value) => ({ value, label: t(`role.${value}`) }))}
           />
           <PasswordField

@@ -19,9 +19,9 @@ import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconPlus, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { api, ok, type Shape } from '../../api/client';
-import { Panel, say } from '../../components/parts';
+import { ConfirmByName, Panel, say } from '../../components/parts';
 import { Problem } from '../../components/states';
-import { useRefresh } from '../../data';
+import { useApp, useRefresh } from '../../data';
 import { useTexts, type Write } from '../../i18n';
 import { useProject } from '../../session';
 import { TryOut } from './TryOut';
@@ -193,6 +193,8 @@ function Rules({ appId, isArchive, revision }: { appId: string; isArchive: boole
   const { id: project_id } = useProject();
   const rule = revision.detection_rule;
   const known = rule === undefined ? { join: 'all' as const, conditions: [NEW] } : conditionsOf(rule);
+  const { app } = useApp(appId);
+  const [removing, setRemoving] = useState(false);
   const [own, setOwn] = useState(known === undefined);
   const [join, setJoin] = useState<'all' | 'any'>(known?.join ?? 'all');
   const [conditions, setConditions] = useState<Condition[]>(known?.conditions ?? [NEW]);
@@ -243,7 +245,7 @@ function Rules({ appId, isArchive, revision }: { appId: string; isArchive: boole
               <Badge variant="default" tt="none">
                 {revision.detection_origin === 'derived' ? t('detection.derived') : t('detection.written')}
               </Badge>
-              <Button size="xs" variant="default" loading={set.isPending} onClick={() => set.mutate(null)}>
+              <Button size="xs" variant="default" onClick={() => setRemoving(true)}>
                 {t('detection.remove')}
               </Button>
             </Group>
@@ -368,6 +370,15 @@ function Rules({ appId, isArchive, revision }: { appId: string; isArchive: boole
         </form>
       </Panel>
       <TryOut appId={appId} edited={ready} inForce={rule} />
+      <ConfirmByName
+        name={app?.name ?? ''}
+        title={t('detection.remove-title', { name: app?.name ?? '' })}
+        effect={t('detection.remove-effect')}
+        action={t('detection.remove')}
+        opened={removing}
+        onClose={() => setRemoving(false)}
+        onConfirm={() => set.mutateAsync(null)}
+      />
     </Stack>
   );
 }

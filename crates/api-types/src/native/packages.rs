@@ -111,6 +111,43 @@ pub struct PackageUploadResponse {
     pub proposal: PackageProposal,
 }
 
+/// What became of an upload into the bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UploadState {
+    /// It is an object of the bucket.
+    Ready,
+    /// It lies in the object store, and the server still reads it.
+    Pending,
+    /// It became no object: the server read other bytes than its uploader announced, too many, or nothing that was
+    /// put with this entity tag. The server's log says which.
+    Refused,
+}
+
+/// An upload into the bucket.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShowUploadResponse {
+    /// What became of it.
+    pub state: UploadState,
+    /// What was recognised; there when the upload is ready.
+    #[schema(nullable = false)]
+    pub package: Option<PackageUploadResponse>,
+}
+
+/// Query parameters of showing an upload.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShowUploadQuery {
+    /// Key of the object, as CreateBucketCredential named it.
+    #[schema(min_length = 1, max_length = 1024)]
+    pub object_path: String,
+    /// Entity tag that the bucket answered to the upload, without quotes: an object that was put otherwise is not
+    /// taken for it.
+    #[schema(min_length = 1, max_length = 256, nullable = false)]
+    pub etag: Option<String>,
+}
+
 /// Query parameters of a package upload.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

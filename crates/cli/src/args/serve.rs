@@ -63,13 +63,13 @@ pub(crate) struct ServerOptions {
     /// Connections of one address to API or bucket; 0: no limit [default: 1024]
     #[arg(long, value_name = "NUMBER", env = env::CONNECTIONS_PER_ADDRESS)]
     pub(crate) connections_per_address: Option<usize>,
-    /// How others reach the API [default: the bound address]
+    /// How others reach the API; browsers use the bucket only from pages of this address [default: the bound address]
     #[arg(long, value_name = "URL", env = env::PUBLIC_URL)]
     pub(crate) public_url: Option<String>,
     /// How agents reach the agent listener [default: the bound address]
     #[arg(long, value_name = "HOST:PORT", env = env::AGENT_PUBLIC)]
     pub(crate) agent_public: Option<String>,
-    /// How others reach the bucket [default: the bound address]
+    /// How others, browsers too, reach the bucket [default: the bound address]
     #[arg(long, value_name = "URL", env = env::BUCKET_PUBLIC)]
     pub(crate) bucket_public: Option<String>,
     /// The sealing key that all servers of one database share [default: server.key in the data folder]

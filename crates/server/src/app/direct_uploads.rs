@@ -80,15 +80,48 @@ pub async fn look(
     Ok(())
 }
 
-async fn look_at(services: &Services, direct: &DirectUploads, uploads: Vec<DirectUpload>) {
+/// Looks at one object that may have been put past the server. Answers whether it is still to be read, as far as anybody
+/// knows: a store that does not answer may have something new.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn look_at_one(
+    services: &Services,
+    project: ProjectKey,
+    object_key: &str,
+) -> Result<bool, StoreError> {
+    let Some(direct) = services.packages.direct_uploads() else {
+        return Ok(false);
+    };
+    let find = || async {
+        let db = services.store.db();
+        db.direct_upload_find(project, object_key).await
+    };
+    let Some(upload) = find().await? else {
+        return Ok(false);
+    };
+    let look = AuditScope::apart(look_at(services, direct, vec![upload]));
+    let looked = tokio::time::timeout(LOOK_LIMIT, look)
+        .await
+        .unwrap_or(false);
+    Ok(!looked || find().await?.is_some_and(|upload| upload.is_pending()))
+}
+
+/// Whether the store answered for each.
+async fn look_at(services: &Services, direct: &DirectUploads, uploads: Vec<DirectUpload>) -> bool {
+    let mut answered = true;
     for upload in uploads {
         match services.objects.direct_look(direct, upload).await {
             Ok(upload) if upload.is_pending() => services.background.nudge_direct_uploads(),
             Ok(_) => {}
-            Err(error) => tracing::warn!(
-                error = chain(&error),
-                "cannot look at an upload past the server"
-            ),
+            Err(error) => {
+                answered = false;
+                tracing::warn!(
+                    error = chain(&error),
+                    "cannot look at an upload past the server"
+                );
+            }
         }
     }
+    answered
 }

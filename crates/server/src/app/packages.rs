@@ -10,6 +10,7 @@ use outfitter_packages::{Digester, InspectError, Proposal, Sha256Digest, propose
 use thiserror::Error;
 
 use super::apps::InProject;
+use super::direct_uploads;
 use crate::Services;
 
 /// A package that is in the project's bucket now.
@@ -95,6 +96,85 @@ pub async fn upload(
         object,
         proposal,
     })
+}
+
+/// What became of an upload into the bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrival {
+    /// It is an object of the bucket.
+    Ready(Box<UploadedPackage>),
+    /// It lies in the object store, and is still to be read.
+    Pending,
+    /// It became no object.
+    Refused,
+    /// Nothing was put there.
+    Absent,
+}
+
+/// Looks what became of an upload into the bucket, and recognises it again as [`upload`] did. `etag` tells the upload from
+/// others of the same key.
+///
+/// # Errors
+/// See [`UploadError`].
+pub async fn arrival(
+    services: &Services,
+    project: InProject,
+    object_key: &str,
+    etag: Option<&str>,
+) -> Result<Arrival, UploadError> {
+    if direct_uploads::look_at_one(services, project.key, object_key)
+        .await
+        .map_err(ObjectError::Store)?
+    {
+        return Ok(Arrival::Pending);
+    }
+    let found = services
+        .store
+        .db()
+        .bucket_object_find(project.key, object_key)
+        .await
+        .map_err(ObjectError::Store)?;
+    let Some(found) = found else {
+        return Ok(if etag.is_some() {
+            Arrival::Refused
+        } else {
+            Arrival::Absent
+        });
+    };
+    if etag.is_some() && etag != found.etag.as_deref() {
+        return Ok(Arrival::Refused);
+    }
+    let sha256: Sha256Digest = found
+        .sha256
+        .parse()
+        .expect("the digest of a package is one");
+    let mut view = services
+        .packages
+        .view(&sha256)
+        .await
+        .map_err(UploadError::Packages)?;
+    let name = object_key
+        .rsplit('/')
+        .next()
+        .unwrap_or(object_key)
+        .to_owned();
+    let (facts, proposal) = tokio::task::spawn_blocking(move || {
+        let facts = package_facts(&mut view)?;
+        let proposal = propose(&mut view, &name, &facts).map_err(InspectError::Read)?;
+        Ok::<_, InspectError>((facts, proposal))
+    })
+    .await
+    .map_err(UploadError::Interrupted)?
+    .map_err(UploadError::Inspect)?;
+    Ok(Arrival::Ready(Box::new(UploadedPackage {
+        object_key: object_key.to_owned(),
+        object: Object {
+            sha256,
+            size_bytes: u64::try_from(found.size_bytes).unwrap_or(0),
+            facts,
+        },
+        proposal,
+    })))
 }
 
 /// Stages the bytes; where a digest is expected, bytes with another never become a package.

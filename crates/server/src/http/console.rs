@@ -1,7 +1,7 @@
 //! The files of the console and of the end users' portal, built by `scripts/build` and embedded in the binary.
 //!
 //! **Guarantees.** No script runs that is not one of these files: the policy allows no inline script and no other
-//! origin. Files whose name holds their digest are kept by browsers for a year; everything else is asked for again
+//! origin. The console's pages may also connect to the places that upload credentials name, and to no other. Files whose name holds their digest are kept by browsers for a year; everything else is asked for again
 //! each time, by digest. A path below `/console/` that is no file is a page of the console: it gets the start page.
 //! The same holds below `/portal/`, whose page shares the files of the
 //! console. Without a built console the placeholder says how to build one. **Does not** know who asks: the files are open,
@@ -17,14 +17,16 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use rust_embed::{EmbeddedFile, RustEmbed};
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::app::portal::PORTAL_PATH;
 
 /// Inline *styles* are allowed: the component library sets sizes and colours that way. Icons of apps may be data.
+/// Ends with the places that pages may connect to, so that others can follow.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
-                      img-src 'self' data: https:; font-src 'self'; connect-src 'self'; \
-                      manifest-src 'self'; base-uri 'none'; form-action 'self'; \
-                      frame-ancestors 'none'";
+                      img-src 'self' data: https:; font-src 'self'; manifest-src 'self'; \
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
+                      connect-src 'self'";
 
 /// Folder of the files whose name holds their digest.
 const DIGEST_NAMED: &str = "assets/";
@@ -33,8 +35,23 @@ const DIGEST_NAMED: &str = "assets/";
 #[folder = "../../console/dist"]
 struct Files;
 
-/// The console's routes.
-pub(super) fn router() -> Router {
+/// The console's routes. Its pages may connect to `uploads` too: there they put packages.
+pub(super) fn router(uploads: &[String]) -> Router {
+    console_router(uploads).merge(portal_router())
+}
+
+fn portal_router() -> Router {
+    Router::new()
+        .route(
+            "/portal",
+            get(|| async { Redirect::permanent(PORTAL_PATH) }),
+        )
+        .route(PORTAL_PATH, get(portal_page))
+        .route("/portal/{*path}", get(portal_page))
+}
+
+fn console_router(uploads: &[String]) -> Router {
+    let policy = policy_with(uploads);
     Router::new()
         .route(
             "/console",
@@ -45,17 +62,24 @@ pub(super) fn router() -> Router {
             get(|headers: HeaderMap| async move { start_page(&headers) }),
         )
         .route(
-            "/portal",
-            get(|| async { Redirect::permanent(PORTAL_PATH) }),
-        )
-        .route(PORTAL_PATH, get(portal_page))
-        .route("/portal/{*path}", get(portal_page))
-        .route(
             "/console/{*path}",
             get(
                 |Path(path): Path<String>, headers: HeaderMap| async move { answer(&path, &headers) },
             ),
         )
+        .layer(SetResponseHeaderLayer::overriding(
+            CONTENT_SECURITY_POLICY,
+            policy,
+        ))
+}
+
+fn policy_with(uploads: &[String]) -> HeaderValue {
+    let policy = [POLICY]
+        .into_iter()
+        .chain(uploads.iter().map(String::as_str))
+        .collect::<Vec<_>>()
+        .join(" ");
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(POLICY))
 }
 
 fn answer(path: &str, headers: &HeaderMap) -> Response {
@@ -182,6 +206,14 @@ mod tests {
         assert_eq!(page.status(), StatusCode::OK);
         assert_eq!(page.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
         assert_eq!(page.headers()[CONTENT_SECURITY_POLICY], POLICY);
+    }
+
+    #[test]
+    fn places_for_uploads_follow_what_pages_may_connect_to_anyway() {
+        let policy = policy_with(&["https://bucket.example.com:8081".to_owned()]);
+        let policy = policy.to_str().unwrap();
+        assert!(policy.ends_with("; connect-src 'self' https://bucket.example.com:8081"));
+        assert_eq!(policy_with(&[]), POLICY);
     }
 
     #[test]

@@ -116,7 +116,7 @@ pub fn router(services: &Arc<Services>) -> Router {
     routes
         .into_router(Arc::clone(services))
         .merge(plain::router(services))
-        .merge(console::router())
+        .merge(console::router(&buckets::upload_origins(services)))
         .merge(login::router(services))
         .merge(reference::router())
         .merge(document)

@@ -11,6 +11,7 @@ mod attacks;
 mod audit;
 mod authorizations;
 mod bounds;
+mod bucket_listener;
 mod cases;
 mod company_directory;
 mod concurrency;

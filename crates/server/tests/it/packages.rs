@@ -94,6 +94,31 @@ async fn an_upload_answers_what_upload_app_takes() {
 }
 
 #[tokio::test]
+async fn what_was_uploaded_is_shown_and_recognised_again() {
+    let server = TestServer::start().await;
+    let uploaded = send(&server, "file_name=hello%201%2B2.deb", deb("1.2-3"))
+        .await
+        .ok(200);
+    let show = |query: &'static str| {
+        let server = &server;
+        async move { server.get(&format!("{PACKAGES}?{query}")).await }
+    };
+    let path = "object_path=app-file%2Fhello%201%2B2.deb";
+    assert_eq!(
+        show(path).await.ok(200),
+        json!({"state": "ready", "package": uploaded})
+    );
+    // What came through the API has no entity tag: it is not what somebody put into the bucket.
+    let other = "object_path=app-file%2Fhello%201%2B2.deb&etag=0123-1";
+    assert_eq!(show(other).await.ok(200), json!({"state": "refused"}));
+    show("object_path=app-file%2Fother.deb")
+        .await
+        .refused(404, "WKS.00211101", "upload");
+    show("").await.refused(400, "WKS.00211102", "object_path");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn an_upload_with_another_digest_or_name_leaves_nothing() {
     let server = TestServer::start().await;
     let right = hex_digest(b"abc");

@@ -9,6 +9,7 @@ use outfitter_api_types::buckets::{
     ObsCredential, ObsEffect, ObsPolicy, ObsPolicyStatement,
 };
 use outfitter_api_types::secret::SecretText;
+use outfitter_artifacts::DirectUploads;
 use outfitter_bucket::{Grant, Uploader};
 use outfitter_domain::app::{app_file_key, bucket_name, file_name_problem};
 use outfitter_ids::ProjectId;
@@ -164,6 +165,24 @@ where
     }
 }
 
+/// Where uploads go that the console makes: what its pages must be allowed to connect to.
+pub(super) fn upload_origins(services: &Services) -> Vec<String> {
+    let store = services.packages.direct_uploads();
+    let mut origins: Vec<String> = [services.endpoints.bucket_endpoint.as_str()]
+        .into_iter()
+        .chain(store.map(DirectUploads::endpoint))
+        .filter_map(origin)
+        .collect();
+    origins.dedup();
+    origins
+}
+
+/// The origin of a web address, as browsers write it.
+pub(crate) fn origin(address: &str) -> Option<String> {
+    let origin = url::Url::parse(address).ok()?.origin();
+    origin.is_tuple().then(|| origin.ascii_serialization())
+}
+
 /// What object clients are told: they pick path style or virtual hosts from it (contract, `clients.md`, section 6).
 fn server_end_point(endpoint: &str) -> String {
     match endpoint.strip_prefix("https://") {
@@ -186,6 +205,19 @@ pub(crate) fn host_name(endpoint: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_origin_is_written_as_browsers_do() {
+        for (address, expected) in [
+            ("https://App.example.com/", Some("https://app.example.com")),
+            ("https://a.example.com:443/x", Some("https://a.example.com")),
+            ("http://127.0.0.1:8080", Some("http://127.0.0.1:8080")),
+            ("app.example.com:8080", None),
+            ("", None),
+        ] {
+            assert_eq!(origin(address).as_deref(), expected, "{address}");
+        }
+    }
 
     #[test]
     fn the_scheme_is_left_out_where_clients_would_guess_it() {

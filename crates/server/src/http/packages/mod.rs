@@ -10,11 +10,12 @@ use outfitter_api_types::apps::{BucketStore, InstallType, OsTypeEnum};
 use outfitter_api_types::native::packages::{
     DamagedPackage, InstallerFamily as WireInstallerFamily, ListDamagedPackagesQuery,
     ListDamagedPackagesResponse, PackageAdvice, PackageKind as WirePackageKind, PackageProposal,
-    PackageUploadResponse, UploadPackageQuery,
+    PackageUploadResponse, ShowUploadQuery, ShowUploadResponse, UploadPackageQuery, UploadState,
 };
 use outfitter_api_types::time::WireTime;
 use outfitter_bucket::ObjectError;
 use outfitter_domain::app::bucket_name;
+use outfitter_ids::ProjectId;
 use outfitter_packages::{
     Advice, InstallerFamily, PackageKind, Proposal, ProposedMethod, ProposedSystem,
 };
@@ -22,7 +23,7 @@ use outfitter_packages::{
 use super::apps::revisions::wire_condition;
 use super::{ApiError, Call, GatewayError, Operation, Reply, Routes};
 use crate::Services;
-use crate::app::packages::{self, UploadError};
+use crate::app::packages::{self, Arrival, UploadError, UploadedPackage};
 
 /// Adds the operations.
 pub(super) fn register(routes: &mut Routes) {
@@ -32,6 +33,12 @@ pub(super) fn register(routes: &mut Routes) {
                 .action("outfitter:packages:upload")
                 .summary("Upload a package into the bucket of the project."),
             upload_package,
+        )
+        .add(
+            Operation::get("/api/v1/{project_id}/packages", "ShowUpload")
+                .action("outfitter:packages:show")
+                .summary("Show what became of an upload into the bucket, and what was recognised."),
+            show_upload,
         )
         .add(
             Operation::get(
@@ -99,7 +106,6 @@ async fn upload_package(
     body: Body,
 ) -> Result<Reply<PackageUploadResponse>, ApiError> {
     let project = call.project();
-    let bucket_name = bucket_name(project.id);
     let query = &call.query;
     let package = packages::upload(
         &services,
@@ -110,9 +116,36 @@ async fn upload_package(
     )
     .await
     .map_err(refused)?;
-    Ok(Reply::new(PackageUploadResponse {
+    Ok(Reply::new(wire_package(project.id, package)))
+}
+
+async fn show_upload(
+    services: Arc<Services>,
+    call: Call<(), ShowUploadQuery>,
+) -> Result<Reply<ShowUploadResponse>, ApiError> {
+    let project = call.project();
+    let query = &call.query;
+    let arrival = packages::arrival(
+        &services,
+        project.into(),
+        &query.object_path,
+        query.etag.as_deref(),
+    )
+    .await
+    .map_err(refused)?;
+    let (state, package) = match arrival {
+        Arrival::Ready(package) => (UploadState::Ready, Some(wire_package(project.id, *package))),
+        Arrival::Pending => (UploadState::Pending, None),
+        Arrival::Refused => (UploadState::Refused, None),
+        Arrival::Absent => return Err(ApiError::NotFound { noun: "upload" }),
+    };
+    Ok(Reply::new(ShowUploadResponse { state, package }))
+}
+
+fn wire_package(project: ProjectId, package: UploadedPackage) -> PackageUploadResponse {
+    PackageUploadResponse {
         bucket_store: BucketStore {
-            bucket_name,
+            bucket_name: bucket_name(project),
             bucket_file_path: package.object_key,
         },
         sha256: package.object.sha256.to_string(),
@@ -125,7 +158,7 @@ async fn upload_package(
             InstallerFamily::InstallShield => WireInstallerFamily::InstallShield,
         }),
         proposal: proposal(package.proposal),
-    }))
+    }
 }
 
 fn proposal(found: Proposal) -> PackageProposal {
