@@ -396,6 +396,10 @@ export class Uploads {
       return false;
     });
     this.change(key, { sentBytes: meter.sum });
+    const onProgress = (number: number, size: number) => (sentBytes: number) => {
+      if (this.of(key)?.phase === 'reconnecting') this.change(key, { phase: 'sending' });
+      meter.set(number, Math.min(sentBytes, size));
+    };
     // A few of its parts wait for a place at a time, so that files go on side by side.
     const queue = missing[Symbol.iterator]();
     const sendSome = async () => {
@@ -403,7 +407,7 @@ export class Uploads {
         const etag = await this.parts(() =>
           tried((credential, signal) => {
             meter.set(number, 0);
-            return putPart(credential, kept.uploadId, number, file.slice(start, end), (sentBytes) => meter.set(number, Math.min(sentBytes, end - start)), signal);
+            return putPart(credential, kept.uploadId, number, file.slice(start, end), onProgress(number, end - start), signal);
           }),
         );
         signal.throwIfAborted();

@@ -18,13 +18,13 @@ const LIMIT_MS = 60_000;
 const DIST = process.env['OUTFITTER_CONSOLE_DIST'];
 const TYPES = { js: 'text/javascript', css: 'text/css', html: 'text/html', svg: 'image/svg+xml' };
 
-/** Waits until `condition` answers something true; fails after a minute with what was waited for. */
-export async function waitFor(what, condition) {
-  const end = Date.now() + LIMIT_MS;
+/** Waits until `condition` answers something true; fails after `limitMs` with what was waited for. */
+export async function waitFor(what, condition, limitMs = LIMIT_MS) {
+  const end = Date.now() + limitMs;
   for (;;) {
     const found = await condition();
     if (found) return found;
-    if (Date.now() > end) throw new Error(`waited a minute for ${what}`);
+    if (Date.now() > end) throw new Error(`waited ${limitMs / 1000} s for ${what}`);
     await pause(50);
   }
 }
@@ -102,13 +102,14 @@ class Gate {
     });
   }
 
-  #forward(pair) {
-    while (pair.waits.length > 0 && this.#left > 0) {
+  #forward(pair, most = Infinity) {
+    while (pair.waits.length > 0 && this.#left > 0 && most > 0) {
       const [bytes] = pair.waits;
-      const some = bytes.subarray(0, this.#left);
+      const some = bytes.subarray(0, Math.min(this.#left, most));
       pair.to.write(some);
       this.#left -= some.length;
       this.passed += some.length;
+      most -= some.length;
       if (some.length === bytes.length) pair.waits.shift();
       else pair.waits[0] = bytes.subarray(some.length);
     }
@@ -116,10 +117,14 @@ class Gate {
     else pair.from.resume();
   }
 
-  /** Lets so many bytes more through. */
+  /** Lets so many bytes more through, of all connections in turn. */
   let(bytes) {
     this.#left += bytes;
-    for (const pair of this.#pairs) this.#forward(pair);
+    for (let moved = true; moved; ) {
+      const before = this.passed;
+      for (const pair of this.#pairs) this.#forward(pair, 64 * 1024);
+      moved = this.passed > before;
+    }
   }
 
   /** Lets nothing more through until it is told. */
@@ -365,7 +370,8 @@ export class Scene {
   }
 
   async context(options = {}) {
-    this.#browser ??= await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', headless: true });
+    // A page that is handed in comes from no address: the browser would not let it at a bucket on this machine.
+    this.#browser ??= await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', headless: true, args: DIST === undefined ? [] : ['--disable-features=LocalNetworkAccessChecks'] });
     const context = await this.#browser.newContext({ baseURL: this.bootstrap.endpoint, locale: 'en-GB', reducedMotion: 'reduce', ...options });
     if (DIST !== undefined) await context.route(/\/(console|portal)\//, serveDist);
     return context;

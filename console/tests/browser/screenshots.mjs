@@ -42,7 +42,7 @@ async function begin(scene) {
     await shoot(page, 'login', look);
     await page.locator('input[name=username]').fill('administrator');
     await page.locator('input[name=password]').fill('not the password');
-    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('button', { name: 'Log in', exact: true }).click();
     await page.getByText('is wrong').waitFor();
     await shoot(page, 'login-wrong', look);
     await scene.logInto(page);

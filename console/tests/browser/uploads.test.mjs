@@ -7,6 +7,10 @@ import { AxeBuilder } from '@axe-core/playwright';
 import { Scene, waitFor } from './scene.mjs';
 
 const MEGABYTE = 1_000_000;
+/** What is let through at a time: less than a part, so that an upload is held in its middle. */
+const STEP = 8 * MEGABYTE;
+/** How long parts may take on a machine that has other work. */
+const PATIENCE_MS = 300_000;
 const ADD = '/console/local-1/apps/add';
 
 let scene;
@@ -18,6 +22,7 @@ after(() => scene?.stop());
 /** The page that adds apps; counts the parts that the bucket took, and what credentials it was given. */
 async function adding(options) {
   const page = await scene.loggedIn(options, ADD);
+  page.setDefaultTimeout(PATIENCE_MS);
   page.on('dialog', (dialog) => dialog.accept());
   page.partsPut = new Map();
   page.begun = [];
@@ -42,9 +47,9 @@ const says = (page, file, text) => row(page, file).getByText(text, { exact: true
 async function letParts(page, count) {
   await waitFor(`${count} parts in the bucket`, () => {
     if (put(page) >= count) return true;
-    scene.gate.let(MEGABYTE / 2);
+    scene.gate.let(STEP);
     return false;
-  });
+  }, PATIENCE_MS);
   scene.gate.hold();
 }
 
@@ -127,7 +132,7 @@ test('an upload goes on after a restart of the server, a pause and a reload, and
   const desk = await scene.desktop('ANA-DESK', 'ana');
   await scene.installForAll([app]);
   const digest = join(desk, 'opt/large/digest');
-  await waitFor('the app on the desktop', () => existsSync(digest) && readFileSync(digest, 'utf8').startsWith(file.sha256));
+  await waitFor('the app on the desktop', () => existsSync(digest) && readFileSync(digest, 'utf8').startsWith(file.sha256), PATIENCE_MS);
   assert.deepEqual(page.complaints, []);
   await page.context().close();
 });
@@ -151,9 +156,9 @@ test('two files go side by side, each with a state of its own; one that is stopp
   await choose(page, third.path);
   await waitFor('three uploads in the bucket', () => {
     if (page.begun.length === 3) return true;
-    scene.gate.let(MEGABYTE / 2);
+    scene.gate.let(STEP);
     return false;
-  });
+  }, PATIENCE_MS);
   scene.gate.hold();
   await says(page, third, 'Uploading');
   await page.getByRole('button', { name: `Stop ${third.name}` }).click();
@@ -163,7 +168,7 @@ test('two files go side by side, each with a state of its own; one that is stopp
   await says(page, second, 'Paused');
   await page.getByRole('button', { name: `Go on with ${second.name}` }).click();
   await save(page, second, 'Second');
-  await waitFor('the parts of the one that was stopped to be gone', () => scene.parts().length === 0);
+  await waitFor('the parts of the one that was stopped to be gone', () => scene.parts().length === 0, PATIENCE_MS);
   assert.deepEqual(page.complaints, []);
   await page.context().close();
 });

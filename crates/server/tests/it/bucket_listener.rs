@@ -5,14 +5,9 @@ use reqwest::{Method, Response, StatusCode};
 
 use crate::server::TestServer;
 
-const CONSOLE: &str = "https://app.example.com";
-
-async fn server() -> TestServer {
-    TestServer::start_told(ServeOptions {
-        public_url: Some(format!("{CONSOLE}/")),
-        ..ServeOptions::default()
-    })
-    .await
+/// Where the console's pages come from.
+fn console(server: &TestServer) -> String {
+    format!("http://{}", server.address())
 }
 
 fn bucket(server: &TestServer) -> &str {
@@ -61,11 +56,11 @@ async fn put(server: &TestServer, origin: Option<&str>) -> Response {
 
 #[tokio::test]
 async fn a_page_of_the_console_may_put_parts_and_reads_what_it_needs_of_every_answer() {
-    // The test server listens elsewhere: it is the public address that counts.
-    let server = server().await;
-    let asked = preflight(&server, CONSOLE).await;
+    let server = TestServer::start().await;
+    let console = console(&server);
+    let asked = preflight(&server, &console).await;
     assert!(asked.status().is_success());
-    assert_eq!(header(&asked, "access-control-allow-origin"), CONSOLE);
+    assert_eq!(header(&asked, "access-control-allow-origin"), console);
     assert!(
         header(&asked, "access-control-max-age")
             .parse::<u32>()
@@ -87,9 +82,9 @@ async fn a_page_of_the_console_may_put_parts_and_reads_what_it_needs_of_every_an
         assert!(headers.contains(name), "{headers}");
     }
 
-    let refused = put(&server, Some(CONSOLE)).await;
+    let refused = put(&server, Some(&console)).await;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
-    assert_eq!(header(&refused, "access-control-allow-origin"), CONSOLE);
+    assert_eq!(header(&refused, "access-control-allow-origin"), console);
     assert!(header(&refused, "access-control-expose-headers").contains("etag"));
     assert!(header(&refused, "vary").contains("origin"));
     // The credential is in headers of ours: browsers need send, and are to send, none of their own.
@@ -100,11 +95,12 @@ async fn a_page_of_the_console_may_put_parts_and_reads_what_it_needs_of_every_an
 
 #[tokio::test]
 async fn a_page_of_another_origin_gets_nothing_and_clients_that_are_no_browser_are_as_before() {
-    let server = server().await;
+    let server = TestServer::start().await;
     for origin in [
         "https://evil.example.com",
-        "http://app.example.com",
-        "https://app.example.com.evil.example.com",
+        &format!("https://{}", server.address()),
+        &format!("{}.evil.example.com", console(&server)),
+        "http://127.0.0.1",
         "null",
     ] {
         let asked = preflight(&server, origin).await;
@@ -129,14 +125,14 @@ async fn a_page_of_another_origin_gets_nothing_and_clients_that_are_no_browser_a
 #[tokio::test]
 async fn questions_of_browsers_count_for_their_address_and_a_page_reads_that_it_must_wait() {
     let server = TestServer::start_told(ServeOptions {
-        public_url: Some(CONSOLE.to_owned()),
         requests_per_address: Some(1),
         ..ServeOptions::default()
     })
     .await;
+    let console = console(&server);
     let mut refused = None;
     for _ in 0..100 {
-        let asked = preflight(&server, CONSOLE).await;
+        let asked = preflight(&server, &console).await;
         if asked.status() == StatusCode::SERVICE_UNAVAILABLE {
             refused = Some(asked);
             break;
@@ -146,9 +142,9 @@ async fn questions_of_browsers_count_for_their_address_and_a_page_reads_that_it_
         refused.is_some(),
         "a hundred questions at once are too many"
     );
-    let told = put(&server, Some(CONSOLE)).await;
+    let told = put(&server, Some(&console)).await;
     assert_eq!(told.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(header(&told, "access-control-allow-origin"), CONSOLE);
+    assert_eq!(header(&told, "access-control-allow-origin"), console);
     assert!(header(&told, "access-control-expose-headers").contains("retry-after"));
     assert!(told.text().await.unwrap().contains("SlowDown"));
     server.stop().await;
