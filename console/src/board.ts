@@ -82,7 +82,7 @@ export class Board {
         reason,
         count: jobs.size,
         apps: [...apps.keys()],
-        desktops: firstOf(jobs.values(), NAMED).map((job) => job.instance_name ?? ''),
+        desktops: [...new Set(firstOf(jobs.values(), NAMED).map((job) => job.instance_name ?? ''))],
       }))
       .sort((left, right) => right.count - left.count);
     return this.#shownFailures;

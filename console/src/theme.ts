@@ -1,4 +1,4 @@
-import { createTheme, Table, TableTbody, TableTd, TableTh, TableThead, TableTr, type CSSVariablesResolver } from '@mantine/core';
+import { createTheme, Menu, Table, TableTbody, TableTd, TableTh, TableThead, TableTr, type CSSVariablesResolver } from '@mantine/core';
 
 /** Shades are chosen for contrast (WCAG 2.2 AA): 8 carries white text, and text on white. */
 export const theme = createTheme({
@@ -12,8 +12,10 @@ export const theme = createTheme({
     'Inter, system-ui, -apple-system, "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif',
   fontFamilyMonospace: 'ui-monospace, "Cascadia Mono", "DejaVu Sans Mono", monospace',
   headings: { fontWeight: '650' },
-  // On phones tables are laid out as cards (style.css). Browsers may then forget what they are.
   components: {
+    // What would take the focus first is no item, and a menu may hold nothing else.
+    Menu: Menu.extend({ defaultProps: { withInitialFocusPlaceholder: false } }),
+    // On phones tables are laid out as cards (style.css). Browsers may then forget what they are.
     Table: Table.extend({ defaultProps: { role: 'table' } }),
     TableThead: TableThead.extend({ defaultProps: { role: 'rowgroup' } }),
     TableTbody: TableTbody.extend({ defaultProps: { role: 'rowgroup' } }),

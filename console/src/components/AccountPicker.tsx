@@ -44,6 +44,8 @@ export function AccountPicker({ label, value, onChange }: { label: string; value
           const account = found.find((candidate) => keyOf(candidate) === key);
           if (account !== undefined) onChange([...value, account]);
           setText('');
+          // It would lie over the button that comes next; typing opens it again.
+          combobox.closeDropdown();
         }}
       >
         <Combobox.Target>

@@ -93,13 +93,18 @@ export function AppForm({ draft, onChange, only }: { draft: AppDraft; onChange: 
       />
       <TextInput
         label={t('app.command')}
-        description={t('app.command-hint', { path: '${FILE_PATH}' })}
+        description={
+          draft.installType === 'UNZIP_INSTALL'
+            ? t('app.command-unzip-hint', { command: 'unzip ${FILE_PATH}' })
+            : t('app.command-hint', { path: '${FILE_PATH}' })
+        }
         value={draft.installCommand}
         onChange={(event) => set('installCommand', event.currentTarget.value)}
         styles={{ input: { fontFamily: 'var(--mantine-font-family-monospace)', fontSize: 13 } }}
       />
       <TextInput
         label={t('app.uninstall-command')}
+        description={t('app.uninstall-hint')}
         value={draft.uninstallCommand}
         onChange={(event) => set('uninstallCommand', event.currentTarget.value)}
         styles={{ input: { fontFamily: 'var(--mantine-font-family-monospace)', fontSize: 13 } }}

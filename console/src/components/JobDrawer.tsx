@@ -108,13 +108,14 @@ export function JobDetail({ job }: { job: JobRow }) {
           {t('job.no-attempt')}
         </Text>
       )}
-      {attempts.data?.items.map((attempt) => <AttemptView key={attempt.id} attempt={attempt} />)}
+      {attempts.data?.items.map((attempt) => <AttemptView key={attempt.id} attempt={attempt} appId={job.app_id} />)}
     </Stack>
   );
 }
 
-function AttemptView({ attempt }: { attempt: Shape<'Attempt'> }) {
+function AttemptView({ attempt, appId }: { attempt: Shape<'Attempt'>; appId: string | undefined }) {
   const { t } = useTexts();
+  const path = usePath();
   const { receipt } = attempt;
   const phases = receipt?.phases ?? [];
   const current = attempt.phase;
@@ -180,7 +181,12 @@ function AttemptView({ attempt }: { attempt: Shape<'Attempt'> }) {
                 {t('attempt.detected-after')} {receipt.detected_after.holds ? t('attempt.found') : t('attempt.not-found')}{' '}
                 <Text span c="dimmed" size="sm">
                   {receipt.detected_after.seen}
-                </Text>
+                </Text>{' '}
+                {!receipt.detected_after.holds && appId !== undefined && (
+                  <Anchor component={Link} to={path(`apps/${appId}?tab=detection`)} size="sm">
+                    {t('attempt.rule')}
+                  </Anchor>
+                )}
               </Text>
             )}
             {receipt.failure_detail !== undefined && <Text size="sm">{receipt.failure_detail}</Text>}

@@ -31,7 +31,7 @@ import { useEffect, useState, type ReactNode } from 'react';
 import { Link } from 'react-router';
 import { ApiProblem, type Shape } from '../api/client';
 import { useInAddress } from '../address';
-import { useTexts, type TextKey } from '../i18n';
+import { languageNow, useTexts, write, type TextKey } from '../i18n';
 import { Problem } from './states';
 
 /** One of a few choices; on a phone they stand below each other. */
@@ -507,8 +507,11 @@ export function SecretOnce({ rows, note }: { rows: { label: string; value: strin
   );
 }
 
+/** The name of a message's button; messages are said outside of components too. */
+const closing = () => ({ 'aria-label': write(languageNow(), 'action.close') });
+
 export function say(message: string): void {
-  notifications.show({ message, color: 'indigo', withBorder: true });
+  notifications.show({ message, color: 'indigo', withBorder: true, closeButtonProps: closing() });
 }
 
 /** Says that an act failed, with the request id. */
@@ -520,6 +523,7 @@ export function sayProblem(error: unknown, title: string): void {
     message: problem !== undefined && problem.requestId !== '' ? `${message} (${problem.requestId})` : message,
     color: 'red',
     withBorder: true,
+    closeButtonProps: closing(),
     autoClose: 12_000,
   });
 }

@@ -40,6 +40,9 @@ function preferred(): Language {
   return navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
 }
 
+/** The language of the page as it is shown. */
+export const languageNow = (): Language => (document.documentElement.lang === 'zh-CN' ? 'zh' : 'en');
+
 export function TextProvider({ children }: { children: ReactNode }) {
   const [language, set] = useState<Language>(preferred);
   const setLanguage = useCallback((next: Language) => {

@@ -53,6 +53,7 @@ function PushOnto() {
   const [page, setPage] = usePage();
   const [editing, setEditing] = useState<{ id: string; name: string }>();
   const push = usePush();
+  const isFiltered = name !== '' || show !== 'none';
   const chosen = useMemo(() => search.getAll('desktop').slice(0, MOST), [search]);
   const choose = (ids: string[]) =>
     setSearch(
@@ -111,14 +112,19 @@ function PushOnto() {
           {list.data?.count === 0 ? (
             <Empty
               icon={<IconDeviceDesktop />}
-              title={t('agents.none')}
+              title={t(isFiltered ? 'agents.none-such' : 'agents.none')}
               action={
-                <Button component={Link} to={path('desktops')} variant="default">
-                  {t('nav.desktops')}
-                </Button>
+                <>
+                  <Button component={Link} to={path('desktops')} variant="default">
+                    {t('nav.desktops')}
+                  </Button>
+                  <Button component={Link} to={path('desktops?enroll=1')} variant="default">
+                    {t('desktop.enroll')}
+                  </Button>
+                </>
               }
             >
-              {t('agents.none-text')}
+              {t(isFiltered ? 'agents.none-such-text' : 'agents.none-text')}
             </Empty>
           ) : (
             <>

@@ -27,10 +27,10 @@ import { Problem } from '../components/states';
 import { useApp, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
-import { Detection } from './app/Detection';
+import { Detection, useDetection } from './app/Detection';
 import { Outdated } from './app/Outdated';
 import { Revisions } from './app/Revisions';
-import { INSTALL_TYPE, Visibility } from './Apps';
+import { INSTALL_TYPE, SYSTEM, Visibility } from './Apps';
 
 export default function AppDetail() {
   const { t } = useTexts();
@@ -98,7 +98,7 @@ export default function AppDetail() {
                   {app.status === 'NORMAL' ? t('app.hide') : t('app.show')}
                 </Menu.Item>
                 <Menu.Divider />
-                <Menu.Item color="red" leftSection={<IconTrash size={16} />} onClick={() => setDeleting(true)}>
+                <Menu.Item color="var(--mantine-color-error)" leftSection={<IconTrash size={16} />} onClick={() => setDeleting(true)}>
                   {t('action.delete')}
                 </Menu.Item>
               </Menu.Dropdown>
@@ -119,7 +119,7 @@ export default function AppDetail() {
           <About app={app} />
         </Tabs.Panel>
         <Tabs.Panel value="detection">
-          <Detection appId={id} />
+          <Detection appId={id} isArchive={app.install_type === 'UNZIP_INSTALL'} />
         </Tabs.Panel>
         <Tabs.Panel value="revisions">
           <Revisions appId={id} />
@@ -174,6 +174,7 @@ function About({ app }: { app: Shape<'Application'> }) {
   });
   return (
     <Stack gap="lg">
+      {app.install_type === 'QUIET_INSTALL' && <Unproven appId={app.id} />}
       <Panel>
         <Stack gap="md">
           <Text>{app.description}</Text>
@@ -190,7 +191,7 @@ function About({ app }: { app: Shape<'Application'> }) {
           <SimpleGrid cols={{ base: 2, md: 4 }}>
             {[
               [t('app.type'), t(INSTALL_TYPE[app.install_type])],
-              [t('app.system'), app.support_os],
+              [t('app.system'), t(SYSTEM[app.support_os])],
               [t('app.for'), app.authorization_type === 'ALL_USER' ? t('app.for-all') : t('app.for-some')],
               [t('list.created'), <When key="when" at={app.create_time} />],
             ].map(([label, value], index) => (
@@ -247,6 +248,22 @@ function About({ app }: { app: Shape<'Application'> }) {
         </Group>
       </Panel>
     </Stack>
+  );
+}
+
+/** Says that an app has no detection rule, and where one is set. */
+function Unproven({ appId }: { appId: string }) {
+  const { t } = useTexts();
+  const path = usePath();
+  const revision = useDetection(appId);
+  if (revision.data === undefined || revision.data.detection_rule !== undefined) return null;
+  return (
+    <Alert variant="outline" color="yellow" title={t('app.unproven')}>
+      {t('app.unproven-text')}{' '}
+      <Anchor component={Link} to={path(`apps/${appId}?tab=detection`)} size="sm">
+        {t('detection.change')}
+      </Anchor>
+    </Alert>
   );
 }
 
@@ -348,21 +365,26 @@ function Who({ app }: { app: Shape<'Application'> }) {
             {t('app.for-all-text')}
           </Text>
         ) : (
-          <AccountPicker
-            label={t('install.people')}
-            value={accounts}
-            onChange={(next) => {
-              const before = new Set(accounts.map(keyOf));
-              const after = new Set(next.map(keyOf));
-              const users = next.filter((account) => !before.has(keyOf(account)));
-              const del_users = accounts.filter((account) => !after.has(keyOf(account)));
-              change.mutate({
-                authorization_type: 'ASSIGN_USER',
-                ...(users.length === 0 ? {} : { users }),
-                ...(del_users.length === 0 ? {} : { del_users }),
-              });
-            }}
-          />
+          <>
+            <Text size="sm" c="dimmed">
+              {t(list.data?.count === 0 ? 'app.for-none-text' : 'app.for-some-text')}
+            </Text>
+            <AccountPicker
+              label={t('install.people')}
+              value={accounts}
+              onChange={(next) => {
+                const before = new Set(accounts.map(keyOf));
+                const after = new Set(next.map(keyOf));
+                const users = next.filter((account) => !before.has(keyOf(account)));
+                const del_users = accounts.filter((account) => !after.has(keyOf(account)));
+                change.mutate({
+                  authorization_type: 'ASSIGN_USER',
+                  ...(users.length === 0 ? {} : { users }),
+                  ...(del_users.length === 0 ? {} : { del_users }),
+                });
+              }}
+            />
+          </>
         )}
       </Stack>
     </Panel>

@@ -17,6 +17,12 @@ export const INSTALL_TYPE: Record<Shape<'InstallType'>, TextKey> = {
   GUI_INSTALL: 'app.type.GUI_INSTALL',
 };
 
+export const SYSTEM: Record<Shape<'OsTypeEnum'>, TextKey> = {
+  Linux: 'app.system.Linux',
+  Windows: 'app.system.Windows',
+  Other: 'app.system.Other',
+};
+
 export function Visibility({ app }: { app: Pick<Shape<'Application'>, 'status'> }) {
   const { t } = useTexts();
   return app.status === 'NORMAL' ? <Pill tone="ok">{t('app.visible')}</Pill> : <Pill tone="care">{t('app.hidden')}</Pill>;
@@ -116,7 +122,7 @@ export default function Apps() {
                       {categoryName(app.catalog_id)}
                     </Badge>
                     <Badge variant="default" size="sm" tt="none" fw={550}>
-                      {app.support_os}
+                      {t(SYSTEM[app.support_os])}
                     </Badge>
                   </Group>
                 </Link>
@@ -141,7 +147,7 @@ export default function Apps() {
                     </Table.Td>
                     <Table.Td>{app.version}</Table.Td>
                     <Table.Td>{categoryName(app.catalog_id)}</Table.Td>
-                    <Table.Td>{app.support_os}</Table.Td>
+                    <Table.Td>{t(SYSTEM[app.support_os])}</Table.Td>
                     <Table.Td>{t(INSTALL_TYPE[app.install_type])}</Table.Td>
                     <Table.Td>{app.authorization_type === 'ALL_USER' ? t('app.for-all') : t('app.for-some')}</Table.Td>
                     <Table.Td>

@@ -23,7 +23,9 @@ export function DeploymentState({ deployment }: { deployment: Pick<Shape<'Deploy
   if (deployment.state === 'expanding') return <Pill tone="busy">{t('deployment.expanding')}</Pill>;
   if (deployment.state === 'running' && deployment.halted_at !== undefined) return <Pill tone="bad">{t('deployment.halted-short')}</Pill>;
   if (deployment.state === 'running') return <Pill tone="busy">{t('deployment.running')}</Pill>;
-  if (deployment.counts.jobs_fail > 0) return <Pill tone="bad">{t('deployment.with-failures')}</Pill>;
+  const { jobs_fail, jobs_success } = deployment.counts;
+  if (jobs_fail > 0) return <Pill tone="bad">{t(jobs_success === 0 ? 'deployment.all-failed' : 'deployment.with-failures')}</Pill>;
+  if (deployment.counts.desktops_reached === 0) return <Pill tone="care">{t('deployment.nobody')}</Pill>;
   return <Pill tone="ok">{t('deployment.done')}</Pill>;
 }
 
@@ -94,7 +96,15 @@ export default function Deployments() {
       />
       <ListPanel list={list}>
         {list.data !== undefined && list.data.items.length === 0 ? (
-          <Empty icon={<IconRocket />} title={t('deployments.empty')}>
+          <Empty
+            icon={<IconRocket />}
+            title={t('deployments.empty')}
+            action={
+              <Button component={Link} to={path('install')} variant="default">
+                {t('nav.install')}
+              </Button>
+            }
+          >
             {t('deployments.empty-text')}
           </Empty>
         ) : (

@@ -12,6 +12,7 @@ import { offsetOf, PAGE_SIZE, QUIET_MS, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { Inventory } from './desktop/Inventory';
+import { Users } from './desktop/Users';
 import { Why } from './desktop/Why';
 import { AgentPill } from './Desktops';
 
@@ -45,6 +46,7 @@ export default function Desktop() {
   const [status, setStatus] = useInAddress('status');
   const [opened, open] = useInAddress('job');
   const [deleting, setDeleting] = useState(false);
+  const [sharing, setSharing] = useState(false);
   const wanted = STATUSES.find((candidate) => candidate === status);
   const jobs = useJobs({ desktop_id: id, ...(wanted === undefined ? {} : { job_status: wanted }) }, offsetOf(page), PAGE_SIZE);
   const trail = [{ label: t('nav.desktops'), to: path('desktops') }];
@@ -54,7 +56,17 @@ export default function Desktop() {
   const name = desktop?.name ?? found.data.detail?.computer_name ?? '…';
   const facts: [string, React.ReactNode][] = [
     [t('app.system'), desktop?.os_type],
-    [t('desktop.users'), desktop?.users.map((user) => user.account).join(', ') || '–'],
+    [
+      t('desktop.users'),
+      <Group key="users" gap="xs">
+        {desktop?.users.map((user) => user.account).join(', ') || t('desktop.users-none')}
+        {desktop !== undefined && (
+          <Anchor component="button" type="button" size="sm" aria-label={t('desktop.users-of', { name })} onClick={() => setSharing(true)}>
+            {t('desktop.users-change')}
+          </Anchor>
+        )}
+      </Group>,
+    ],
     [t('desktop.version'), desktop?.agent?.version ?? '–'],
     [t('desktop.last-seen'), desktop?.agent?.connected === true ? t('desktop.now') : <When at={desktop?.agent?.last_seen_at} />],
     [t('desktop.enrolled'), <When at={desktop?.agent?.enrolled_at} />],
@@ -166,6 +178,7 @@ export default function Desktop() {
         <Inventory desktopId={id} />
       </Stack>
       <JobDrawer job={jobs.data?.items.find((job) => job.id === opened)} onClose={() => open('')} />
+      {sharing && desktop !== undefined && <Users desktop={desktop} onClose={() => setSharing(false)} />}
       <ConfirmByName
         name={name}
         title={t('desktop.delete-title', { name })}

@@ -1,11 +1,8 @@
 import {
-  Alert,
   Anchor,
   Button,
   Checkbox,
-  Code,
   Group,
-  Modal,
   Select,
   Stack,
   Table,
@@ -14,18 +11,19 @@ import {
   Text,
   TextInput,
 } from '@mantine/core';
-import { useMutation, useQuery } from '@tanstack/react-query';
+import { useMutation } from '@tanstack/react-query';
 import { IconDeviceDesktop, IconFileImport, IconFileSpreadsheet, IconPlus, IconRocket } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
 import { SavedViews } from '../components/SavedViews';
-import { FormDialog, ListPanel, ListTable, PageHead, Pages, Pill, say, SearchBox, SecretOnce, States, When } from '../components/parts';
-import { Empty, Problem } from '../components/states';
+import { FormDialog, ListPanel, ListTable, PageHead, Pages, Pill, say, SearchBox, States, When } from '../components/parts';
+import { Empty } from '../components/states';
 import { given, offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
+import { Connect } from './desktop/Connect';
 import { Find } from './desktops/Find';
 
 const PRESENCES = ['online', 'offline', 'none'] as const;
@@ -220,7 +218,7 @@ export default function Desktops() {
         </Tabs.List>
       </Tabs>
       {tab === 'inventory' ? <Find /> : listed}
-      <Enroll opened={enroll !== ''} onClose={() => setEnroll('')} />
+      <Connect opened={enroll !== ''} onClose={() => setEnroll('')} />
       <Register opened={registering} onClose={() => setRegistering(false)} />
     </>
   );
@@ -272,89 +270,5 @@ function Register({ opened, onClose }: { opened: boolean; onClose: () => void })
       />
       <TagsInput label={t('desktop.users')} description={t('desktop.users-hint')} value={users} onChange={setUsers} />
     </FormDialog>
-  );
-}
-
-/** A shell word that stands for itself. */
-const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
-
-/**
- * The line that installs the agent where it is pasted, and asks for the token there. The same as that of
- * `outfitter agent install-command`: nothing that comes is run before its digest was compared.
- */
-function installLine({ url, sha256 }: Shape<'AgentInstaller'>): string {
-  const from = quoted(url);
-  return (
-    `(d=$(mktemp -d) && cd "$d" && { curl -fsSk -o install.sh ${from} || wget -q --no-check-certificate -O install.sh ${from}; } ` +
-    `&& echo '${sha256}  install.sh' | sha256sum -c && sh install.sh --token -; s=$?; rm -rf "$d"; exit $s)`
-  );
-}
-
-/** Makes a token and says what to run on the desktop. */
-function Enroll({ opened, onClose }: { opened: boolean; onClose: () => void }) {
-  const { t } = useTexts();
-  const { id: project_id } = useProject();
-  const make = useMutation({
-    mutationFn: () =>
-      ok(
-        api.POST('/api/v1/{project_id}/enrollment-tokens', {
-          params: { path: { project_id } },
-          body: { name: `console-${new Date().toISOString().slice(0, 16)}`, expires_in_seconds: 86_400, may_attach: true },
-        }),
-      ),
-  });
-  const close = () => {
-    make.reset();
-    onClose();
-  };
-  const host = window.location.hostname;
-  const installer = useQuery({
-    queryKey: ['agent-installer', project_id],
-    enabled: opened,
-    retry: false,
-    queryFn: () => ok(api.GET('/api/v1/{project_id}/agent-installer', { params: { path: { project_id } } })),
-  });
-  const script = installer.data !== undefined && installer.data.programs.length > 0 ? installer.data : undefined;
-  return (
-    <Modal opened={opened} onClose={close} title={t('desktop.enroll')} size="lg" closeButtonProps={{ 'aria-label': t('action.close') }} centered>
-      <Stack>
-        <Text size="sm">{t('enroll.text')}</Text>
-        {make.error !== null && <Problem error={make.error} />}
-        {make.data === undefined ? (
-          <Group justify="flex-end">
-            <Button onClick={() => make.mutate()} loading={make.isPending}>
-              {t('enroll.make')}
-            </Button>
-          </Group>
-        ) : (
-          <>
-            <SecretOnce
-              note={t(script === undefined ? 'enroll.once' : 'enroll.once-line')}
-              rows={[
-                { label: t('enroll.token'), value: make.data.token },
-                ...(script === undefined
-                  ? [
-                      {
-                        label: t('enroll.command'),
-                        value: `sudo outfitter-agent enroll --server ${host}:7443 --token - --state-dir /var/lib/outfitter-agent`,
-                      },
-                      { label: t('enroll.then'), value: 'sudo outfitter-agent run --state-dir /var/lib/outfitter-agent' },
-                    ]
-                  : [{ label: t('enroll.line'), value: installLine(script) }]),
-              ]}
-            />
-            <Alert variant="default">
-              {script === undefined ? (
-                <>
-                  {t('enroll.note')} <Code>--user</Code>
-                </>
-              ) : (
-                t('enroll.line-note')
-              )}
-            </Alert>
-          </>
-        )}
-      </Stack>
-    </Modal>
   );
 }

@@ -12,6 +12,7 @@ import { Empty, Problem } from '../components/states';
 import { useAllApps, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
+import { SYSTEM } from './Apps';
 
 /** Most apps and accounts of one call. Source: the contract, BatchAutoInstallAppsReq. */
 const MOST = 50;
@@ -170,7 +171,7 @@ export default function Install() {
                         {app.name}
                       </Text>
                       <Text size="xs" c="dimmed">
-                        {app.version} · {app.support_os}
+                        {app.version} · {t(SYSTEM[app.support_os])}
                         {app.install_type === 'GUI_INSTALL' && ` · ${t('install.needs-person')}`}
                         {app.status === 'FORBIDDEN' && ` · ${t('app.hidden')}`}
                       </Text>
@@ -340,7 +341,7 @@ function Preview({ preview, nameOf, nothing }: { preview: Shape<'DeploymentPrevi
       {accounts_unknown.count > 0 && (
         <Alert variant="outline" color="yellow" icon={<IconAlertTriangle />} title={t('preview.unknown', { n: accounts_unknown.count })}>
           {accounts_unknown.items.map((account) => account.account).join(', ')} – {t('preview.unknown-text')}{' '}
-          <Anchor component={Link} to={path('people')} size="sm">
+          <Anchor component={Link} to={path('people')} size="sm" underline="always">
             {t('nav.people')}
           </Anchor>
         </Alert>

@@ -114,7 +114,15 @@ export default function Jobs() {
       </Group>
       <ListPanel list={list}>
         {list.data !== undefined && list.data.items.length === 0 ? (
-          <Empty icon={<IconListDetails />} title={t('jobs.empty')}>
+          <Empty
+            icon={<IconListDetails />}
+            title={t('jobs.empty')}
+            action={
+              <Button component={Link} to={path('install')} variant="default">
+                {t('nav.install')}
+              </Button>
+            }
+          >
             {t('jobs.empty-text')}
           </Empty>
         ) : (

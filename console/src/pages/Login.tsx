@@ -39,7 +39,7 @@ export function Login() {
         </Text>
         <PasswordLogin enter={(name, password) => logIn({ user_name: name, password, ...(domain === '' ? {} : { domain_name: domain }) })}>
           {withDomain ? (
-            <TextInput label={t('login.domain')} value={domain} onChange={(event) => setDomain(event.currentTarget.value)} />
+            <TextInput label={t('login.domain')} description={t('login.domain-hint')} value={domain} onChange={(event) => setDomain(event.currentTarget.value)} />
           ) : (
             <Anchor component="button" type="button" size="sm" ta="left" onClick={() => setWithDomain(true)}>
               {t('login.other-domain')}

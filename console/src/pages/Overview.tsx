@@ -31,9 +31,20 @@ function Figure({ label, value, note, to }: { label: string; value: number | und
       </Text>
       {value === undefined ? <Skeleton h={33} w={60} mt={4} /> : <div className="figure">{value.toLocaleString()}</div>}
       <Text size="sm" mt={4} component="div" c="dimmed">
-        {note}
+        {value === undefined ? '…' : note}
       </Text>
     </Link>
+  );
+}
+
+/** Shares of a whole; nothing is told before it is known. */
+function Shares({ shares }: { shares: Share[] | undefined }) {
+  if (shares === undefined) return <Skeleton h={44} />;
+  return (
+    <>
+      <ShareBar shares={shares} />
+      <Legend shares={shares} />
+    </>
   );
 }
 
@@ -131,12 +142,10 @@ export default function Overview() {
         </SimpleGrid>
         <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
           <Panel title={t('overview.desktops-by-state')}>
-            <ShareBar shares={fleetShares} />
-            <Legend shares={fleetShares} />
+            <Shares shares={fleet.data === undefined ? undefined : fleetShares} />
           </Panel>
           <Panel title={t('overview.jobs-by-state')}>
-            <ShareBar shares={jobShares} />
-            <Legend shares={jobShares} />
+            <Shares shares={failed.data === undefined || succeeded.data === undefined ? undefined : jobShares} />
           </Panel>
         </SimpleGrid>
         {(fleet.data?.count ?? 0) > 0 && (

@@ -1,13 +1,14 @@
 import { Anchor, Button, Code, SegmentedControl, SimpleGrid, Stack, Switch, Table, Text, useMantineColorScheme } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
+import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { FreezeSwitches } from '../components/Freeze';
 import { ConfirmByName, Copy, ListTable, PageHead, Panel, Pill, sayProblem, When } from '../components/parts';
 import { Problem } from '../components/states';
 import { useRefresh } from '../data';
 import { LANGUAGES, useTexts, type Language } from '../i18n';
-import { useProject, useSession } from '../session';
+import { usePath, useProject, useSession } from '../session';
 import { Downloads } from './settings/Downloads';
 import { Networks } from './settings/Networks';
 import { RunningPrograms } from './settings/RunningPrograms';
@@ -118,6 +119,7 @@ function Tokens() {
   const { t } = useTexts();
   const refresh = useRefresh();
   const { id: project_id } = useProject();
+  const path = usePath();
   const [revoking, setRevoking] = useState<Shape<'EnrollmentToken'>>();
   const list = useQuery({
     queryKey: ['tokens', project_id],
@@ -132,6 +134,12 @@ function Tokens() {
     <section className="panel" aria-label={t('settings.tokens')}>
       <Text component="h2" fw={650} px={20} pt={16} pb={8} m={0}>
         {t('settings.tokens')}
+      </Text>
+      <Text size="sm" c="dimmed" px={20} pb={8}>
+        {t('token.make')}{' '}
+        <Anchor component={Link} to={path('desktops?enroll=1')} size="sm" underline="always">
+          {t('desktop.enroll')}
+        </Anchor>
       </Text>
       {list.error !== null && <Problem error={list.error} />}
       {list.data?.items.length === 0 && (

@@ -41,7 +41,7 @@ test('from the first login to the first installed app', async () => {
   await page.waitForURL('**/console/**');
   await page.locator('input[name=username]').fill('administrator');
   await page.locator('input[name=password]').fill('not the password');
-  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('button', { name: 'Log in', exact: true }).click();
   await page.getByText('The user name or the password is wrong.').waitFor();
   await scene.logInto(page);
   await page.getByText('Let us install something').waitFor();

@@ -211,16 +211,17 @@ export class Scene {
     await ended;
   }
 
-  /** A desktop played by a folder, with a real agent; its user is made when it does not exist. */
-  async desktop(name, user) {
+  /** A desktop played by a folder, with a real agent; its user, if it has one, is made when it does not exist. */
+  async desktop(name, user, token = this.bootstrap.enrollment_token) {
     const root = join(this.#folder, name, 'root');
     if (existsSync(root)) return root;
     const state = join(this.#folder, name, 'state');
     mkdirSync(root, { recursive: true });
     const enroll = this.#run('outfitter-agent', [
-      'enroll', '--server', this.bootstrap.agent_endpoint, '--token', '-', '--state-dir', state, '--name', name, '--user', user, '--sandbox-root', root,
+      'enroll', '--server', this.bootstrap.agent_endpoint, '--token', '-', '--state-dir', state, '--name', name, '--sandbox-root', root,
+      ...(user === undefined ? [] : ['--user', user]),
     ]);
-    enroll.stdin.end(this.bootstrap.enrollment_token);
+    enroll.stdin.end(token);
     const [code] = await once(enroll, 'exit');
     if (code !== 0) throw new Error(`${name} could not enroll: ${enroll.output}`);
     const agent = this.#run('outfitter-agent', ['run', '--state-dir', state]);

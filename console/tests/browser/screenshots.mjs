@@ -14,12 +14,18 @@ const LOOKS = Object.keys(SIZES).flatMap((size) => ['light', 'dark'].map((colorS
 /** Until what was asked for has come and stands still, in milliseconds. */
 const SETTLED_MS = 500;
 
+/** Waits until nothing is outlined any more, and then until what came stands still. */
+async function settled(page) {
+  await page.waitForFunction(() => document.querySelector('.mantine-Skeleton-root') === null);
+  await page.waitForTimeout(SETTLED_MS);
+}
+
 /** Highest picture, in pixels. */
 const MOST_PIXELS = 4000;
 
 /** One picture. `whole`: all of the page, also what is below the fold; dialogs are taken as they are seen. */
 async function shoot(page, name, { size, colorScheme, viewport }, { whole = true } = {}) {
-  await page.waitForTimeout(SETTLED_MS);
+  await settled(page);
   // The window grows to the page, as what sticks to its edges would else stand in the middle.
   const high = await page.evaluate(() => document.documentElement.scrollHeight);
   if (whole && high > viewport.height) await page.setViewportSize({ ...viewport, height: Math.min(high, MOST_PIXELS) });
@@ -36,7 +42,7 @@ async function begin(scene) {
     await shoot(page, 'login', look);
     await page.locator('input[name=username]').fill('administrator');
     await page.locator('input[name=password]').fill('not the password');
-    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('button', { name: 'Log in', exact: true }).click();
     await page.getByText('is wrong').waitFor();
     await shoot(page, 'login-wrong', look);
     await scene.logInto(page);
@@ -192,9 +198,8 @@ async function documents(scene, ids) {
   const take = async (name, path, { act, size = { width: 1280, height: 800 }, clip, colorScheme = 'light', locale = 'en-GB' } = {}) => {
     const page = await scene.loggedIn({ viewport: size, colorScheme, locale }, `/console/local-1/${path}`);
     await act?.(page);
-    await page.waitForTimeout(2 * SETTLED_MS);
-    const area = clip === undefined ? undefined : await clip(page).boundingBox();
-    await page.screenshot({ path: join(folder, `${name}.png`), ...(area === undefined ? {} : { clip: { ...area, height: Math.min(area.height, size.height - area.y) } }) });
+    await settled(page);
+    await (clip?.(page) ?? page).screenshot({ path: join(folder, `${name}.png`) });
     await page.context().close();
   };
   const states = new Map(STATES(ids).map(([name, path, act]) => [name, { path, act }]));
@@ -203,8 +208,8 @@ async function documents(scene, ids) {
   await take('deployment', `deployments/${ids.deployment}`, { size: { width: 1280, height: 900 } });
   await take('deployment-phone', `deployments/${ids.halted}`, { size: { width: 390, height: 760 }, colorScheme: 'dark' });
   await take('job', states.get('job').path, { act: states.get('job').act, size: { width: 1280, height: 560 }, clip: (page) => page.getByRole('dialog') });
-  await take('try-out', states.get('app-try-out').path, { act: states.get('app-try-out').act, size: { width: 1280, height: 1200 }, clip: (page) => page.getByRole('region', { name: 'Try it on desktops' }) });
-  await take('desktop', `desktops/${ids.desktop}?why=${ids.app}`, { size: { width: 1280, height: 1300 }, colorScheme: 'dark', clip: (page) => page.getByRole('region', { name: 'Why, or why not' }) });
+  await take('detection', `apps/${ids.app}?tab=detection`, { size: { width: 1280, height: 1150 } });
+  await take('desktop', `desktops/${ids.desktop}?why=${ids.app}`, { size: { width: 1280, height: 1600 }, colorScheme: 'dark', clip: (page) => page.getByRole('region', { name: 'Why, or why not' }) });
   await take('audit', 'audit', { size: { width: 1280, height: 760 } });
 }
 

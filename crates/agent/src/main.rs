@@ -148,7 +148,8 @@ struct EnrollArguments {
     /// Desktop user to attach (the token must allow it).
     #[arg(long)]
     user: Option<String>,
-    /// Folder that plays the desktop, for demonstrations and tests.
+    /// Folder that plays the desktop, for demonstrations and tests: what is looked for is looked for there. Installers
+    /// are told it as OUTFITTER_ROOT; those that do not heed it act on this machine.
     #[arg(long)]
     sandbox_root: Option<PathBuf>,
     /// Gives up the identity that the folder holds.

@@ -448,6 +448,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
     tracing::info!(
         endpoint = endpoints.endpoint,
         agents = endpoints.agent_endpoint,
+        console = endpoints.console_url,
         "serving"
     );
     shutdown.cancelled().await;

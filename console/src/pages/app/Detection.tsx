@@ -170,19 +170,24 @@ export function conditionsOf(rule: Rule): { join: 'all' | 'any'; conditions: Con
   return conditions.every((condition) => condition !== undefined) ? { join, conditions } : undefined;
 }
 
-export function Detection({ appId }: { appId: string }) {
+/** The newest revision of an app, with the rule that is in force. */
+export function useDetection(appId: string) {
   const { id: project_id } = useProject();
-  const revision = useQuery({
+  return useQuery({
     queryKey: ['detection', project_id, appId],
     queryFn: () => ok(api.GET('/api/v1/{project_id}/apps/{app_id}/detection-rule', { params: { path: { project_id, app_id: appId } } })),
   });
+}
+
+export function Detection({ appId, isArchive }: { appId: string; isArchive: boolean }) {
+  const revision = useDetection(appId);
   if (revision.error !== null) return <Problem error={revision.error} />;
   if (revision.data === undefined) return null;
   // A form of its own for each revision: it begins with the rule that is in force.
-  return <Rules key={revision.data.id} appId={appId} revision={revision.data} />;
+  return <Rules key={revision.data.id} appId={appId} isArchive={isArchive} revision={revision.data} />;
 }
 
-function Rules({ appId, revision }: { appId: string; revision: Shape<'AppRevision'> }) {
+function Rules({ appId, isArchive, revision }: { appId: string; isArchive: boolean; revision: Shape<'AppRevision'> }) {
   const { t } = useTexts();
   const refresh = useRefresh();
   const { id: project_id } = useProject();
@@ -223,7 +228,12 @@ function Rules({ appId, revision }: { appId: string; revision: Shape<'AppRevisio
   return (
     <Stack gap="lg">
       <Panel title={t('detection.now')}>
-        {rule === undefined && (
+        {rule === undefined && isArchive && (
+          <Alert variant="outline" title={t('detection.none-archive')}>
+            {t('detection.none-archive-text')}
+          </Alert>
+        )}
+        {rule === undefined && !isArchive && (
           <Alert variant="outline" color="yellow" title={t('detection.none')}>
             {t('detection.none-text')}
           </Alert>

@@ -84,7 +84,7 @@ export function Inventory({ desktopId }: { desktopId: string }) {
       {software.error !== null && <Problem error={software.error} />}
       {software.data?.items.length === 0 && (
         <Text size="sm" c="dimmed" mt="sm">
-          {t('inventory.nothing')}
+          {t(typed === '' ? 'inventory.nothing' : 'inventory.none-found')}
         </Text>
       )}
       {software.data !== undefined && software.data.items.length > 0 && (

@@ -22,6 +22,9 @@ export function Why({ desktopId }: { desktopId: string }) {
   });
   return (
     <Panel title={t('why.title')}>
+      <Text size="sm" c="dimmed" mb="sm">
+        {t('why.text')}
+      </Text>
       <Select
         label={t('why.app')}
         placeholder={t('why.choose')}

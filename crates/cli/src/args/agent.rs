@@ -8,6 +8,7 @@ use super::{ListArgs, WaitArgs};
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentCommand {
     /// Show on which desktops an agent is installed
+    #[command(alias = "list")]
     Status(AgentStatusArgs),
     /// Show the root certificates that the certificates of agents lead to: keep them, receipts are verified by them
     Roots,

@@ -38,7 +38,7 @@ pub(crate) enum AppCommand {
     Authorizations(ListAuthorizationsArgs),
     /// List the categories
     Categories,
-    /// Install applications on desktops now
+    /// Install applications on desktops now; without a target, for everybody who is authorized
     Install(InstallArgs),
     /// Uninstall applications from desktops now
     Uninstall(UninstallArgs),

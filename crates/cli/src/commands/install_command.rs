@@ -44,7 +44,9 @@ pub(super) async fn run(
         (token, false) => ("command", line(&installer, &Input::of(token.as_ref()))),
     };
     let shown = json!({what: text, "script_sha256": installer.sha256});
-    session.printer.show(&shown, || View::Block(text.clone()));
+    session
+        .printer
+        .show(&shown, || View::Line(text.trim_end().to_owned()));
     session.printer.note(if token.is_some() {
         "this holds the token: whoever has it can enroll a desktop. It is good until another agent is given out"
     } else {

@@ -1,7 +1,7 @@
 use std::io::IsTerminal as _;
 
 use outfitter_artifacts::KeyPair;
-use outfitter_server::config::{Config, DownloadsOption, ServeOptions, UploadsOption};
+use outfitter_server::config::{Config, ConfigError, DownloadsOption, ServeOptions, UploadsOption};
 use secrecy::SecretString;
 use tokio::signal;
 use tokio_util::sync::CancellationToken;
@@ -135,7 +135,18 @@ impl ServerOptions {
 
     /// What the server works with.
     pub(super) fn resolve(self) -> Result<Config, CommandError> {
-        Config::resolve(self.merge()?).map_err(|error| CommandError::usage(error.to_string()))
+        Config::resolve(self.merge()?).map_err(|error| {
+            let refused = CommandError::usage(error.to_string());
+            match error {
+                ConfigError::Missing {
+                    option: "--data-dir",
+                } => refused.hint(
+                    "give --data-dir DIR: a new or empty folder becomes a new server, and its bootstrap.json \
+                     tells the console's address and the first administrator",
+                ),
+                _ => refused,
+            }
+        })
     }
 }
 

@@ -48,32 +48,43 @@ pub(crate) async fn run(args: &DemoArgs, printer: Printer) -> Result<Outcome, Co
         printer.show(&(), || {
             View::Block(format!(
                 "As it has to be: what is installed is proven, what is not proven is called unverified, and the\n\
-                 installer that lied is caught. {} desktops, {} jobs, {:.0} s.\n\n{}",
+                 installer that lied is caught. {} desktops, {} jobs, {:.0} s.\n",
                 told.desktops.len(),
                 told.jobs.len(),
                 begun.elapsed().as_secs_f32(),
-                report::to_go_on(&told)
             ))
         });
     }
     if args.keep {
         let folder = machine.path().to_owned();
         let script = machine.keep()?;
+        if printer.is_text() {
+            printer.show(&(), || {
+                View::Block(report::to_go_on(&told, &program(), &folder))
+            });
+        }
         printer.note(format!(
-            "\nAll of it runs on in {}\n\
-             as client:  outfitter --bootstrap {}/server/bootstrap.json job list\n\
-             stop it:    sh {}",
-            folder.display(),
+            "\nAll of it runs on in {}. Its desktops are played by folders there.\n\
+             stop it:  sh {}",
             folder.display(),
             script.display()
         ));
     } else {
         drop(machine);
-        printer.note(
-            "\nThe demo is over and nothing of it is left; with --keep it runs on and these lines work as pasted.",
-        );
+        printer.note(format!(
+            "\nThe demo is over and nothing of it is left. With --keep it runs on, with a console to log in to:\n\
+             {} demo --keep",
+            program()
+        ));
     }
     Ok(Outcome::Done)
+}
+
+/// This program as it was called, so that lines work as pasted.
+fn program() -> String {
+    std::env::args()
+        .next()
+        .unwrap_or_else(|| "outfitter".to_owned())
 }
 
 /// Ends when somebody wants the demo to end.

@@ -1,6 +1,7 @@
 //! What the demo prints at its end: the honest table, and lines to go on with.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use outfitter_api_types::jobs::JobStatus;
 use outfitter_api_types::native::attempts::Proof;
@@ -137,15 +138,22 @@ fn together(told: &Told, app: &DemoApp) -> Shade {
     }
 }
 
-/// A line and a script that work as pasted while the server runs.
-pub(super) fn to_go_on(told: &Told) -> String {
+/// How to go on while the server runs: the console first; then lines and a script that work as pasted.
+pub(super) fn to_go_on(told: &Told, program: &str, folder: &Path) -> String {
     let bootstrap = &told.bootstrap;
     format!(
-        r#"Ask it yourself with curl:
+        r#"
+In the browser:  {console}
+user name        {user}
+password         {password}
+
+In a terminal:   {program} --bootstrap {folder}/server/bootstrap.json job list
+
+With curl:
 
 curl -s -H 'X-Auth-Token: {token}' '{endpoint}/v1/{project_id}/app-center/jobs?job_status=FAIL'
 
-Or with the vendor's Python SDK (pip install huaweicloudsdkworkspace):
+With the vendor's Python SDK (pip install huaweicloudsdkworkspace):
 
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkworkspace.v2 import ListAppsRequest, ListJobsRequest, WorkspaceClient
@@ -158,6 +166,10 @@ for app in client.list_apps(ListAppsRequest(limit=100)).items:
 for job in client.list_jobs(ListJobsRequest(limit=100)).items:
     print(job.app_name, job.instance_name, job.job_status, job.error_message or "")
 "#,
+        console = bootstrap.console_url,
+        user = bootstrap.user_name,
+        password = bootstrap.password,
+        folder = folder.display(),
         token = told.token,
         endpoint = bootstrap.endpoint.trim_end_matches('/'),
         project_id = bootstrap.project_id,

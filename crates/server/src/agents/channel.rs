@@ -28,7 +28,7 @@ use outfitter_store::{
     UpdateCandidate,
 };
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::enroll::keep_certificate;
 use super::peer::{Standing, identify};
@@ -357,6 +357,8 @@ async fn converse<S: Socket>(
         }
     }
     let silence = Duration::from_secs(u64::from(services.heartbeat_secs * MISSED_HEARTBEATS));
+    // What is sent is no sign of the peer's life: only what is heard puts the end off.
+    let mut heard = Instant::now();
     loop {
         tokio::select! {
             biased;
@@ -366,22 +368,25 @@ async fn converse<S: Socket>(
                 Some(message) => send(socket, &message).await?,
                 None => return Err(End::Replaced),
             },
-            received = timeout(silence, socket.next()) => match received {
-                Err(_) => return Err(End::Silent),
-                Ok(None) => return Err(End::Closed),
-                Ok(Some(Err(error))) => return Err(End::Socket(error)),
-                Ok(Some(Ok(Message::Text(text)))) => {
-                    let message = read(&text)?;
-                    for answer in answer(services, holder, standing, channel, message).await? {
-                        send(socket, &answer).await?;
+            received = timeout_at(heard + silence, socket.next()) => {
+                heard = Instant::now();
+                match received {
+                    Err(_) => return Err(End::Silent),
+                    Ok(None) => return Err(End::Closed),
+                    Ok(Some(Err(error))) => return Err(End::Socket(error)),
+                    Ok(Some(Ok(Message::Text(text)))) => {
+                        let message = read(&text)?;
+                        for answer in answer(services, holder, standing, channel, message).await? {
+                            send(socket, &answer).await?;
+                        }
+                    }
+                    Ok(Some(Ok(Message::Close(_)))) => return Err(End::Closed),
+                    Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
+                    Ok(Some(Ok(Message::Binary(_)))) => {
+                        return Err(End::Protocol("a binary frame".to_owned()));
                     }
                 }
-                Ok(Some(Ok(Message::Close(_)))) => return Err(End::Closed),
-                Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
-                Ok(Some(Ok(Message::Binary(_)))) => {
-                    return Err(End::Protocol("a binary frame".to_owned()));
-                }
-            },
+            }
         }
     }
 }

@@ -168,7 +168,13 @@ impl Files {
     }
 
     fn publish(&self) -> Result<(), BootstrapError> {
-        rename_durably(&self.pending, &self.named).map_err(file_error("write", &self.named))
+        rename_durably(&self.pending, &self.named).map_err(file_error("write", &self.named))?;
+        tracing::info!(
+            file = %self.named.display(),
+            "a new server: this file tells the console's address, the first administrator's name and password, and a \
+             token for agents"
+        );
+        Ok(())
     }
 
     fn discard(&self) -> Result<(), BootstrapError> {

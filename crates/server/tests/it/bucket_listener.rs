@@ -5,6 +5,11 @@ use reqwest::{Method, Response, StatusCode};
 
 use crate::server::TestServer;
 
+/// Where the console's pages come from.
+fn console(server: &TestServer) -> String {
+    format!("http://{}", server.address())
+}
+
 fn bucket(server: &TestServer) -> &str {
     server.bootstrap["bucket_endpoint"].as_str().unwrap()
 }
@@ -52,8 +57,8 @@ async fn put(server: &TestServer, origin: Option<&str>) -> Response {
 #[tokio::test]
 async fn a_page_of_the_console_may_put_parts_and_reads_what_it_needs_of_every_answer() {
     let server = TestServer::start().await;
-    let console = server.endpoint.as_str();
-    let asked = preflight(&server, console).await;
+    let console = console(&server);
+    let asked = preflight(&server, &console).await;
     assert!(asked.status().is_success());
     assert_eq!(header(&asked, "access-control-allow-origin"), console);
     assert!(
@@ -77,7 +82,7 @@ async fn a_page_of_the_console_may_put_parts_and_reads_what_it_needs_of_every_an
         assert!(headers.contains(name), "{headers}");
     }
 
-    let refused = put(&server, Some(console)).await;
+    let refused = put(&server, Some(&console)).await;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     assert_eq!(header(&refused, "access-control-allow-origin"), console);
     assert!(header(&refused, "access-control-expose-headers").contains("etag"));
@@ -91,14 +96,12 @@ async fn a_page_of_the_console_may_put_parts_and_reads_what_it_needs_of_every_an
 #[tokio::test]
 async fn a_page_of_another_origin_gets_nothing_and_clients_that_are_no_browser_are_as_before() {
     let server = TestServer::start().await;
-    let address = server.address();
     for origin in [
         "https://evil.example.com",
+        &format!("https://{}", server.address()),
+        &format!("{}.evil.example.com", console(&server)),
+        "http://127.0.0.1",
         "null",
-        &format!("https://{address}"),
-        &format!("http://{address}.evil.example.com"),
-        &format!("http://{address}0"),
-        bucket(&server),
     ] {
         let asked = preflight(&server, origin).await;
         assert_eq!(
@@ -126,23 +129,20 @@ async fn questions_of_browsers_count_for_their_address_and_a_page_reads_that_it_
         ..ServeOptions::default()
     })
     .await;
-    let console = server.endpoint.clone();
-    let mut throttled = false;
-    for _ in 0..1000 {
+    let console = console(&server);
+    let mut refused = None;
+    for _ in 0..100 {
         let asked = preflight(&server, &console).await;
-        throttled = asked.status() == StatusCode::SERVICE_UNAVAILABLE;
-        if throttled {
+        if asked.status() == StatusCode::SERVICE_UNAVAILABLE {
+            refused = Some(asked);
             break;
         }
     }
-    assert!(throttled, "a thousand questions are too many");
-    let mut told = put(&server, Some(&console)).await;
-    for _ in 0..1000 {
-        if told.status() == StatusCode::SERVICE_UNAVAILABLE {
-            break;
-        }
-        told = put(&server, Some(&console)).await;
-    }
+    assert!(
+        refused.is_some(),
+        "a hundred questions at once are too many"
+    );
+    let told = put(&server, Some(&console)).await;
     assert_eq!(told.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(header(&told, "access-control-allow-origin"), console);
     assert!(header(&told, "access-control-expose-headers").contains("retry-after"));

@@ -1,8 +1,12 @@
 //! The dry run of a detection rule, with agents that the test plays.
 
+use std::time::Duration;
+
 use outfitter_agent::channel::driver::Channel as _;
 use outfitter_agent_protocol::{AgentMessage, DetectionRule, ServerMessage};
+use outfitter_server::config::ServeOptions;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::apps::{linked, upload};
 use crate::receipts::Played;
@@ -80,5 +84,35 @@ async fn a_rule_is_tried_on_connected_desktops_and_the_log_knows() {
             ),
         "{audit}"
     );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_says_nothing_is_let_go_although_it_is_asked() {
+    let server = TestServer::start_told(ServeOptions {
+        agent_heartbeat_secs: Some(1),
+        ..ServeOptions::default()
+    })
+    .await;
+    let mut agent = Played::start(&server, "desk").await;
+    let app = upload(&server, linked("a")).await;
+    let path = format!("/api/v1/{{p}}/apps/{app}/actions/evaluate-detection");
+    let body = json!({
+        "desktop_ids": [agent.desktop.to_string()],
+        "rule": {"script": {"script": "true"}},
+    });
+    // Each question is given up before three heartbeats have passed, and the next one is sent.
+    let asking = async {
+        loop {
+            drop(timeout(Duration::from_millis(500), server.post(&path, body.clone())).await);
+        }
+    };
+    let listening = async { while agent.channel.receive().await.is_ok() {} };
+    tokio::select! {
+        () = asking => {}
+        ended = timeout(Duration::from_secs(60), listening) => {
+            ended.expect("the channel of a silent peer stays");
+        }
+    }
     server.stop().await;
 }

@@ -113,7 +113,7 @@ async fn what_was_uploaded_is_shown_and_recognised_again() {
     assert_eq!(show(other).await.ok(200), json!({"state": "refused"}));
     show("object_path=app-file%2Fother.deb")
         .await
-        .refused(404, "WKS.00211101", "upload");
+        .refused(404, "WKS.00211902", "upload");
     show("").await.refused(400, "WKS.00211102", "object_path");
     server.stop().await;
 }

@@ -97,6 +97,12 @@ pub(super) async fn run(args: AddArgs, session: &Session) -> Result<Outcome, Com
             .printer
             .note("it has no install command yet; `outfitter app update --command` sets it");
     }
+    if app.authorization_type == AssignType::AssignUser {
+        session.printer.note(
+            "nobody may have it yet: `outfitter app install --user NAME` authorizes and installs, \
+             `outfitter app authorize` authorizes alone",
+        );
+    }
     Ok(Outcome::Done)
 }
 

@@ -1,0 +1,69 @@
+// What a new administrator does first, with nothing but what the console says.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Scene } from './scene.mjs';
+
+let scene;
+before(async () => {
+  scene = await Scene.start();
+});
+after(() => scene?.stop());
+
+async function choose(page, person) {
+  await page.getByRole('textbox', { name: 'People and groups' }).fill(person);
+  await page.getByRole('option', { name: person }).click();
+}
+
+test('a desktop is connected as the console says, and given its user', async () => {
+  await scene.desktop('ANA-DESK', 'ana');
+  await scene.desktop('BEN-DESK', 'ben');
+  const page = await scene.loggedIn({}, '/console/local-1/desktops');
+  await page.getByRole('button', { name: 'Connect a desktop' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('button', { name: 'Make a token for a day' }).click();
+  await dialog.getByText('Waiting for the first desktop').waitFor();
+  await dialog.getByRole('button', { name: 'Connect by hand instead' }).click();
+  await dialog.getByText('Enrollment token').waitFor();
+  const said = await dialog.innerText();
+  const address = scene.bootstrap.agent_endpoint;
+  assert.ok(said.includes(`Only the server’s own machine reaches ${address}`), said);
+  assert.ok(said.includes(`curl -fsSk -o install.sh 'https://${address}/install.sh'`), said);
+  assert.ok(said.includes(`outfitter-agent enroll --server ${address} --token -`), said);
+  await scene.desktop('NEW-DESK', undefined, /^oft1\.[\w-]+$/m.exec(said)[0]);
+  await dialog.getByText('Connected with this token: 1.').waitFor();
+  await dialog.getByRole('button', { name: 'Close' }).click();
+
+  await page.getByRole('link', { name: 'NEW-DESK' }).click();
+  await page.getByText('nobody yet').waitFor();
+  await page.getByRole('button', { name: 'Users of NEW-DESK' }).click();
+  await choose(page, 'ana');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('The users of NEW-DESK are changed.').waitFor();
+  await page.getByRole('button', { name: 'Users of NEW-DESK' }).click();
+  await page.getByRole('button', { name: 'Remove ana' }).click();
+  await choose(page, 'ben');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  const { items } = await scene.call('GET', '/api/v1/{p}/desktops?name=NEW-DESK');
+  assert.deepEqual(items[0].users.map(({ account }) => account), ['ben']);
+  await page.context().close();
+});
+
+test('an app without a detection rule says what that means, and an install that reaches nobody is not done well', async () => {
+  const page = await scene.loggedIn({}, '/console/local-1/apps/add');
+  await page.locator('input[type=file]').setInputFiles(scene.script('bare-1.0.run', 'exit 0'));
+  const card = page.getByRole('region', { name: 'bare-1.0.run' });
+  await card.getByLabel('Version').fill('1.0');
+  await card.getByLabel('Name').fill('Bare');
+  await card.getByRole('button', { name: 'Add to catalogue' }).click();
+  await card.getByRole('link', { name: 'Show' }).click();
+  await page.getByText('Installs of this app stay unverified').waitFor();
+  await page.getByRole('link', { name: 'Set a rule' }).click();
+  await page.getByText('No rule: installs stay unverified').waitFor();
+
+  const app = new URL(page.url()).pathname.split('/').at(-1);
+  await scene.call('POST', '/api/v1/{p}/deployments', { app_ids: [app], users: [{ account: 'stranger', account_type: 'SIMPLE' }] });
+  await page.getByRole('link', { name: 'Deployments', exact: true }).click();
+  await page.getByText('Reached no desktop').waitFor();
+  await page.context().close();
+});
