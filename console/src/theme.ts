@@ -1,4 +1,4 @@
-import { createTheme, Menu, Table, TableTbody, TableTd, TableTh, TableThead, TableTr, type CSSVariablesResolver } from '@mantine/core';
+import { createTheme, Menu, Popover, Table, TableTbody, TableTd, TableTh, TableThead, TableTr, type CSSVariablesResolver } from '@mantine/core';
 
 /** Shades are chosen for contrast (WCAG 2.2 AA): 8 carries white text, and text on white. */
 export const theme = createTheme({
@@ -15,6 +15,8 @@ export const theme = createTheme({
   components: {
     // What would take the focus first is no item, and a menu may hold nothing else.
     Menu: Menu.extend({ defaultProps: { withInitialFocusPlaceholder: false } }),
+    // A list that opens below the edge of the window is scrolled to; it was taken for one whose field had gone, and stayed hidden.
+    Popover: Popover.extend({ defaultProps: { hideDetached: false } }),
     // On phones tables are laid out as cards (style.css). Browsers may then forget what they are.
     Table: Table.extend({ defaultProps: { role: 'table' } }),
     TableThead: TableThead.extend({ defaultProps: { role: 'rowgroup' } }),

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import boto3
 import obs
@@ -165,7 +166,8 @@ def arrived(server: Server, given: Credential, content: bytes) -> None:
 def shown_upload(server: Server, given: Credential, etag: str) -> dict:
     """What became of the upload that was answered this entity tag."""
     query = {"object_path": given.key, "etag": etag.strip('"')}
-    answer = server.request("GET", "/api/v1/{project_id}/packages", params=query)
+    # A plus sign is itself, as in signed requests.
+    answer = server.request("GET", "/api/v1/{project_id}/packages", params=urlencode(query, quote_via=quote))
     assert answer.status_code == 200, answer.text
     return answer.json()
 

@@ -147,7 +147,7 @@ test('an app is updated where it is outdated, explained, and taken off', async (
   await page.getByRole('menuitem', { name: 'Uninstall' }).click();
   await heading(page, 'Uninstall');
   await page.getByText('Desktops', { exact: true }).last().click();
-  await page.getByRole('combobox', { name: 'Desktops' }).fill('mei');
+  await page.getByRole('combobox', { name: 'Desktops', exact: true }).fill('mei');
   await page.getByRole('option', { name: 'MEI-DESK' }).click();
   await page.keyboard.press('Escape');
   await page.getByText('Desktops reached').waitFor();

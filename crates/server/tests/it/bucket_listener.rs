@@ -24,7 +24,7 @@ fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
 /// What a browser asks before it puts a part.
 async fn preflight(server: &TestServer, origin: &str) -> Response {
     let url = format!(
-        "{}/b/app-file/a.zip?partNumber=1&uploadId=x",
+        "{}/nobodys-bucket/app-file/a.zip?partNumber=1&uploadId=x",
         bucket(server)
     );
     server
@@ -45,7 +45,7 @@ async fn preflight(server: &TestServer, origin: &str) -> Response {
 async fn put(server: &TestServer, origin: Option<&str>) -> Response {
     let request = server
         .http
-        .put(format!("{}/b/app-file/a.zip", bucket(server)))
+        .put(format!("{}/nobodys-bucket/app-file/a.zip", bucket(server)))
         .body("abc");
     let request = match origin {
         Some(origin) => request.header("origin", origin),
