@@ -140,7 +140,7 @@ test('an upload goes on after a restart of the server, a pause and a reload, and
 test('two files go side by side, each with a state of its own; one that is stopped leaves nothing', async () => {
   scene.gate.hold();
   const older = scene.parts();
-  const [first, second, third] = ['first', 'second', 'third'].map((name) => scene.largeScript(`${name}-1.0.run`, 20));
+  const [first, second, third] = ['first', "second 1+2 (名é)='s %", 'third'].map((name) => scene.largeScript(`${name}-1.0.run`, 20));
   const page = await adding({ viewport: { width: 390, height: 844 }, colorScheme: 'dark' });
   await choose(page, first.path, second.path);
   await letParts(page, 1);
