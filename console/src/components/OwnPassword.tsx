@@ -3,7 +3,7 @@ import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, ok } from '../api/client';
 import { useTexts } from '../i18n';
-import { FormDialog, PasswordField, say } from './parts';
+import { FormDialog, NewPasswordField, PasswordField, say } from './parts';
 
 /** Lets whoever is logged in change the own password. Every session ends by it, this one too. */
 export function OwnPassword({ opened, onClose }: { opened: boolean; onClose: () => void }) {
@@ -34,16 +34,7 @@ export function OwnPassword({ opened, onClose }: { opened: boolean; onClose: () 
         value={before}
         onChange={(event) => setBefore(event.currentTarget.value)}
       />
-      <PasswordField
-        label={t('access.new-password')}
-        description={t('access.password-rule')}
-        required
-        minLength={12}
-        maxLength={128}
-        autoComplete="new-password"
-        value={password}
-        onChange={(event) => setPassword(event.currentTarget.value)}
-      />
+      <NewPasswordField value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
     </FormDialog>
   );
 }

@@ -443,6 +443,48 @@ export function PasswordField(props: PasswordInputProps) {
   return <PasswordInput visibilityToggleButtonProps={{ 'aria-label': t('login.show') }} {...props} />;
 }
 
+/** A password of an administrator's account that is made anew, with its rule. */
+export function NewPasswordField(props: PasswordInputProps) {
+  const { t } = useTexts();
+  return (
+    <PasswordField
+      label={t('access.new-password')}
+      description={t('access.password-rule')}
+      required
+      minLength={12}
+      maxLength={128}
+      autoComplete="new-password"
+      {...props}
+    />
+  );
+}
+
+/** Where files are dropped; `children` say what belongs here, and let them be chosen too. */
+export function DropZone({ label, onFiles, children }: { label: string; onFiles: (files: FileList) => void; children: ReactNode }) {
+  const [over, setOver] = useState(false);
+  return (
+    <section
+      className="drop"
+      data-over={over}
+      aria-label={label}
+      onDragOver={(event) => {
+        event.preventDefault();
+        setOver(true);
+      }}
+      onDragLeave={() => setOver(false)}
+      onDrop={(event) => {
+        event.preventDefault();
+        setOver(false);
+        onFiles(event.dataTransfer.files);
+      }}
+    >
+      <Stack align="center" gap="xs">
+        {children}
+      </Stack>
+    </section>
+  );
+}
+
 /** Asks for the name before something is destroyed, and says what that does. */
 export function ConfirmByName({
   name,

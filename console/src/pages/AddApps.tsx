@@ -1,10 +1,10 @@
 import { Alert, Anchor, Button, Code, FileButton, Group, Stack, Text } from '@mantine/core';
 import { IconCheck, IconDownload, IconFileUpload, IconInfoCircle, IconUpload } from '@tabler/icons-react';
-import { useEffect, useState, useSyncExternalStore } from 'react';
+import { useEffect, useSyncExternalStore } from 'react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { AppForm, type AppDraft } from '../components/AppForm';
-import { PageHead } from '../components/parts';
+import { DropZone, PageHead } from '../components/parts';
 import { useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject, useSession } from '../session';
@@ -37,7 +37,6 @@ export default function AddApps() {
   const refresh = useRefresh();
   const uploads = uploadsOf(user_id, project.id, draftOf);
   const items = useSyncExternalStore(uploads.subscribe, uploads.snapshot);
-  const [over, setOver] = useState(false);
   useEffect(() => () => uploads.clearSaved(), [uploads]);
 
   const save = ({ key, draft, uploaded }: Upload) => {
@@ -90,36 +89,20 @@ export default function AddApps() {
         }
       />
       <Stack gap="lg">
-        <section
-          className="drop"
-          data-over={over}
-          aria-label={t('add.drop')}
-          onDragOver={(event) => {
-            event.preventDefault();
-            setOver(true);
-          }}
-          onDragLeave={() => setOver(false)}
-          onDrop={(event) => {
-            event.preventDefault();
-            setOver(false);
-            void uploads.add(event.dataTransfer.files);
-          }}
-        >
-          <Stack align="center" gap="xs">
-            <IconFileUpload size={40} stroke={1.4} aria-hidden />
-            <Text fw={600}>{t('add.drop')}</Text>
-            <Text size="sm" c="dimmed" maw={560}>
-              {t('add.kinds')}
-            </Text>
-            <FileButton onChange={(files) => void uploads.add(files)} multiple inputProps={{ 'aria-label': t('add.choose') }}>
-              {(props) => (
-                <Button {...props} leftSection={<IconUpload size={18} />} mt="xs">
-                  {t('add.choose')}
-                </Button>
-              )}
-            </FileButton>
-          </Stack>
-        </section>
+        <DropZone label={t('add.drop')} onFiles={(files) => void uploads.add(files)}>
+          <IconFileUpload size={40} stroke={1.4} aria-hidden />
+          <Text fw={600}>{t('add.drop')}</Text>
+          <Text size="sm" c="dimmed" maw={560}>
+            {t('add.kinds')}
+          </Text>
+          <FileButton onChange={(files) => void uploads.add(files)} multiple inputProps={{ 'aria-label': t('add.choose') }}>
+            {(props) => (
+              <Button {...props} leftSection={<IconUpload size={18} />} mt="xs">
+                {t('add.choose')}
+              </Button>
+            )}
+          </FileButton>
+        </DropZone>
         {items.map((item) => (
           <section key={item.key} className="panel panel-pad" aria-label={item.name}>
             <Sending item={item} uploads={uploads} />

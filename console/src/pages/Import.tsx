@@ -3,7 +3,7 @@ import { useMutation } from '@tanstack/react-query';
 import { IconFileSpreadsheet, IconPlayerStop, IconUpload } from '@tabler/icons-react';
 import { useEffect, useRef, useState } from 'react';
 import { Link, Navigate, useParams } from 'react-router';
-import { ListTable, PageHead, Pages, Panel, Pill, type Tone } from '../components/parts';
+import { DropZone, ListTable, PageHead, Pages, Panel, Pill, type Tone } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { useRefresh } from '../data';
 import { useTexts, type TextKey, type Write } from '../i18n';
@@ -74,7 +74,6 @@ function Of({ noun }: { noun: Noun }) {
 
 function Chooser({ noun, onFile }: { noun: Noun; onFile: (file: File) => void }) {
   const { t } = useTexts();
-  const [over, setOver] = useState(false);
   const reset = useRef<() => void>(null);
   const take = (file: File | null | undefined) => {
     if (file !== null && file !== undefined) onFile(file);
@@ -82,39 +81,23 @@ function Chooser({ noun, onFile }: { noun: Noun; onFile: (file: File) => void })
     reset.current?.();
   };
   return (
-    <section
-      className="drop"
-      data-over={over}
-      aria-label={t('import.drop')}
-      onDragOver={(event) => {
-        event.preventDefault();
-        setOver(true);
-      }}
-      onDragLeave={() => setOver(false)}
-      onDrop={(event) => {
-        event.preventDefault();
-        setOver(false);
-        take(event.dataTransfer.files[0]);
-      }}
-    >
-      <Stack align="center" gap="xs">
-        <IconFileSpreadsheet size={40} stroke={1.4} aria-hidden />
-        <Text fw={600}>{t('import.drop')}</Text>
-        <Text size="sm" c="dimmed" maw={620}>
-          {t(`import.columns-${noun}`)} {t('import.rules')}
-        </Text>
-        <Code block ta="left" maw="100%" style={{ overflowX: 'auto' }} tabIndex={0} aria-label={t('import.example')}>
-          {NOUNS[noun].example}
-        </Code>
-        <FileButton onChange={take} accept=".csv,text/csv,text/plain" resetRef={reset} inputProps={{ 'aria-label': t('import.choose') }}>
-          {(props) => (
-            <Button {...props} leftSection={<IconUpload size={18} />} mt="xs">
-              {t('import.choose')}
-            </Button>
-          )}
-        </FileButton>
-      </Stack>
-    </section>
+    <DropZone label={t('import.drop')} onFiles={(files) => take(files[0])}>
+      <IconFileSpreadsheet size={40} stroke={1.4} aria-hidden />
+      <Text fw={600}>{t('import.drop')}</Text>
+      <Text size="sm" c="dimmed" maw={620}>
+        {t(`import.columns-${noun}`)} {t('import.rules')}
+      </Text>
+      <Code block ta="left" maw="100%" style={{ overflowX: 'auto' }} tabIndex={0} aria-label={t('import.example')}>
+        {NOUNS[noun].example}
+      </Code>
+      <FileButton onChange={take} accept=".csv,text/csv,text/plain" resetRef={reset} inputProps={{ 'aria-label': t('import.choose') }}>
+        {(props) => (
+          <Button {...props} leftSection={<IconUpload size={18} />} mt="xs">
+            {t('import.choose')}
+          </Button>
+        )}
+      </FileButton>
+    </DropZone>
   );
 }
 

@@ -4,7 +4,7 @@ import { IconKey, IconPlus, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { api, ok, type Shape } from '../../api/client';
 import { useInAddress, usePage } from '../../address';
-import { ConfirmByName, DialogForm, FormDialog, ListPanel, ListTable, Pages, PasswordField, Pill, say, sayProblem, SecretOnce, When } from '../../components/parts';
+import { ConfirmByName, DialogForm, FormDialog, ListPanel, ListTable, NewPasswordField, Pages, PasswordField, Pill, say, sayProblem, SecretOnce, When } from '../../components/parts';
 import { Empty, Problem } from '../../components/states';
 import { offsetOf, PAGE_SIZE, useRefresh } from '../../data';
 import { useTexts } from '../../i18n';
@@ -194,17 +194,7 @@ function Password({ user, onClose }: { user: Shape<'IamUser'> | undefined; onClo
   return (
     <FormDialog title={t('access.password-of', { name: user?.name ?? '' })} opened={user !== undefined} onClose={close} submit={t('action.save')} save={set}>
       <Text size="sm">{t('access.password-effect')}</Text>
-      <PasswordField
-        data-autofocus
-        label={t('access.new-password')}
-        description={t('access.password-rule')}
-        required
-        minLength={12}
-        maxLength={128}
-        autoComplete="new-password"
-        value={password}
-        onChange={(event) => setPassword(event.currentTarget.value)}
-      />
+      <NewPasswordField data-autofocus value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
     </FormDialog>
   );
 }
