@@ -29,7 +29,7 @@ recordings: ## docs/recordings anew: a liar caught while all is killed, an updat
 	@scripts/record lies
 	@scripts/record update
 
-screenshots: ## every page of the console into console/screenshots, light and dark, wide and phone
+screenshots: ## every page and state of console and portal into console/screenshots
 	@scripts/need node chromium
 	@scripts/build
 	@npm --prefix console run screenshots

@@ -6,11 +6,11 @@ import { Link, useParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
 import { Board, MOST_SHOWN } from '../board';
-import { JobDrawer } from '../components/JobDrawer';
+import { JobDrawer, Outcome } from '../components/JobDrawer';
 import { ConfirmByName, JOB_TONE, JobPill, Legend, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, say, sayProblem, ShareBar, When } from '../components/parts';
 import { Squares } from '../components/Squares';
 import { Problem } from '../components/states';
-import { deploymentJobs, MOVING_MS, offsetOf, PAGE_SIZE, QUIET_MS, reasonOf, useAllApps, useRefresh } from '../data';
+import { deploymentJobs, MOVING_MS, offsetOf, PAGE_SIZE, QUIET_MS, useAllApps, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { DeploymentState, sharesOf, titleOf } from './Deployments';
@@ -362,7 +362,9 @@ function List({ jobs, onOpen }: { jobs: readonly JobRow[]; onOpen: (id: string) 
             <Table.Td>
               <JobPill status={job.job_status} />
             </Table.Td>
-            <Table.Td>{job.job_status === 'FAIL' ? reasonOf(job.error_message) || t('problem.no-text') : ''}</Table.Td>
+            <Table.Td>
+              <Outcome job={job} />
+            </Table.Td>
           </Table.Tr>
         ))}
       </ListTable>

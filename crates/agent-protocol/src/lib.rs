@@ -2,9 +2,10 @@
 //!
 //! The channel is a WebSocket over TLS 1.3 with device certificates on the agent listener
 //! (`GET /channel`); every frame is one JSON message, externally tagged (measured twice as fast to
-//! decode as an inner tag). Around it stand four plain requests on the same listener: `POST /enroll`
+//! decode as an inner tag). Around it stand five plain requests on the same listener: `POST /enroll`
 //! ([`EnrollRequest`]), `GET /packages/{sha256}` (bytes, with `Range`), `GET /agent-programs/{sha256}` (a newer
-//! program of the agent), and `POST /desk` ([`DeskRequest`]: what people at the desktop ask for).
+//! program of the agent), `POST /desk` ([`DeskRequest`]: what people at the desktop ask for), and `GET /install.sh` (the
+//! script that installs the agent: for anybody, as are the programs that it names).
 //!
 //! An exchange for one attempt:
 //!
