@@ -1,4 +1,4 @@
-import { keepPreviousData, queryOptions, useQuery, useQueryClient } from '@tanstack/react-query';
+import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query';
 import { api, ok, type Shape } from './api/client';
 import { useProject } from './session';
 
@@ -11,19 +11,6 @@ export const QUIET_MS = 10_000;
 export const PAGE_SIZE = 25;
 
 export const offsetOf = (page: number, size = PAGE_SIZE) => (page - 1) * size;
-
-export function appsOptions(project_id: string, name = '', offset = 0, limit = 100) {
-  return queryOptions({
-    queryKey: ['apps', project_id, name, offset, limit],
-    queryFn: () =>
-      ok(
-        api.GET('/v1/{project_id}/app-center/apps', {
-          params: { path: { project_id }, query: { offset, limit, ...(name === '' ? {} : { name }) } },
-        }),
-      ),
-    placeholderData: keepPreviousData,
-  });
-}
 
 /** Every app of the project, by id: up to a thousand, page by page. */
 export function useAllApps() {

@@ -6,7 +6,7 @@ import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { api, ok } from '../api/client';
 import { useInAddress } from '../address';
 import { QUIET_MS } from '../data';
-import { useTexts } from '../i18n';
+import { localeOf, useTexts } from '../i18n';
 import { useProject } from '../session';
 import { Problem } from './states';
 
@@ -26,7 +26,7 @@ export default function OnlineChart() {
   });
   if (shown.error !== null && shown.data === undefined) return <Problem error={shown.error} />;
   if (shown.data === undefined) return null;
-  const locale = language === 'en' ? 'en-GB' : 'zh-CN';
+  const locale = localeOf(language);
   const format = new Intl.DateTimeFormat(locale, hours === 24 ? { hour: '2-digit', minute: '2-digit' } : { weekday: 'short', hour: '2-digit', minute: '2-digit' });
   const { samples, now, step_seconds } = shown.data;
   // Where nothing was counted the line is broken, not drawn through.

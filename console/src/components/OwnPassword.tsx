@@ -1,7 +1,7 @@
 import { Text } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
-import { api, ok } from '../api/client';
+import { api, endSession, ok } from '../api/client';
 import { useTexts } from '../i18n';
 import { FormDialog, NewPasswordField, PasswordField, say } from './parts';
 
@@ -14,7 +14,7 @@ export function OwnPassword({ opened, onClose }: { opened: boolean; onClose: () 
     mutationFn: () => ok(api.PUT('/api/v1/iam/password', { body: { original_password: before, password } }), 'unwatched'),
     onSuccess: () => {
       say(t('own-password.changed'));
-      close();
+      endSession();
     },
   });
   const close = () => {

@@ -23,7 +23,7 @@ interface Props<Item> {
 /**
  * Ten thousand squares, of which some hundreds change at once. They are made and changed by hand, each by itself, and only
  * those in sight or near it exist: a change elsewhere costs nothing (docs/benchmarks.md). One of them is in the order of
- * Tab; arrows, Home and End walk from there, also to where nothing was drawn yet.
+ * Tab, the one that had the focus last; arrows, Home and End walk from there, also to where nothing was drawn yet.
  */
 export function Squares<Item>({ items, listen, toneOf, labelOf, label, onOpen }: Props<Item>) {
   const holder = useRef<HTMLDivElement>(null);
@@ -173,6 +173,16 @@ export function Squares<Item>({ items, listen, toneOf, labelOf, label, onOpen }:
         const item = shown.current.items[places.current.get(event.target as Element) ?? -1];
         if (item !== undefined) shown.current.onOpen(item);
       }}
+      onFocus={(event) => {
+        const at = places.current.get(event.target);
+        const before = stop.current;
+        if (at === undefined || at === before) return;
+        stop.current = at;
+        event.target.tabIndex = 0;
+        const left = buttons.current.get(before);
+        if (left !== undefined) left.tabIndex = -1;
+        empty(blockOf(before));
+      }}
       onKeyDown={(event) => {
         const at = places.current.get(event.target as Element);
         const last = shown.current.items.length - 1;
@@ -182,16 +192,9 @@ export function Squares<Item>({ items, listen, toneOf, labelOf, label, onOpen }:
         const step = steps[event.key];
         if (step === undefined || at === undefined) return;
         event.preventDefault();
-        const before = blockOf(at);
-        stop.current = Math.min(last, Math.max(0, at + step));
-        fill(blockOf(stop.current));
-        const next = buttons.current.get(stop.current);
-        (event.target as HTMLElement).tabIndex = -1;
-        if (next !== undefined) {
-          next.tabIndex = 0;
-          next.focus();
-        }
-        empty(before);
+        const next = Math.min(last, Math.max(0, at + step));
+        fill(blockOf(next));
+        buttons.current.get(next)?.focus();
       }}
     />
   );

@@ -14,6 +14,8 @@ import {
   type PasswordInputProps,
   SegmentedControl,
   type SegmentedControlProps,
+  SimpleGrid,
+  type SimpleGridProps,
   Skeleton,
   Stack,
   Table,
@@ -31,7 +33,7 @@ import { useEffect, useState, type ReactNode } from 'react';
 import { Link } from 'react-router';
 import { ApiProblem, type Shape } from '../api/client';
 import { useInAddress } from '../address';
-import { languageNow, useTexts, write, type TextKey } from '../i18n';
+import { languageNow, localeOf, useTexts, write, type TextKey } from '../i18n';
 import { Problem } from './states';
 
 /** One of a few choices; on a phone they stand below each other. */
@@ -141,6 +143,24 @@ export function Panel({ title, action, children, pad = true }: { title?: string;
   );
 }
 
+/** What is known of a thing, each with its name. `fw`: values that are long are not bold. */
+export function Facts({ rows, cols, fw = 550 }: { rows: [label: string, value: ReactNode][]; fw?: number } & Pick<SimpleGridProps, 'cols'>) {
+  return (
+    <SimpleGrid cols={cols}>
+      {rows.map(([label, value]) => (
+        <div key={label}>
+          <Text size="sm" c="dimmed">
+            {label}
+          </Text>
+          <Text size="sm" fw={fw} component="div" style={{ overflowWrap: 'anywhere' }}>
+            {value}
+          </Text>
+        </div>
+      ))}
+    </SimpleGrid>
+  );
+}
+
 /** An instant: how long ago, with the exact time as its tooltip. */
 export function When({ at }: { at: string | undefined }) {
   const { language } = useTexts();
@@ -151,7 +171,7 @@ export function When({ at }: { at: string | undefined }) {
   }, []);
   if (at === undefined || at === '') return <>–</>;
   const date = new Date(at);
-  const locale = language === 'en' ? 'en-GB' : 'zh-CN';
+  const locale = localeOf(language);
   return (
     <time dateTime={at} title={date.toLocaleString(locale)}>
       {relative(date.getTime() - now, locale)}

@@ -7,12 +7,13 @@ export const COLUMNS = ['name', 'os', 'users', 'persistent'] as const;
 
 /** Largest page of the list. Source: the operation's own maximum. */
 const PAGE = 100;
-/** Privilege group of users whom an import attaches. Source: contract, AttachInstances. */
-const PRIVILEGE = 'default';
 /** Wire's word for a desktop that takes one user. */
 const DEDICATED = 'DEDICATED';
 const SYSTEMS = ['Linux', 'Windows', 'Other'] as const satisfies Shape<'OsTypeEnum'>[];
 const YES_NO: Record<string, boolean> = { yes: true, true: true, no: false, false: false };
+
+/** Privilege group of an ordinary user on a desktop of a system. Source: contract, AttachInstances. */
+export const privilegeOf = (system: Shape<'OsTypeEnum'>) => (system === 'Windows' ? 'users' : 'default');
 
 type Desktop = Pick<Shape<'RegisteredDesktop'>, 'id' | 'os_type' | 'persistent'> & { users: string[] };
 
@@ -86,7 +87,7 @@ export function wishOf(project_id: string, { desktops, dedicated }: Known, schem
     return user === undefined ? failed('import.one-user') : failed('import.one-user-taken', { name: user });
   }
   const body: Shape<'AttachInstancesReq'> = {
-    desktops: [{ desktop_id: desktop.id, attach_user_infos: wanted.map((user_name) => ({ user_name, user_group: PRIVILEGE, type: 'USER' as const })) }],
+    desktops: [{ desktop_id: desktop.id, attach_user_infos: wanted.map((user_name) => ({ user_name, user_group: privilegeOf(desktop.os_type), type: 'USER' as const })) }],
   };
   const wrong = misfit(schemas, 'AttachInstancesReq', body);
   if (wrong !== undefined) return { outcome: 'failed', reasons: [wrong] };

@@ -60,11 +60,13 @@ export function wishOf(project_id: string, { groups, users }: Known, schemas: Sc
     const body: Shape<'CreateUserGroupReq'> = { group_name: name, platform_type: 'LOCAL', ...(description === undefined ? {} : { description }) };
     const wrong = misfit(schemas, 'CreateUserGroupReq', body);
     if (wrong !== undefined) return { outcome: 'failed', reasons: [wrong] };
+    let isMade = false;
     return {
       outcome: 'added',
       reasons: joins,
       run: async () => {
-        await ok(api.POST('/v2/{project_id}/groups', { params: { path: { project_id } }, body }));
+        if (!isMade) await ok(api.POST('/v2/{project_id}/groups', { params: { path: { project_id } }, body }));
+        isMade = true;
         if (joining.size === 0) return;
         // The answer is empty in the contract; the list knows the id.
         const page = await ok(api.GET('/v2/{project_id}/groups', { params: { path: { project_id }, query: { keyword: name, offset: '0', limit: '100' } } }));

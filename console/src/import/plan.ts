@@ -1,6 +1,7 @@
 // What becomes of the lines of a file: planned from what the server has, shown, and, when somebody confirms it, carried
 // out by the ordinary calls. The rules are those of `outfitter desktop|user|group import` (docs/command-line.md): an
 // import adds and changes, it never takes away; what is as the file says is left alone, so a file may be imported again.
+import pLimit from 'p-limit';
 import { ApiProblem } from '../api/client';
 import type { TextKey } from '../i18n';
 import type { Line } from './csv';
@@ -21,7 +22,7 @@ export type Wish =
   | {
       outcome: 'added' | 'changed';
       reasons: Reason[];
-      /** Does it. */
+      /** Does it. Called again when the server put a call off: what it made by then it makes no second time. */
       run: () => Promise<void>;
       /** What the first line that has it makes: the others wait for that line. */
       keys?: string[];
@@ -70,11 +71,7 @@ export function planAll(lines: Line[], wishOf: (line: Line, name: string) => Wis
 
 /** Does something for each of many, a few at once, in their order. */
 export async function eachOf<T>(items: Iterable<T>, act: (item: T) => Promise<void>): Promise<void> {
-  const queue = items[Symbol.iterator]();
-  const worker = async () => {
-    for (let next = queue.next(); next.done !== true; next = queue.next()) await act(next.value);
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  await pLimit(AT_ONCE).map(items, act);
 }
 
 /** Every record of a list that is answered page by page. */
@@ -120,7 +117,10 @@ export async function carryOut(plan: Planned[], tell: (line: number, result: Res
   });
 }
 
-/** Calls again, after a while, what the server put off because it has too much to do. */
+/**
+ * Calls again, after a while, what the server put off because it has too much to do. By hand, because p-retry with a signal
+ * fails what succeeds after the signal: such a line was done.
+ */
 async function patiently(run: () => Promise<void>, signal: AbortSignal): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -128,7 +128,21 @@ async function patiently(run: () => Promise<void>, signal: AbortSignal): Promise
     } catch (error) {
       const isPutOff = error instanceof ApiProblem && (error.status === 429 || error.status === 503);
       if (!isPutOff || tries === TRIES || signal.aborted) throw error;
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * 2 ** (tries - 1)));
+      await pause(PAUSE_MS * 2 ** (tries - 1), signal);
+      if (signal.aborted) throw error;
     }
   }
+}
+
+/** Waits, but no longer than until `signal` says stop. */
+function pause(millis: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, millis);
+    signal.addEventListener('abort', end);
+  });
 }

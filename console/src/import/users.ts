@@ -69,12 +69,13 @@ export function wishOf(project_id: string, { users, groups }: Known, schemas: Sc
     };
     const wrong = misfit(schemas, 'CreateUserRequest', body);
     if (wrong !== undefined) return { outcome: 'failed', reasons: [wrong] };
+    let made: string | undefined;
     return {
       outcome: 'added',
       reasons: joins,
       run: async () => {
-        const made = await ok(api.POST('/v2/{project_id}/users', { params: { path: { project_id } }, body }));
-        await join(made.id ?? '');
+        made ??= (await ok(api.POST('/v2/{project_id}/users', { params: { path: { project_id } }, body }))).id ?? '';
+        await join(made);
       },
     };
   }

@@ -7,7 +7,6 @@ import {
   Group,
   Menu,
   SegmentedControl,
-  SimpleGrid,
   Stack,
   Table,
   Tabs,
@@ -22,7 +21,7 @@ import { useInAddress } from '../address';
 import { AccountPicker, keyOf } from '../components/AccountPicker';
 import { AppForm, type AppDraft } from '../components/AppForm';
 import { Outcome } from '../components/JobDrawer';
-import { AppIcon, ConfirmByName, Copy, FormDialog, JobPill, ListTable, PageHead, PageProblem, PageWaiting, Panel, say, sayProblem, When } from '../components/parts';
+import { AppIcon, ConfirmByName, Copy, Facts, FormDialog, JobPill, ListTable, PageHead, PageProblem, PageWaiting, Panel, say, sayProblem, When } from '../components/parts';
 import { Problem } from '../components/states';
 import { useApp, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
@@ -188,23 +187,15 @@ function About({ app }: { app: Shape<'Application'> }) {
               </Text>
             </div>
           )}
-          <SimpleGrid cols={{ base: 2, md: 4 }}>
-            {[
+          <Facts
+            cols={{ base: 2, md: 4 }}
+            rows={[
               [t('app.type'), t(INSTALL_TYPE[app.install_type])],
               [t('app.system'), t(SYSTEM[app.support_os])],
               [t('app.for'), app.authorization_type === 'ALL_USER' ? t('app.for-all') : t('app.for-some')],
               [t('list.created'), <When key="when" at={app.create_time} />],
-            ].map(([label, value], index) => (
-              <div key={index}>
-                <Text size="sm" c="dimmed">
-                  {label}
-                </Text>
-                <Text size="sm" fw={550} component="div">
-                  {value}
-                </Text>
-              </div>
-            ))}
-          </SimpleGrid>
+            ]}
+          />
           {[
             [t('app.command'), app.install_command],
             [t('app.uninstall-command'), app.uninstall_command],

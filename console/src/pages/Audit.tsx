@@ -7,7 +7,7 @@ import { api, ok, type Shape } from '../api/client';
 import { useInAddress } from '../address';
 import { Copy, ListPanel, ListTable, PageHead, Pill, SearchBox, When } from '../components/parts';
 import { Empty, Problem } from '../components/states';
-import { useTexts, wordOf } from '../i18n';
+import { localeOf, useTexts, wordOf } from '../i18n';
 import { useProject } from '../session';
 
 /** Entries in one page. */
@@ -225,7 +225,7 @@ function EntryDrawer({ id, domain, onClose }: { id: string; domain: boolean; onC
     entry === undefined
       ? []
       : [
-          [t('audit.when'), new Date(entry.time).toLocaleString(language === 'en' ? 'en-GB' : 'zh-CN')],
+          [t('audit.when'), new Date(entry.time).toLocaleString(localeOf(language))],
           [t('audit.who'), `${entry.actor.name ?? '–'} (${wordOf(t, 'audit.actor', entry.actor.kind)})`],
           [t('audit.credential'), <Code key="c">{entry.actor.credential}</Code>],
           [t('audit.address'), entry.address ?? '–'],

@@ -11,7 +11,7 @@ import { ConfirmByName, JOB_TONE, JobPill, Legend, ListTable, PageHead, PageProb
 import { Squares } from '../components/Squares';
 import { Problem } from '../components/states';
 import { deploymentJobs, MOVING_MS, offsetOf, PAGE_SIZE, QUIET_MS, useAllApps, useRefresh } from '../data';
-import { useTexts } from '../i18n';
+import { localeOf, useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { DeploymentState, sharesOf, titleOf } from './Deployments';
 import { useRetry, type JobRow } from './Jobs';
@@ -230,7 +230,7 @@ function Bounds({ deployment }: { deployment: Shape<'Deployment'> }) {
       {state !== 'ended' && (
         <Text size="sm" c="dimmed">
           {t('deployment.waits', {
-            when: new Date(deployment.expires_at).toLocaleString(language === 'en' ? 'en-GB' : 'zh-CN', { dateStyle: 'medium', timeStyle: 'short' }),
+            when: new Date(deployment.expires_at).toLocaleString(localeOf(language), { dateStyle: 'medium', timeStyle: 'short' }),
           })}
         </Text>
       )}

@@ -1,4 +1,4 @@
-import { Anchor, Button, Code, Group, Select, SimpleGrid, Stack, Table, Text } from '@mantine/core';
+import { Anchor, Button, Code, Group, Select, Stack, Table, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { IconDeviceDesktop, IconDownload, IconPackageOff, IconRocket, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
@@ -6,13 +6,13 @@ import { Link, useNavigate, useParams } from 'react-router';
 import { api, ok } from '../api/client';
 import { useInAddress, usePage } from '../address';
 import { JobDrawer, JobNotes, Outcome } from '../components/JobDrawer';
-import { ConfirmByName, JobPill, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, When } from '../components/parts';
+import { ConfirmByName, Facts, JobPill, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, When } from '../components/parts';
 import { Problem } from '../components/states';
 import { offsetOf, PAGE_SIZE, QUIET_MS, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { Inventory } from './desktop/Inventory';
-import { Users } from './desktop/Users';
+import { DesktopUsers } from './desktop/Users';
 import { Why } from './desktop/Why';
 import { AgentPill } from './Desktops';
 
@@ -109,18 +109,7 @@ export default function Desktop() {
       />
       <Stack gap="lg">
         <Panel title={t('desktop.facts')}>
-          <SimpleGrid cols={{ base: 2, md: 3 }}>
-            {facts.map(([label, value]) => (
-              <div key={label}>
-                <Text size="sm" c="dimmed">
-                  {label}
-                </Text>
-                <Text size="sm" fw={550} component="div">
-                  {value}
-                </Text>
-              </div>
-            ))}
-          </SimpleGrid>
+          <Facts rows={facts} cols={{ base: 2, md: 3 }} />
           {desktop?.agent?.sandbox_root !== undefined && (
             <Text size="xs" c="dimmed" mt="md" style={{ overflowWrap: 'anywhere' }}>
               {t('attempt.sandbox')} <Code>{desktop.agent.sandbox_root}</Code>
@@ -178,7 +167,7 @@ export default function Desktop() {
         <Inventory desktopId={id} />
       </Stack>
       <JobDrawer job={jobs.data?.items.find((job) => job.id === opened)} onClose={() => open('')} />
-      {sharing && desktop !== undefined && <Users desktop={desktop} onClose={() => setSharing(false)} />}
+      {sharing && desktop !== undefined && <DesktopUsers desktop={desktop} onClose={() => setSharing(false)} />}
       <ConfirmByName
         name={name}
         title={t('desktop.delete-title', { name })}

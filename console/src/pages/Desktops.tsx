@@ -23,7 +23,7 @@ import { Empty } from '../components/states';
 import { given, offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
-import { Connect } from './desktop/Connect';
+import { Connect } from './desktops/Connect';
 import { Find } from './desktops/Find';
 
 const PRESENCES = ['online', 'offline', 'none'] as const;

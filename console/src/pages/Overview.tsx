@@ -14,6 +14,8 @@ import { useRetry } from './Jobs';
 
 /** Deployments, and apps that fail, that the overview has room for. */
 const SHOWN = 5;
+/** Running deployments that are looked through for those that were halted. Source: the operation's own maximum. */
+const MOST_RUNNING = 100;
 /** Newest failed jobs that reasons and apps are taken from. Source: the operation's own maximum. */
 const NEWEST_FAILED = 100;
 
@@ -53,10 +55,8 @@ export default function Overview() {
   const path = usePath();
   const project = useProject();
   const fleet = useDesktops({}, 0, 1);
-  const online = useCount({ agent: 'online' }) ?? 0;
-  const offline = useCount({ agent: 'offline' }) ?? 0;
-  const bare = useCount({ agent: 'none' }) ?? 0;
-  const restart = useCount({ restart_needed: true }) ?? 0;
+  const counts = [useCount({ agent: 'online' }), useCount({ agent: 'offline' }), useCount({ agent: 'none' }), useCount({ restart_needed: true })];
+  const [online = 0, offline = 0, bare = 0, restart = 0] = counts;
   const damaged = useQuery({
     queryKey: ['damaged', project.id, 'count'],
     refetchInterval: QUIET_MS,
@@ -68,7 +68,7 @@ export default function Overview() {
   const running = useJobs({ job_status: 'WAITING' }, 0, 1);
   const failed = useJobs({ job_status: 'FAIL' }, 0, NEWEST_FAILED, MOVING_MS * 2);
   const succeeded = useJobs({ job_status: 'SUCCESS' }, 0, 1, MOVING_MS * 2);
-  const inProgress = useDeployments('running', 0, SHOWN);
+  const inProgress = useDeployments('running', 0, MOST_RUNNING);
   const deployments = useDeployments(undefined, 0, SHOWN);
   const directory = useQuery({
     queryKey: ['directory-status', project.id, 'or none'],
@@ -108,6 +108,8 @@ export default function Overview() {
   const shownDeployments = [...going, ...(deployments.data?.items ?? []).filter(({ id }) => !going.some((other) => other.id === id))].slice(0, SHOWN);
   const halted = going.filter((deployment) => deployment.halted_at !== undefined);
   const isNew = apps.data?.length === 0 || fleet.data?.count === 0;
+  // Nothing is well before it is known.
+  const isKnown = [...counts, fleet.data, failed.data, succeeded.data, inProgress.data].every((answer) => answer !== undefined);
   const jobsEver = jobShares.reduce((sum, share) => sum + share.count, 0);
 
   return (
@@ -189,7 +191,7 @@ export default function Overview() {
                   </Button>
                 </Group>
               ))}
-              {halted.map((deployment) => (
+              {halted.slice(0, SHOWN).map((deployment) => (
                 <Attention
                   key={deployment.id}
                   icon={<IconHandStop size={18} />}
@@ -228,7 +230,7 @@ export default function Overview() {
                   action={t('desktop.push')}
                 />
               )}
-              {reasons.length === 0 && offline === 0 && bare === 0 && restart === 0 && halted.length === 0 && directory.data?.stale !== true && damaged.data?.count === 0 && (
+              {isKnown && reasons.length === 0 && offline === 0 && bare === 0 && restart === 0 && halted.length === 0 && directory.data?.stale !== true && damaged.data?.count === 0 && (
                 <Group gap="xs">
                   <IconCircleCheck size={20} color="var(--ok)" aria-hidden />
                   <Text size="sm">{jobsEver === 0 ? t('overview.nothing-yet') : t('overview.all-well')}</Text>

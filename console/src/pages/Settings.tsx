@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { FreezeSwitches } from '../components/Freeze';
-import { ConfirmByName, Copy, ListTable, PageHead, Panel, Pill, sayProblem, When } from '../components/parts';
+import { ConfirmByName, Copy, Facts, ListTable, PageHead, Panel, Pill, sayProblem, When } from '../components/parts';
 import { Problem } from '../components/states';
 import { useRefresh } from '../data';
 import { LANGUAGES, useTexts, type Language } from '../i18n';
@@ -89,18 +89,16 @@ export default function Settings() {
         <Networks />
         <Downloads />
         <Panel title={t('settings.about')}>
-          <SimpleGrid cols={{ base: 1, sm: 2 }}>
-            {facts.map(([label, value]) => (
-              <div key={label}>
-                <Text size="sm" c="dimmed">
-                  {label}
-                </Text>
-                <Text size="sm" component="div" style={{ overflowWrap: 'anywhere' }}>
-                  <Code>{value}</Code> <Copy text={value} />
-                </Text>
-              </div>
-            ))}
-          </SimpleGrid>
+          <Facts
+            cols={{ base: 1, sm: 2 }}
+            fw={400}
+            rows={facts.map(([label, value]) => [
+              label,
+              <>
+                <Code>{value}</Code> <Copy text={value} />
+              </>,
+            ])}
+          />
           <Text size="sm" mt="md">
             <Anchor href="/docs/api" size="sm" mr="md">
               {t('settings.reference')}

@@ -1,7 +1,7 @@
 import { Button, Group, Modal, Progress, Spoiler, Stack, Text, Title } from '@mantine/core';
 import { useState } from 'react';
 import { AppIcon, Pill, type Tone } from '../components/parts';
-import { useTexts, type TextKey } from '../i18n';
+import { localeOf, useTexts, type TextKey } from '../i18n';
 import type { Act, App, Job } from './data';
 
 const TONE: Record<App['standing'], Tone> = {
@@ -77,7 +77,7 @@ function Progressing({ app, job }: { app: App; job: Job }) {
   const until =
     job.waits_until === undefined
       ? undefined
-      : new Date(job.waits_until).toLocaleString(language === 'en' ? 'en-GB' : 'zh-CN', { dateStyle: 'medium', timeStyle: 'short' });
+      : new Date(job.waits_until).toLocaleString(localeOf(language), { dateStyle: 'medium', timeStyle: 'short' });
   const text =
     until !== undefined ? t('portal.waits-until', { when: until }) : phase === undefined ? t('portal.its-turn') : t(phase);
   const isMoving = job.state === 'running';

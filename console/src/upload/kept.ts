@@ -17,7 +17,10 @@ export interface Kept {
 const STORAGE_KEY = 'outfitter.uploads';
 /** Most that are kept, the newest. */
 const MOST = 50;
-/** How long one is kept, in milliseconds. Buckets give unfinished uploads up about as early. */
+/**
+ * How long one is kept, in milliseconds. Our bucket gives an upload up after a day in which nothing came, other stores by
+ * a rule of their own: then it begins anew.
+ */
 const LIFE_MS = 7 * 24 * 60 * 60 * 1000;
 
 const MIB = 1024 * 1024;

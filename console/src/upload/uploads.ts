@@ -227,9 +227,9 @@ export class Uploads {
     this.works.get(key)?.stop.abort(PAUSED);
   }
 
-  /** Goes on, or tries again. */
-  resume(key: number, how: 'bucket' | 'server' = 'bucket'): void {
-    this.change(key, { throughServer: how === 'server' });
+  /** Goes on, or tries again: from then on through the server where the person asks for it. */
+  resume(key: number, how?: 'server'): void {
+    if (how === 'server') this.change(key, { throughServer: true });
     this.start(key);
   }
 
@@ -253,6 +253,7 @@ export class Uploads {
 
   /** Takes those from the list of which an app was made. */
   clearSaved(): void {
+    for (const { key, appId } of this.all) if (appId !== undefined) this.works.delete(key);
     this.all = this.all.filter(({ appId }) => appId === undefined);
     this.tell();
   }
@@ -275,6 +276,11 @@ export class Uploads {
       const uploaded = throughServer ? await this.sendThroughServer(key, file, signal) : await this.sendToBucket(key, work, file, signal);
       if (uploaded.sha256 !== (await this.digest(key, work, file))) {
         throw new UploadProblem('other-digest', { digest: uploaded.sha256 });
+      }
+      // What it left in the bucket before it went through the server is of no more use.
+      if (work.kept !== undefined) {
+        forget(work.kept.uploadId);
+        work.kept = undefined;
       }
       this.change(key, { phase: 'ready', uploaded, draft: this.draftOf(uploaded, file.name), rate: undefined });
     };
@@ -349,8 +355,7 @@ export class Uploads {
     };
     work.kept = kept;
     keep(kept);
-    const hash = this.digest(key, work, file);
-    hash.catch(() => undefined);
+    void this.digest(key, work, file);
     return holding(lockOf(kept.uploadId), signal, async () => {
       const uploaded = await this.sendParts(key, file, kept, there, tried, signal).then(
         (etag) => this.recognised(key, access, etag, signal),
@@ -468,6 +473,8 @@ export class Uploads {
           randomize: true,
           signal,
           shouldRetry: ({ error, attemptNumber }) => {
+            // What was stopped gets no answer either.
+            if (signal.aborted) return false;
             const worth = worthOf(error);
             if (error instanceof BucketProblem && credential !== undefined) reached.add(credential.endpoint);
             if (worth === 'end') return false;

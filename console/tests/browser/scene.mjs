@@ -14,6 +14,8 @@ import { chromium } from 'playwright-core';
 const BINARIES = join(import.meta.dirname, '../../../target/debug');
 const PYTHON = join(import.meta.dirname, '../../../.tools/venv/bin/python');
 const LIMIT_MS = 60_000;
+/** How long large things may take on a machine that has other work. */
+export const PATIENCE_MS = 300_000;
 /** A folder whose files stand for those that the server embeds, to look at a console without compiling the server. */
 const DIST = process.env['OUTFITTER_CONSOLE_DIST'];
 const TYPES = { js: 'text/javascript', css: 'text/css', html: 'text/html', svg: 'image/svg+xml' };
@@ -61,7 +63,7 @@ async function serveDist(route) {
   });
 }
 
-/** What stands between browsers and the bucket: lets as many bytes through as it was told, and breaks connections. */
+/** What stands between browsers and the bucket: lets as much through as it was told, and breaks connections. */
 class Gate {
   #left = 0;
   #listener;
@@ -87,15 +89,20 @@ class Gate {
 
   #connected(from) {
     const to = connect(this.#bucketPort, '127.0.0.1');
-    const pair = { from, to, waits: [] };
+    const pair = { from, to, waits: [], isFree: false, onAnswer: () => {} };
     this.#pairs.add(pair);
     const end = () => {
       from.destroy();
       to.destroy();
       this.#pairs.delete(pair);
+      pair.onAnswer();
     };
     for (const socket of [from, to]) socket.on('error', end).on('close', end);
-    to.on('data', (bytes) => from.write(bytes));
+    to.on('data', (bytes) => {
+      from.write(bytes);
+      pair.isFree = false;
+      pair.onAnswer();
+    });
     from.on('data', (bytes) => {
       pair.waits.push(bytes);
       this.#forward(pair);
@@ -103,11 +110,11 @@ class Gate {
   }
 
   #forward(pair, most = Infinity) {
-    while (pair.waits.length > 0 && this.#left > 0 && most > 0) {
+    while (pair.waits.length > 0 && (pair.isFree || (this.#left > 0 && most > 0))) {
       const [bytes] = pair.waits;
-      const some = bytes.subarray(0, Math.min(this.#left, most));
+      const some = pair.isFree ? bytes : bytes.subarray(0, Math.min(this.#left, most));
       pair.to.write(some);
-      this.#left -= some.length;
+      if (!pair.isFree) this.#left -= some.length;
       this.passed += some.length;
       most -= some.length;
       if (some.length === bytes.length) pair.waits.shift();
@@ -125,6 +132,17 @@ class Gate {
       for (const pair of this.#pairs) this.#forward(pair, 64 * 1024);
       moved = this.passed > before;
     }
+  }
+
+  /** Lets one request through, whole, and waits for its answer. Connections take turns. */
+  async letOne() {
+    const pair = await waitFor('a request at the gate', () => [...this.#pairs].find(({ waits }) => waits.length > 0), PATIENCE_MS);
+    this.#pairs.delete(pair);
+    this.#pairs.add(pair);
+    const answered = new Promise((resolve) => (pair.onAnswer = resolve));
+    pair.isFree = true;
+    this.#forward(pair);
+    await answered;
   }
 
   /** Lets nothing more through until it is told. */

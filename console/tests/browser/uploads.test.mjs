@@ -4,13 +4,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { AxeBuilder } from '@axe-core/playwright';
-import { Scene, waitFor } from './scene.mjs';
+import { PATIENCE_MS, Scene, waitFor } from './scene.mjs';
 
 const MEGABYTE = 1_000_000;
-/** What is let through at a time: less than a part, so that an upload is held in its middle. */
-const STEP = 8 * MEGABYTE;
-/** How long parts may take on a machine that has other work. */
-const PATIENCE_MS = 300_000;
+/** In what time a page has learnt of an answer that came. */
+const SETTLED_MS = 1_000;
 const ADD = '/console/local-1/apps/add';
 
 let scene;
@@ -43,15 +41,16 @@ const choose = (page, ...paths) => page.getByLabel('Choose files').setInputFiles
 const row = (page, { name }) => page.getByRole('region', { name });
 const says = (page, file, text) => row(page, file).getByText(text, { exact: true }).waitFor();
 
-/** Lets bytes through, bit by bit, until so many parts have arrived. */
-async function letParts(page, count) {
-  await waitFor(`${count} parts in the bucket`, () => {
-    if (put(page) >= count) return true;
-    scene.gate.let(STEP);
-    return false;
-  }, PATIENCE_MS);
-  scene.gate.hold();
+/** Lets one request after another through, each whole, until it holds; then no more. */
+async function letUntil(what, holds) {
+  while (!holds()) {
+    await scene.gate.letOne();
+    // The page learns of the answer a little later.
+    await waitFor(what, holds, SETTLED_MS).catch(() => undefined);
+  }
 }
+
+const letParts = (page, count) => letUntil(`${count} parts in the bucket`, () => put(page) >= count);
 
 async function assertAccessible(page) {
   const { violations } = await new AxeBuilder({ page }).analyze();
@@ -82,6 +81,7 @@ test('an upload goes on after a restart of the server, a pause and a reload, and
   await choose(page, file.path);
   await letParts(page, 2);
   await says(page, file, 'Uploading');
+  assert.ok(scene.parts().length > 0);
 
   // The server dies in the middle of parts, and comes back.
   await scene.stopServer();
@@ -155,12 +155,7 @@ test('two files go side by side, each with a state of its own; one that is stopp
   await page.getByRole('button', { name: `Remove ${first.name}` }).click();
 
   await choose(page, third.path);
-  await waitFor('three uploads in the bucket', () => {
-    if (page.begun.length === 3) return true;
-    scene.gate.let(STEP);
-    return false;
-  }, PATIENCE_MS);
-  scene.gate.hold();
+  await letUntil('three uploads in the bucket', () => page.begun.length === 3);
   await says(page, third, 'Uploading');
   await page.getByRole('button', { name: `Stop ${third.name}` }).click();
   await row(page, third).waitFor({ state: 'detached' });

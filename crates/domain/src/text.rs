@@ -23,6 +23,12 @@ pub fn contains_pattern(part: &str) -> String {
     pattern
 }
 
+/// The same for a folded column that begins with the folded `begin`.
+pub fn begins_pattern(begin: &str) -> String {
+    // Without the first sign, which is the `%` before it.
+    contains_pattern(begin)[1..].to_owned()
+}
+
 /// Whether text consists of nothing but white space (the empty text included).
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(char::is_whitespace)
@@ -43,5 +49,7 @@ mod tests {
     #[test]
     fn wildcards_in_a_search_stand_for_themselves() {
         assert_eq!(contains_pattern("50%_\\A"), "%50\\%\\_\\\\a%");
+        assert_eq!(begins_pattern("%A"), "\\%a%");
+        assert_eq!(begins_pattern(""), "%");
     }
 }

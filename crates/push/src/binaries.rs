@@ -210,10 +210,7 @@ impl AgentBinaries {
         }
         file.read_to_end(&mut bytes)?;
         let binary = Arc::new(AgentBinary {
-            sha256: Sha256::digest(&bytes)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            sha256: hex::encode(Sha256::digest(&bytes)),
             bytes: bytes.into(),
         });
         loaded.retain(|entry| entry.path != path);

@@ -42,12 +42,58 @@ pub fn installer(server: &str, programs: &[InstallerProgram]) -> String {
         .replacen("@UNIT@", UNIT, 1)
 }
 
+/// One line for a POSIX shell: fetches the script at `url`, compares its digest (lower-case hex SHA-256), and only then
+/// runs it. The token is read from the line's standard input, where no list of processes shows it.
+pub fn install_command(url: &str, sha256: &str) -> String {
+    let url = quoted(url);
+    format!(
+        "(d=$(mktemp -d) && cd \"$d\" && {{ curl -fsSk -o install.sh {url} || wget -q --no-check-certificate -O install.sh {url}; }} \
+         && echo '{sha256}  install.sh' | sha256sum -c && sh install.sh --token -; s=$?; rm -rf \"$d\"; exit $s)"
+    )
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write as _;
     use std::process::{Command, Stdio};
 
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
+
+    /// Runs the line in a shell, where `script` lies at its address.
+    fn run(script: &str, sha256: &str) -> (bool, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("it's here.sh");
+        fs::write(&path, script).unwrap();
+        let url = format!("file://{}", path.display()).replace(' ', "%20");
+        let mut shell = Command::new("sh")
+            .args(["-c", &install_command(&url, sha256)])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A line that ends before it reads closes the pipe.
+        let _ = shell.stdin.take().unwrap().write_all(b"oft1.a-b_c\n");
+        let ended = shell.wait_with_output().unwrap();
+        let said = String::from_utf8(ended.stdout).unwrap();
+        (ended.status.success(), said)
+    }
+
+    #[test]
+    fn the_line_runs_the_script_of_that_digest_alone_with_the_token_on_standard_input() {
+        let script = "read -r token\necho \"got $token with $*\"\n";
+        let sha256 = hex::encode(Sha256::digest(script));
+        assert!(!install_command("https://a:7443/install.sh", &sha256).contains('\n'));
+        let (ended_well, said) = run(script, &sha256);
+        assert!(
+            ended_well && said.contains("got oft1.a-b_c with --token -"),
+            "{said}"
+        );
+        let (ended_well, said) = run(&format!("{script}echo more\n"), &sha256);
+        assert!(!ended_well && !said.contains("got"), "{said}");
+    }
 
     #[test]
     fn the_script_is_shell_and_holds_the_steps_and_the_unit_of_a_push() {

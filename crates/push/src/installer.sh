@@ -24,7 +24,10 @@ while [ $# -gt 0 ]; do
         ;;
     --name)
         [ $# -ge 2 ] || stop "--name needs a name"
-        case $2 in "" | *[!A-Za-z0-9-]* | -*) stop "--name: letters, digits and - make a name, a letter first" ;; esac
+        case $2 in "" | [!A-Za-z]* | *- | *[!A-Za-z0-9-]* | ????????????????*)
+            stop "--name: at most 15 letters, digits and -, a letter first, no - at the end"
+            ;;
+        esac
         name=$2
         shift 2
         ;;
@@ -47,6 +50,7 @@ fi
 if [ -n "$from_input" ]; then
     if [ -t 0 ]; then
         printf 'enrollment token: ' >&2
+        trap 'stty echo 2>/dev/null; exit 1' HUP INT TERM
         stty -echo 2>/dev/null
     fi
     IFS= read -r token || [ -n "$token" ] || stop "no enrollment token on standard input"

@@ -28,7 +28,7 @@ mod target;
 pub use binaries::{AgentBinaries, AgentBinary, BinariesError, arch_of};
 pub use failure::{Failure, Step};
 pub use install::{Desk, Identity, Order, Probed, Pushed, Secret, probe, push};
-pub use installer::{InstallerProgram, installer};
+pub use installer::{InstallerProgram, install_command, installer};
 pub use target::{
     Credential, Hop, HostKeyRule, KeyError, KeyOwner, Limits, SeenHostKey, Sudo, Target, check_key,
 };

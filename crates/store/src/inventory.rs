@@ -1,13 +1,13 @@
 //! What desktops are and have, as their agents tell: facts as one row, packages as pairs of desktop and package. Our own
 //! applications are not told but known ([`crate::DesktopApp`]), and found together with them.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use outfitter_agent_protocol::InventoryFacts;
 use outfitter_domain::Millis;
-use outfitter_domain::text::fold;
+use outfitter_domain::text::{begins_pattern, fold};
 use outfitter_ids::DesktopId;
-use sea_orm::{FromQueryResult, Value};
+use sea_orm::{DbErr, FromQueryResult, Value};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -96,7 +96,7 @@ pub struct FoundDesktop {
 /// Packages to add to and take from what a desktop is known to have. Together a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SoftwareChange<'a> {
-    /// It has these.
+    /// It has these, and is not known to.
     pub add: &'a [Installed],
     /// It has these no more.
     pub remove: &'a [i64],
@@ -145,16 +145,39 @@ fn folded(name: &str) -> String {
     fold(name).chars().take(MAX_FOLDED_CHARS).collect()
 }
 
-/// Pairs of desktop and software: what agents told, and our own. `of`: a condition on each half, with `k` for the
-/// desktop's key column, `n` for the folded name and `v` for the version.
-fn software(of: impl Fn(&str, &str, &str) -> String) -> String {
+/// Columns of one half of [`software`].
+struct Half {
+    desktop: &'static str,
+    project: &'static str,
+    name_folded: &'static str,
+    version: &'static str,
+}
+
+/// What agents told.
+const TOLD: Half = Half {
+    desktop: "l.desktop_id",
+    project: "s.project_id",
+    name_folded: "s.name_folded",
+    version: "s.version",
+};
+
+/// What we installed.
+const OURS: Half = Half {
+    desktop: "x.desktop_id",
+    project: "a.project_id",
+    name_folded: "a.name_folded",
+    version: "r.version",
+};
+
+/// Pairs of desktop and software: what agents told, and our own. `of`: the condition on a half.
+fn software(of: impl Fn(&Half) -> String) -> String {
     format!(
         "SELECT l.desktop_id, s.source, s.name, s.name_folded, s.version FROM inventory_installed l \
          JOIN inventory_package s ON s.id = l.package_id WHERE {} \
          UNION ALL SELECT x.desktop_id, CAST('{OWN}' AS TEXT), a.name, a.name_folded, r.version FROM desktop_app x \
          JOIN app a ON a.id = x.app_id JOIN app_revision r ON r.id = x.revision_id WHERE {}",
-        of("l.desktop_id", "s.name_folded", "s.version"),
-        of("x.desktop_id", "a.name_folded", "r.version"),
+        of(&TOLD),
+        of(&OURS),
     )
 }
 
@@ -229,7 +252,7 @@ impl Db<'_> {
         if let Some(part) = name_part {
             conditions.contains("w.name_folded", part);
         }
-        let of_desktop = software(|desktop, _, _| format!("{desktop} = {key}"));
+        let of_desktop = software(|half| format!("{} = {key}", half.desktop));
         let paged = conditions.page("w.name_folded, w.name, w.version, w.source", page);
         let total: i64 = self
             .scalar(
@@ -322,7 +345,7 @@ impl Db<'_> {
             .await?;
         let keys: Vec<i64> = rows.iter().map(|row| row.id).collect();
         let mut named = match &filter.software {
-            Some(search) => self.found_software(&keys, search).await?,
+            Some(search) => self.found_software(project, &keys, search).await?,
             None => Vec::new(),
         };
         let items = rows.into_iter().map(|row| {
@@ -359,6 +382,7 @@ impl Db<'_> {
     /// For which software these desktops were found: the first few of each.
     async fn found_software(
         &self,
+        project: ProjectKey,
         desktops: &[i64],
         search: &(NameSearch, Option<String>),
     ) -> Result<Vec<(i64, Installed)>, StoreError> {
@@ -375,12 +399,12 @@ impl Db<'_> {
         let dialect = self.dialect();
         let mut conditions = Conditions::new(dialect);
         let keys = conditions.bind(key_array(desktops.iter().copied()));
-        let is_named = named_condition(&mut conditions, search);
-        let halves = software(|desktop, name, version| {
+        let is_named = named_condition(&mut conditions, project, search);
+        let halves = software(|half| {
             format!(
                 "{} AND {}",
-                in_keys(dialect, desktop, &keys),
-                is_named(name, version)
+                in_keys(dialect, half.desktop, &keys),
+                is_named(half)
             )
         });
         let most = conditions.bind(NAMED);
@@ -408,19 +432,20 @@ impl Db<'_> {
             .collect())
     }
 
-    /// Deleted desktops of which pairs are left, at most `limit`.
+    /// A deleted desktop of which pairs are left.
     ///
     /// # Errors
     /// The database's.
-    pub async fn inventory_of_deleted(&self, limit: i64) -> Result<Vec<DesktopKey>, StoreError> {
-        self.keys(
-            "find what is left of deleted desktops",
-            "SELECT d.id FROM desktop d WHERE d.deleted_at IS NOT NULL \
-             AND EXISTS (SELECT 1 FROM inventory_installed l WHERE l.desktop_id = d.id) ORDER BY d.id LIMIT $1",
-            limit,
-        )
-        .await
-        .map(|keys| keys.into_iter().map(DesktopKey::new).collect())
+    pub async fn inventory_of_deleted(&self) -> Result<Option<DesktopKey>, StoreError> {
+        let key: Option<i64> = self
+            .scalar(
+                "find what is left of deleted desktops",
+                "SELECT d.id FROM desktop d WHERE d.deleted_at IS NOT NULL \
+                 AND EXISTS (SELECT 1 FROM inventory_installed l WHERE l.desktop_id = d.id) ORDER BY d.id LIMIT 1",
+                [],
+            )
+            .await?;
+        Ok(key.map(DesktopKey::new))
     }
 
     /// Packages that no desktop has, at most `limit`.
@@ -428,48 +453,41 @@ impl Db<'_> {
     /// # Errors
     /// The database's.
     pub async fn inventory_unused(&self, limit: i64) -> Result<Vec<i64>, StoreError> {
-        self.keys(
-            "find packages that no desktop has",
-            "SELECT s.id FROM inventory_package s \
-             WHERE NOT EXISTS (SELECT 1 FROM inventory_installed l WHERE l.package_id = s.id) LIMIT $1",
-            limit,
-        )
-        .await
-    }
-
-    async fn keys(
-        &self,
-        doing: &'static str,
-        sql: &str,
-        limit: i64,
-    ) -> Result<Vec<i64>, StoreError> {
         #[derive(FromQueryResult)]
         struct Row {
             id: i64,
         }
-        let rows: Vec<Row> = self.all(doing, sql, [limit.into()]).await?;
+        let rows: Vec<Row> = self
+            .all(
+                "find packages that no desktop has",
+                "SELECT s.id FROM inventory_package s \
+                 WHERE NOT EXISTS (SELECT 1 FROM inventory_installed l WHERE l.package_id = s.id) LIMIT $1",
+                [limit.into()],
+            )
+            .await?;
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 }
 
-/// What a folded name and a version must be.
+/// What a half's folded name and version must be. The index by name begins with the project.
 fn named_condition(
     conditions: &mut Conditions,
+    project: ProjectKey,
     (name, version): &(NameSearch, Option<String>),
-) -> impl Fn(&str, &str) -> String + use<> {
+) -> impl Fn(&Half) -> String + use<> {
+    let of = conditions.bind(project);
     let (operator, wanted) = match name {
         NameSearch::Is(name) => ("= {}", folded(name)),
-        NameSearch::BeginsWith(begin) => {
-            let pattern = outfitter_domain::text::contains_pattern(begin);
-            let begin = pattern.trim_start_matches('%').to_owned();
-            ("LIKE {} ESCAPE '\\'", begin)
-        }
+        NameSearch::BeginsWith(begin) => ("LIKE {} ESCAPE '\\'", begins_pattern(begin)),
     };
     let name = operator.replace("{}", &conditions.bind(wanted));
     let version = version.clone().map(|version| conditions.bind(version));
-    move |name_column, version_column| match &version {
-        Some(version) => format!("{name_column} {name} AND {version_column} = {version}"),
-        None => format!("{name_column} {name}"),
+    move |half| {
+        let named = format!("{} = {of} AND {} {name}", half.project, half.name_folded);
+        match &version {
+            Some(version) => format!("{named} AND {} = {version}", half.version),
+            None => named,
+        }
     }
 }
 
@@ -479,15 +497,14 @@ fn software_condition(
     project: ProjectKey,
     search: &(NameSearch, Option<String>),
 ) -> String {
-    let of = conditions.bind(project);
-    let is_named = named_condition(conditions, search);
+    let is_named = named_condition(conditions, project, search);
     format!(
         "(d.id IN (SELECT l.desktop_id FROM inventory_package s JOIN inventory_installed l ON l.package_id = s.id \
-         WHERE s.project_id = {of} AND {}) \
+         WHERE {}) \
          OR d.id IN (SELECT x.desktop_id FROM app a JOIN desktop_app x ON x.app_id = a.id \
-         JOIN app_revision r ON r.id = x.revision_id WHERE a.project_id = {of} AND {}))",
-        is_named("s.name_folded", "s.version"),
-        is_named("a.name_folded", "r.version"),
+         JOIN app_revision r ON r.id = x.revision_id WHERE {}))",
+        is_named(&TOLD),
+        is_named(&OURS),
     )
 }
 
@@ -614,6 +631,8 @@ impl Tx {
         // In one order everywhere: two desktops that bring the same new packages do not wait for each other in a ring.
         let mut add: Vec<&Installed> = change.add.iter().collect();
         add.sort();
+        add.dedup();
+        let wanted = add.len() as u64;
         let rows: Vec<serde_json::Value> = add
             .into_iter()
             .map(|it| json!({"s": it.source, "m": it.name, "f": folded(&it.name), "v": it.version}))
@@ -631,15 +650,23 @@ impl Tx {
         )
         .await?;
         // SQLite keeps the order of a cross join: the told ones outside, each found by the index.
-        self.run(
-            DOING,
-            &format!(
-                "INSERT INTO inventory_installed (desktop_id, package_id) SELECT $3, s.id FROM {each} \
-                 CROSS JOIN inventory_package s WHERE {SAME_PACKAGE} ON CONFLICT DO NOTHING"
-            ),
-            [rows, project.into(), from.desktop.into()],
-        )
-        .await?;
+        let kept = self
+            .run(
+                DOING,
+                &format!(
+                    "INSERT INTO inventory_installed (desktop_id, package_id) SELECT $3, s.id FROM {each} \
+                     CROSS JOIN inventory_package s WHERE {SAME_PACKAGE} ON CONFLICT DO NOTHING"
+                ),
+                [rows, project.into(), from.desktop.into()],
+            )
+            .await?;
+        // What the desktop had is not among them, so each is a new pair; one that the sweep deleted in between is none.
+        if kept < wanted {
+            return Err(StoreError::Busy {
+                doing: DOING,
+                source: DbErr::RecordNotInserted,
+            });
+        }
         Ok(true)
     }
 
@@ -684,13 +711,9 @@ pub fn software_difference(
     known: Vec<KnownPackage>,
     wanted: &[Installed],
 ) -> (Vec<Installed>, Vec<i64>) {
-    let told: HashSet<&Installed> = wanted.iter().collect();
-    let has: HashSet<&Installed> = known.iter().map(|it| &it.package).collect();
-    let add = wanted
-        .iter()
-        .filter(|it| !has.contains(it))
-        .cloned()
-        .collect();
+    let told: BTreeSet<&Installed> = wanted.iter().collect();
+    let has: BTreeSet<&Installed> = known.iter().map(|it| &it.package).collect();
+    let add = told.difference(&has).map(|it| (*it).clone()).collect();
     let remove = known
         .iter()
         .filter(|it| !told.contains(&it.package))

@@ -1,8 +1,8 @@
-import { Alert, Button, Code, Group, List, SimpleGrid, Stack, Text } from '@mantine/core';
+import { Alert, Button, Code, Group, List, Stack, Text } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconAlertTriangle, IconCircleCheck, IconPlugConnected, IconUserShield } from '@tabler/icons-react';
 import { api, ok } from '../../api/client';
-import { Copy, Panel } from '../../components/parts';
+import { Copy, Facts, Panel } from '../../components/parts';
 import { Empty, Problem } from '../../components/states';
 import { useTexts } from '../../i18n';
 
@@ -62,18 +62,7 @@ export function LoginProvider() {
         <Text size="sm" c="dimmed">
           {t('provider.text')}
         </Text>
-        <SimpleGrid cols={{ base: 1, sm: 2 }}>
-          {facts.map(([label, value]) => (
-            <div key={label}>
-              <Text size="sm" c="dimmed">
-                {label}
-              </Text>
-              <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
-                {value}
-              </Text>
-            </div>
-          ))}
-        </SimpleGrid>
+        <Facts rows={facts} cols={{ base: 1, sm: 2 }} fw={400} />
         {test.error !== null && <Problem error={test.error} />}
         {found !== undefined && (
           <Alert

@@ -91,6 +91,7 @@ export function Sending({ item, uploads }: { item: Upload; uploads: Uploads }) {
   const { t } = useTexts();
   const { key, name, phase } = item;
   const isOpen = phase !== 'ready';
+  const isToRemove = phase === 'failed' || phase === 'ready';
   const moves = phase === 'sending' || phase === 'reconnecting' || phase === 'waiting';
   return (
     <Stack gap="sm" mb={item.uploaded === undefined ? 0 : 'sm'}>
@@ -108,7 +109,7 @@ export function Sending({ item, uploads }: { item: Upload; uploads: Uploads }) {
             </Badge>
           )}
         </Group>
-        {isOpen && (
+        {item.appId === undefined && item.saving !== true && (
           <Group gap="xs">
             {moves && !item.throughServer && (
               <Button size="xs" variant="default" leftSection={<IconPlayerPause size={16} />} onClick={() => uploads.pause(key)} aria-label={t('upload.pause-this', { name })}>
@@ -129,8 +130,8 @@ export function Sending({ item, uploads }: { item: Upload; uploads: Uploads }) {
                 )}
               </FileButton>
             )}
-            <Button size="xs" variant="default" leftSection={<IconX size={16} />} onClick={() => uploads.remove(key)} aria-label={t(phase === 'failed' ? 'action.remove-this' : 'upload.stop-this', { name })}>
-              {phase === 'failed' ? t('upload.remove') : t('action.stop')}
+            <Button size="xs" variant="default" leftSection={<IconX size={16} />} onClick={() => uploads.remove(key)} aria-label={t(isToRemove ? 'action.remove-this' : 'upload.stop-this', { name })}>
+              {t(isToRemove ? 'upload.remove' : 'action.stop')}
             </Button>
           </Group>
         )}

@@ -24,7 +24,7 @@ import { Problem } from '../../components/states';
 import { useApp, useRefresh } from '../../data';
 import { useTexts, type Write } from '../../i18n';
 import { useProject } from '../../session';
-import { TryOut } from './TryOut';
+import { TryOut, type ChosenDesktops } from './TryOut';
 
 type Rule = Shape<'DetectionRule'>;
 
@@ -181,13 +181,30 @@ export function useDetection(appId: string) {
 
 export function Detection({ appId, isArchive }: { appId: string; isArchive: boolean }) {
   const revision = useDetection(appId);
+  // Chosen for as long as the page is open: a rule that is set makes a new revision, and so a new form.
+  const [desktops, setDesktops] = useState<ReadonlyMap<string, string>>(new Map());
   if (revision.error !== null) return <Problem error={revision.error} />;
   if (revision.data === undefined) return null;
   // A form of its own for each revision: it begins with the rule that is in force.
-  return <Rules key={revision.data.id} appId={appId} isArchive={isArchive} revision={revision.data} />;
+  return (
+    <Rules
+      key={revision.data.id}
+      appId={appId}
+      isArchive={isArchive}
+      revision={revision.data}
+      desktops={desktops}
+      onDesktops={setDesktops}
+    />
+  );
 }
 
-function Rules({ appId, isArchive, revision }: { appId: string; isArchive: boolean; revision: Shape<'AppRevision'> }) {
+interface RulesProps extends ChosenDesktops {
+  appId: string;
+  isArchive: boolean;
+  revision: Shape<'AppRevision'>;
+}
+
+function Rules({ appId, isArchive, revision, desktops, onDesktops }: RulesProps) {
   const { t } = useTexts();
   const refresh = useRefresh();
   const { id: project_id } = useProject();
@@ -369,7 +386,7 @@ function Rules({ appId, isArchive, revision }: { appId: string; isArchive: boole
           </Stack>
         </form>
       </Panel>
-      <TryOut appId={appId} edited={ready} inForce={rule} />
+      <TryOut appId={appId} edited={ready} inForce={rule} desktops={desktops} onDesktops={onDesktops} />
       <ConfirmByName
         name={app?.name ?? ''}
         title={t('detection.remove-title', { name: app?.name ?? '' })}

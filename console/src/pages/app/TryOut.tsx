@@ -43,13 +43,24 @@ export function runsScript(rule: unknown): boolean {
   return Object.entries(rule).some(([kind, inner]) => kind === 'script' || (['all', 'any', 'not'].includes(kind) && runsScript(inner)));
 }
 
+/** Desktops that a rule is tried on: names by id. */
+export interface ChosenDesktops {
+  desktops: ReadonlyMap<string, string>;
+  onDesktops: (desktops: ReadonlyMap<string, string>) => void;
+}
+
+interface Props extends ChosenDesktops {
+  appId: string;
+  edited: Rule | undefined;
+  inForce: Rule | undefined;
+}
+
 /** Asks desktops whether a rule holds there now, before it is set. Nothing is installed or changed. */
-export function TryOut({ appId, edited, inForce }: { appId: string; edited: Rule | undefined; inForce: Rule | undefined }) {
+export function TryOut({ appId, edited, inForce, desktops, onDesktops }: Props) {
   const { t } = useTexts();
   const { id: project_id } = useProject();
   const path = usePath();
   const [which, setWhich] = useState<'edited' | 'force'>('edited');
-  const [desktops, setDesktops] = useState<ReadonlyMap<string, string>>(new Map());
   const rule = inForce !== undefined && which === 'force' ? inForce : edited;
   const ask = useMutation({
     mutationFn: async (asked: Rule) => {
@@ -91,7 +102,7 @@ export function TryOut({ appId, edited, inForce }: { appId: string; edited: Rule
               />
             </Group>
           )}
-          <Desktops chosen={desktops} onChange={setDesktops} />
+          <Desktops desktops={desktops} onDesktops={onDesktops} />
           {rule !== undefined && runsScript(rule) && (
             <Alert variant="outline" color="yellow" icon={<IconTerminal2 />} maw={760}>
               {t('try.script')}
@@ -167,12 +178,13 @@ export function TryOut({ appId, edited, inForce }: { appId: string; edited: Rule
 }
 
 /** Proposes desktops that are online; one that is looked for by name and is not says so. */
-function Desktops({ chosen, onChange }: { chosen: ReadonlyMap<string, string>; onChange: (chosen: ReadonlyMap<string, string>) => void }) {
+function Desktops({ desktops: chosen, onDesktops }: ChosenDesktops) {
   const { t } = useTexts();
   const [text, setText] = useState('');
   const [search] = useDebouncedValue(text, 200);
   const online = useDesktops({ name: search, agent: 'online' }, 0, MOST_ASKED);
   const named = useDesktops({ name: search }, 0, MOST_ASKED);
+  const isLoading = [online, named].some((list) => list.isPending || list.isPlaceholderData);
   // For some heartbeats the list takes one that went away for online: whom it shows as offline is not proposed.
   const proposed = (online.data?.items ?? []).filter(({ agent }) => search !== '' || agent?.connected === true);
   const known = new Map([...proposed, ...(search === '' ? [] : (named.data?.items ?? []))].map((desktop) => [desktop.id, desktop]));
@@ -186,10 +198,10 @@ function Desktops({ chosen, onChange }: { chosen: ReadonlyMap<string, string>; o
       searchable
       hidePickedOptions
       maxValues={MOST_ASKED}
-      nothingFoundMessage={search === '' ? t('try.none-online') : t('people.none-found')}
+      nothingFoundMessage={isLoading ? '…' : search === '' ? t('try.none-online') : t('people.none-found')}
       data={[...options].map(([value, label]) => ({ value, label }))}
       value={[...chosen.keys()]}
-      onChange={(ids) => onChange(new Map(ids.map((id) => [id, options.get(id) ?? id])))}
+      onChange={(ids) => onDesktops(new Map(ids.map((id) => [id, options.get(id) ?? id])))}
       searchValue={text}
       onSearchChange={setText}
       renderOption={({ option }) => {

@@ -1,9 +1,9 @@
-import { SimpleGrid, Table, Text, TextInput } from '@mantine/core';
+import { Table, Text, TextInput } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, ok } from '../../api/client';
-import { bytes, ListTable, Pages, Panel, When } from '../../components/parts';
+import { bytes, Facts, ListTable, Pages, Panel, When } from '../../components/parts';
 import { Problem } from '../../components/states';
 import { offsetOf, PAGE_SIZE, QUIET_MS } from '../../data';
 import { useTexts } from '../../i18n';
@@ -52,18 +52,7 @@ export function Inventory({ desktopId }: { desktopId: string }) {
       )}
       {inventory.data?.facts_at !== undefined && (
         <>
-          <SimpleGrid cols={{ base: 2, md: 3 }}>
-            {rows.map(([label, value]) => (
-              <div key={label}>
-                <Text size="sm" c="dimmed">
-                  {label}
-                </Text>
-                <Text size="sm" fw={550} style={{ overflowWrap: 'anywhere' }}>
-                  {value === undefined || value === '' ? '–' : value}
-                </Text>
-              </div>
-            ))}
-          </SimpleGrid>
+          <Facts rows={rows} cols={{ base: 2, md: 3 }} />
           <Text size="xs" c="dimmed" mt="md">
             {t('inventory.changed')} <When at={inventory.data.facts_at} />
           </Text>

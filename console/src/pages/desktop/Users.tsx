@@ -6,6 +6,7 @@ import { AccountPicker, keyOf } from '../../components/AccountPicker';
 import { FormDialog, say } from '../../components/parts';
 import { useRefresh } from '../../data';
 import { useTexts } from '../../i18n';
+import { privilegeOf } from '../../import/desktops';
 import { useProject } from '../../session';
 
 type Account = Shape<'AccountInfo'>;
@@ -17,7 +18,7 @@ const named = ({ account, domain, account_type }: Account) => ({
 });
 
 /** Whose desktop it is: who is taken off first, then who is new is attached. */
-export function Users({ desktop, onClose }: { desktop: Shape<'RegisteredDesktop'>; onClose: () => void }) {
+export function DesktopUsers({ desktop, onClose }: { desktop: Shape<'RegisteredDesktop'>; onClose: () => void }) {
   const { t } = useTexts();
   const { id: project_id } = useProject();
   const refresh = useRefresh();
@@ -40,7 +41,7 @@ export function Users({ desktop, onClose }: { desktop: Shape<'RegisteredDesktop'
         if (failure !== undefined) throw new Error(failure.error_msg ?? failure.error_code ?? t('problem.no-text'));
       }
       if (come.length > 0) {
-        const user_group = desktop.os_type === 'Windows' ? 'users' : 'default';
+        const user_group = privilegeOf(desktop.os_type);
         await ok(
           api.POST('/v2/{project_id}/desktops/attach', {
             params,

@@ -18,7 +18,7 @@ import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconAddressBook, IconAlertTriangle, IconCircleCheck, IconPlugConnected, IconRefresh, IconTrash } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
 import { api, ApiProblem, ok, type Shape } from '../../api/client';
-import { ConfirmByName, Panel, PasswordField, Pill, say, When } from '../../components/parts';
+import { ConfirmByName, Facts, Panel, PasswordField, Pill, say, When } from '../../components/parts';
 import { Empty, Problem } from '../../components/states';
 import { MOVING_MS, QUIET_MS, useRefresh } from '../../data';
 import { useTexts } from '../../i18n';
@@ -127,18 +127,7 @@ export function Directory() {
           </Group>
         }
       >
-        <SimpleGrid cols={{ base: 1, sm: 2 }}>
-          {facts.map(([label, value]) => (
-            <div key={label}>
-              <Text size="sm" c="dimmed">
-                {label}
-              </Text>
-              <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
-                {value}
-              </Text>
-            </div>
-          ))}
-        </SimpleGrid>
+        <Facts rows={facts} cols={{ base: 1, sm: 2 }} fw={400} />
       </Panel>
       <ConfirmByName
         name={directory.domain}
@@ -256,18 +245,7 @@ function Status() {
     >
       <Stack>
         {sync.error !== null && <Problem error={sync.error} />}
-        <SimpleGrid cols={{ base: 2, sm: 3, md: 5 }}>
-          {facts.map(([label, value]) => (
-            <div key={label}>
-              <Text size="sm" c="dimmed">
-                {label}
-              </Text>
-              <Text size="sm" fw={600} component="div">
-                {value}
-              </Text>
-            </div>
-          ))}
-        </SimpleGrid>
+        <Facts rows={facts} cols={{ base: 2, sm: 3, md: 5 }} />
         {data.stale && (
           <Alert variant="outline" color="red" icon={<IconAlertTriangle color="var(--bad)" />} title={t('directory.unreadable')}>
             <Stack gap={4}>

@@ -122,6 +122,9 @@ pub struct AgentInstaller {
     pub url: String,
     /// Lower-case hex SHA-256 of the script. It changes when another program of the agent is given out.
     pub sha256: String,
+    /// One line for a POSIX shell on the desktop: fetches the script, compares its digest, and only then runs it with
+    /// the enrollment token that it reads from standard input.
+    pub command: String,
     /// The programs that it names, by architecture. None: there is nothing to install.
     pub programs: Vec<AgentInstallerProgram>,
 }

@@ -27,9 +27,9 @@ pub(crate) struct TokenScopeArgs {
     /// How many agents may enroll with it [default: any number]
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_uses: Option<u32>,
-    /// Lifetime in seconds, 60 to 31536000
-    #[arg(long = "expires-in", value_name = "SECONDS", default_value_t = LIFETIME_SECS)]
-    pub(crate) expires_in_secs: u32,
+    /// Lifetime in seconds, 60 to 31536000 [default: 86400]
+    #[arg(long = "expires-in", value_name = "SECONDS")]
+    pub(crate) expires_in_secs: Option<u32>,
     /// Agents may name a user to attach
     #[arg(long)]
     pub(crate) may_attach: bool,
@@ -45,14 +45,14 @@ pub(crate) struct TokenScopeArgs {
 }
 
 /// Seconds that a token lives where nobody says otherwise.
-const LIFETIME_SECS: u32 = 86_400;
+pub(crate) const LIFETIME_SECS: u32 = 86_400;
 
 impl TokenScopeArgs {
     /// Whether anything was said.
     pub(crate) fn is_given(&self) -> bool {
         let flags = self.may_attach || self.may_reenroll || self.max_uses.is_some();
         let lists = !self.networks.is_empty() || !self.tags.is_empty();
-        flags || lists || self.expires_in_secs != LIFETIME_SECS
+        flags || lists || self.expires_in_secs.is_some()
     }
 }
 

@@ -16,9 +16,7 @@ pub(super) async fn show(wanted: &str, session: &Session) -> Result<(), CommandE
     let inventory: DesktopInventory = session.client.get(&path, &[]).await?;
     session.printer.show(&inventory, || card(&inventory));
     if inventory.facts_at.is_none() {
-        session.printer.note(
-            "its agent has told nothing yet; it does within ten minutes of its first connect",
-        );
+        session.printer.note("its agent has told nothing yet");
     }
     Ok(())
 }

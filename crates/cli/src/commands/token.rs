@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::{Session, note_cut};
-use crate::args::token::{TokenCommand, TokenScopeArgs};
+use crate::args::token::{LIFETIME_SECS, TokenCommand, TokenScopeArgs};
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
 use crate::paths;
@@ -53,7 +53,7 @@ pub(super) async fn create(
     let body = CreateEnrollmentTokenReq {
         name,
         max_uses: scope.max_uses.map(i64::from),
-        expires_in_seconds: Some(i64::from(scope.expires_in_secs)),
+        expires_in_seconds: Some(i64::from(scope.expires_in_secs.unwrap_or(LIFETIME_SECS))),
         may_attach: Some(scope.may_attach),
         may_reenroll: Some(scope.may_reenroll),
         networks: Some(scope.networks),

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use outfitter_agent_protocol::INSTALLER_PATH;
-use outfitter_push::{BinariesError, InstallerProgram, installer};
+use outfitter_push::{BinariesError, InstallerProgram, install_command, installer};
 use outfitter_store::{AgentRelease, StoreError};
 use semver::Version;
 use sha2::{Digest as _, Sha256};
@@ -33,6 +33,8 @@ pub struct Installer {
     pub sha256: String,
     /// The text.
     pub script: String,
+    /// The line for a shell that fetches it, compares its digest and runs it.
+    pub command: String,
     /// The programs that it names, by architecture.
     pub programs: Vec<InstallerProgram>,
 }
@@ -56,12 +58,19 @@ pub enum InstallerError {
 /// # Errors
 /// Database or folder cannot be read.
 pub async fn current(services: &Services) -> Result<Installer, InstallerError> {
-    let programs = programs(services).await?;
+    let programs: Vec<InstallerProgram> = programs(services)
+        .await?
+        .into_iter()
+        .map(|(_, program)| program)
+        .collect();
     let server = &services.endpoints.agent_endpoint;
     let script = installer(server, &programs);
+    let url = format!("https://{server}{INSTALLER_PATH}");
+    let sha256 = hex::encode(Sha256::digest(script.as_bytes()));
     Ok(Installer {
-        url: format!("https://{server}{INSTALLER_PATH}"),
-        sha256: hex::encode(Sha256::digest(script.as_bytes())),
+        command: install_command(&url, &sha256),
+        url,
+        sha256,
         script,
         programs,
     })
@@ -89,7 +98,7 @@ pub(super) async fn download(
     Ok((head, installer.script).into_response())
 }
 
-/// A program that the script names, from the folder of pushes. `None`: it names no such one, or a release has it.
+/// Where a program is that the script names. `None`: it names no such one.
 ///
 /// # Errors
 /// Database or folder cannot be read.
@@ -98,16 +107,16 @@ pub(super) async fn program(
     sha256: &str,
 ) -> Result<Option<Found>, InstallerError> {
     let named = programs(services).await?;
-    let Some(program) = named.into_iter().find(|program| program.sha256 == sha256) else {
-        return Ok(None);
+    let found = named.into_iter().find(|(_, it)| it.sha256 == sha256);
+    let program = match found {
+        None => return Ok(None),
+        Some((Some(_), _)) => return Ok(Some(Found::InRelease)),
+        Some((None, program)) => program,
     };
     let binaries = Arc::clone(&services.agent_binaries);
-    let loading = tokio::task::spawn_blocking(move || binaries.load(&program.arch));
-    Ok(Some(match loading.await? {
-        Ok(binary) if binary.sha256 == sha256 => Found::Here(binary.bytes.clone()),
-        Ok(_) | Err(BinariesError::Missing { .. }) => Found::InRelease,
-        Err(error @ BinariesError::File { .. }) => return Err(error.into()),
-    }))
+    let binary = tokio::task::spawn_blocking(move || binaries.load(&program.arch)).await??;
+    // The file may have been replaced a moment ago; then the script names another one.
+    Ok((binary.sha256 == sha256).then(|| Found::Here(binary.bytes.clone())))
 }
 
 /// Where the bytes of a program are.
@@ -118,7 +127,7 @@ pub(super) enum Found {
     InRelease,
 }
 
-async fn programs(services: &Services) -> Result<Vec<InstallerProgram>, InstallerError> {
+async fn programs(services: &Services) -> Result<Vec<Chosen>, InstallerError> {
     let binaries = Arc::clone(&services.agent_binaries);
     let of_pushes = tokio::task::spawn_blocking(move || binaries.list()).await??;
     let now = services.clock.now();
@@ -126,9 +135,12 @@ async fn programs(services: &Services) -> Result<Vec<InstallerProgram>, Installe
     Ok(chosen(&rolling, of_pushes))
 }
 
+/// A program, and the version of the release that has it; without one it is that of pushes.
+type Chosen = (Option<Version>, InstallerProgram);
+
 /// For each architecture the newest release's that is for everybody, else that of pushes. Pure.
-fn chosen(rolling: &[AgentRelease], of_pushes: Vec<InstallerProgram>) -> Vec<InstallerProgram> {
-    let mut newest: BTreeMap<String, (Option<Version>, InstallerProgram)> = of_pushes
+fn chosen(rolling: &[AgentRelease], of_pushes: Vec<InstallerProgram>) -> Vec<Chosen> {
+    let mut newest: BTreeMap<String, Chosen> = of_pushes
         .into_iter()
         .map(|program| (program.arch.clone(), (None, program)))
         .collect();
@@ -153,5 +165,5 @@ fn chosen(rolling: &[AgentRelease], of_pushes: Vec<InstallerProgram>) -> Vec<Ins
             newest.insert(program.arch.clone(), (Some(version.clone()), offered));
         }
     }
-    newest.into_values().map(|(_, program)| program).collect()
+    newest.into_values().collect()
 }

@@ -25,10 +25,7 @@ pub async fn identify(
     certificate: &PeerCertificate,
 ) -> Result<(CertificateHolder, Standing), Refusal> {
     let Some(der) = &certificate.0 else {
-        return Err(Refusal::forbidden(
-            "certificate_required",
-            "this needs the certificate of an enrolled agent: run `outfitter-agent enroll` first",
-        ));
+        return Err(Refusal::certificate_required());
     };
     let holder = services
         .store

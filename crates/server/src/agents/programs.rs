@@ -34,7 +34,7 @@ pub async fn download(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let content = if certificate.0.is_none() {
-        for_stranger(&services, &certificate, address.ip(), &sha256).await?
+        for_stranger(&services, address.ip(), &sha256).await?
     } else {
         identify(&services, &certificate).await?;
         content(&services, &sha256).await?
@@ -70,29 +70,19 @@ pub async fn download(
     })
 }
 
-/// A program for a machine that has no agent yet. Each costs its address what a vain enrollment does.
-async fn for_stranger(
-    services: &Services,
-    certificate: &PeerCertificate,
-    source: IpAddr,
-    sha256: &str,
-) -> Result<Bytes, Refusal> {
+/// A program for a machine that has no agent yet.
+async fn for_stranger(services: &Services, source: IpAddr, sha256: &str) -> Result<Bytes, Refusal> {
     services
         .edge
-        .may_enroll(source)
+        .program_for(source)
         .map_err(|RetryAfter(seconds)| Refusal::throttled_stranger(seconds))?;
-    services.edge.vain_enrollment_from(source);
     let found = installer::program(services, sha256)
         .await
         .map_err(|error| Refusal::busy("look a program of the agent up", &error))?;
     match found {
         Some(Found::Here(bytes)) => Ok(bytes),
         Some(Found::InRelease) => content(services, sha256).await,
-        None => {
-            // Says what is missing: the certificate.
-            identify(services, certificate).await?;
-            content(services, sha256).await
-        }
+        None => Err(Refusal::certificate_required()),
     }
 }
 

@@ -28,6 +28,14 @@ impl Refusal {
         }
     }
 
+    /// Who calls is no enrolled agent.
+    pub fn certificate_required() -> Self {
+        Self::forbidden(
+            "certificate_required",
+            "this needs the certificate of an enrolled agent: run `outfitter-agent enroll` first",
+        )
+    }
+
     /// The request makes no sense.
     pub fn bad_request(code: &'static str, reason: impl Into<String>) -> Self {
         Self {

@@ -16,6 +16,21 @@ use thiserror::Error;
 use super::workspace_jobs;
 use crate::Services;
 
+/// The desktop a native call names.
+///
+/// # Errors
+/// The database's.
+pub async fn find(
+    services: &Services,
+    project: ProjectKey,
+    id: &str,
+) -> Result<Option<Desktop>, StoreError> {
+    match DesktopId::lookup(id) {
+        None => Ok(None),
+        Some(id) => services.store.db().desktop_find(project, id).await,
+    }
+}
+
 /// Why a desktop could not be registered.
 #[derive(Debug, Error)]
 pub enum RegisterError {

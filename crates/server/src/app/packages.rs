@@ -3,10 +3,11 @@
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
-use outfitter_artifacts::{PackageStoreError, PutError, StagedPackage};
+use outfitter_artifacts::{PackageStoreError, PackageView, PutError, StagedPackage};
 use outfitter_bucket::{MAX_OBJECT_BYTES, Object, ObjectError, Room, package_facts};
 use outfitter_domain::app::{FieldProblem, app_file_key, file_name_problem};
-use outfitter_packages::{Digester, InspectError, Proposal, Sha256Digest, propose};
+use outfitter_packages::{Digester, InspectError, PackageFacts, Proposal, Sha256Digest, propose};
+use outfitter_store::StoreError;
 use thiserror::Error;
 
 use super::apps::InProject;
@@ -77,15 +78,8 @@ pub async fn upload(
         .await
         .map_err(ObjectError::Store)?;
     let staged = receive(services, expected, body, room).await?;
-    let mut view = staged.view().map_err(UploadError::Packages)?;
-    let name = file_name.to_owned();
-    let proposal = tokio::task::spawn_blocking(move || {
-        let facts = package_facts(&mut view)?;
-        propose(&mut view, &name, &facts).map_err(InspectError::Read)
-    })
-    .await
-    .map_err(UploadError::Interrupted)?
-    .map_err(UploadError::Inspect)?;
+    let view = staged.view().map_err(UploadError::Packages)?;
+    let (_, proposal) = recognise(view, file_name.to_owned()).await?;
     let object_key = app_file_key(file_name);
     let object = services
         .objects
@@ -144,11 +138,15 @@ pub async fn arrival(
     if etag.is_some() && etag != found.etag.as_deref() {
         return Ok(Arrival::Refused);
     }
-    let sha256: Sha256Digest = found
-        .sha256
-        .parse()
-        .expect("the digest of a package is one");
-    let mut view = services
+    let sha256: Sha256Digest = found.sha256.parse().map_err(|_| {
+        ObjectError::Store(StoreError::Inconsistent {
+            table: "package",
+            column: "sha256",
+            row: 0,
+            value: found.sha256.clone(),
+        })
+    })?;
+    let view = services
         .packages
         .view(&sha256)
         .await
@@ -158,14 +156,7 @@ pub async fn arrival(
         .next()
         .unwrap_or(object_key)
         .to_owned();
-    let (facts, proposal) = tokio::task::spawn_blocking(move || {
-        let facts = package_facts(&mut view)?;
-        let proposal = propose(&mut view, &name, &facts).map_err(InspectError::Read)?;
-        Ok::<_, InspectError>((facts, proposal))
-    })
-    .await
-    .map_err(UploadError::Interrupted)?
-    .map_err(UploadError::Inspect)?;
+    let (facts, proposal) = recognise(view, name).await?;
     Ok(Arrival::Ready(Box::new(UploadedPackage {
         object_key: object_key.to_owned(),
         object: Object {
@@ -175,6 +166,21 @@ pub async fn arrival(
         },
         proposal,
     })))
+}
+
+/// What a package says of itself, and what is proposed for an app of it.
+async fn recognise(
+    mut view: PackageView,
+    name: String,
+) -> Result<(PackageFacts, Proposal), UploadError> {
+    tokio::task::spawn_blocking(move || {
+        let facts = package_facts(&mut view)?;
+        let proposal = propose(&mut view, &name, &facts).map_err(InspectError::Read)?;
+        Ok::<_, InspectError>((facts, proposal))
+    })
+    .await
+    .map_err(UploadError::Interrupted)?
+    .map_err(UploadError::Inspect)
 }
 
 /// Stages the bytes; where a digest is expected, bytes with another never become a package.

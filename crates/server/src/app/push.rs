@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use outfitter_domain::OsType;
-use outfitter_ids::DesktopId;
 use outfitter_push::{
     AgentBinary, Desk, Failure, Identity, KeyOwner, Limits, Order, Probed, Pushed, Secret,
     SeenHostKey, Step,
@@ -311,21 +310,6 @@ pub async fn probe(
             binary,
         },
     })
-}
-
-/// The desktop a native call names.
-///
-/// # Errors
-/// The database's.
-pub async fn find(
-    services: &Services,
-    project: ProjectKey,
-    id: &str,
-) -> Result<Option<Desktop>, StoreError> {
-    match DesktopId::lookup(id) {
-        None => Ok(None),
-        Some(id) => services.store.db().desktop_find(project, id).await,
-    }
 }
 
 /// Whether agents are pushed onto desktops of this system.

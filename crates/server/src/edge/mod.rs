@@ -46,6 +46,13 @@ const VAIN_ENROLLMENTS_AT_ONCE: u32 = 600;
 /// See [`VAIN_ENROLLMENTS_AT_ONCE`].
 const VAIN_ENROLLMENTS_PER_MINUTE: u32 = 300;
 
+/// Programs of the agent that one address without a certificate may fetch at once: a floor of machines that are made
+/// from one image, behind one address. They come back at [`PROGRAMS_PER_MINUTE`]. Ours.
+const PROGRAMS_AT_ONCE: u32 = 2_000;
+
+/// See [`PROGRAMS_AT_ONCE`].
+const PROGRAMS_PER_MINUTE: u32 = 600;
+
 /// Minutes' worth of wrong passwords that one address may try at once: a company behind one address on a Monday
 /// morning. Ours.
 const WRONG_PASSWORD_BURST_MINUTES: u32 = 10;
@@ -62,6 +69,7 @@ pub struct Edge {
     credentials: Option<Limiter<String>>,
     wrong_passwords: Option<Limiter<IpAddr>>,
     vain_enrollments: Limiter<IpAddr>,
+    programs: Limiter<IpAddr>,
     throttled: Family<Throttled, Counter>,
     /// Connections that gave way to others or found no room.
     pub(crate) cut: Family<Cut, Counter>,
@@ -74,6 +82,7 @@ enum Limit {
     Credential,
     WrongPasswords,
     VainEnrollments,
+    Programs,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -125,6 +134,15 @@ impl Edge {
                 Quota {
                     per_minute: VAIN_ENROLLMENTS_PER_MINUTE,
                     at_once: VAIN_ENROLLMENTS_AT_ONCE,
+                },
+                MAX_COUNTED,
+                now,
+            )
+            .expect("the quota is not zero"),
+            programs: Limiter::new(
+                Quota {
+                    per_minute: PROGRAMS_PER_MINUTE,
+                    at_once: PROGRAMS_AT_ONCE,
                 },
                 MAX_COUNTED,
                 now,
@@ -207,6 +225,15 @@ impl Edge {
     /// Counts an enrollment that was refused.
     pub fn vain_enrollment_from(&self, address: IpAddr) {
         let _ = self.vain_enrollments.count(&network(address));
+    }
+
+    /// Counts a program of the agent that somebody without a certificate fetches.
+    ///
+    /// # Errors
+    /// When the address fetched too many.
+    pub fn program_for(&self, address: IpAddr) -> Result<(), RetryAfter> {
+        let counted = self.programs.count(&network(address));
+        self.told(Limit::Programs, counted)
     }
 
     fn told(&self, limit: Limit, outcome: Result<(), RetryAfter>) -> Result<(), RetryAfter> {

@@ -121,6 +121,7 @@ async fn what_an_agent_tells_is_shown_found_and_asked_for_only_when_it_differs()
         ("software=firefox", 0),
         ("software=BASH", 1),
         ("software=ba*", 1),
+        ("software=*", 1),
         ("software=bas", 0),
         ("software=bash&version=5.3", 1),
         ("software=bash&version=5.2", 0),

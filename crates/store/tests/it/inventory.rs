@@ -147,11 +147,11 @@ on_both! {
         assert_eq!(names(&test, has(is("a"), None)).await, [""; 0]);
         // What is left of it goes in pages, then the package that nobody has.
         assert_eq!(db.inventory_unused(10).await.unwrap(), [0; 0]);
-        assert_eq!(db.inventory_of_deleted(10).await.unwrap(), [one.desktop]);
+        assert_eq!(db.inventory_of_deleted().await.unwrap(), Some(one.desktop));
         let tx = test.store.write().await.unwrap();
         assert_eq!(tx.inventory_take(one.desktop, 10).await.unwrap(), 1);
         tx.commit().await.unwrap();
-        assert_eq!(db.inventory_of_deleted(10).await.unwrap(), []);
+        assert_eq!(db.inventory_of_deleted().await.unwrap(), None);
         let unused = db.inventory_unused(10).await.unwrap();
         let tx = test.store.write().await.unwrap();
         assert_eq!(tx.inventory_packages_delete(&unused).await.unwrap(), 1);

@@ -16,7 +16,7 @@ const PAGE: i64 = 500;
 
 pub(crate) async fn run(services: Arc<Services>) -> Result<Outcome, StoreError> {
     let db = services.store.db();
-    if let Some(desktop) = db.inventory_of_deleted(1).await?.first().copied() {
+    if let Some(desktop) = db.inventory_of_deleted().await? {
         let tx = services.store.write().await?;
         tx.inventory_take(desktop, PAGE).await?;
         tx.commit().await?;

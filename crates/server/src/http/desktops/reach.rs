@@ -14,6 +14,7 @@ use outfitter_push::{AgentBinary, Identity, KeyOwner, Probed};
 use outfitter_store::{Desktop, HostKeyOf, ProjectKey};
 
 use crate::Services;
+use crate::app::desktops;
 use crate::app::push::{self, Probe};
 use crate::app::reach::{self, Reach, ReachError, ReachSecrets, ReachSettings};
 use crate::http::{ApiError, Call, Reply};
@@ -21,7 +22,7 @@ use crate::http::{ApiError, Call, Reply};
 const UNKNOWN: ApiError = ApiError::NotFound { noun: "desktop" };
 
 async fn desktop(services: &Services, project: ProjectKey, id: &str) -> Result<Desktop, ApiError> {
-    push::find(services, project, id).await?.ok_or(UNKNOWN)
+    desktops::find(services, project, id).await?.ok_or(UNKNOWN)
 }
 
 pub(super) async fn set(

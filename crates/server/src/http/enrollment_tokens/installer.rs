@@ -16,6 +16,7 @@ pub(super) async fn show(
     Ok(Reply::new(AgentInstaller {
         url: current.url,
         sha256: current.sha256,
+        command: current.command,
         programs: current
             .programs
             .into_iter()

@@ -10,13 +10,13 @@ use outfitter_api_types::native::inventory::{
 };
 use outfitter_api_types::time::WireTime;
 use outfitter_domain::Millis;
-use outfitter_ids::DesktopId;
 use outfitter_store::{
     Desktop, FoundDesktop, Installed, InventoryFilter, NameSearch, Page, ProjectKey,
 };
 
 use super::{ApiError, Call, Operation, Reply, Routes};
 use crate::Services;
+use crate::app::desktops;
 
 /// Adds the operations.
 pub(super) fn register(routes: &mut Routes) {
@@ -133,11 +133,9 @@ async fn desktop(
     project: ProjectKey,
     text: &str,
 ) -> Result<Desktop, ApiError> {
-    match DesktopId::lookup(text) {
-        Some(id) => services.store.db().desktop_find(project, id).await?,
-        None => None,
-    }
-    .ok_or(ApiError::NotFound { noun: "desktop" })
+    desktops::find(services, project, text)
+        .await?
+        .ok_or(ApiError::NotFound { noun: "desktop" })
 }
 
 fn time(at: Millis) -> WireTime {

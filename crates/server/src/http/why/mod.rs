@@ -8,12 +8,12 @@ use outfitter_api_types::native::why::{
 };
 use outfitter_api_types::time::WireTime;
 use outfitter_domain::why::{Step, StepKind, StepResult};
-use outfitter_ids::{AppId, DesktopId};
+use outfitter_ids::AppId;
 use outfitter_store::{App, Db, Page, ProjectKey};
 
 use super::{ApiError, Call, Operation, Reply, Routes};
 use crate::Services;
-use crate::app::why;
+use crate::app::{desktops, why};
 
 /// Adds the operations.
 pub(super) fn register(routes: &mut Routes) {
@@ -47,11 +47,9 @@ async fn show_why(
     let project = call.project().project;
     let db = services.store.db();
     let app = app(&db, project, &call.query.app).await?;
-    let desktop = match DesktopId::lookup(&call.query.desktop) {
-        Some(id) => db.desktop_find(project, id).await?,
-        None => None,
-    }
-    .ok_or(ApiError::NotFound { noun: "desktop" })?;
+    let desktop = desktops::find(&services, project, &call.query.desktop)
+        .await?
+        .ok_or(ApiError::NotFound { noun: "desktop" })?;
     let why = why::why(&services, project, &app, &desktop).await?;
     Ok(Reply::new(WhyResponse {
         app_id: app.id.to_string(),

@@ -1,7 +1,7 @@
 import { Alert, Anchor, Button, Code, Group, Loader, Modal, Stack, Text } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconCircleCheck } from '@tabler/icons-react';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { api, ok } from '../../api/client';
 import { SecretOnce } from '../../components/parts';
 import { Problem } from '../../components/states';
@@ -44,7 +44,16 @@ export function Connect({ opened, onClose }: { opened: boolean; onClose: () => v
   const address = made === undefined ? '' : agentAddress(made.installer.url);
   const hasProgram = (made?.installer.programs.length ?? 0) > 0;
   return (
-    <Modal opened={opened} onClose={close} title={t('desktop.enroll')} size="lg" closeButtonProps={{ 'aria-label': t('action.close') }} centered>
+    <Modal
+      opened={opened}
+      onClose={close}
+      title={t('desktop.enroll')}
+      size="lg"
+      closeButtonProps={{ 'aria-label': t('action.close') }}
+      // The token is shown once: it does not go by a click beside it.
+      closeOnClickOutside={made === undefined}
+      centered
+    >
       <Stack>
         {make.error !== null && <Problem error={make.error} />}
         {made === undefined ? (
@@ -64,7 +73,7 @@ export function Connect({ opened, onClose }: { opened: boolean; onClose: () => v
               </Alert>
             )}
             {hasProgram ? (
-              <SecretOnce note={t('enroll.once')} rows={[{ label: t('enroll.line'), value: installLine(made.installer, made.token.token) }]} />
+              <SecretOnce note={t('enroll.once')} rows={[{ label: t('enroll.line'), value: installLine(made.installer.command, made.token.token) }]} />
             ) : (
               <Text size="sm">{t('enroll.no-program')}</Text>
             )}
@@ -103,16 +112,21 @@ function Arrived({ tokenId }: { tokenId: string }) {
       const list = await ok(
         api.GET('/api/v1/{project_id}/enrollment-tokens', { params: { path: { project_id }, query: { limit: NEWEST, offset: 0 } } }),
       );
-      const count = list.items.find((token) => token.id === tokenId)?.uses ?? 0;
-      if (count > 0) void refresh('desktops');
-      return count;
+      return list.items.find((token) => token.id === tokenId)?.uses ?? 0;
     },
   });
   const count = uses.data ?? 0;
+  useEffect(() => {
+    if (count > 0) void refresh('desktops');
+    // Asked again when another desktop has come, not when the function is another.
+  }, [count]);
   return (
-    <Group gap="xs" role="status" wrap="nowrap">
-      {count === 0 ? <Loader size={16} aria-hidden /> : <IconCircleCheck size={20} color="var(--ok)" aria-hidden />}
-      <Text size="sm">{count === 0 ? t('enroll.waiting') : t('enroll.arrived', { n: count })}</Text>
-    </Group>
+    <>
+      {uses.error !== null && <Problem error={uses.error} />}
+      <Group gap="xs" role="status" wrap="nowrap">
+        {count === 0 ? <Loader size={16} aria-hidden /> : <IconCircleCheck size={20} color="var(--ok)" aria-hidden />}
+        <Text size="sm">{count === 0 ? t('enroll.waiting') : t('enroll.arrived', { n: count })}</Text>
+      </Group>
+    </>
   );
 }
