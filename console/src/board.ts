@@ -14,6 +14,9 @@ export interface Failures {
   desktops: string[];
 }
 
+/** A success that nothing but the installer's exit code tells, or whose receipt proves nothing. */
+export const isUnverified = ({ job_status, proof }: JobRow) => job_status === 'SUCCESS' && (proof === 'exit_code_only' || proof === 'receipt_invalid');
+
 /** Desktops that stand for all those with the same failure. */
 const NAMED = 4;
 
@@ -45,6 +48,7 @@ export class Board {
   #failures = new Map<string, Group>();
   #shownFailures: readonly Failures[] | undefined;
   #failed = 0;
+  #unverified = 0;
   #listeners = new Set<Listener>();
   #version = 0;
   #order = 0;
@@ -73,6 +77,11 @@ export class Board {
 
   get failed(): number {
     return this.#failed;
+  }
+
+  /** Successes that are unverified. */
+  get unverified(): number {
+    return this.#unverified;
   }
 
   /** Failures by cause, the most frequent first. The same list until one of them changes. */
@@ -137,6 +146,7 @@ export class Board {
   }
 
   #count(job: JobRow): void {
+    if (isUnverified(job)) this.#unverified += 1;
     if (job.job_status !== 'FAIL') return;
     const reason = reasonOf(job.error_message);
     const group = this.#failures.get(reason) ?? { jobs: new Map<string, JobRow>(), apps: new Map<string, number>() };
@@ -149,6 +159,7 @@ export class Board {
   }
 
   #forget(job: JobRow): void {
+    if (isUnverified(job)) this.#unverified -= 1;
     if (job.job_status !== 'FAIL') return;
     const reason = reasonOf(job.error_message);
     const group = this.#failures.get(reason);

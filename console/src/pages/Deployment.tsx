@@ -5,9 +5,9 @@ import { useMemo, useState, useSyncExternalStore } from 'react';
 import { Link, useParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
-import { Board, MOST_SHOWN } from '../board';
+import { Board, isUnverified, MOST_SHOWN } from '../board';
 import { JobDrawer, Outcome } from '../components/JobDrawer';
-import { ConfirmByName, JOB_TONE, JobPill, Legend, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, say, sayProblem, ShareBar, When } from '../components/parts';
+import { ConfirmByName, JOB_TONE, JobPill, Legend, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, say, sayProblem, ShareBar, When, type Tone } from '../components/parts';
 import { Squares } from '../components/Squares';
 import { Problem } from '../components/states';
 import { deploymentJobs, MOVING_MS, offsetOf, PAGE_SIZE, QUIET_MS, useAllApps, useRefresh } from '../data';
@@ -155,6 +155,7 @@ export default function Deployment() {
         >
           {jobs.error !== null && <Problem error={jobs.error} />}
           {jobs.data !== undefined && <Jobs board={jobs.data} view={view} form={form} onOpen={open} />}
+          <Unverified board={board} />
         </Panel>
         {deployment.data.desktops_skipped.count > 0 && (
           <Panel title={t('preview.skipped-title')}>
@@ -289,9 +290,21 @@ function FailurePanel({ board }: { board: Board }) {
   );
 }
 
+/** How many successes stand on nothing but an exit code. */
+function Unverified({ board }: { board: Board }) {
+  const { t } = useTexts();
+  const n = useOf(board, ({ unverified }) => unverified);
+  if (n === 0) return null;
+  return (
+    <Text size="sm" mt="md">
+      <Pill tone="care">{t('job.unverified')}</Pill> {t('deployment.unverified', { n })}
+    </Text>
+  );
+}
+
 const isMoving = ({ job_status }: JobRow) => job_status === 'INIT' || job_status === 'WAITING';
 const hasFailed = ({ job_status }: JobRow) => job_status === 'FAIL';
-const toneOf = ({ job_status }: JobRow) => JOB_TONE[job_status];
+const toneOf = (job: JobRow): Tone => (isUnverified(job) ? 'care' : JOB_TONE[job.job_status]);
 
 /** As squares, few of which carry their words; or as a list, page by page. */
 function Jobs({ board, view, form, onOpen }: { board: Board; view: string; form: string; onOpen: (id: string) => void }) {
@@ -306,7 +319,8 @@ function Jobs({ board, view, form, onOpen }: { board: Board; view: string; form:
   );
   const labelOf = useMemo(() => {
     const word = { INIT: t('job.INIT'), WAITING: t('job.WAITING'), SUCCESS: t('job.SUCCESS'), FAIL: t('job.FAIL') };
-    return (job: JobRow) => `${job.instance_name} · ${job.app_name}: ${word[job.job_status]}`;
+    const unverified = t('job.unverified');
+    return (job: JobRow) => `${job.instance_name} · ${job.app_name}: ${isUnverified(job) ? unverified : word[job.job_status]}`;
   }, [t]);
   if (jobs.length === 0) {
     return (
@@ -336,7 +350,7 @@ function Jobs({ board, view, form, onOpen }: { board: Board; view: string; form:
           <button key={job.id} type="button" className="square" data-tone={toneOf(job)} title={text} aria-label={text} onClick={() => onOpen(job.id)}>
             {job.instance_name}
             <small>
-              {job.app_name} · {t(`job.${job.job_status}`)}
+              {job.app_name} · {isUnverified(job) ? t('job.unverified') : t(`job.${job.job_status}`)}
             </small>
           </button>
         );

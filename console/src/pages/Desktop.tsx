@@ -11,6 +11,7 @@ import { Problem } from '../components/states';
 import { offsetOf, PAGE_SIZE, QUIET_MS, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
+import { AgentLog } from './desktop/AgentLog';
 import { Inventory } from './desktop/Inventory';
 import { DesktopUsers } from './desktop/Users';
 import { Why } from './desktop/Why';
@@ -165,6 +166,7 @@ export default function Desktop() {
           {jobs.data !== undefined && jobs.data.count > PAGE_SIZE && <Pages count={jobs.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
         </section>
         <Inventory desktopId={id} />
+        <AgentLog desktopId={id} isConnected={desktop?.agent?.connected === true} />
       </Stack>
       <JobDrawer job={jobs.data?.items.find((job) => job.id === opened)} onClose={() => open('')} />
       {sharing && desktop !== undefined && <DesktopUsers desktop={desktop} onClose={() => setSharing(false)} />}

@@ -1,4 +1,4 @@
-import { Alert, Anchor, Button, Checkbox, Group, List, NumberInput, Select, SimpleGrid, Stack, Table, Text, TextInput, Title } from '@mantine/core';
+import { Alert, Anchor, Button, Checkbox, Group, List, NativeSelect, NumberInput, Select, SimpleGrid, Stack, Table, Text, TextInput, Title } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconAlertTriangle, IconApps, IconCircleCheck, IconDownload, IconSearch, IconTrash } from '@tabler/icons-react';
@@ -45,6 +45,7 @@ export default function Install() {
   const [typed, setTyped] = useState('');
   const [command] = useDebouncedValue(typed, 400);
   const [limit, setLimit] = useState<number | string>('');
+  const [limitIn, setLimitIn] = useState<keyof Shape<'FailLimit'>>('count');
   const [wait, setWait] = useState<(typeof WAITS)[number]>(30);
   const chosen = useMemo(() => search.getAll('app').slice(0, MOST), [search]);
   const mode = MODES.find((candidate) => candidate === search.get('do')) ?? 'install';
@@ -89,7 +90,7 @@ export default function Install() {
     mutationFn: () => {
       const call = {
         params: { path: { project_id: project.id } },
-        body: { ...body, ...(limit === '' ? {} : { fail_limit: { count: Number(limit) } }), ...(wait === 30 ? {} : { expires_in_secs: wait * DAY_SECS }) },
+        body: { ...body, ...(limit === '' ? {} : { fail_limit: { [limitIn]: Number(limit) } }), ...(wait === 30 ? {} : { expires_in_secs: wait * DAY_SECS }) },
       };
       return ok(
         mode === 'uninstall' ? api.POST('/api/v1/{project_id}/deployments/uninstall', call) : api.POST('/api/v1/{project_id}/deployments', call),
@@ -259,10 +260,20 @@ export default function Install() {
               inputWrapperOrder={['label', 'input', 'description']}
               placeholder={t('install.no-limit')}
               min={0}
-              max={1_000_000}
+              max={limitIn === 'percent' ? 100 : 1_000_000}
               allowDecimal={false}
               value={limit}
               onChange={setLimit}
+              rightSectionWidth={128}
+              rightSection={
+                <NativeSelect
+                  w="100%"
+                  aria-label={t('install.limit-in')}
+                  data={(['count', 'percent'] as const).map((value) => ({ value, label: t(`install.limit-in.${value}`) }))}
+                  value={limitIn}
+                  onChange={(event) => setLimitIn(event.currentTarget.value === 'percent' ? 'percent' : 'count')}
+                />
+              }
             />
             <Select
               label={t('install.wait')}

@@ -12,6 +12,7 @@ import { usePath, useProject, useSession } from '../session';
 import { Downloads } from './settings/Downloads';
 import { Networks } from './settings/Networks';
 import { RunningPrograms } from './settings/RunningPrograms';
+import { Store } from './settings/Store';
 
 const FEATURES = ['app_center', 'app_restriction'] as const;
 
@@ -88,6 +89,7 @@ export default function Settings() {
         <Tokens />
         <Networks />
         <Downloads />
+        <Store />
         <Panel title={t('settings.about')}>
           <Facts
             cols={{ base: 1, sm: 2 }}

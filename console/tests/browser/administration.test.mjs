@@ -162,6 +162,8 @@ test('an app is updated where it is outdated, explained, and taken off', async (
   await page.getByRole('option', { name: 'Notes 2.0' }).click();
   await page.getByText('Installed', { exact: true }).waitFor();
   assert.match(page.url(), /why=/);
+  await page.getByRole('button', { name: 'Read the log' }).click();
+  await page.getByRole('region', { name: 'The agent’s log' }).getByLabel('The agent’s log').getByText(/ INFO .*outfitter_agent/).waitFor();
   await closed(page);
 });
 
@@ -222,6 +224,11 @@ test('download limits and networks are set in the settings', async () => {
   await page.getByText(/in total (50|10) MB\/s/).waitFor();
   await total.getByLabel('Rate').last().waitFor();
   assert.equal(await total.getByLabel('Rate').last().inputValue(), '10 MB/s');
+  await page.getByRole('button', { name: 'Test the store' }).click();
+  const store = page.getByRole('region', { name: 'Package store' });
+  await store.getByText(/^Works: folder /).waitFor();
+  await store.getByText('read and digest all: the digest is right').first().waitFor();
+  assert.equal(await store.getByLabel('wrong', { exact: true }).count(), 0);
   await closed(page);
 });
 

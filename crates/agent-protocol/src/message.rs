@@ -61,6 +61,13 @@ pub enum AgentMessage {
         /// What was seen, in words.
         seen: String,
     },
+    /// Answer to `ReadLog`.
+    Log {
+        /// The question.
+        question: u64,
+        /// Whole lines, the newest last.
+        text: String,
+    },
     /// Asks for a new certificate for the key of this signing request.
     Renew {
         /// PKCS #10 request, PEM.
@@ -132,6 +139,11 @@ pub enum ServerMessage {
         question: u64,
         /// The rule.
         rule: Box<DetectionRule>,
+    },
+    /// Asks for the newest of what the agent logged.
+    ReadLog {
+        /// Number of the question, for the answer.
+        question: u64,
     },
     /// Answer to a heartbeat.
     Heartbeat {

@@ -20,6 +20,7 @@ pub mod platform;
 pub mod programs;
 pub mod proxy;
 pub mod receipt;
+pub mod recent_log;
 pub mod secrets;
 pub mod server_client;
 pub mod spool;

@@ -12,6 +12,7 @@ use outfitter_agent::clock::SystemClock;
 use outfitter_agent::desk::{self, AppCommand, DeskClient, DeskClientError, portal_page};
 use outfitter_agent::enroll::{self, EnrollError, Enrollment};
 use outfitter_agent::proxy::{PROXY_VARIABLE, Proxies, ProxyUrl};
+use outfitter_agent::recent_log::RecentLog;
 use outfitter_agent::server_client::ServerAddress;
 use outfitter_agent::state_dir::{AgentIdentity, AgentSettings, StateDir, StateError};
 use outfitter_agent::update::launcher::{self, Launcher, Next, Role, TrialEnd};
@@ -19,6 +20,8 @@ use outfitter_agent::{doctor, platform};
 use outfitter_agent_protocol::{DeskAnswer, DeskAsk, EnrollmentToken};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Carries out what the server of this desktop asks for: installs, checks, reports.
 #[derive(Parser)]
@@ -216,10 +219,16 @@ fn main() -> ExitCode {
         complain(&format!("{:?} is no log filter", arguments.log));
         return ExitCode::from(code::USAGE);
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(std::io::stderr().is_terminal());
+    let kept = tracing_subscriber::fmt::layer()
+        .with_writer(RecentLog)
+        .with_ansi(false);
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .with(kept)
         .init();
     // Before any thread: the supervisor forks.
     match &arguments.command {

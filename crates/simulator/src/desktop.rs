@@ -398,6 +398,7 @@ impl AgentWatcher for Desktop {
             AgentMessage::Heartbeat { .. }
             | AgentMessage::Renew { .. }
             | AgentMessage::Detected { .. }
+            | AgentMessage::Log { .. }
             | AgentMessage::Update(_)
             | AgentMessage::Inventory(_) => {}
         }

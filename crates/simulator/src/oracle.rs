@@ -465,6 +465,7 @@ impl ServerWatcher for Oracle {
             | ServerMessage::Heartbeat { .. }
             | ServerMessage::Certificate { .. }
             | ServerMessage::Detect { .. }
+            | ServerMessage::ReadLog { .. }
             | ServerMessage::Update(_)
             | ServerMessage::UpdateNoted { .. }
             | ServerMessage::InventoryNoted { .. }

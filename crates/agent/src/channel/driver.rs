@@ -125,6 +125,10 @@ pub trait Desktop: Send {
         let _ = (question, rule);
         std::future::ready(())
     }
+    /// The newest of what was logged here; a simulated desktop logs nothing.
+    fn recent_log(&mut self) -> String {
+        String::new()
+    }
     /// Removes the attempt from disk.
     fn forget(&mut self, attempt: AttemptId) -> impl Future<Output = ()> + Send;
     /// Takes the offer of a newer program; one without a program of its own passes it over.
@@ -270,6 +274,15 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                             tracing::error!(attempt.id = %attempt, "the receipt of an ended attempt cannot be read")
                         }
                     },
+                    Effect::SendLog { question } => {
+                        let text = desktop.recent_log();
+                        send(
+                            &mut channel,
+                            AgentMessage::Log { question, text },
+                            &mut inputs,
+                        )
+                        .await;
+                    }
                     Effect::Journal(task) => {
                         let attempt = task.attempt;
                         // Answered before anything else is stepped.

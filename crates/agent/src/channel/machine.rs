@@ -210,6 +210,11 @@ pub enum Effect {
         /// The rule.
         rule: Box<DetectionRule>,
     },
+    /// Send the newest of the log.
+    SendLog {
+        /// The server's question.
+        question: u64,
+    },
     /// Hand the source to the running attempt.
     GiveSource(Source),
     /// Tell the running attempt that there is no source.
@@ -645,6 +650,10 @@ impl Machine {
                 // No work for a server that is judged without a clock.
                 LinkTrust::TimeOnly => {}
             },
+            ServerMessage::ReadLog { question } => match trust {
+                LinkTrust::Full => out.push(Effect::SendLog { question }),
+                LinkTrust::TimeOnly => {}
+            },
             ServerMessage::Task(task) => self.task(task, trust, now, out),
             ServerMessage::Go { attempt } => self.go(attempt, trust, now, out),
             ServerMessage::NoGo { attempt, reason } => match self.stage(attempt) {
@@ -982,7 +991,7 @@ fn kind(message: &ServerMessage) -> &'static str {
         ServerMessage::NoGo { .. } => "a withdrawal",
         ServerMessage::Source(_) | ServerMessage::NoSource { .. } => "a source",
         ServerMessage::Recorded { .. } => "a receipt",
-        ServerMessage::Detect { .. } => "a question",
+        ServerMessage::Detect { .. } | ServerMessage::ReadLog { .. } => "a question",
         ServerMessage::Cancel { .. } => "a cancellation",
         ServerMessage::Heartbeat { .. } => "a heartbeat",
         ServerMessage::Certificate { .. } => "a certificate",

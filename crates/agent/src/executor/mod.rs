@@ -30,6 +30,7 @@ use crate::clock::Clock;
 use crate::evidence::{Stop, blank_evidence};
 use crate::inventory::Looked;
 use crate::receipt::Receipts;
+use crate::recent_log;
 use crate::server_client::chain;
 use crate::spool::{AttemptFolder, Spool, Unfinished};
 use crate::update::Updates;
@@ -318,6 +319,10 @@ impl Desktop for LocalDesktop {
             };
             let _ = events.send(event).await;
         });
+    }
+
+    fn recent_log(&mut self) -> String {
+        recent_log::newest()
     }
 
     async fn forget(&mut self, attempt: AttemptId) {

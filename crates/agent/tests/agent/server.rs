@@ -625,6 +625,7 @@ fn react(shared: &Shared, message: &AgentMessage) -> Vec<ServerMessage> {
         | AgentMessage::Result(_)
         | AgentMessage::Declined { .. }
         | AgentMessage::Detected { .. }
+        | AgentMessage::Log { .. }
         | AgentMessage::Inventory(_)
         | AgentMessage::Progress { .. } => Vec::new(),
         AgentMessage::Update(report) => vec![ServerMessage::UpdateNoted {

@@ -77,6 +77,28 @@ pub struct CollectStoreResponse {
     pub items: Vec<Collectable>,
 }
 
+/// One thing that a test of the package store tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StoreTestStep {
+    /// What was tried, in a few words.
+    pub step: String,
+    /// Whether it went well.
+    pub ok: bool,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// What a test of the package store found. What it wrote is removed again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TestStoreResponse {
+    /// Where packages are: a folder, or a bucket of an object store.
+    pub place: String,
+    /// Whether every step went well.
+    pub ok: bool,
+    /// The steps, in their order.
+    pub steps: Vec<StoreTestStep>,
+}
+
 /// Application that was deleted and can be restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeletedApp {

@@ -4,6 +4,7 @@
 //! request member is nullable and null equals absent, an answer member without a value is left out.
 //! Times are RFC 3339 in UTC with milliseconds and `Z`.
 
+pub mod agent_log;
 pub mod agent_releases;
 pub mod agents_online;
 pub mod attempts;

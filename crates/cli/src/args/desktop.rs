@@ -41,6 +41,8 @@ pub(crate) enum DesktopCommand {
     Reach(ReachCommand),
     /// Log in to a desktop and tell what a push of the agent would do, without doing it
     Probe(DesktopArg),
+    /// Print the newest of what a desktop's agent logged since it started
+    Log(DesktopArg),
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use outfitter_api_types::desktops::{
     DeleteDesktopsReq, DesktopDetailInfo, DetachInstancesDesktopInfo, DetachInstancesUserInfo,
     ShowDesktopDetailResponse,
 };
+use outfitter_api_types::native::agent_log::ShowAgentLogResponse;
 use outfitter_api_types::native::desktops::{RegisterDesktopReq, RegisteredDesktop};
 use outfitter_api_types::tags::{
     BatchAddDesktopsTagsReq, BatchDeleteDesktopsTagsReq, DesktopTagsInfo,
@@ -66,6 +67,14 @@ pub(super) async fn run(
         DesktopCommand::Tag(command) => tag(command, session).await?,
         DesktopCommand::Reach(command) => return super::reach::run(command, session).await,
         DesktopCommand::Probe(args) => return super::reach::probe(&args.desktop, session).await,
+        DesktopCommand::Log(args) => {
+            let id = listing::desktop_id(client, &args.desktop).await?;
+            let path = paths::below(paths::DESKTOPS, &id, "agent-log");
+            let shown: ShowAgentLogResponse = client.call(Method::GET, &path, &[], None).await?;
+            session
+                .printer
+                .show(&shown, || View::Line(shown.text.trim_end().to_owned()));
+        }
         DesktopCommand::Delete(args) => {
             let body = DeleteDesktopsReq {
                 desktop_ids: listing::desktop_ids(client, &args.desktops).await?,

@@ -163,6 +163,7 @@ const COMMANDS: &[&str] = &[
     "desktop reach forget",
     "desktop reach forget-network",
     "desktop probe",
+    "desktop log",
     "desktop import",
     "desktop show",
     "desktop inventory",

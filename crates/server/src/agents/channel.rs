@@ -32,7 +32,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::enroll::keep_certificate;
 use super::peer::{Standing, identify};
-use super::questions::Answer;
+use super::questions::{Answer, Seen};
 use super::refusal::Refusal;
 use super::registry::Registration;
 use crate::app::agent_releases::{Share, choose, offer};
@@ -439,11 +439,18 @@ async fn answer(
             holds,
             seen,
         } => {
-            let answer = Answer { holds, seen };
+            let answer = Answer::Rule(Seen { holds, seen });
             services
                 .registry
                 .questions
                 .answer(channel.desktop, question, answer);
+            Vec::new()
+        }
+        AgentMessage::Log { question, text } => {
+            services
+                .registry
+                .questions
+                .answer(channel.desktop, question, Answer::Log(text));
             Vec::new()
         }
         AgentMessage::Inventory(report) => inventory::take_in(services, holder, channel, *report)

@@ -11,7 +11,16 @@ use tokio::sync::oneshot;
 
 /// What a desktop answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub enum Answer {
+    /// Whether a rule holds.
+    Rule(Seen),
+    /// The newest of the agent's log.
+    Log(String),
+}
+
+/// What a desktop saw of a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
     /// Whether the rule holds; `None`: it cannot be told there.
     pub holds: Option<bool>,
     /// What was seen, in words.
@@ -87,10 +96,7 @@ mod tests {
     #[test]
     fn an_answer_counts_from_the_desktop_that_was_asked_and_once() {
         let questions = Questions::default();
-        let answer = |seen: &str| Answer {
-            holds: Some(true),
-            seen: seen.to_owned(),
-        };
+        let answer = |text: &str| Answer::Log(text.to_owned());
         let mut question = questions.open(DesktopKey::new(1));
         questions.answer(DesktopKey::new(2), question.number, answer("another"));
         assert!(question.answer.try_recv().is_err());

@@ -116,3 +116,57 @@ async fn a_peer_that_says_nothing_is_let_go_although_it_is_asked() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn an_agent_is_asked_for_its_log() {
+    let server = TestServer::start().await;
+    let mut agent = Played::start(&server, "desk").await;
+    let path = format!("/api/v1/{{p}}/desktops/{}/agent-log", agent.desktop);
+    let answered = async {
+        let ServerMessage::ReadLog { question } = agent.channel.receive().await.unwrap() else {
+            panic!("no question");
+        };
+        agent
+            .say(AgentMessage::Log {
+                question,
+                text: "connected\n".to_owned(),
+            })
+            .await;
+    };
+    let (asked, ()) = tokio::join!(server.get(&path), answered);
+    assert_eq!(asked.ok(200)["text"], "connected\n");
+
+    // An answer to another kind of question is none.
+    let answered = async {
+        let ServerMessage::ReadLog { question } = agent.channel.receive().await.unwrap() else {
+            panic!("no question");
+        };
+        agent
+            .say(AgentMessage::Detected {
+                question,
+                holds: Some(true),
+                seen: String::new(),
+            })
+            .await;
+    };
+    let (asked, ()) = tokio::join!(server.get(&path), answered);
+    asked.refused(409, "WKS.0409", "did not answer");
+
+    let away = server
+        .post(
+            "/api/v1/{p}/desktops",
+            json!({"name": "away", "os_type": "Linux"}),
+        )
+        .await
+        .ok(201);
+    let away = away["id"].as_str().unwrap();
+    server
+        .get(&format!("/api/v1/{{p}}/desktops/{away}/agent-log"))
+        .await
+        .refused(409, "WKS.0409", "not connected");
+    server
+        .get("/api/v1/{p}/desktops/5f0c7b43-8ea7-4a8f-9dd0-1d6a8a2b9a10/agent-log")
+        .await
+        .refused(404, "WKS.00211902", "desktop");
+    server.stop().await;
+}

@@ -224,3 +224,32 @@ async fn links_are_held_to_the_operators_list() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_test_of_the_store_says_step_by_step_whether_it_works_and_leaves_nothing() {
+    let server = TestServer::start().await;
+    let tested = server.post("/api/v1/store/test", json!({})).await.ok(200);
+    assert_eq!(tested["ok"], true, "{tested}");
+    let steps = tested["steps"].as_array().unwrap();
+    assert!(steps.len() > 6, "{tested}");
+    assert!(steps.iter().all(|step| step["ok"] == true), "{tested}");
+    let folder = server.data_dir().join("packages");
+    assert_eq!(packages_in(&folder), 0);
+
+    std::fs::remove_dir_all(&folder).unwrap();
+    let tested = server.post("/api/v1/store/test", json!({})).await.ok(200);
+    assert_eq!(tested["ok"], false, "{tested}");
+    assert_eq!(tested["steps"].as_array().unwrap().len(), 1, "{tested}");
+    assert_eq!(tested["steps"][0]["step"], "reach");
+    assert_eq!(tested["steps"][0]["ok"], false);
+    server.stop().await;
+}
+
+/// Files below a folder.
+fn packages_in(folder: &std::path::Path) -> usize {
+    std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| if path.is_dir() { packages_in(&path) } else { 1 })
+        .sum()
+}

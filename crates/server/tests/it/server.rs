@@ -1,6 +1,7 @@
 //! A server for one test.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use outfitter_server::config::{Config, ServeOptions};
@@ -65,6 +66,11 @@ impl TestServer {
     /// A server on SQLite that is told more than where to listen.
     pub(crate) async fn start_told(options: ServeOptions) -> Self {
         Self::start_with(None, options).await
+    }
+
+    /// Its data folder.
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A server on PostgreSQL.

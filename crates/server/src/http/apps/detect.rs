@@ -7,7 +7,7 @@ use outfitter_ids::{AppId, DesktopId};
 
 use super::revisions::agent_rule;
 use crate::Services;
-use crate::app::detect::{self, Asked};
+use crate::app::questions::{self, Asked};
 use crate::http::{ApiError, Call, Reply};
 
 pub(super) async fn evaluate_app_detection(
@@ -47,7 +47,7 @@ pub(super) async fn evaluate_app_detection(
     }
     // A script runs there: the audit log has it before it does.
     services.store.write().await?.commit().await?;
-    let asked = detect::evaluate(&services, &desktops, &rule).await;
+    let asked = questions::evaluate(&services, &desktops, &rule).await;
     Ok(Reply::new(EvaluateDetectionResponse {
         items: desktops
             .into_iter()

@@ -1,5 +1,6 @@
 //! Desktops: ours under `/api/v1/{project_id}/desktops`, the contract's under `/v2/{project_id}/desktops`.
 
+mod agent_log;
 mod agents;
 mod attach;
 mod delete;
@@ -53,6 +54,16 @@ fn native(routes: &mut Routes) {
                 .action("outfitter:desktops:showAgentsOnline")
                 .summary("Show how many agents were online over the last hours, and are now."),
             online::show,
+        )
+        .add(
+            Operation::get(
+                "/api/v1/{project_id}/desktops/{desktop_id}/agent-log",
+                "ShowAgentLog",
+            )
+            .action("outfitter:desktops:showAgentLog")
+            .codes(&[404, 409])
+            .summary("Ask the desktop's agent for the newest of its own log."),
+            agent_log::show,
         )
         .add(
             Operation::delete(

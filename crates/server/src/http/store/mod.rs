@@ -1,28 +1,55 @@
-//! The package store as a whole: what is garbage there.
+//! The package store as a whole: whether it works, and what is garbage there.
 
 use std::sync::Arc;
 
 use http::StatusCode;
 use outfitter_api_types::native::housekeeping::{
     CollectReason as WireReason, CollectStoreReq, CollectStoreResponse, CollectTally,
-    Collectable as WireCollectable,
+    Collectable as WireCollectable, StoreTestStep, TestStoreResponse,
 };
 use outfitter_api_types::time::WireTime;
+use outfitter_artifacts::check::{ProofStep, prove};
 use outfitter_bucket::{CollectMode, CollectReason, Collectable, Tally};
 
 use super::{ApiError, Call, Operation, Reply, Routes};
 use crate::Services;
 
-/// Adds the operation.
+/// Adds the operations.
 pub(super) fn register(routes: &mut Routes) {
-    routes.add(
-        Operation::post("/api/v1/store/actions/collect", "CollectStore")
-            .action("outfitter:store:collect")
-            .optional_body()
-            .codes(&[409])
-            .summary("Remove package bytes that nothing needs, or tell which would go."),
-        collect,
-    );
+    routes
+        .add(
+            Operation::post("/api/v1/store/actions/collect", "CollectStore")
+                .action("outfitter:store:collect")
+                .optional_body()
+                .codes(&[409])
+                .summary("Remove package bytes that nothing needs, or tell which would go."),
+            collect,
+        )
+        .add::<(), (), _, _, _>(
+            Operation::post("/api/v1/store/test", "TestStore")
+                .action("outfitter:store:test")
+                .reads()
+                .summary(
+                    "Write packages into the store, read them as desktops do, and remove them: does it work?",
+                ),
+            test,
+        );
+}
+
+async fn test(services: Arc<Services>, _call: Call) -> Result<Reply<TestStoreResponse>, ApiError> {
+    let steps = prove(&services.packages, services.ids.as_ref()).await;
+    Ok(Reply::new(TestStoreResponse {
+        place: services.packages.description(),
+        ok: steps.iter().all(|step| step.ok),
+        steps: steps
+            .into_iter()
+            .map(|ProofStep { step, ok, detail }| StoreTestStep {
+                step: step.to_owned(),
+                ok,
+                detail,
+            })
+            .collect(),
+    }))
 }
 
 async fn collect(
