@@ -1,24 +1,53 @@
-import { useCallback } from 'react';
+import { useCallback, useMemo } from 'react';
 import { useSearchParams } from 'react-router';
+
+/**
+ * Changes the address in place. What stands there counts, not what was drawn last: of two quick changes the second one
+ * must not undo the first.
+ */
+export function useEditAddress(): (edit: (next: URLSearchParams) => void) => void {
+  const [, setSearch] = useSearchParams();
+  return useCallback(
+    (edit) => {
+      const next = new URLSearchParams(window.location.search);
+      edit(next);
+      setSearch(next, { replace: true });
+    },
+    [setSearch],
+  );
+}
 
 /** One value that lives in the address, so that what one sees can be shared. The empty text is left out. */
 export function useInAddress(name: string, initial = ''): [string, (value: string) => void] {
-  const [search, setSearch] = useSearchParams();
+  const [search] = useSearchParams();
+  const edit = useEditAddress();
   const set = useCallback(
     (value: string) =>
-      setSearch(
-        (before) => {
-          const next = new URLSearchParams(before);
-          if (value === initial) next.delete(name);
-          else next.set(name, value);
-          if (name !== 'page') next.delete('page');
-          return next;
-        },
-        { replace: true },
-      ),
-    [name, initial, setSearch],
+      edit((next) => {
+        if (value === initial) next.delete(name);
+        else next.set(name, value);
+        if (name !== 'page') next.delete('page');
+      }),
+    [name, initial, edit],
   );
   return [search.get(name) ?? initial, set];
+}
+
+/** Values that are chosen one by one and live in the address, the first `most` of them. */
+export function useChosenInAddress(name: string, most: number): [string[], (change: (before: string[]) => string[]) => void] {
+  const [search] = useSearchParams();
+  const edit = useEditAddress();
+  const chosen = useMemo(() => search.getAll(name).slice(0, most), [search, name, most]);
+  const choose = useCallback(
+    (change: (before: string[]) => string[]) =>
+      edit((next) => {
+        const values = change(next.getAll(name)).slice(0, most);
+        next.delete(name);
+        for (const value of values) next.append(name, value);
+      }),
+    [name, most, edit],
+  );
+  return [chosen, choose];
 }
 
 /** The page of a list, from 1, in the address. */

@@ -1,10 +1,10 @@
 import { Alert, Anchor, Button, Checkbox, Code, Group, List, Modal, SegmentedControl, Stack, Table, Tabs, Text } from '@mantine/core';
 import { useMutation, useQueries, useQuery } from '@tanstack/react-query';
 import { IconAlertTriangle, IconCircleCheck, IconDeviceDesktop, IconPlugConnected, IconRocket, IconRoute } from '@tabler/icons-react';
-import { useMemo, useState } from 'react';
+import { useState } from 'react';
 import { Link, useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
-import { useInAddress, usePage } from '../address';
+import { useChosenInAddress, useInAddress, usePage } from '../address';
 import { bytes, ListPanel, ListTable, PageHead, Pages, Pill, say, SearchBox } from '../components/parts';
 import { reachDraft, ReachForm, wireReach } from '../components/ReachForm';
 import { Empty, Problem } from '../components/states';
@@ -47,24 +47,13 @@ function PushOnto() {
   const { t } = useTexts();
   const path = usePath();
   const { id: project_id } = useProject();
-  const [search, setSearch] = useSearchParams();
   const [name] = useInAddress('q');
   const [show, setShow] = useInAddress('show', 'none');
   const [page, setPage] = usePage();
   const [editing, setEditing] = useState<{ id: string; name: string }>();
   const push = usePush();
   const isFiltered = name !== '' || show !== 'none';
-  const chosen = useMemo(() => search.getAll('desktop').slice(0, MOST), [search]);
-  const choose = (ids: string[]) =>
-    setSearch(
-      (before) => {
-        const next = new URLSearchParams(before);
-        next.delete('desktop');
-        for (const id of ids) next.append('desktop', id);
-        return next;
-      },
-      { replace: true },
-    );
+  const [chosen, choose] = useChosenInAddress('desktop', MOST);
   const list = useDesktops({ name, ...(show === 'none' || show === 'offline' ? { agent: show } : {}) }, offsetOf(page), PAGE_SIZE);
   const networks = useQuery({
     queryKey: ['networks', project_id],
@@ -133,7 +122,7 @@ function PushOnto() {
                   label={t('agents.choose-page')}
                   checked={all}
                   indeterminate={!all && here.some((id) => chosen.includes(id))}
-                  onChange={() => choose(all ? chosen.filter((id) => !here.includes(id)) : [...new Set([...chosen, ...here])].slice(0, MOST))}
+                  onChange={() => choose((before) => (all ? before.filter((id) => !here.includes(id)) : [...new Set([...before, ...here])]))}
                 />
               </Group>
               <ListTable label={t('agents.title')} head={[{ hidden: t('desktop.choose') }, t('job.desktop'), t('desktop.agent'), t('agents.reached'), { hidden: t('action.edit') }]}>
@@ -144,7 +133,7 @@ function PushOnto() {
                     reach={reaches.get(desktop.id)}
                     chosen={chosen.includes(desktop.id)}
                     full={chosen.length >= MOST}
-                    onChoose={(is) => choose(is ? [...chosen, desktop.id] : chosen.filter((id) => id !== desktop.id))}
+                    onChoose={(is) => choose((before) => (is ? [...before, desktop.id] : before.filter((id) => id !== desktop.id)))}
                     onEdit={() => setEditing(desktop)}
                   />
                 ))}

@@ -4,6 +4,7 @@ import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconAlertTriangle, IconApps, IconCircleCheck, IconDownload, IconSearch, IconTrash } from '@tabler/icons-react';
 import { useMemo, useState } from 'react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
+import { useEditAddress } from '../address';
 import { api, ok, type Shape } from '../api/client';
 import { AccountPicker, keyOf } from '../components/AccountPicker';
 import { DesktopPicker } from '../components/DesktopPicker';
@@ -40,7 +41,7 @@ export default function Install() {
   const navigate = useNavigate();
   const refresh = useRefresh();
   const apps = useAllApps();
-  const [search, setSearch] = useSearchParams();
+  const [search] = useSearchParams();
   const [text, setText] = useState('');
   const [typed, setTyped] = useState('');
   const [command] = useDebouncedValue(typed, 400);
@@ -56,15 +57,7 @@ export default function Install() {
     () => search.getAll('who').map(parseAccount).filter((account): account is Shape<'AccountInfo'> => account !== undefined),
     [search],
   );
-  const change = (edit: (next: URLSearchParams) => void) =>
-    setSearch(
-      (before) => {
-        const next = new URLSearchParams(before);
-        edit(next);
-        return next;
-      },
-      { replace: true },
-    );
+  const change = useEditAddress();
   const body = {
     app_ids: chosen,
     ...(everyone ? { assign_scope: 'ALL_USER' as const } : byDesktop ? { desktop_ids: desktops } : { assign_scope: 'ASSIGN_USER' as const, users: accounts.slice(0, MOST) }),
