@@ -321,13 +321,26 @@ impl Db<'_> {
         if has_live_agent && token.may_reenroll == 0 {
             return Ok(Err(EnrollmentRefusal::NameTaken));
         }
+        let tags = token.tags()?;
+        if let Some(found) = found.filter(|_| !tags.is_empty()) {
+            let desktop = DesktopKey::new(found);
+            let there = self.tags_of(&[desktop]).await?;
+            let others = there
+                .get(&desktop)
+                .into_iter()
+                .flatten()
+                .filter(|own| tags.iter().all(|tag| tag.key != own.key));
+            if others.count() + tags.len() > TAGS_PER_DESKTOP_MAX {
+                return Ok(Err(EnrollmentRefusal::TooManyTags));
+            }
+        }
         Ok(Ok(Admitted {
             token: EnrollmentTokenKey::new(token.id),
             domain: DomainKey::new(token.domain_id),
             project: ProjectKey::new(token.project_id),
             project_id: ProjectId::new(token.project_public_id),
-            tags: token.tags()?,
             desktop,
+            tags,
         }))
     }
 }
@@ -439,9 +452,7 @@ impl Tx {
             self.desktop_user_attach(desktop, user, None).await?;
             self.desktop_share_if_crowded(desktop).await?;
         }
-        if self.tags_set(desktop, &admitted.tags).await? > TAGS_PER_DESKTOP_MAX {
-            return Ok(Err(EnrollmentRefusal::TooManyTags));
-        }
+        self.tags_set(desktop, &admitted.tags).await?;
         let agent = self.agent_insert(desktop, &claim.agent, now).await?;
         self.run(
             "count the use of an enrollment token",
