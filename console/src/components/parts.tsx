@@ -143,7 +143,7 @@ export function Panel({ title, action, children, pad = true }: { title?: string;
   );
 }
 
-/** What is known of a thing, each with its name. `fw`: values that are long are not bold. */
+/** What is known of a thing, each with its name; a dash stands for what is not. `fw`: values that are long are not bold. */
 export function Facts({ rows, cols, fw = 550 }: { rows: [label: string, value: ReactNode][]; fw?: number } & Pick<SimpleGridProps, 'cols'>) {
   return (
     <SimpleGrid cols={cols}>
@@ -153,7 +153,7 @@ export function Facts({ rows, cols, fw = 550 }: { rows: [label: string, value: R
             {label}
           </Text>
           <Text size="sm" fw={fw} component="div" style={{ overflowWrap: 'anywhere' }}>
-            {value}
+            {value === undefined || value === '' ? '–' : value}
           </Text>
         </div>
       ))}

@@ -4,7 +4,7 @@ import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconAlertTriangle, IconApps, IconCircleCheck, IconDownload, IconSearch, IconTrash } from '@tabler/icons-react';
 import { useMemo, useState } from 'react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
-import { useEditAddress } from '../address';
+import { useChosenInAddress, useEditAddress } from '../address';
 import { api, ok, type Shape } from '../api/client';
 import { AccountPicker, keyOf } from '../components/AccountPicker';
 import { DesktopPicker } from '../components/DesktopPicker';
@@ -48,7 +48,7 @@ export default function Install() {
   const [limit, setLimit] = useState<number | string>('');
   const [limitIn, setLimitIn] = useState<keyof Shape<'FailLimit'>>('count');
   const [wait, setWait] = useState<(typeof WAITS)[number]>(30);
-  const chosen = useMemo(() => search.getAll('app').slice(0, MOST), [search]);
+  const [chosen, choose] = useChosenInAddress('app', MOST);
   const mode = MODES.find((candidate) => candidate === search.get('do')) ?? 'install';
   const everyone = search.get('for') === 'everyone';
   const desktops = useMemo(() => search.getAll('desktop').slice(0, MOST_DESKTOPS), [search]);
@@ -151,13 +151,7 @@ export default function Install() {
                       aria-label={app.name}
                       checked={is}
                       disabled={cannot || (!is && chosen.length >= MOST)}
-                      onChange={() =>
-                        change((next) => {
-                          const ids = next.getAll('app').filter((id) => id !== app.id);
-                          next.delete('app');
-                          for (const id of is ? ids : [...ids, app.id]) next.append('app', id);
-                        })
-                      }
+                      onChange={() => choose((before) => (before.includes(app.id) ? before.filter((id) => id !== app.id) : [...before, app.id]))}
                     />
                     <AppIcon app={app} size={36} />
                     <div style={{ minWidth: 0 }}>

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Most that is kept, in bytes. As JSON it is at most three times as long, and a frame takes it.
+/// Most that is kept, in bytes. As JSON it is at most twice as long, and a frame takes it.
 pub const MAX_BYTES: usize = 48 * 1024;
 
 static KEPT: Mutex<String> = Mutex::new(String::new());

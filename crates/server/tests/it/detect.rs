@@ -122,35 +122,29 @@ async fn an_agent_is_asked_for_its_log() {
     let server = TestServer::start().await;
     let mut agent = Played::start(&server, "desk").await;
     let path = format!("/api/v1/{{p}}/desktops/{}/agent-log", agent.desktop);
-    let answered = async {
-        let ServerMessage::ReadLog { question } = agent.channel.receive().await.unwrap() else {
-            panic!("no question");
-        };
-        agent
-            .say(AgentMessage::Log {
-                question,
-                text: "connected\n".to_owned(),
-            })
-            .await;
+    let log = |question| AgentMessage::Log {
+        question,
+        text: "connected\n".to_owned(),
     };
-    let (asked, ()) = tokio::join!(server.get(&path), answered);
-    assert_eq!(asked.ok(200)["text"], "connected\n");
-
+    let other = |question| AgentMessage::Detected {
+        question,
+        holds: Some(true),
+        seen: String::new(),
+    };
+    let mut asked = async |answer: &dyn Fn(u64) -> AgentMessage| {
+        let answered = async {
+            let ServerMessage::ReadLog { question } = agent.channel.receive().await.unwrap() else {
+                panic!("no question");
+            };
+            agent.say(answer(question)).await;
+        };
+        tokio::join!(server.get(&path), answered).0
+    };
+    assert_eq!(asked(&log).await.ok(200)["text"], "connected\n");
     // An answer to another kind of question is none.
-    let answered = async {
-        let ServerMessage::ReadLog { question } = agent.channel.receive().await.unwrap() else {
-            panic!("no question");
-        };
-        agent
-            .say(AgentMessage::Detected {
-                question,
-                holds: Some(true),
-                seen: String::new(),
-            })
-            .await;
-    };
-    let (asked, ()) = tokio::join!(server.get(&path), answered);
-    asked.refused(409, "WKS.0409", "did not answer");
+    asked(&other)
+        .await
+        .refused(409, "WKS.0409", "did not answer");
 
     let away = server
         .post(
