@@ -161,7 +161,8 @@ impl Desktop {
         }
     }
 
-    /// The power goes: everything on the machine ends at once, what was not synced is there by chance.
+    /// The power goes: everything on the machine ends at once, what was not synced is there by chance, and sometimes the
+    /// agent's whole journal is no more.
     pub(crate) async fn cut_power(&self) {
         Counted::one(&self.world.counted.power_cuts);
         self.note("loses power");
@@ -184,6 +185,10 @@ impl Desktop {
         truth.running = None;
         drop(truth);
         self.disk.lose_power();
+        if self.world.mishap(150) {
+            self.note("its journal is lost");
+            self.disk.lose_folder(Path::new(JOURNAL));
+        }
         self.boot.fetch_add(1, Ordering::Relaxed);
         self.changed.notify_waiters();
     }

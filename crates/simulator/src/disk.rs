@@ -218,6 +218,18 @@ impl Disk {
         }
     }
 
+    /// A folder is not there any more, synced or not: what a repair of a file system may do.
+    pub(crate) fn lose_folder(&self, path: &Path) {
+        let mut state = self.state();
+        if let Ok((folder, name)) = state.place(path)
+            && let Ok((now, synced, changes)) = state.folder(folder)
+        {
+            now.remove(&name);
+            synced.remove(&name);
+            changes.clear();
+        }
+    }
+
     /// What is in a folder now.
     pub(crate) fn names(&self, folder: &Path) -> Vec<String> {
         let mut state = self.state();

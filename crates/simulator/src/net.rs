@@ -241,7 +241,8 @@ pub(crate) trait AgentWatcher: Send + Sync {
 
 /// Sees what the server sends, before it leaves.
 pub(crate) trait ServerWatcher: Send + Sync {
-    fn sends(&self, desktop: usize, message: &ServerMessage);
+    /// `epoch` is the channel's number, once its welcome has told it.
+    fn sends(&self, desktop: usize, epoch: Option<i64>, message: &ServerMessage);
 }
 
 impl Channel for AgentEnd {
@@ -319,18 +320,21 @@ pub(crate) fn connection(
         }
     });
     let outgoing = sink::unfold(
-        (down, server_watcher),
-        move |(mut sending, watcher), message: Message| async move {
+        (down, server_watcher, None),
+        move |(mut sending, watcher, mut epoch), message: Message| async move {
             if let Message::Text(text) = message {
                 if let Ok(message) = serde_json::from_str(&text) {
-                    watcher.sends(desktop, &message);
+                    if let ServerMessage::Welcome(welcome) = &message {
+                        epoch = Some(welcome.epoch);
+                    }
+                    watcher.sends(desktop, epoch, &message);
                 }
                 sending
                     .send(text.to_string())
                     .await
                     .map_err(|reason| axum::Error::new(std::io::Error::other(reason)))?;
             }
-            Ok((sending, watcher))
+            Ok((sending, watcher, epoch))
         },
     );
     (

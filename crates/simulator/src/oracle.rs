@@ -24,11 +24,12 @@ use crate::world::World;
 struct Attempt {
     state: String,
     desktop: usize,
+    epoch: i64,
     app: usize,
     kind: i64,
 }
 
-type Row = (i64, Vec<u8>, i64, String, i64, i64);
+type Row = (i64, Vec<u8>, i64, i64, String, i64, i64);
 
 /// The watcher of a run.
 pub(crate) struct Oracle {
@@ -36,11 +37,13 @@ pub(crate) struct Oracle {
     runtime: Handle,
     connection: Mutex<SqliteConnection>,
     open: Mutex<BTreeMap<i64, Attempt>>,
+    /// Of each attempt that was let run, the numbers of the channels it belonged to meanwhile.
+    ran_for: Mutex<BTreeMap<AttemptId, BTreeSet<i64>>>,
     desktops: Mutex<Vec<Arc<Desktop>>>,
     apps: Vec<AppKind>,
 }
 
-const ATTEMPTS: &str = "SELECT t.id, t.public_id, t.desktop_id, t.state, j.app_id, j.kind FROM attempt t \
+const ATTEMPTS: &str = "SELECT t.id, t.public_id, t.desktop_id, t.epoch, t.state, j.app_id, j.kind FROM attempt t \
      JOIN job j ON j.id = t.job_id WHERE t.ended_at IS NULL ORDER BY t.id";
 
 impl Oracle {
@@ -56,6 +59,7 @@ impl Oracle {
             runtime,
             connection: Mutex::new(connection),
             open: Mutex::default(),
+            ran_for: Mutex::default(),
             desktops: Mutex::default(),
             apps: apps.to_vec(),
         }))
@@ -103,9 +107,10 @@ impl Oracle {
         let now: BTreeMap<i64, (Uuid, Attempt)> = self
             .rows::<Row>(ATTEMPTS, &[])
             .into_iter()
-            .map(|(id, public_id, desktop, state, app, kind)| {
+            .map(|(id, public_id, desktop, epoch, state, app, kind)| {
                 let attempt = Attempt {
                     state,
+                    epoch,
                     desktop: usize::try_from(desktop - 1).unwrap_or(usize::MAX),
                     app: usize::try_from(app - 1).unwrap_or(usize::MAX),
                     kind,
@@ -124,6 +129,14 @@ impl Oracle {
                     "I2",
                     format_args!("desktop {} has two open attempts", attempt.desktop),
                 );
+            }
+            if attempt.state == "running" {
+                self.ran_for
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .entry(AttemptId::new(*public_id))
+                    .or_default()
+                    .insert(attempt.epoch);
             }
             let before = open.get(id).map(|before| before.state.as_str());
             if before == Some("running") && attempt.state == "leased" {
@@ -188,11 +201,12 @@ impl Oracle {
     }
 
     fn ended(&self, id: i64, attempt: &Attempt) {
-        let rows = self.rows::<(Vec<u8>, Option<String>, i64)>(
-            "SELECT t.public_id, t.outcome, j.state FROM attempt t JOIN job j ON j.id = t.job_id WHERE t.id = $1",
+        let rows = self.rows::<(Vec<u8>, Option<String>, i64, Option<String>)>(
+            "SELECT t.public_id, t.outcome, j.state, r.statement FROM attempt t JOIN job j ON j.id = t.job_id \
+             LEFT JOIN receipt r ON r.attempt_id = t.id WHERE t.id = $1",
             &[Value::Number(id)],
         );
-        let Some((public_id, outcome, job_state)) = rows.into_iter().next() else {
+        let Some((public_id, outcome, job_state, statement)) = rows.into_iter().next() else {
             return;
         };
         let public_id = AttemptId::new(Uuid::from_slice(&public_id).unwrap_or_default());
@@ -234,6 +248,20 @@ impl Oracle {
                     ),
                 );
             }
+        }
+        // Why it failed is what the desktop said, in its word for it.
+        let told = statement
+            .as_deref()
+            .and_then(evidence_of)
+            .and_then(|seen| seen.failure);
+        let told = told.and_then(|code| serde_json::to_value(code).ok());
+        if let Some(told) = told.as_ref().and_then(|code| code.as_str())
+            && told != outcome
+        {
+            self.world.broken(
+                "I3",
+                format_args!("{public_id} failed by {told} and is told as {outcome}"),
+            );
         }
         let honest = matches!(app.command, "honest" | "slow" | "instant");
         if attempt.kind == 0
@@ -355,6 +383,38 @@ impl Oracle {
         }
     }
 
+    /// I2: what is let run belongs to the channel that is told.
+    fn told_to_run(&self, desktop: usize, epoch: Option<i64>, attempt: AttemptId) {
+        let ran_for = self.ran_for.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(ran_for), Some(epoch)) = (ran_for.get(&attempt), epoch)
+            && !ran_for.contains(&epoch)
+        {
+            self.world.broken(
+                "I2",
+                format_args!(
+                    "desktop {desktop} is told to run {attempt} by channel {epoch}; it runs for {ran_for:?}"
+                ),
+            );
+        }
+    }
+
+    /// I4: a channel that has come as far as heartbeats has asked after everything that ran for an earlier one.
+    fn nothing_runs_for_earlier(&self, desktop: usize, epoch: i64) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for attempt in open.values() {
+            if attempt.desktop == desktop && attempt.state == "running" && attempt.epoch < epoch {
+                self.world.broken(
+                    "I4",
+                    format_args!(
+                        "an attempt of app {} still runs for channel {} of desktop {desktop}, which is back with channel {epoch} \
+                         and has not named it",
+                        attempt.app, attempt.epoch
+                    ),
+                );
+            }
+        }
+    }
+
     /// Jobs that failed.
     pub(crate) fn failed_jobs(&self) -> Vec<Uuid> {
         self.rows::<(Vec<u8>,)>(
@@ -378,6 +438,13 @@ impl Oracle {
     }
 }
 
+/// What a receipt's statement holds of what the desktop saw.
+fn evidence_of(statement: &str) -> Option<Evidence> {
+    serde_json::from_str::<Statement>(statement)
+        .ok()
+        .map(|statement| statement.evidence)
+}
+
 /// An accepted call.
 #[derive(Debug, Clone)]
 pub(crate) struct Accepted {
@@ -393,7 +460,7 @@ enum Value<'a> {
 }
 
 impl ServerWatcher for Oracle {
-    fn sends(&self, desktop: usize, message: &ServerMessage) {
+    fn sends(&self, desktop: usize, epoch: Option<i64>, message: &ServerMessage) {
         match message {
             ServerMessage::Go { attempt } => {
                 self.world
@@ -410,6 +477,12 @@ impl ServerWatcher for Oracle {
                         ),
                     );
                 }
+                self.told_to_run(desktop, epoch, *attempt);
+            }
+            ServerMessage::Heartbeat { .. } => {
+                if let Some(epoch) = epoch {
+                    self.nothing_runs_for_earlier(desktop, epoch);
+                }
             }
             ServerMessage::Recorded { attempt } => {
                 self.world.note(format_args!(
@@ -424,10 +497,7 @@ impl ServerWatcher for Oracle {
                     "SELECT r.statement FROM receipt r JOIN attempt t ON t.id = r.attempt_id WHERE t.public_id = $1",
                     &[Value::Bytes(attempt.uuid().as_bytes())],
                 );
-                let kept: Option<Evidence> = kept
-                    .first()
-                    .and_then(|(text,)| serde_json::from_str::<Statement>(text).ok())
-                    .map(|statement| statement.evidence);
+                let kept = kept.first().and_then(|(text,)| evidence_of(text));
                 match kept {
                     None if known > 0 => self.world.broken(
                         "I1",
@@ -462,7 +532,6 @@ impl ServerWatcher for Oracle {
             )),
             ServerMessage::Source(_)
             | ServerMessage::NoSource { .. }
-            | ServerMessage::Heartbeat { .. }
             | ServerMessage::Certificate { .. }
             | ServerMessage::Detect { .. }
             | ServerMessage::ReadLog { .. }

@@ -493,6 +493,11 @@ async fn administer(scene: &Scene) {
                     Asked::Authorized
                 };
                 deploy(scene, scene.some(scene.apps, 4), asked, TaskKind::Install).await;
+                if world.chance(100) {
+                    // A mistake, and seen at once.
+                    world.pause_millis(0, 200).await;
+                    freeze(scene, true).await;
+                }
             }
             9..=10 => {
                 let asked =
@@ -501,8 +506,8 @@ async fn administer(scene: &Scene) {
             }
             11..=13 => authorize(scene).await,
             14..=15 => cancel_one(scene).await,
-            16..=17 => retry(scene).await,
-            18 => freeze(scene, true).await,
+            16 => retry(scene).await,
+            17 => freeze(scene, true).await,
             _ => freeze(scene, false).await,
         }
         world.pause_millis(10, 25_000).await;
@@ -718,6 +723,7 @@ async fn calm(scene: &Scene, server: &mut Server) {
             desktop.line.set_open(false);
             continue;
         }
+        let_go_of(scene, desktop);
         desktop.line.set_open(true);
         desktop.line.set_slow(5);
         desktop.disk.set_full(false);
