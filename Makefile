@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test check proof soak mutants bench bench-push screenshots recordings
+.PHONY: help setup build demo test check proof soak mutants bench bench-push bench-idle screenshots recordings
 
 SEEDS ?= 200
 
@@ -47,6 +47,9 @@ soak: ## SEEDS=n seeds of the simulator
 
 bench-push: ## as root: the push onto a hundred machines, beside Ansible
 	@scripts/bench-push
+
+bench-idle: ## one idle agent beside one idle salt-minion
+	@scripts/bench-idle
 
 mutants: ## faults put into the code by hand: does the simulator notice each?
 	@scripts/mutants | scripts/put-table docs/proofs.md mutants

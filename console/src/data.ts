@@ -52,6 +52,7 @@ export interface JobFilter {
   desktop_id?: string;
   kind?: Shape<'DeploymentKind'>;
   target?: string;
+  unverified?: true;
 }
 
 export function useJobs(filter: JobFilter, offset: number, limit: number, refetchInterval: number = MOVING_MS) {

@@ -372,6 +372,8 @@ export interface Share {
   tone: Tone;
   label: string;
   count: number;
+  /** The list of them. */
+  to?: string;
 }
 
 /** Shares of a whole as one bar; the numbers are said in words too. */
@@ -395,7 +397,14 @@ export function Legend({ shares }: { shares: Share[] }) {
         <Group key={share.label} gap={6}>
           <span className={`tone-${share.tone}`} style={{ width: 10, height: 10, borderRadius: 3 }} aria-hidden />
           <Text size="sm">
-            {share.label} <b>{share.count}</b>
+            {share.to === undefined ? (
+              share.label
+            ) : (
+              <Anchor component={Link} to={share.to} inherit>
+                {share.label}
+              </Anchor>
+            )}{' '}
+            <b>{share.count}</b>
           </Text>
         </Group>
       ))}

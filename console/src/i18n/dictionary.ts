@@ -625,6 +625,7 @@ export const dictionary = {
   'jobs.empty': ['No jobs', '没有任务'],
   'jobs.empty-text': ['A job is one app on one desktop. Install something and they appear here.', '一个任务对应一台桌面上的一个应用。发起安装后会显示在这里。'],
   'jobs.sub': ['One app on one desktop each, with the evidence of how it ended.', '每个任务对应一台桌面上的一个应用，并附有结果证据。'],
+  'jobs.unverified': ['Unverified only', '仅未验证'],
 
   'kind.app_image': ['AppImage', 'AppImage'],
   'kind.deb': ['Debian package', 'Debian 软件包'],

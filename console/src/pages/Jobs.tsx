@@ -59,6 +59,7 @@ export default function Jobs() {
   const [status, setStatus] = useInAddress('status');
   const [app, setApp] = useInAddress('app');
   const [target, setTarget] = useInAddress('target');
+  const [unverified, setUnverified] = useInAddress('unverified');
   const [opened, open] = useInAddress('job');
   const [page, setPage] = usePage();
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
@@ -68,6 +69,7 @@ export default function Jobs() {
       ...(wanted === '' ? {} : { job_status: wanted }),
       ...(app === '' ? {} : { app_id: app }),
       ...(target === '' ? {} : { target }),
+      ...(unverified === '' ? {} : { unverified: true as const }),
     },
     offsetOf(page),
     PAGE_SIZE,
@@ -94,6 +96,12 @@ export default function Jobs() {
           value={app === '' ? null : app}
           onChange={(value) => setApp(value ?? '')}
           clearButtonProps={{ 'aria-label': t('action.clear') }}
+        />
+        <Checkbox
+          label={t('jobs.unverified')}
+          checked={unverified !== ''}
+          onChange={(event) => setUnverified(event.currentTarget.checked ? '1' : '')}
+          pb={9}
         />
         {target !== '' && (
           <Button variant="default" rightSection={<IconX size={14} />} onClick={() => setTarget('')}>

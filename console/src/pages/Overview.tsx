@@ -68,6 +68,7 @@ export default function Overview() {
   const running = useJobs({ job_status: 'WAITING' }, 0, 1);
   const failed = useJobs({ job_status: 'FAIL' }, 0, NEWEST_FAILED, MOVING_MS * 2);
   const succeeded = useJobs({ job_status: 'SUCCESS' }, 0, 1, MOVING_MS * 2);
+  const unverified = useJobs({ unverified: true }, 0, 1, MOVING_MS * 2);
   const inProgress = useDeployments('running', 0, MOST_RUNNING);
   const deployments = useDeployments(undefined, 0, SHOWN);
   const directory = useQuery({
@@ -92,7 +93,8 @@ export default function Overview() {
     { tone: 'care', label: t('desktop.no-agent'), count: bare },
   ];
   const jobShares: Share[] = [
-    { tone: 'ok', label: t('job.SUCCESS'), count: succeeded.data?.count ?? 0 },
+    { tone: 'ok', label: t('job.SUCCESS'), count: Math.max(0, (succeeded.data?.count ?? 0) - (unverified.data?.count ?? 0)) },
+    { tone: 'care', label: t('job.unverified'), count: unverified.data?.count ?? 0, to: path('jobs?unverified=1') },
     { tone: 'bad', label: t('job.FAIL'), count: failed.data?.count ?? 0 },
     { tone: 'busy', label: t('job.WAITING'), count: running.data?.count ?? 0 },
     { tone: 'wait', label: t('job.INIT'), count: waiting.data?.count ?? 0 },
@@ -147,7 +149,7 @@ export default function Overview() {
             <Shares shares={fleet.data === undefined ? undefined : fleetShares} />
           </Panel>
           <Panel title={t('overview.jobs-by-state')}>
-            <Shares shares={failed.data === undefined || succeeded.data === undefined ? undefined : jobShares} />
+            <Shares shares={[failed, succeeded, unverified].some(({ data }) => data === undefined) ? undefined : jobShares} />
           </Panel>
         </SimpleGrid>
         {(fleet.data?.count ?? 0) > 0 && (

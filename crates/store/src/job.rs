@@ -37,6 +37,8 @@ pub struct JobFilter {
     pub wire: Option<WireState>,
     /// That do this; `None`: installs and uninstalls. The contract's lists speak of installs alone.
     pub kind: Option<TaskKind>,
+    /// Alone those that succeeded and that nothing verifies ([`Proof::is_verified`]).
+    pub unverified: bool,
 }
 
 /// A job as lists show it.
@@ -422,7 +424,9 @@ enum Start {
 impl JobFilter {
     /// Whether what it finds is counted live and not by counters: few jobs.
     fn is_counted_live(&self) -> bool {
-        self.desktop.is_some() || (self.app.is_some() && self.target.is_some())
+        self.unverified
+            || self.desktop.is_some()
+            || (self.app.is_some() && self.target.is_some())
     }
 
     /// The index that answers the filter (docs/adr/0002-keys-and-storage.md).
@@ -430,6 +434,7 @@ impl JobFilter {
         match (&self.desktop, &self.target, &self.app, &self.wire) {
             (Some(_), _, _, _) => "job_desktop_wire",
             (None, Some(_), _, _) => "job_target_wire",
+            (None, None, _, _) if self.unverified => "job_unverified",
             (None, None, Some(_), _) => "job_app_wire",
             (None, None, None, Some(_)) => "job_project_wire",
             (None, None, None, None) => "job_project",
@@ -458,6 +463,10 @@ impl JobFilter {
         }
         if let Some(kind) = self.kind {
             and("kind", kind_number(kind).into());
+        }
+        if self.unverified {
+            // In the words of index `job_unverified`.
+            sql.push_str(" AND job.proof IN (3, 5)");
         }
         (sql, values)
     }
@@ -508,8 +517,8 @@ fn view_tables() -> String {
 impl Db<'_> {
     /// A page of a project's jobs, newest first by insertion, and how many the filter finds.
     ///
-    /// Counts come from counters; those of filters by desktop, and by app and target together, are counted
-    /// live (a desktop's or a user's jobs are few). A page past the middle is read from the other end, a page
+    /// Counts come from counters; those of filters by desktop, by app and target together, and of what is unverified are
+    /// counted live (a desktop's or a user's jobs are few). A page past the middle is read from the other end, a page
     /// that follows one which was read before from where that ended (`job_position.rs`).
     ///
     /// # Errors

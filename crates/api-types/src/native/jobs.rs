@@ -45,4 +45,9 @@ pub struct ListAppJobsQuery {
     /// Jobs in this state.
     #[schema(nullable = false)]
     pub job_status: Option<JobStatus>,
+    /// `true`: jobs alone that succeeded and that nothing verifies: an exit code tells it and no rule does, or the receipt
+    /// proves nothing.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub unverified: bool,
 }

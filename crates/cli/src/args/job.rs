@@ -100,6 +100,9 @@ pub(crate) struct ListJobsArgs {
     /// Uninstalls instead of installs
     #[arg(long)]
     pub(crate) uninstalls: bool,
+    /// Only those that succeeded and that nothing verifies: the exit code alone says so
+    #[arg(long)]
+    pub(crate) unverified: bool,
     #[command(flatten)]
     pub(crate) list: ListArgs,
 }

@@ -84,16 +84,14 @@ async fn wait(
 
 async fn list(args: ListJobsArgs, session: &Session) -> Result<Outcome, CommandError> {
     let client = &session.client;
+    // The contract's list knows installs alone, and not how well they are proven.
+    let native = args.uninstalls || args.unverified;
     let mut filters = Vec::new();
     if let Some(app) = &args.app {
         filters.push(("app_id", listing::app_id(client, app).await?));
     }
     if let Some(desktop) = &args.desktop {
-        let name = if args.uninstalls {
-            "desktop_id"
-        } else {
-            "instance_id"
-        };
+        let name = if native { "desktop_id" } else { "instance_id" };
         filters.push((name, listing::desktop_id(client, desktop).await?));
     }
     if let Some(user) = args.user {
@@ -102,8 +100,12 @@ async fn list(args: ListJobsArgs, session: &Session) -> Result<Outcome, CommandE
     if let Some(status) = args.status {
         filters.push(("job_status", word(&JobStatus::from(status))));
     }
-    let list = if args.uninstalls {
-        filters.push(("kind", "uninstall".to_owned()));
+    if args.unverified {
+        filters.push(("unverified", "true".to_owned()));
+    }
+    let list = if native {
+        let kind = if args.uninstalls { "uninstall" } else { "install" };
+        filters.push(("kind", kind.to_owned()));
         listing::APP_JOBS
     } else {
         listing::JOBS

@@ -112,6 +112,10 @@ impl MigratorTrait for Migrator {
                 name: "0024_inventory",
                 sql: include_str!("../../migrations/0024_inventory.sql"),
             }),
+            Box::new(Script {
+                name: "0026_unverified",
+                sql: include_str!("../../migrations/0026_unverified.sql"),
+            }),
         ]
     }
 }

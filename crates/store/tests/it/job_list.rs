@@ -1,5 +1,5 @@
 use outfitter_domain::AssignType::AllUser;
-use outfitter_domain::job::WireState;
+use outfitter_domain::job::{Proof, WireState};
 use outfitter_store::{Dialect, JobFilter, JobKey, JobView};
 
 use crate::database::{NOW, on_both};
@@ -14,6 +14,7 @@ fn filters(full: &JobFilter) -> Vec<JobFilter> {
             app: full.app.filter(|_| bits & 2 != 0),
             target: full.target.clone().filter(|_| bits & 4 != 0),
             wire: full.wire.filter(|_| bits & 8 != 0),
+            unverified: false,
         })
         .collect()
 }
@@ -52,6 +53,7 @@ on_both! {
             app: Some(apps[0].key),
             target: Some("li".to_owned()),
             wire: Some(WireState::Waiting),
+            unverified: false,
         };
         for filter in filters(&full) {
             let expected: Vec<_> = all.iter().filter(|job| {
@@ -138,7 +140,7 @@ on_both! {
         let app = scene.app("a", ORDINARY).await;
         scene.deploy(&[app], AllUser, &[]).await;
         let job = scene.job().await;
-        let full = JobFilter { kind: None, desktop: Some(desktop), app: Some(app.key), target: None, wire: Some(WireState::Init) };
+        let full = JobFilter { kind: None, desktop: Some(desktop), app: Some(app.key), target: None, wire: Some(WireState::Init), unverified: false };
         let db = scene.test.store.db();
         let other = scene.test.other_project;
         for filter in filters(&full) {
@@ -179,6 +181,7 @@ on_both! {
             app: Some(app.key),
             target: Some("user7".to_owned()),
             wire: Some(WireState::Init),
+            unverified: false,
         };
         for filter in filters(&full) {
             let plan = scene.test.store.db().job_list_explain(scene.test.project, &filter).await.unwrap();
@@ -203,5 +206,33 @@ on_both! {
             assert!(expected.iter().any(|index| uses(index)), "{filter:?} by {expected:?}:\n{plan}");
             assert!(!plan.contains("Seq Scan on job") && !plan.contains("SCAN job\n"), "{filter:?}:\n{plan}");
         }
+        let unverified = JobFilter { unverified: true, ..JobFilter::default() };
+        let plan = scene.test.store.db().job_list_explain(scene.test.project, &unverified).await.unwrap();
+        assert!(plan.contains("job_unverified"), "{plan}");
+    }
+
+    async fn what_nothing_verifies_is_listed_by_itself(test: TestStore) {
+        let scene = Scene::new(test);
+        let app = scene.app("a", ORDINARY).await;
+        for name in ["d1", "d2", "d3", "d4"] {
+            scene.desktop(name, &[]).await;
+        }
+        scene.deploy(&[app], AllUser, &[]).await;
+        // By key: verified by its rule, by its exit code alone, by a receipt that proves nothing, not ended.
+        for (place, proof) in [(1, Proof::Rule), (2, Proof::ExitCodeOnly), (3, Proof::ReceiptInvalid)] {
+            scene.test.sql(&format!(
+                "UPDATE job SET wire = 2, state = 4, proof = {} WHERE id = (SELECT id FROM job ORDER BY id LIMIT 1 OFFSET {})",
+                proof.number(), place - 1,
+            )).await;
+        }
+        let all = scene.jobs().await;
+        let wanted: Vec<_> = all.iter().filter(|job| job.proof.is_some_and(|proof| !proof.is_verified())).cloned().collect();
+        assert_eq!(wanted.len(), 2);
+        let unverified = JobFilter { unverified: true, ..JobFilter::default() };
+        assert_eq!(list(&scene, &unverified, 0, 10).await, (2, wanted.clone()));
+        assert_eq!(list(&scene, &unverified, 1, 10).await, (2, wanted[1..].to_vec()));
+        let of_app = JobFilter { app: Some(app.key), wire: Some(WireState::Success), ..unverified.clone() };
+        assert_eq!(list(&scene, &of_app, 0, 10).await.0, 2);
+        assert_eq!(list(&scene, &JobFilter { wire: Some(WireState::Fail), ..unverified }, 0, 10).await.0, 0);
     }
 }

@@ -28,6 +28,7 @@ pub(super) async fn list_jobs(
         desktop: query.instance_id.as_deref(),
         target: query.target.as_deref(),
         status: query.job_status,
+        unverified: false,
     };
     let Some(filter) = filter(&db, project, &named).await? else {
         return Ok(Reply::new(ListJobsResponse {
@@ -60,6 +61,7 @@ pub(super) async fn list_app_jobs(
         desktop: query.desktop_id.as_deref(),
         target: query.target.as_deref(),
         status: query.job_status,
+        unverified: query.unverified,
     };
     let Some(filter) = filter(&db, project, &named).await? else {
         return Ok(Reply::new(ListAppJobsResponse {
@@ -103,6 +105,7 @@ struct Named<'a> {
     desktop: Option<&'a str>,
     target: Option<&'a str>,
     status: Option<JobStatus>,
+    unverified: bool,
 }
 
 /// The filter; `None` where it finds nothing, as one does that names an id which does not exist.
@@ -115,6 +118,7 @@ async fn filter(
         target: named.target.map(str::to_owned),
         wire: named.status.map(wire_state),
         kind: named.kind,
+        unverified: named.unverified,
         ..JobFilter::default()
     };
     if let Some(text) = named.app {
