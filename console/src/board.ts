@@ -47,6 +47,7 @@ export class Board {
   #places = new Map<string, number>();
   #failures = new Map<string, Group>();
   #shownFailures: readonly Failures[] | undefined;
+  #reasons: readonly string[] = [];
   #failed = 0;
   #unverified = 0;
   #listeners = new Set<Listener>();
@@ -95,6 +96,13 @@ export class Board {
       }))
       .sort((left, right) => right.count - left.count);
     return this.#shownFailures;
+  }
+
+  /** Causes of failures, the most frequent first. The same list until one comes, goes or moves. */
+  get reasons(): readonly string[] {
+    const reasons = this.failures.map(({ reason }) => reason);
+    if (reasons.length !== this.#reasons.length || reasons.some((reason, at) => reason !== this.#reasons[at])) this.#reasons = reasons;
+    return this.#reasons;
   }
 
   job(id: string): JobRow | undefined {

@@ -1,4 +1,4 @@
-import { useQueryClient } from '@tanstack/react-query';
+import { notifyManager, useQueryClient } from '@tanstack/react-query';
 import { useEffect } from 'react';
 import type { Shape } from './api/client';
 import type { Board } from './board';
@@ -30,16 +30,23 @@ export function useLive(): void {
     const stale = new Set<string>();
     let timer: number | undefined;
     const changed = new Map<string, Map<string, Job>>();
+    const draw = () => {
+      for (const [deployment, jobs] of changed) queries.getQueryData<Board>(deploymentJobs(id, deployment))?.apply(jobs.values());
+      changed.clear();
+    };
+    // Jobs are drawn in one frame with the counts that tell of them.
+    const stop = queries.getQueryCache().subscribe((event) => {
+      if (event.type === 'updated' && event.action.type === 'success' && event.query.queryKey[0] === 'deployment') notifyManager.schedule(draw);
+    });
     const note = (kinds: string[]) => {
       for (const kind of kinds) stale.add(kind);
       timer ??= window.setTimeout(() => {
         timer = undefined;
-        for (const kind of stale) void queries.invalidateQueries({ queryKey: [kind] });
+        const asked = new Set(stale);
         stale.clear();
-        for (const [deployment, jobs] of changed) {
-          queries.getQueryData<Board>(deploymentJobs(id, deployment))?.apply(jobs.values());
-        }
-        changed.clear();
+        void queries.invalidateQueries({ predicate: ({ queryKey: [kind] }) => asked.has(String(kind)) });
+        // A slow answer is not waited for.
+        window.setTimeout(draw, GATHER_MS);
       }, GATHER_MS);
     };
     let connected = false;
@@ -55,6 +62,7 @@ export function useLive(): void {
     });
     for (const [name, kinds] of Object.entries(STALE)) source.addEventListener(name, () => note(kinds));
     return () => {
+      stop();
       source.close();
       window.clearTimeout(timer);
     };

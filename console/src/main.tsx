@@ -5,7 +5,7 @@ import './style.css';
 import { MantineProvider } from '@mantine/core';
 import { ModalsProvider } from '@mantine/modals';
 import { Notifications } from '@mantine/notifications';
-import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { notifyManager, QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { BrowserRouter } from 'react-router';
@@ -13,6 +13,9 @@ import { ApiProblem } from './api/client';
 import { App } from './App';
 import { TextProvider } from './i18n';
 import { cssVariables, theme } from './theme';
+
+// What was answered is drawn in the frame of the task that it came with, not in one after it.
+notifyManager.setScheduler(queueMicrotask);
 
 const queries = new QueryClient({
   defaultOptions: {

@@ -5,7 +5,7 @@ import type { Tone } from './parts';
 const SIZE = 24;
 const GAP = 5;
 /** Rows of a block. */
-const BLOCK_ROWS = 8;
+const BLOCK_ROWS = 4;
 /** How far beyond what is seen blocks have their squares, in pixels: one block, so that scrolling does not outrun them. */
 const AHEAD = BLOCK_ROWS * (SIZE + GAP);
 
@@ -48,10 +48,10 @@ export function Squares<Item>({ items, listen, toneOf, labelOf, label, onOpen }:
     if (button === undefined || item === undefined) return;
     const tone = shown.current.toneOf(item);
     const words = shown.current.labelOf(item);
-    if (button.dataset['tone'] !== tone) button.dataset['tone'] = tone;
-    if (button.title !== words) {
+    if (button.getAttribute('data-tone') !== tone) button.setAttribute('data-tone', tone);
+    if (button.getAttribute('aria-label') !== words) {
       button.setAttribute('aria-label', words);
-      button.title = words;
+      button.setAttribute('title', words);
     }
   }, []);
 

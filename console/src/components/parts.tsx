@@ -392,23 +392,21 @@ export function ShareBar({ shares }: { shares: Share[] }) {
 
 export function Legend({ shares }: { shares: Share[] }) {
   return (
-    <Group gap="lg" mt="sm">
+    <div className="legend">
       {shares.map((share) => (
-        <Group key={share.label} gap={6}>
-          <span className={`tone-${share.tone}`} style={{ width: 10, height: 10, borderRadius: 3 }} aria-hidden />
-          <Text size="sm">
-            {share.to === undefined ? (
-              share.label
-            ) : (
-              <Anchor component={Link} to={share.to} inherit>
-                {share.label}
-              </Anchor>
-            )}{' '}
-            <b>{share.count}</b>
-          </Text>
-        </Group>
+        <span key={share.label}>
+          <span className={`tone-${share.tone}`} aria-hidden />
+          {share.to === undefined ? (
+            share.label
+          ) : (
+            <Anchor component={Link} to={share.to} inherit>
+              {share.label}
+            </Anchor>
+          )}{' '}
+          <b>{share.count}</b>
+        </span>
       ))}
-    </Group>
+    </div>
   );
 }
 

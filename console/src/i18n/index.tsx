@@ -10,6 +10,9 @@ const STORAGE_KEY = 'outfitter.language';
 /** The locale that dates and numbers are written in. */
 export const localeOf = (language: Language) => (language === 'en' ? 'en-GB' : 'zh-CN');
 
+/** How each language writes numbers: made once, because making it costs more than the number. */
+const NUMBERS = { en: new Intl.NumberFormat(localeOf('en')), zh: new Intl.NumberFormat(localeOf('zh')) };
+
 /** Writes a text in a language; `{name}` is replaced by the value of that name, `{name:job|jobs}` by the word for one or for more. */
 export function write(language: Language, key: TextKey, values: Record<string, string | number> = {}): string {
   const text = dictionary[key][language === 'en' ? 0 : 1];
@@ -17,7 +20,7 @@ export function write(language: Language, key: TextKey, values: Record<string, s
     const value = values[name];
     if (value === undefined) return whole;
     if (one !== undefined && more !== undefined) return value === 1 ? one : more;
-    return typeof value === 'number' ? value.toLocaleString(localeOf(language)) : value;
+    return typeof value === 'number' ? NUMBERS[language].format(value) : value;
   });
 }
 

@@ -1,7 +1,7 @@
 import { Alert, Anchor, Button, Group, SegmentedControl, SimpleGrid, Stack, Table, Text, Title } from '@mantine/core';
-import { keepPreviousData, useMutation, useQuery } from '@tanstack/react-query';
+import { keepPreviousData, queryOptions, useMutation, useQuery } from '@tanstack/react-query';
 import { IconPlayerStop, IconRefresh } from '@tabler/icons-react';
-import { useMemo, useState, useSyncExternalStore } from 'react';
+import { useMemo, useState, useSyncExternalStore, type ReactNode } from 'react';
 import { Link, useParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
@@ -25,6 +25,23 @@ const PAGE = 500;
 /** Until the jobs are known. */
 const NONE = new Board([]);
 
+const asked = (project_id: string, deployment_id: string) =>
+  queryOptions({
+    queryKey: ['deployment', project_id, deployment_id],
+    queryFn: () =>
+      ok(
+        api.GET('/api/v1/{project_id}/deployments/{deployment_id}', {
+          params: { path: { project_id, deployment_id }, query: { limit: 100, offset: 0 } },
+        }),
+      ),
+  });
+
+const countsOf = ({ counts }: Shape<'Deployment'>) => counts;
+
+/** A deployment but for the counts of its jobs, which change all the time. */
+const restOf = ({ counts, ...rest }: Shape<'Deployment'>) => ({ ...rest, reached: counts.desktops_reached });
+type Rest = ReturnType<typeof restOf>;
+
 export default function Deployment() {
   const { t } = useTexts();
   const path = usePath();
@@ -35,14 +52,9 @@ export default function Deployment() {
   const [opened, open] = useInAddress('job');
   const [form, setForm] = useInAddress('as');
   const deployment = useQuery({
-    queryKey: ['deployment', project_id, id],
+    ...asked(project_id, id),
     refetchInterval: (query) => (query.state.data?.state === 'ended' ? QUIET_MS : MOVING_MS),
-    queryFn: () =>
-      ok(
-        api.GET('/api/v1/{project_id}/deployments/{deployment_id}', {
-          params: { path: { project_id, deployment_id: id }, query: { limit: 100, offset: 0 } },
-        }),
-      ),
+    select: restOf,
   });
   const moving = deployment.data?.state !== 'ended';
   const jobs = useQuery({
@@ -80,9 +92,8 @@ export default function Deployment() {
     return <PageProblem title={t('deployment.one')} error={deployment.error} trail={trail} onRetry={() => void deployment.refetch()} />;
   }
   if (deployment.data === undefined) return <PageWaiting />;
-  const { counts } = deployment.data;
-  const title = titleOf(deployment.data, apps.data, t);
-  const shares = sharesOf(counts, t);
+  const rest = deployment.data;
+  const title = titleOf(rest, apps.data, t);
   return (
     <>
       <PageHead
@@ -90,14 +101,14 @@ export default function Deployment() {
         trail={trail}
         sub={
           <>
-            {t('deployment.by', { who: deployment.data.operator })} · <When at={deployment.data.created_at} /> ·{' '}
-            {t('deployment.reached', { n: counts.desktops_reached })}
+            {t('deployment.by', { who: rest.operator })} · <When at={rest.created_at} /> ·{' '}
+            {t('deployment.reached', { n: rest.reached })}
           </>
         }
         actions={
           <Group gap="sm">
-            <DeploymentState deployment={deployment.data} />
-            {moving && deployment.data.halted_at !== undefined && (
+            <Counted id={id}>{(counts) => <DeploymentState deployment={{ ...rest, counts }} />}</Counted>
+            {moving && rest.halted_at !== undefined && (
               <Button variant="default" loading={resume.isPending} onClick={() => resume.mutate()}>
                 {t('deployment.resume')}
               </Button>
@@ -112,17 +123,26 @@ export default function Deployment() {
         }
       />
       <Stack gap="lg">
-        {deployment.data.halted_at !== undefined && (
+        {rest.halted_at !== undefined && (
           <Alert variant="outline" color="yellow" title={t('deployment.halted')}>
-            {t('deployment.halted-text')} <When at={deployment.data.halted_at} />
+            {t('deployment.halted-text')} <When at={rest.halted_at} />
           </Alert>
         )}
         <Panel>
-          <ShareBar shares={shares} />
-          <div role="status" aria-live="polite">
-            <Legend shares={shares} />
-          </div>
-          <Bounds deployment={deployment.data} />
+          <Counted id={id}>
+            {(counts) => {
+              const shares = sharesOf(counts, t);
+              return (
+                <>
+                  <ShareBar shares={shares} />
+                  <div role="status" aria-live="polite">
+                    <Legend shares={shares} />
+                  </div>
+                </>
+              );
+            }}
+          </Counted>
+          <Bounds deployment={rest} />
         </Panel>
         <FailurePanel board={board} />
         <Panel
@@ -157,10 +177,10 @@ export default function Deployment() {
           {jobs.data !== undefined && <Jobs board={jobs.data} view={view} form={form} onOpen={open} />}
           <Unverified board={board} />
         </Panel>
-        {deployment.data.desktops_skipped.count > 0 && (
+        {rest.desktops_skipped.count > 0 && (
           <Panel title={t('preview.skipped-title')}>
             <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="xs">
-              {deployment.data.desktops_skipped.items.map((skipped) => (
+              {rest.desktops_skipped.items.map((skipped) => (
                 <Text size="sm" key={`${skipped.desktop_id}${skipped.app_id}`}>
                   <Anchor component={Link} to={path(`desktops/${skipped.desktop_id}`)} size="sm" underline="always">
                     {skipped.desktop_name}
@@ -171,9 +191,9 @@ export default function Deployment() {
             </SimpleGrid>
           </Panel>
         )}
-        {deployment.data.accounts_unknown.count > 0 && (
-          <Alert variant="outline" color="yellow" title={t('preview.unknown', { n: deployment.data.accounts_unknown.count })}>
-            {deployment.data.accounts_unknown.items.map((account) => account.account).join(', ')} – {t('preview.unknown-text')}
+        {rest.accounts_unknown.count > 0 && (
+          <Alert variant="outline" color="yellow" title={t('preview.unknown', { n: rest.accounts_unknown.count })}>
+            {rest.accounts_unknown.items.map((account) => account.account).join(', ')} – {t('preview.unknown-text')}
           </Alert>
         )}
         <Title order={2} size="h6" c="dimmed" fw={500}>
@@ -183,7 +203,7 @@ export default function Deployment() {
       <ConfirmByName
         name={title}
         title={t('deployment.cancel-title', { name: title })}
-        effect={t('deployment.cancel-effect', { n: counts.jobs_init + counts.jobs_waiting })}
+        effect={<Counted id={id}>{({ jobs_init, jobs_waiting }) => t('deployment.cancel-effect', { n: jobs_init + jobs_waiting })}</Counted>}
         action={t('deployment.cancel')}
         opened={cancelling}
         onClose={() => setCancelling(false)}
@@ -205,10 +225,21 @@ export default function Deployment() {
 /** What of a board is shown, told anew when that very part changes. */
 const useOf = <T,>(board: Board, part: (board: Board) => T) => useSyncExternalStore(board.listen, () => part(board));
 
+/** A text that tells of a part of a board. It alone is drawn anew when that part changes. */
+const Told = <T,>({ board, part, text }: { board: Board; part: (board: Board) => T; text: (part: T) => string }) => text(useOf(board, part));
+
+/** What tells of the counts of a deployment's jobs. It alone is drawn anew when they change. */
+function Counted({ id, children }: { id: string; children: (counts: Shape<'DeploymentCounts'>) => ReactNode }) {
+  const { id: project_id } = useProject();
+  // The page asks; this is drawn with what was answered.
+  const { data } = useQuery({ ...asked(project_id, id), select: countsOf, staleTime: Infinity });
+  return data === undefined ? null : children(data);
+}
+
 /** How many failures it may have, how many it has, and until when it waits for desktops. */
-function Bounds({ deployment }: { deployment: Shape<'Deployment'> }) {
+function Bounds({ deployment }: { deployment: Rest }) {
   const { t, language } = useTexts();
-  const { fail_limit, counts, halted_at, state } = deployment;
+  const { fail_limit, halted_at, state } = deployment;
   const most = [
     ...(fail_limit?.count === undefined || fail_limit.count === null ? [] : [t('deployment.limit-count', { n: fail_limit.count })]),
     ...(fail_limit?.percent === undefined || fail_limit.percent === null ? [] : [`${fail_limit.percent} %`]),
@@ -219,7 +250,9 @@ function Bounds({ deployment }: { deployment: Shape<'Deployment'> }) {
         <Group gap={6}>
           <Text size="sm">{t('deployment.limit', { most })}</Text>
           <Pill tone={halted_at !== undefined ? 'bad' : 'ok'}>
-            {t(halted_at !== undefined ? 'deployment.limit-passed' : 'deployment.limit-kept', { n: counts.jobs_fail })}
+            <Counted id={deployment.id}>
+              {({ jobs_fail }) => t(halted_at !== undefined ? 'deployment.limit-passed' : 'deployment.limit-kept', { n: jobs_fail })}
+            </Counted>
           </Pill>
         </Group>
       )}
@@ -247,11 +280,11 @@ function Opened({ board, id, onClose }: { board: Board; id: string; onClose: () 
 function RetryAll({ board }: { board: Board }) {
   const { t } = useTexts();
   const retry = useRetry();
-  const failed = useOf(board, ({ failed }) => failed);
-  if (failed === 0) return null;
+  const anyFailed = useOf(board, ({ failed }) => failed > 0);
+  if (!anyFailed) return null;
   return (
     <Button leftSection={<IconRefresh size={16} />} loading={retry.isPending} onClick={() => retry.mutate(board.failedIds())}>
-      {t('deployment.retry-all', { n: failed })}
+      <Told board={board} part={({ failed }) => failed} text={(n) => t('deployment.retry-all', { n })} />
     </Button>
   );
 }
@@ -259,19 +292,27 @@ function RetryAll({ board }: { board: Board }) {
 function FailurePanel({ board }: { board: Board }) {
   const { t } = useTexts();
   const retry = useRetry();
-  const failures = useOf(board, ({ failures }) => failures);
-  if (failures.length === 0) return null;
+  const reasons = useOf(board, ({ reasons }) => reasons);
+  if (reasons.length === 0) return null;
   return (
     <Panel title={t('deployment.failures')}>
       <Stack gap="md">
-        {failures.map(({ reason, count, apps, desktops }) => (
+        {reasons.map((reason) => (
           <Group key={reason} justify="space-between" wrap="nowrap" align="flex-start">
             <div>
               <Text size="sm" fw={600}>
                 {reason || t('problem.no-text')}
               </Text>
               <Text size="sm" c="dimmed">
-                {t('overview.reason-jobs', { n: count })} · {apps.join(', ')} · {desktops.join(', ')}
+                <Told
+                  board={board}
+                  part={({ failures }) => failures.find((one) => one.reason === reason)}
+                  text={(found) =>
+                    found === undefined
+                      ? ''
+                      : [t('overview.reason-jobs', { n: found.count }), found.apps.join(', '), found.desktops.join(', ')].join(' · ')
+                  }
+                />
               </Text>
             </div>
             <Button
@@ -293,11 +334,11 @@ function FailurePanel({ board }: { board: Board }) {
 /** How many successes stand on nothing but an exit code. */
 function Unverified({ board }: { board: Board }) {
   const { t } = useTexts();
-  const n = useOf(board, ({ unverified }) => unverified);
-  if (n === 0) return null;
+  const any = useOf(board, ({ unverified }) => unverified > 0);
+  if (!any) return null;
   return (
     <Text size="sm" mt="md">
-      <Pill tone="care">{t('job.unverified')}</Pill> {t('deployment.unverified', { n })}
+      <Pill tone="care">{t('job.unverified')}</Pill> <Told board={board} part={({ unverified }) => unverified} text={(n) => t('deployment.unverified', { n })} />
     </Text>
   );
 }

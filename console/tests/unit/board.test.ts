@@ -54,8 +54,15 @@ describe('a board', () => {
     const before = board.failures;
     board.apply([job(3, 'WAITING')]);
     expect(board.failures).toBe(before);
+    const { reasons } = board;
+    expect(reasons).toEqual(['No licence.', 'Too slow.']);
+    board.apply([job(3, 'FAIL', 'No licence.')]);
+    expect(board.failures).not.toBe(before);
+    expect(board.reasons).toBe(reasons);
+    board.apply([job(3, 'WAITING')]);
     board.apply([job(0, 'INIT'), job(2, 'FAIL', 'No licence.')]);
     expect(board.failures).toEqual([{ reason: 'No licence.', count: 2, apps: ['Viewer', 'Editor'], desktops: ['D-1', 'D-2'] }]);
+    expect(board.reasons).toEqual(['No licence.']);
     expect([board.failed, board.failedIds(), board.failedIds('Too slow.')]).toEqual([2, ['j1', 'j2'], []]);
   });
 });
