@@ -424,9 +424,7 @@ enum Start {
 impl JobFilter {
     /// Whether what it finds is counted live and not by counters: few jobs.
     fn is_counted_live(&self) -> bool {
-        self.unverified
-            || self.desktop.is_some()
-            || (self.app.is_some() && self.target.is_some())
+        self.unverified || self.desktop.is_some() || (self.app.is_some() && self.target.is_some())
     }
 
     /// The index that answers the filter (docs/adr/0002-keys-and-storage.md).

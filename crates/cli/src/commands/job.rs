@@ -104,7 +104,11 @@ async fn list(args: ListJobsArgs, session: &Session) -> Result<Outcome, CommandE
         filters.push(("unverified", "true".to_owned()));
     }
     let list = if native {
-        let kind = if args.uninstalls { "uninstall" } else { "install" };
+        let kind = if args.uninstalls {
+            "uninstall"
+        } else {
+            "install"
+        };
         filters.push(("kind", kind.to_owned()));
         listing::APP_JOBS
     } else {
