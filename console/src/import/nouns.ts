@@ -20,7 +20,7 @@ interface Kind {
 export const NOUNS: Record<Noun, Kind> = {
   desktops: {
     columns: desktops.COLUMNS,
-    example: 'name,os,users,persistent\nMEI-DESK,Linux,mei,yes\nLAB-01,Windows,tom;olga,no',
+    example: 'name,os,users,persistent,address\nMEI-DESK,Linux,mei,yes,10.1.0.20\nLAB-01,Windows,tom;olga,no,',
     stale: ['desktops', 'users'],
     plan: async (project_id, lines) => {
       const [known, all] = await Promise.all([desktops.known(project_id, lines), schemas()]);

@@ -85,6 +85,7 @@ describe('a plan', () => {
         ['own', { id: '2', os_type: 'Windows' as const, persistent: false, users: ['tom'] }],
       ]),
       dedicated: new Set(['2']),
+      reaches: new Map(),
     };
     const text = [
       'name,os,users,persistent',
@@ -120,6 +121,34 @@ describe('a plan', () => {
     ]);
     const [attach] = planAll(await read('name,users\nold,mei;tom\n', COLUMNS), (line, name) => desktops.wishOf('p', known, schemas, line, name));
     expect(attach?.wish).toMatchObject({ outcome: 'changed', reasons: [{ values: { names: 'tom' } }], keys: ['tom'] });
+  });
+
+  it('of desktops says how they are reached, and replaces no login', async () => {
+    const desktop = { os_type: 'Linux' as const, persistent: true, users: [] };
+    const known: desktops.Known = {
+      desktops: new Map([
+        ['old', { ...desktop, id: '1' }],
+        ['own', { ...desktop, id: '2' }],
+      ]),
+      dedicated: new Set(),
+      reaches: new Map([
+        ['1', { desktop_id: '1', address: '10.1.0.1', has_login: false, sudo: false }],
+        ['2', { desktop_id: '2', address: '10.1.0.2', port: 22, has_login: true }],
+      ]),
+    };
+    const plan = async (lines: string) =>
+      planAll(await read(`name,address,port,ssh_user\n${lines}`, COLUMNS), (line, name) => desktops.wishOf('p', known, schemas, line, name)).map(short);
+    expect(await plan('NEW,10.1.0.3,,\nold,10.1.0.1,,\nown,10.1.0.2,22,\n')).toEqual([
+      [2, 'added', 'import.reached-at'],
+      [3, 'unchanged'],
+      [4, 'unchanged'],
+    ]);
+    expect(await plan('NEW,,ssh,\nold,,2222,admin\nown,10.1.0.9,,\nNEW2,,70000,\n')).toEqual([
+      [2, 'failed', 'import.port'],
+      [3, 'changed', 'import.reached-at'],
+      [4, 'failed', 'import.own-login'],
+      [5, 'failed', 'import.port'],
+    ]);
   });
 
   it('of users adds and changes, and never takes away', async () => {

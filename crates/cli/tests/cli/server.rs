@@ -174,6 +174,60 @@ fn imports_report_each_line_and_repeat_without_change() {
 }
 
 #[test]
+fn an_import_says_how_desktops_are_reached_and_replaces_no_login() {
+    let server = Server::start();
+    let key = server.file("password", b"open sesame");
+    server.run(&["desktop", "add", "DESK-2"]);
+    server.run(&[
+        "desktop",
+        "reach",
+        "set",
+        "DESK-2",
+        "--address",
+        "host2.example",
+        "--jump",
+        "gate",
+    ]);
+    server.run(&["desktop", "add", "DESK-3"]);
+    server.run(&[
+        "desktop",
+        "reach",
+        "set",
+        "DESK-3",
+        "--address",
+        "host3.example",
+        "--password-file",
+        &key,
+    ]);
+    let lines = b"name,users,address,port,ssh_user,host_key,jump\n\
+          DESK-1,ana,host1.example,2222,admin,,gate\n\
+          DESK-2,ana,,2222,,,\n\
+          DESK-3,,host3.example,,,,\n";
+    let desktops = server.file("desktops.csv", lines);
+    insta::assert_snapshot!(
+        "reached_imported",
+        server.run(&["desktop", "import", &desktops])
+    );
+    insta::assert_snapshot!(
+        "reached_repeated",
+        server.run(&["desktop", "import", &desktops])
+    );
+    for name in ["DESK-1", "DESK-2"] {
+        let reach = server.json(&["desktop", "reach", "show", name]);
+        assert_eq!(reach["port"], 2222, "{reach}");
+        assert_eq!(reach["jump_address"], "gate", "{reach}");
+    }
+    let bad = server.file(
+        "bad.csv",
+        b"name,address,port\nDESK-3,host4.example,\nDESK-4,host4.example,ssh\nDESK-5,host5.example,70000\n",
+    );
+    insta::assert_snapshot!("reached_bad", server.run(&["desktop", "import", &bad]));
+    let reach = server.json(&["desktop", "reach", "show", "DESK-3"]);
+    assert_eq!(reach["address"], "host3.example", "{reach}");
+    assert_eq!(reach["has_login"], true, "{reach}");
+}
+
+#[test]
 fn bad_lines_do_not_stop_the_good_ones_and_a_dry_run_foresees_them() {
     let server = Server::start();
     let users = server.file(
