@@ -144,6 +144,9 @@ export function useGroups(keyword: string, offset: number, limit: number) {
   });
 }
 
+/** Under which a deployment is kept. */
+export const deploymentKey = (project_id: string, deployment_id: string) => ['deployment', project_id, deployment_id];
+
 /** Under which the jobs of a deployment are kept. */
 export const deploymentJobs = (project_id: string, deployment_id: string) => ['deployment-jobs', project_id, deployment_id];
 

@@ -1,22 +1,25 @@
-import { notifyManager, useQueryClient } from '@tanstack/react-query';
+import { notifyManager, useQueryClient, type QueryClient, type QueryKey } from '@tanstack/react-query';
 import { useEffect } from 'react';
 import type { Shape } from './api/client';
 import type { Board } from './board';
-import { deploymentJobs } from './data';
+import { deploymentJobs, deploymentKey } from './data';
 import { useProject } from './session';
 
-/** Events within this time ask once, in milliseconds: a thousand jobs that end together are one question. */
+/** Events within this time are drawn together and ask once, in milliseconds: a thousand jobs that end together are one change. */
 const GATHER_MS = 300;
 
-/** What each event makes stale. Source: docs/events.md. */
+/** What each event makes stale, but for what it tells itself. Source: docs/events.md. */
 const STALE: Record<string, string[]> = {
-  job: ['jobs', 'deployment', 'attempts'],
-  deployment: ['deployments', 'deployment'],
+  job: ['jobs', 'attempts'],
+  deployment: ['deployments'],
   freeze: ['freeze'],
   lost: ['jobs', 'deployments', 'deployment', 'deployment-jobs', 'attempts', 'desktops'],
 };
 
 type Job = Shape<'JobEvent'>;
+type Deployment = Shape<'Deployment'>;
+/** Data of a `deployment` event. */
+type Progress = Pick<Deployment, 'id' | 'state' | 'counts' | 'halted_at'>;
 
 /**
  * Follows the project's events and asks again for what they make stale. The browser connects again by itself, also
@@ -29,24 +32,27 @@ export function useLive(): void {
     const source = new EventSource(`/api/v1/${id}/events`);
     const stale = new Set<string>();
     let timer: number | undefined;
-    const changed = new Map<string, Map<string, Job>>();
-    const draw = () => {
-      for (const [deployment, jobs] of changed) queries.getQueryData<Board>(deploymentJobs(id, deployment))?.apply(jobs.values());
-      changed.clear();
-    };
-    // Jobs are drawn in one frame with the counts that tell of them.
-    const stop = queries.getQueryCache().subscribe((event) => {
-      if (event.type === 'updated' && event.action.type === 'success' && event.query.queryKey[0] === 'deployment') notifyManager.schedule(draw);
-    });
+    const jobs = new Map<string, Map<string, Job>>();
+    const deployments = new Map<string, Progress>();
+    // Squares and the counts that tell of them are drawn in one frame, with nothing asked.
+    const draw = () =>
+      notifyManager.batch(() => {
+        for (const [deployment, progress] of deployments) tell(queries, deploymentKey(id, deployment), progress);
+        const changed = [...jobs];
+        notifyManager.schedule(() => {
+          for (const [deployment, jobs] of changed) queries.getQueryData<Board>(deploymentJobs(id, deployment))?.apply(jobs.values());
+        });
+        deployments.clear();
+        jobs.clear();
+      });
     const note = (kinds: string[]) => {
       for (const kind of kinds) stale.add(kind);
       timer ??= window.setTimeout(() => {
         timer = undefined;
         const asked = new Set(stale);
         stale.clear();
+        draw();
         void queries.invalidateQueries({ predicate: ({ queryKey: [kind] }) => asked.has(String(kind)) });
-        // A slow answer is not waited for.
-        window.setTimeout(draw, GATHER_MS);
       }, GATHER_MS);
     };
     let connected = false;
@@ -56,15 +62,29 @@ export function useLive(): void {
     });
     source.addEventListener('job', (event: MessageEvent<string>) => {
       const job = JSON.parse(event.data) as Job;
-      const jobs = changed.get(job.deployment_id) ?? new Map<string, Job>();
-      jobs.set(job.id, job);
-      changed.set(job.deployment_id, jobs);
+      const changed = jobs.get(job.deployment_id) ?? new Map<string, Job>();
+      changed.set(job.id, job);
+      jobs.set(job.deployment_id, changed);
+    });
+    source.addEventListener('deployment', (event: MessageEvent<string>) => {
+      const progress = JSON.parse(event.data) as Progress;
+      deployments.set(progress.id, progress);
     });
     for (const [name, kinds] of Object.entries(STALE)) source.addEventListener(name, () => note(kinds));
     return () => {
-      stop();
       source.close();
       window.clearTimeout(timer);
     };
   }, [id, queries]);
+}
+
+/** Puts what an event tells into a deployment that is known. The rest is asked for when it changes too: until all jobs are open. */
+function tell(queries: QueryClient, key: QueryKey, progress: Progress): void {
+  const known = queries.getQueryData<Deployment>(key);
+  if (known === undefined) return;
+  // An answer that is under way is older than the event.
+  void queries.cancelQueries({ queryKey: key });
+  const { halted_at: _, ...rest } = known;
+  queries.setQueryData<Deployment>(key, { ...rest, ...progress });
+  if (progress.state === 'expanding' || progress.state !== known.state) void queries.invalidateQueries({ queryKey: key });
 }

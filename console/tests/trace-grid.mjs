@@ -87,10 +87,12 @@ try {
     const told = [...changed].map((at) => (jobs[at] = job(at, STATES[(STATES.indexOf(jobs[at].job_status) + 1 + random(3)) % 4])));
     const tones = () => page.evaluate(() => [...document.querySelectorAll('.square')].map((square) => square.dataset.tone).join());
     const before = round === 0 ? await tones() : '';
-    await page.evaluate((told) => {
+    const progress = { id: 'deployment', state: 'running', counts: counts() };
+    await page.evaluate(({ told, progress }) => {
       for (const job of told) window.stream.dispatchEvent(new MessageEvent('job', { data: JSON.stringify(job) }));
+      window.stream.dispatchEvent(new MessageEvent('deployment', { data: JSON.stringify(progress) }));
       performance.mark('told');
-    }, told);
+    }, { told, progress });
     // Events gather for 300 ms; then one change is drawn.
     await page.waitForTimeout(600);
     if (round === 0 && (await tones()) === before) throw new Error('no square changed: nothing is measured');

@@ -49,10 +49,8 @@ export function Squares<Item>({ items, listen, toneOf, labelOf, label, onOpen }:
     const tone = shown.current.toneOf(item);
     const words = shown.current.labelOf(item);
     if (button.getAttribute('data-tone') !== tone) button.setAttribute('data-tone', tone);
-    if (button.getAttribute('aria-label') !== words) {
-      button.setAttribute('aria-label', words);
-      button.setAttribute('title', words);
-    }
+    if (button.getAttribute('aria-label') !== words) button.setAttribute('aria-label', words);
+    if (button.hasAttribute('title')) button.title = words;
   }, []);
 
   const fill = useCallback(
@@ -172,6 +170,11 @@ export function Squares<Item>({ items, listen, toneOf, labelOf, label, onOpen }:
       onClick={(event) => {
         const item = shown.current.items[places.current.get(event.target as Element) ?? -1];
         if (item !== undefined) shown.current.onOpen(item);
+      }}
+      onPointerOver={(event) => {
+        // Who points at a square reads its words: few ever do.
+        const item = shown.current.items[places.current.get(event.target as Element) ?? -1];
+        if (item !== undefined) (event.target as HTMLElement).title = shown.current.labelOf(item);
       }}
       onFocus={(event) => {
         const at = places.current.get(event.target);

@@ -10,7 +10,7 @@ import { JobDrawer, Outcome } from '../components/JobDrawer';
 import { ConfirmByName, JOB_TONE, JobPill, Legend, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, say, sayProblem, ShareBar, When, type Tone } from '../components/parts';
 import { Squares } from '../components/Squares';
 import { Problem } from '../components/states';
-import { deploymentJobs, MOVING_MS, offsetOf, PAGE_SIZE, QUIET_MS, useAllApps, useRefresh } from '../data';
+import { deploymentJobs, deploymentKey, MOVING_MS, offsetOf, PAGE_SIZE, QUIET_MS, useAllApps, useRefresh } from '../data';
 import { localeOf, useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { DeploymentState, sharesOf, titleOf } from './Deployments';
@@ -27,7 +27,7 @@ const NONE = new Board([]);
 
 const asked = (project_id: string, deployment_id: string) =>
   queryOptions({
-    queryKey: ['deployment', project_id, deployment_id],
+    queryKey: deploymentKey(project_id, deployment_id),
     queryFn: () =>
       ok(
         api.GET('/api/v1/{project_id}/deployments/{deployment_id}', {
