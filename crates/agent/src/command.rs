@@ -1,4 +1,5 @@
-//! From the text of a command to program and arguments, on Linux.
+//! From the text of a command to program and arguments, on Linux, and what commands and names are on every system. On
+//! Windows: [`crate::command_line`].
 //!
 //! The text is split like a shell would split it, and nothing else of a shell happens. `${FILE_PATH}`
 //! becomes part of one argument, whatever is in the path. Only where the command itself names a shell
@@ -6,6 +7,8 @@
 //! is never pasted into a script.
 
 use std::path::{Path, PathBuf};
+
+use crate::platform;
 
 /// What stands for the package in a command.
 pub const FILE_PATH_MARK: &str = "${FILE_PATH}";
@@ -54,7 +57,11 @@ pub fn names_package(command: &str) -> bool {
     command.contains("FILE_PATH")
 }
 
-fn split(command: &str) -> Result<Vec<String>, CommandError> {
+/// Splits a command like a shell would.
+///
+/// # Errors
+/// See [`CommandError`].
+pub fn split(command: &str) -> Result<Vec<String>, CommandError> {
     if command.contains('\0') {
         return Err(CommandError::Nul);
     }
@@ -103,7 +110,7 @@ pub struct Unzip {
 /// # Errors
 /// When the command cannot be split or its folder is not absolute.
 pub fn unzip(command: &str) -> Result<Option<Unzip>, CommandError> {
-    let arguments = split(command)?;
+    let arguments = platform::words(command)?;
     let mut rest = arguments.iter().map(String::as_str);
     let program = rest.next().unwrap_or_default();
     if program.rsplit('/').next() != Some("unzip") {
@@ -130,7 +137,7 @@ pub fn unzip(command: &str) -> Result<Option<Unzip>, CommandError> {
             let climbs = path
                 .components()
                 .any(|part| part == std::path::Component::ParentDir);
-            if path.is_absolute() && !climbs {
+            if platform::is_whole(&path) && !climbs {
                 Ok(path)
             } else {
                 Err(CommandError::Folder(text))
@@ -200,8 +207,7 @@ pub fn on_desktop(sandbox_root: Option<&Path>, path: &Path) -> Result<PathBuf, S
     {
         return Err(format!("{} climbs with `..`", path.display()));
     }
-    let below = path.strip_prefix("/").unwrap_or(path);
-    let whole = root.join(below);
+    let whole = root.join(platform::below_sandbox(path)?);
     let real_root = root
         .canonicalize()
         .map_err(|error| format!("{} cannot be found: {error}", root.display()))?;

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod channel;
 pub mod clock;
 pub mod command;
+pub mod command_line;
 pub mod credentials;
 pub mod desk;
 pub mod doctor;

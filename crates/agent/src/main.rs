@@ -112,6 +112,7 @@ enum Command {
         dir: PathBuf,
     },
     /// Becomes one installer; started by the supervisor.
+    #[cfg(unix)]
     #[command(hide = true)]
     Launch {
         /// The attempt's folder.
@@ -233,6 +234,7 @@ fn main() -> ExitCode {
     // Before any thread: the supervisor forks.
     match &arguments.command {
         Command::Supervise { dir } => return exit_with(platform::supervise(dir)),
+        #[cfg(unix)]
         Command::Launch { dir } => return exit_with(platform::launch(dir)),
         Command::Enroll(_)
         | Command::Run { .. }
@@ -280,7 +282,9 @@ fn main() -> ExitCode {
             Command::Remove { desk, app } => carry_out(desk, AppCommand::Remove, &app).await,
             Command::Cancel { desk, app } => carry_out(desk, AppCommand::Cancel, &app).await,
             Command::Portal { desk, print } => open_portal(desk, print).await,
-            Command::Supervise { .. } | Command::Launch { .. } => Ok(ExitCode::SUCCESS),
+            Command::Supervise { .. } => Ok(ExitCode::SUCCESS),
+            #[cfg(unix)]
+            Command::Launch { .. } => Ok(ExitCode::SUCCESS),
         }
     });
     // A thread may wait for an installer that goes on.
@@ -360,7 +364,7 @@ async fn run_enroll(arguments: EnrollArguments) -> anyhow::Result<ExitCode> {
         .sandbox_root
         .map(|root| {
             std::fs::create_dir_all(&root)
-                .and_then(|()| root.canonicalize())
+                .and_then(|()| platform::canonical(&root))
                 .with_context(|| format!("cannot make the sandbox root {}", root.display()))
         })
         .transpose()?;
@@ -481,10 +485,21 @@ async fn wait_for_stop_signal() {
     }
 }
 
-#[cfg(not(unix))]
+/// Waits until somebody at its console, or the system that shuts down, wants the agent to stop.
+#[cfg(windows)]
 async fn wait_for_stop_signal() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+    let (Ok(mut interrupt), Ok(mut end), Ok(mut close), Ok(mut shutdown)) =
+        (ctrl_c(), ctrl_break(), ctrl_close(), ctrl_shutdown())
+    else {
+        tracing::error!("cannot watch for signals; the agent stops only when it is killed");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = end.recv() => {}
+        _ = close.recv() => {}
+        _ = shutdown.recv() => {}
     }
 }
 

@@ -83,8 +83,7 @@ impl StateDir {
     /// When it cannot be made.
     pub fn open(root: &Path) -> Result<Self, StateError> {
         durable::create_private_folder(root)?;
-        let root = root
-            .canonicalize()
+        let root = crate::platform::canonical(root)
             .map_err(|error| FileError::new("find", root, error))?;
         Ok(Self { root })
     }

@@ -8,20 +8,36 @@
 //! | `installer.json` | supervisor | the installer's process exists and waits at a gate |
 //! | `exit.json` | supervisor | after the installer ended |
 //! | `cancel` | agent | to stop the installer |
+//!
+//! How a supervisor starts an installer, watches it and ends it is the platform's: [`crate::platform::supervise`]. When it
+//! may, and what is to be concluded from what it left, is told here, for every system.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use outfitter_agent_protocol::{Detection, DetectionRule, PhaseMark};
 use serde::{Deserialize, Serialize};
 
-use crate::durable::Files;
+use crate::clock::{Clock as _, SystemClock};
+use crate::durable::{self, FileError, Files, SystemFiles};
+use crate::platform::{self, PlatformError};
+
+/// How often a supervisor looks at `cancel` and the run limit.
+pub const TICK: Duration = Duration::from_millis(250);
+
+/// Exit code of a supervisor that found another one at work.
+const HELD: i32 = 3;
+
+/// Exit code of a supervisor that found the attempt started before.
+const STARTED_BEFORE: i32 = 4;
 
 /// What is to be run and what is known so far; enough to write the evidence after a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {
-    /// Program and arguments.
+    /// What starts it, as the platform takes it: program and arguments on Linux, one whole line on Windows.
     pub arguments: Vec<String>,
     /// The installer's whole environment.
     pub environment: BTreeMap<String, String>,
@@ -57,7 +73,7 @@ pub struct Notes {
 pub struct ProcessMark {
     /// Its number.
     pub pid: i32,
-    /// When it began, in the system's ticks since boot.
+    /// When it began, as the system tells it: ticks since boot on Linux, 100 ns since 1601 on Windows.
     pub start_ticks: u64,
 }
 
@@ -78,7 +94,7 @@ pub struct Started {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunEnd {
-    /// By itself, with this code; 128 + n after signal n.
+    /// By itself, with this code; 128 + n after signal n. The 32 bits of a Windows program's code are taken as signed.
     Exited(i32),
     /// It was ended at the run limit.
     RunLimit,
@@ -111,6 +127,144 @@ pub enum SupervisionEnd {
         /// What became of the installer, in words.
         detail: String,
     },
+}
+
+/// An attempt that this process supervises.
+pub struct Claim {
+    /// What is to be run.
+    pub prepared: Prepared,
+    /// The attempt's lock, held as long as this lives.
+    _lock: File,
+}
+
+fn open_lock(folder: &Path) -> io::Result<File> {
+    platform::private_file_options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(lock_path(folder))
+}
+
+/// Takes an attempt for the supervisor that this process is.
+///
+/// # Errors
+/// The code to exit with, after the reason was logged: another supervisor holds the attempt, it was started before, or
+/// nothing is prepared.
+pub fn claim(folder: &Path) -> Result<Claim, i32> {
+    let lock = open_lock(folder).map_err(|error| {
+        tracing::error!("cannot open the attempt's lock: {error}");
+        1
+    })?;
+    if let Err(error) = lock.try_lock() {
+        tracing::error!("another supervisor holds the attempt: {error}");
+        return Err(HELD);
+    }
+    if started_path(folder).exists() || exit_path(folder).exists() {
+        tracing::error!("the attempt was started before; it is not run twice");
+        return Err(STARTED_BEFORE);
+    }
+    match durable::read_json::<Prepared>(&run_path(folder)) {
+        Ok(Some(prepared)) => Ok(Claim {
+            prepared,
+            _lock: lock,
+        }),
+        Ok(None) => {
+            tracing::error!("nothing is prepared to be run");
+            Err(1)
+        }
+        Err(error) => {
+            tracing::error!("{}", crate::server_client::chain(&error));
+            Err(1)
+        }
+    }
+}
+
+/// Writes down how the run ended.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn record(folder: &Path, end: RunEnd, tail: &OutputTail) -> Result<(), FileError> {
+    let exit = Exit {
+        end,
+        output_tail: tail.text(),
+    };
+    durable::write_json(&exit_path(folder), &exit)
+}
+
+/// What an agent can do about an installer that is no child of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Orphans {
+    /// Whether a process still lives.
+    pub lives: fn(&ProcessMark) -> bool,
+    /// Ends the installer of an attempt's folder, with what it started.
+    pub end: fn(&Path, &Started, &ProcessMark),
+}
+
+/// Waits until no supervisor holds the attempt and says what it left. Blocks as long as an installer runs.
+///
+/// An installer whose supervisor died is waited for, since ending it halfway may harm the desktop more
+/// than letting it finish; at the run limit, and when `cancel` appears, it is ended.
+///
+/// # Errors
+/// When the attempt's files cannot be read.
+pub fn await_end(
+    folder: &Path,
+    prepared: Option<&Prepared>,
+    orphans: Orphans,
+) -> Result<SupervisionEnd, PlatformError> {
+    let lock = open_lock(folder)
+        .map_err(|error| PlatformError::system("open the attempt's lock", error))?;
+    lock.lock_shared()
+        .map_err(|error| PlatformError::system("wait for the supervisor", error))?;
+    match left_behind(&SystemFiles, folder) {
+        Ok(Some(end)) => return Ok(end),
+        Ok(None) => {}
+        Err(error) => return Err(PlatformError::system("withdraw what was prepared", error)),
+    }
+    let started = durable::read_json::<Started>(&started_path(folder))
+        .inspect_err(|_| tracing::error!("the record of the supervisor's start cannot be read"))
+        .unwrap_or_default();
+    let installer = durable::read_json::<ProcessMark>(&installer_path(folder))
+        .inspect_err(|_| tracing::error!("the record of the installer's start cannot be read"))
+        .unwrap_or_default();
+    let detail = match (started, installer) {
+        (Some(started), Some(installer))
+            if platform::boot_id().is_ok_and(|boot| boot == started.boot_id)
+                && (orphans.lives)(&installer) =>
+        {
+            outlive(folder, &started, &installer, prepared, orphans)
+        }
+        (_, None) => "the supervisor ended before the installer was let run".to_owned(),
+        _ => "supervisor and installer ended without a record of how".to_owned(),
+    };
+    Ok(SupervisionEnd::Interrupted { detail })
+}
+
+fn outlive(
+    folder: &Path,
+    started: &Started,
+    installer: &ProcessMark,
+    prepared: Option<&Prepared>,
+    orphans: Orphans,
+) -> String {
+    let limit_millis = prepared.map_or(0, |prepared| i64::from(prepared.run_limit_secs) * 1000);
+    let clock = SystemClock::default();
+    tracing::warn!(
+        pid = installer.pid,
+        "the supervisor is gone, the installer still runs: waiting for it"
+    );
+    while (orphans.lives)(installer) {
+        let late = clock.unix_millis() > started.at_millis.saturating_add(limit_millis);
+        if late || cancel_path(folder).exists() {
+            (orphans.end)(folder, started, installer);
+            std::thread::sleep(Duration::from_millis(50));
+            if !(orphans.lives)(installer) {
+                return "the supervisor died; the installer was ended by the agent".to_owned();
+            }
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    "the supervisor died; the installer ended by itself with an unknown code".to_owned()
 }
 
 /// What a supervisor left that nobody holds the attempt's lock any more; `None` when it may have started the installer

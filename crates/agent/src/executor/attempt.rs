@@ -419,16 +419,16 @@ impl Attempt<'_> {
         let file_text = file_path
             .to_str()
             .ok_or_else(|| invalid("the package's path is no UTF-8".to_owned()))?;
-        let arguments = command::arguments(&self.task.command, file_text)
-            .map_err(|error| invalid(error.to_string()))?;
         let mut environment = platform::base_environment();
         environment.insert("FILE_PATH".to_owned(), file_text.to_owned());
         let root = self.workplace.sandbox_root.as_deref();
         if let Some(root) = root {
             environment.insert("OUTFITTER_ROOT".to_owned(), path_text(root));
         }
+        let arguments = platform::prepared_arguments(&self.task.command, file_text, &environment)
+            .map_err(|error| invalid(error.to_string()))?;
         self.enter(Phase::Running, notes);
-        notes.command = Some(command::display(&arguments));
+        notes.command = Some(platform::display_prepared(&arguments));
         let prepared = Prepared {
             arguments,
             environment,

@@ -230,7 +230,8 @@ async fn file(
     size_bytes: Option<u64>,
     sandbox_root: Option<&Path>,
 ) -> View {
-    let real = match on_desktop(sandbox_root, Path::new(path)) {
+    let real = platform::rule_path(path).and_then(|path| on_desktop(sandbox_root, &path));
+    let real = match real {
         Ok(real) => real,
         Err(reason) => return View::unknown(reason),
     };

@@ -267,9 +267,8 @@ impl Machine for SystemMachine {
 }
 
 fn package_path(folder: &AttemptFolder, package: &PackageRef) -> PathBuf {
-    folder
-        .package_folder()
-        .join(command::safe_file_name(&package.file_name))
+    let name = platform::file_name(command::safe_file_name(&package.file_name));
+    folder.package_folder().join(name)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {

@@ -25,6 +25,7 @@ pub use supervisor::{
 };
 
 use super::{DebianState, PlatformError};
+use crate::command::{self, CommandError};
 
 /// Where programs are looked for: maintainer scripts need the `sbin` folders.
 const PROGRAM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -157,6 +158,65 @@ pub fn base_environment() -> BTreeMap<String, String> {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
+}
+
+/// Splits a command into program and arguments; see [`command::arguments`].
+///
+/// # Errors
+/// See [`CommandError`].
+pub fn prepared_arguments(
+    command: &str,
+    file_path: &str,
+    _environment: &BTreeMap<String, String>,
+) -> Result<Vec<String>, CommandError> {
+    command::arguments(command, file_path)
+}
+
+/// What was prepared, as one line for people.
+pub fn display_prepared(arguments: &[String]) -> String {
+    command::display(arguments)
+}
+
+/// The words of a command that the agent carries out itself.
+///
+/// # Errors
+/// See [`CommandError`].
+pub fn words(command: &str) -> Result<Vec<String>, CommandError> {
+    command::split(command)
+}
+
+/// A path of this desktop as it stands in a rule.
+///
+/// # Errors
+/// Never on Linux.
+pub fn rule_path(path: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(path))
+}
+
+/// Whether a path says by itself which one it is.
+pub fn is_whole(path: &Path) -> bool {
+    path.is_absolute()
+}
+
+/// Where a path of the desktop lies below the folder that plays it.
+///
+/// # Errors
+/// Never on Linux.
+pub fn below_sandbox(path: &Path) -> Result<PathBuf, String> {
+    Ok(path.strip_prefix("/").unwrap_or(path).to_owned())
+}
+
+/// A path without links, as programs take it.
+///
+/// # Errors
+/// When it is not there.
+pub fn canonical(path: &Path) -> io::Result<PathBuf> {
+    path.canonicalize()
+}
+
+/// A package's name as that of a file.
+pub fn file_name(name: String) -> String {
+    name
 }
 
 /// What runs the script of a detection rule.

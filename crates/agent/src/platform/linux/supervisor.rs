@@ -33,23 +33,14 @@ use outfitter_agent_protocol::MAX_OUTPUT_TAIL_BYTES;
 use super::super::PlatformError;
 use super::processes;
 use crate::clock::{Clock as _, SystemClock};
-use crate::durable::{self, FileError, Files, SystemFiles};
+use crate::durable::{self, FileError, Files};
 use crate::supervision::{
-    Exit, OutputTail, Prepared, ProcessMark, RunEnd, Started, SupervisionEnd, cancel_path,
-    exit_path, installer_path, left_behind, lock_path, run_path, start_error_path, started_path,
+    self, Orphans, OutputTail, Prepared, RunEnd, Started, SupervisionEnd, TICK, cancel_path,
+    installer_path, record, run_path, start_error_path, started_path,
 };
-
-/// How often `cancel` and the run limit are looked at.
-const TICK: Duration = Duration::from_millis(250);
 
 /// Time an installer has between the polite signal and the end of its whole tree.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// Exit code of a supervisor that found another one at work.
-const HELD: i32 = 3;
-
-/// Exit code of a supervisor that found the attempt started before.
-const STARTED_BEFORE: i32 = 4;
 
 /// Starts the supervisor of an attempt; on success it holds the attempt's lock already.
 ///
@@ -108,10 +99,7 @@ fn run_supervisor(mut command: Command, folder: &Path) -> Result<(), PlatformErr
     })
 }
 
-/// Waits until no supervisor holds the attempt and says what it left. Blocks as long as an installer runs.
-///
-/// An installer whose supervisor died is waited for, since ending it halfway may harm the desktop more
-/// than letting it finish; at the run limit, and when `cancel` appears, it is ended.
+/// Waits until no supervisor holds the attempt and says what it left; see [`supervision::await_end`].
 ///
 /// # Errors
 /// When the attempt's files cannot be read.
@@ -119,62 +107,13 @@ pub fn await_supervisor(
     folder: &Path,
     prepared: Option<&Prepared>,
 ) -> Result<SupervisionEnd, PlatformError> {
-    let lock = super::private_file_options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(lock_path(folder))
-        .map_err(|error| PlatformError::system("open the attempt's lock", error))?;
-    lock.lock_shared()
-        .map_err(|error| PlatformError::system("wait for the supervisor", error))?;
-    match left_behind(&SystemFiles, folder) {
-        Ok(Some(end)) => return Ok(end),
-        Ok(None) => {}
-        Err(error) => return Err(PlatformError::system("withdraw what was prepared", error)),
-    }
-    let started = durable::read_json::<Started>(&started_path(folder))
-        .inspect_err(|_| tracing::error!("the record of the supervisor's start cannot be read"))
-        .unwrap_or_default();
-    let installer = durable::read_json::<ProcessMark>(&installer_path(folder))
-        .inspect_err(|_| tracing::error!("the record of the installer's start cannot be read"))
-        .unwrap_or_default();
-    let detail = match (started, installer) {
-        (Some(started), Some(installer))
-            if super::boot_id().is_ok_and(|boot| boot == started.boot_id)
-                && processes::lives(&installer) =>
-        {
-            outlive(folder, &started, &installer, prepared)
-        }
-        (_, None) => "the supervisor ended before the installer was let run".to_owned(),
-        _ => "supervisor and installer ended without a record of how".to_owned(),
-    };
-    Ok(SupervisionEnd::Interrupted { detail })
-}
-
-fn outlive(
-    folder: &Path,
-    started: &Started,
-    installer: &ProcessMark,
-    prepared: Option<&Prepared>,
-) -> String {
-    let limit_millis = prepared.map_or(0, |prepared| i64::from(prepared.run_limit_secs) * 1000);
-    let clock = SystemClock::default();
-    tracing::warn!(
-        pid = installer.pid,
-        "the supervisor is gone, the installer still runs: waiting for it"
-    );
-    while processes::lives(installer) {
-        let late = clock.unix_millis() > started.at_millis.saturating_add(limit_millis);
-        if late || cancel_path(folder).exists() {
+    let orphans = Orphans {
+        lives: processes::lives,
+        end: |_, started, installer| {
             processes::end_foreign(installer, started.control_group.as_deref());
-            std::thread::sleep(Duration::from_millis(50));
-            if !processes::lives(installer) {
-                return "the supervisor died; the installer was ended by the agent".to_owned();
-            }
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    "the supervisor died; the installer ended by itself with an unknown code".to_owned()
+        },
+    };
+    supervision::await_end(folder, prepared, orphans)
 }
 
 /// The control group of an attempt, where it had one.
@@ -198,36 +137,9 @@ pub fn remove_control_group(group: &Path) -> bool {
 ///
 /// Must be called while the process has one thread.
 pub fn supervise(folder: &Path) -> i32 {
-    let lock = match super::private_file_options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(lock_path(folder))
-    {
-        Ok(lock) => lock,
-        Err(error) => {
-            tracing::error!("cannot open the attempt's lock: {error}");
-            return 1;
-        }
-    };
-    if let Err(error) = lock.try_lock() {
-        tracing::error!("another supervisor holds the attempt: {error}");
-        return HELD;
-    }
-    if started_path(folder).exists() || exit_path(folder).exists() {
-        tracing::error!("the attempt was started before; it is not run twice");
-        return STARTED_BEFORE;
-    }
-    let prepared = match durable::read_json::<Prepared>(&run_path(folder)) {
-        Ok(Some(prepared)) => prepared,
-        Ok(None) => {
-            tracing::error!("nothing is prepared to be run");
-            return 1;
-        }
-        Err(error) => {
-            tracing::error!("{}", crate::server_client::chain(&error));
-            return 1;
-        }
+    let claim = match supervision::claim(folder) {
+        Ok(claim) => claim,
+        Err(code) => return code,
     };
     if let Err(error) = setsid() {
         // Only a group leader cannot: not fatal, the fork below leaves the group all the same.
@@ -239,7 +151,7 @@ pub fn supervise(folder: &Path) -> i32 {
         Ok(ForkResult::Parent { .. }) => 0,
         Ok(ForkResult::Child) => {
             let _ = setsid();
-            match run(folder, &prepared) {
+            match run(folder, &claim.prepared) {
                 Ok(()) => 0,
                 Err(error) => {
                     tracing::error!("{}", crate::server_client::chain(&error));
@@ -268,7 +180,7 @@ fn system<E: Into<io::Error>>(action: &'static str) -> impl FnOnce(E) -> Supervi
 
 fn run(folder: &Path, prepared: &Prepared) -> Result<(), SuperviseError> {
     if cancel_path(folder).exists() {
-        return record(folder, RunEnd::Cancelled, &OutputTail::new(0));
+        return Ok(record(folder, RunEnd::Cancelled, &OutputTail::new(0))?);
     }
     nix::sys::prctl::set_child_subreaper(true).map_err(system("become the reaper"))?;
     // SAFETY: ignoring a signal installs no handler code.
@@ -309,7 +221,7 @@ fn run(folder: &Path, prepared: &Prepared) -> Result<(), SuperviseError> {
         Ok(child) => child,
         Err(error) => {
             let end = RunEnd::StartFailed(error.to_string());
-            return record(folder, end, &OutputTail::new(0));
+            return Ok(record(folder, end, &OutputTail::new(0))?);
         }
     };
     // Closes this side's ends of the pipe: its end is seen when the last writer is gone.
@@ -398,14 +310,6 @@ fn run(folder: &Path, prepared: &Prepared) -> Result<(), SuperviseError> {
 
 fn start_error(folder: &Path) -> Option<RunEnd> {
     durable::read_json(&start_error_path(folder)).ok().flatten()
-}
-
-fn record(folder: &Path, end: RunEnd, tail: &OutputTail) -> Result<(), SuperviseError> {
-    let exit = Exit {
-        end,
-        output_tail: tail.text(),
-    };
-    Ok(durable::write_json(&exit_path(folder), &exit)?)
 }
 
 /// Takes what is in the pipe; false when its last writer is gone.
