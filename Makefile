@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test check proof soak mutants bench bench-push bench-idle screenshots recordings
+.PHONY: help setup build demo test check proof soak mutants bench bench-push bench-idle screenshots recordings windows
 
 SEEDS ?= 200
 
@@ -50,6 +50,9 @@ bench-push: ## as root: the push onto a hundred machines, beside Ansible
 
 bench-idle: ## one idle agent beside one idle salt-minion
 	@scripts/bench-idle
+
+windows: ## the agent for Windows, built here and run under wine
+	@scripts/windows
 
 mutants: ## faults put into the code by hand: does the simulator notice each?
 	@scripts/mutants | scripts/put-table docs/proofs.md mutants
