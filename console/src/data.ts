@@ -95,6 +95,17 @@ export function useDesktops(filter: DesktopFilter, offset: number, limit: number
   });
 }
 
+/** Machines that wait for approval, newest first. */
+export function useWaitingEnrollments(limit: number) {
+  const { id: project_id } = useProject();
+  return useQuery({
+    queryKey: ['enrollment-requests', project_id, limit],
+    refetchInterval: QUIET_MS,
+    queryFn: () =>
+      ok(api.GET('/api/v1/{project_id}/enrollment-requests', { params: { path: { project_id }, query: { state: 'WAITING', offset: 0, limit } } })),
+  });
+}
+
 export function useDeployments(state: Shape<'DeploymentState'> | undefined, offset: number, limit: number) {
   const { id: project_id } = useProject();
   return useQuery({

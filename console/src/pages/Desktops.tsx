@@ -25,6 +25,7 @@ import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { Connect } from './desktops/Connect';
 import { Find } from './desktops/Find';
+import { Waiting } from './desktops/Waiting';
 
 const PRESENCES = ['online', 'offline', 'none'] as const;
 
@@ -96,6 +97,7 @@ export default function Desktops() {
   );
   const listed = (
     <>
+      <Waiting />
       {!isEmpty && (
         <Stack gap="sm" mb="md">
           <Group gap="sm" justify="space-between">

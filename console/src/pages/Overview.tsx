@@ -1,12 +1,12 @@
 import { Anchor, Button, Group, SimpleGrid, Skeleton, Stack, Text } from '@mantine/core';
 import { useQueries, useQuery } from '@tanstack/react-query';
-import { IconAddressBook, IconApps, IconArrowRight, IconCircleCheck, IconDownload, IconHandStop, IconPackageOff, IconPlugConnectedX, IconRefresh, IconRocket, IconUpload } from '@tabler/icons-react';
+import { IconAddressBook, IconApps, IconArrowRight, IconCircleCheck, IconDownload, IconHandStop, IconPackageOff, IconPlugConnectedX, IconRefresh, IconRocket, IconUpload, IconUserCheck } from '@tabler/icons-react';
 import { lazy, Suspense, type ReactNode } from 'react';
 import { Link } from 'react-router';
 import { api, ApiProblem, ok, type Shape } from '../api/client';
 import { AppIcon, Legend, PageHead, Panel, ShareBar, When, type Share } from '../components/parts';
 import { Empty, Problem } from '../components/states';
-import { reasonOf, useAllApps, useDeployments, useDesktops, useJobs, MOVING_MS, QUIET_MS, type DesktopFilter } from '../data';
+import { reasonOf, useAllApps, useDeployments, useDesktops, useJobs, useWaitingEnrollments, MOVING_MS, QUIET_MS, type DesktopFilter } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { DeploymentRow, titleOf } from './Deployments';
@@ -62,6 +62,8 @@ export default function Overview() {
     refetchInterval: QUIET_MS,
     queryFn: () => ok(api.GET('/api/v1/{project_id}/damaged-packages', { params: { path: { project_id: project.id }, query: { limit: 1, offset: 0 } } })),
   });
+  const enrollments = useWaitingEnrollments(1);
+  const asking = enrollments.data?.count ?? 0;
   const apps = useAllApps();
   const retry = useRetry();
   const waiting = useJobs({ job_status: 'INIT' }, 0, 1);
@@ -202,6 +204,9 @@ export default function Overview() {
                   action={t('overview.look')}
                 />
               ))}
+              {asking > 0 && (
+                <Attention icon={<IconUserCheck size={18} />} text={t('overview.asking', { n: asking })} to={path('desktops')} action={t('overview.look')} />
+              )}
               {directory.data?.stale === true && (
                 <Attention icon={<IconAddressBook size={18} />} text={t('directory.unreadable')} to={path('people?tab=directory')} action={t('overview.look')} />
               )}
@@ -232,7 +237,7 @@ export default function Overview() {
                   action={t('desktop.push')}
                 />
               )}
-              {isKnown && reasons.length === 0 && offline === 0 && bare === 0 && restart === 0 && halted.length === 0 && directory.data?.stale !== true && damaged.data?.count === 0 && (
+              {isKnown && reasons.length === 0 && offline === 0 && bare === 0 && restart === 0 && !enrollments.isPending && asking === 0 && halted.length === 0 && directory.data?.stale !== true && damaged.data?.count === 0 && (
                 <Group gap="xs">
                   <IconCircleCheck size={20} color="var(--ok)" aria-hidden />
                   <Text size="sm">{jobsEver === 0 ? t('overview.nothing-yet') : t('overview.all-well')}</Text>

@@ -128,7 +128,7 @@ function Tokens() {
   const state = (token: Shape<'EnrollmentToken'>) => {
     if (token.revoked_at !== undefined) return <Pill tone="bad">{t('token.revoked')}</Pill>;
     if (token.expires_at !== undefined && new Date(token.expires_at).getTime() < Date.now()) return <Pill tone="wait">{t('token.expired')}</Pill>;
-    return <Pill tone="ok">{t('token.valid')}</Pill>;
+    return <Pill tone="ok">{t(token.needs_approval ? 'token.with-approval' : 'token.valid')}</Pill>;
   };
   return (
     <section className="panel" aria-label={t('settings.tokens')}>

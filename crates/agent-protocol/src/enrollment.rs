@@ -2,7 +2,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use outfitter_ids::{AgentId, DesktopId, EnrollmentTokenId};
+use outfitter_ids::{AgentId, DesktopId, EnrollmentRequestId, EnrollmentTokenId};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
@@ -10,6 +10,9 @@ use crate::UpdateKey;
 
 /// Path of enrollment on the agent listener (TLS 1.3, no client certificate).
 pub const ENROLL_PATH: &str = "/enroll";
+
+/// Path under which an agent that waits for approval asks what became of it (TLS 1.3, no client certificate).
+pub const APPROVAL_PATH: &str = "/enroll/approval";
 
 /// Path of the script that installs the agent, on the agent listener.
 pub const INSTALLER_PATH: &str = "/install.sh";
@@ -41,6 +44,9 @@ pub struct EnrollRequest {
     /// The folder that plays the desktop, where one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox_root: Option<String>,
+    /// Whether the agent can wait for an administrator's approval: understands [`EnrollPending`].
+    #[serde(default)]
+    pub can_wait: bool,
 }
 
 impl fmt::Debug for EnrollRequest {
@@ -70,11 +76,33 @@ pub struct EnrollResponse {
     pub update_keys: Vec<UpdateKey>,
 }
 
+/// Answer 202 of `/enroll` and of [`APPROVAL_PATH`]: an administrator has yet to approve. `Retry-After` says in how many
+/// seconds to ask there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrollPending {
+    /// What to ask about.
+    pub request: EnrollmentRequestId,
+    /// When it is over unless somebody decides, in milliseconds UTC.
+    pub expires_at_millis: i64,
+}
+
+/// Asks what became of a request; the answer is an [`EnrollResponse`], an [`EnrollPending`] or an [`EnrollRefusal`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApprovalRequest {
+    /// [`crate::PROTOCOL`] of the agent.
+    pub protocol: u32,
+    /// The request.
+    pub request: EnrollmentRequestId,
+    /// PKCS #10 request by the key that it was made with, PEM.
+    pub csr_pem: String,
+}
+
 /// Answer of `/enroll` and of `/channel` (before the upgrade) when they refuse: a person can read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrollRefusal {
     /// Stable code: `token_unknown`, `token_expired`, `token_revoked`, `token_used_up`, `name_taken`,
-    /// `name_invalid`, `other_desktop`, `may_not_attach`, `other_network`, `too_many_tags`, `csr_invalid`, `protocol_too_old`, `revoked`,
+    /// `name_invalid`, `other_desktop`, `may_not_attach`, `other_network`, `too_many_tags`, `approval_needed`, `too_many_waiting`,
+    /// `request_unknown`, `approval_refused`, `csr_invalid`, `protocol_too_old`, `revoked`,
     /// `certificate_expired`, `certificate_required`, `busy`.
     pub code: String,
     /// A sentence that says what to do.

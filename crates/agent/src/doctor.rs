@@ -81,12 +81,19 @@ fn clock_finding(
 pub async fn examine(state: &StateDir, clock: Arc<dyn Clock>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let identity = state.require_identity();
+    let waiting = state.waiting().ok().flatten();
     findings.push(Finding {
         what: "identity",
         found: identity
             .as_ref()
             .map(|identity| format!("{} (desktop {})", identity.name, identity.desktop))
-            .map_err(|error| chain(error)),
+            .map_err(|error| match waiting {
+                Some(waiting) => format!(
+                    "{} waits for an administrator's approval (request {})",
+                    waiting.name, waiting.request
+                ),
+                None => chain(error),
+            }),
     });
     let Ok(identity) = identity else {
         return findings;

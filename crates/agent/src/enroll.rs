@@ -4,14 +4,15 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use outfitter_agent_protocol::{
-    ENROLL_PATH, EnrollRequest, EnrollResponse, EnrollmentToken, PROTOCOL, UpdateKey,
+    ENROLL_PATH, EnrollPending, EnrollRequest, EnrollResponse, EnrollmentToken, PROTOCOL, UpdateKey,
 };
 use outfitter_ids::{AgentId, DesktopId};
 use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
-use reqwest::Method;
+use reqwest::{Method, Response, StatusCode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use crate::approval::Waiting;
 use crate::proxy::Proxies;
 use crate::server_client::{ServerAddress, ServerClient, chain, read_refusal};
 use crate::tls::{KnownTime, Roots, ServerTls, TlsError, spki_sha256};
@@ -99,30 +100,49 @@ pub fn signing_request(key: &KeyPair) -> Result<String, rcgen::Error> {
     CertificateParams::default().serialize_request(key)?.pem()
 }
 
-/// Enrolls; writes nothing.
+/// What the server answers.
+pub enum Answer {
+    /// The agent is in.
+    Enrolled(Box<Enrolled>),
+    /// An administrator has to approve.
+    Waits(Box<Waiting>),
+}
+
+/// Enrolls where no approval is demanded; writes nothing.
 ///
 /// # Errors
 /// See [`EnrollError`].
 pub async fn enroll(enrollment: &Enrollment) -> Result<Enrolled, EnrollError> {
-    let unreachable = |reason: String| EnrollError::Unreachable {
-        server: enrollment.server.clone(),
-        reason,
-    };
-    let roots = Roots::of_token(&enrollment.token);
-    if matches!(&roots, Roots::Pinned(pins) if pins.is_empty()) {
-        return Err(EnrollError::NoPins);
+    match ask(enrollment, Patience::None).await? {
+        Answer::Enrolled(enrolled) => Ok(*enrolled),
+        Answer::Waits(_) => Err(EnrollError::BadAnswer(
+            "it wants an approval that was not offered to be waited for".to_owned(),
+        )),
     }
-    let known_time = KnownTime {
-        last_server_millis: 0,
-    };
-    let tls = ServerTls::new(roots.clone(), None, known_time)?;
-    let client = ServerClient::new(
+}
+
+/// Enrolls, or asks for approval where the token demands it; writes nothing.
+///
+/// # Errors
+/// See [`EnrollError`].
+pub async fn enroll_or_wait(enrollment: &Enrollment) -> Result<Answer, EnrollError> {
+    ask(enrollment, Patience::UntilDecided).await
+}
+
+/// Whether the caller can wait for an approval.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    None,
+    UntilDecided,
+}
+
+async fn ask(enrollment: &Enrollment, patience: Patience) -> Result<Answer, EnrollError> {
+    let pins = Pins::new(&enrollment.token.root_pins)?;
+    let client = pins.client(
         &enrollment.server,
-        tls,
         enrollment.source_ip,
         &enrollment.proxies,
-    )
-    .map_err(|error| unreachable(error.to_string()))?;
+    )?;
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
     let request = EnrollRequest {
         protocol: PROTOCOL,
@@ -139,13 +159,32 @@ pub async fn enroll(enrollment: &Enrollment) -> Result<Enrolled, EnrollError> {
             .sandbox_root
             .as_ref()
             .map(|root| root.display().to_string()),
+        can_wait: patience == Patience::UntilDecided,
     };
     let response = client
         .request(Method::POST, ENROLL_PATH)
         .json(&request)
         .send()
         .await
-        .map_err(|error| unreachable(chain(&error.without_url())))?;
+        .map_err(|error| EnrollError::Unreachable {
+            server: enrollment.server.clone(),
+            reason: chain(&error.without_url()),
+        })?;
+    if response.status() == StatusCode::ACCEPTED {
+        let pending: EnrollPending = response
+            .json()
+            .await
+            .map_err(|error| EnrollError::BadAnswer(chain(&error)))?;
+        return Ok(Answer::Waits(Box::new(Waiting {
+            server: enrollment.server.clone(),
+            root_pins: enrollment.token.root_pins.clone(),
+            token: enrollment.token.id,
+            request: pending.request,
+            name: enrollment.name.clone(),
+            sandbox_root: enrollment.sandbox_root.clone(),
+            key_pem: key.serialize_pem(),
+        })));
+    }
     if !response.status().is_success() {
         let refusal = read_refusal(response).await;
         return Err(EnrollError::Refused {
@@ -153,34 +192,82 @@ pub async fn enroll(enrollment: &Enrollment) -> Result<Enrolled, EnrollError> {
             reason: refusal.reason,
         });
     }
-    let answer: EnrollResponse = response
-        .json()
-        .await
-        .map_err(|error| EnrollError::BadAnswer(chain(&error)))?;
-    check_certificate(&answer.chain_pem, &key).map_err(EnrollError::BadAnswer)?;
-    let Roots::Pinned(pins) = &roots else {
-        return Err(EnrollError::NoPins);
-    };
-    let bundle = CertificateDer::pem_slice_iter(answer.roots_pem.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| EnrollError::BadAnswer(error.to_string()))?;
-    if !bundle
-        .iter()
-        .any(|root| spki_sha256(root).is_some_and(|hash| pins.contains(&hash)))
-    {
-        return Err(EnrollError::BadAnswer(
-            "no root of its bundle is one that the token names".to_owned(),
-        ));
+    let enrolled = pins.enrolled(response, &key).await?;
+    Ok(Answer::Enrolled(Box::new(enrolled)))
+}
+
+/// The roots that a token names: who is spoken to, and who may say that an agent is in.
+pub(crate) struct Pins(Vec<[u8; 32]>);
+
+impl Pins {
+    /// Reads them; unreadable ones are left out.
+    ///
+    /// # Errors
+    /// [`EnrollError::NoPins`] when none is left.
+    pub(crate) fn new(texts: &[String]) -> Result<Self, EnrollError> {
+        match Roots::of_pins(texts) {
+            Roots::Pinned(pins) if !pins.is_empty() => Ok(Self(pins)),
+            Roots::Pinned(_) | Roots::Bundle(_) => Err(EnrollError::NoPins),
+        }
     }
-    Ok(Enrolled {
-        agent: answer.agent,
-        desktop: answer.desktop,
-        key_pem: key.serialize_pem(),
-        chain_pem: answer.chain_pem,
-        roots_pem: answer.roots_pem,
-        server_time_millis: answer.server_time_millis,
-        update_keys: answer.update_keys,
-    })
+
+    /// A client without a certificate for the server that has one of the roots.
+    ///
+    /// # Errors
+    /// When TLS or HTTP cannot be set up.
+    pub(crate) fn client(
+        &self,
+        server: &ServerAddress,
+        source_ip: Option<IpAddr>,
+        proxies: &Proxies,
+    ) -> Result<ServerClient, EnrollError> {
+        let known_time = KnownTime {
+            last_server_millis: 0,
+        };
+        let tls = ServerTls::new(Roots::Pinned(self.0.clone()), None, known_time)?;
+        ServerClient::new(server, tls, source_ip, proxies).map_err(|error| {
+            EnrollError::Unreachable {
+                server: server.clone(),
+                reason: error.to_string(),
+            }
+        })
+    }
+
+    /// Reads the answer that lets an agent in.
+    ///
+    /// # Errors
+    /// [`EnrollError::BadAnswer`] when it is none for this key and these roots.
+    pub(crate) async fn enrolled(
+        &self,
+        response: Response,
+        key: &KeyPair,
+    ) -> Result<Enrolled, EnrollError> {
+        let answer: EnrollResponse = response
+            .json()
+            .await
+            .map_err(|error| EnrollError::BadAnswer(chain(&error)))?;
+        check_certificate(&answer.chain_pem, key).map_err(EnrollError::BadAnswer)?;
+        let bundle = CertificateDer::pem_slice_iter(answer.roots_pem.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| EnrollError::BadAnswer(error.to_string()))?;
+        let is_pinned = |root: &CertificateDer<'_>| {
+            spki_sha256(root).is_some_and(|hash| self.0.contains(&hash))
+        };
+        if !bundle.iter().any(is_pinned) {
+            return Err(EnrollError::BadAnswer(
+                "no root of its bundle is one that the token names".to_owned(),
+            ));
+        }
+        Ok(Enrolled {
+            agent: answer.agent,
+            desktop: answer.desktop,
+            key_pem: key.serialize_pem(),
+            chain_pem: answer.chain_pem,
+            roots_pem: answer.roots_pem,
+            server_time_millis: answer.server_time_millis,
+            update_keys: answer.update_keys,
+        })
+    }
 }
 
 /// Checks that a chain begins with a certificate for the key.

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use outfitter_agent::agent::{self, AgentEnd, AgentError};
+use outfitter_agent::approval::{self, Standing, WaitError};
 use outfitter_agent::clock::SystemClock;
 use outfitter_agent::desk::{self, AppCommand, DeskClient, DeskClientError, portal_page};
-use outfitter_agent::enroll::{self, EnrollError, Enrollment};
+use outfitter_agent::enroll::{self, Answer, EnrollError, Enrollment};
 use outfitter_agent::proxy::{PROXY_VARIABLE, Proxies, ProxyUrl};
 use outfitter_agent::recent_log::RecentLog;
 use outfitter_agent::server_client::ServerAddress;
-use outfitter_agent::state_dir::{AgentIdentity, AgentSettings, StateDir, StateError};
+use outfitter_agent::state_dir::{AgentSettings, StateDir, StateError};
 use outfitter_agent::update::launcher::{self, Launcher, Next, Role, TrialEnd};
 use outfitter_agent::{doctor, platform};
 use outfitter_agent_protocol::{DeskAnswer, DeskAsk, EnrollmentToken};
@@ -212,6 +213,9 @@ mod code {
     pub(super) const USAGE: u8 = 2;
     pub(super) const REFUSED: u8 = 4;
     pub(super) const UNREACHABLE: u8 = 5;
+    /// `run` has no identity to run with: starting it again is no help. The unit names it. Source: sysexits.h,
+    /// `EX_CONFIG`.
+    pub(super) const NOT_ENROLLED: u8 = 78;
 }
 
 fn main() -> ExitCode {
@@ -322,6 +326,9 @@ fn code_of(error: &anyhow::Error) -> u8 {
             | EnrollError::Tls(_) => code::FAILED,
         };
     }
+    if let Some(WaitError::Refused(_)) = error.downcast_ref::<WaitError>() {
+        return code::NOT_ENROLLED;
+    }
     let state =
         error
             .downcast_ref::<StateError>()
@@ -331,7 +338,8 @@ fn code_of(error: &anyhow::Error) -> u8 {
             });
     match state {
         Some(StateError::AlreadyEnrolled { .. } | StateError::InUse(_)) => code::REFUSED,
-        Some(StateError::NotEnrolled(_) | StateError::File(_)) | None => code::FAILED,
+        Some(StateError::NotEnrolled(_)) => code::NOT_ENROLLED,
+        Some(StateError::File(_)) | None => code::FAILED,
     }
 }
 
@@ -383,34 +391,71 @@ async fn run_enroll(arguments: EnrollArguments) -> anyhow::Result<ExitCode> {
         source_ip: None,
         proxies,
     };
-    let enrolled = Box::pin(enroll::enroll(&enrollment)).await?;
+    let answer = match asked_already(&state, &enrollment).await? {
+        Some(answer) => answer,
+        None => Box::pin(enroll::enroll_or_wait(&enrollment)).await?,
+    };
     if let Some(old) = &old {
         state.give_up_identity(old)?;
     }
-    let identity = AgentIdentity {
-        server: enrollment.server,
-        agent: enrolled.agent,
-        desktop: enrolled.desktop,
-        name: enrollment.name,
-        sandbox_root: enrollment.sandbox_root,
-    };
-    state.keep_update_keys(&enrolled.update_keys)?;
-    state.keep_identity(
-        &identity,
-        &enrolled.key_pem,
-        &enrolled.chain_pem,
-        &enrolled.roots_pem,
-    )?;
-    state.keep_server_millis(enrolled.server_time_millis)?;
     state.keep_settings(&settings)?;
-    writeln!(
-        std::io::stdout(),
-        "enrolled as {} (desktop {}, agent {})",
-        identity.name,
-        identity.desktop,
-        identity.agent
-    )?;
+    let mut out = std::io::stdout();
+    match answer {
+        Answer::Enrolled(enrolled) => {
+            let identity = state.keep_enrolled(
+                enrollment.server,
+                enrollment.name,
+                enrollment.sandbox_root,
+                &enrolled,
+            )?;
+            writeln!(
+                out,
+                "enrolled as {} (desktop {}, agent {})",
+                identity.name, identity.desktop, identity.agent
+            )?;
+        }
+        Answer::Waits(waiting) => {
+            state.keep_waiting(&waiting)?;
+            writeln!(
+                out,
+                "{} waits for an administrator's approval (request {}): the agent goes to work by itself once it runs and is approved",
+                waiting.name, waiting.request
+            )?;
+        }
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What became of the same wish where it waits already. A wish that is over is forgotten.
+async fn asked_already(
+    state: &StateDir,
+    enrollment: &Enrollment,
+) -> anyhow::Result<Option<Answer>> {
+    let Some(waiting) = state.waiting()? else {
+        return Ok(None);
+    };
+    let is_the_same = waiting.server == enrollment.server
+        && waiting.token == enrollment.token.id
+        && waiting.name == enrollment.name
+        && waiting.sandbox_root == enrollment.sandbox_root;
+    if !is_the_same {
+        return Ok(None);
+    }
+    Ok(match waiting.ask(&enrollment.proxies).await? {
+        Standing::Enrolled(enrolled) => Some(Answer::Enrolled(enrolled)),
+        Standing::Waits(_) => Some(Answer::Waits(Box::new(waiting))),
+        Standing::Refused(_) => {
+            state.forget_waiting()?;
+            None
+        }
+        Standing::Busy(refusal, _) => {
+            return Err(EnrollError::Refused {
+                code: refusal.code,
+                reason: refusal.reason,
+            }
+            .into());
+        }
+    })
 }
 
 fn configure(state_dir: &Path, arguments: SettingsArguments) -> anyhow::Result<ExitCode> {
@@ -431,6 +476,16 @@ async fn run_agent(state_dir: &Path, role: Role, log: &str) -> anyhow::Result<Ex
         stop.send_replace(true);
     });
     let state = StateDir::open(state_dir)?;
+    if let (None, Some(waiting)) = (state.identity()?, state.waiting()?) {
+        let lock = state.lock()?;
+        if approval::wait(&state, &waiting, shutdown.clone())
+            .await?
+            .is_none()
+        {
+            return Ok(ExitCode::SUCCESS);
+        }
+        drop(lock);
+    }
     state.require_identity()?;
     let launcher = Launcher::new(state.clone(), role.clone());
     let arguments = |role: &Role| launcher::arguments(state.root(), log, role);

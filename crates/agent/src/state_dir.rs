@@ -1,6 +1,7 @@
 //! The folder that makes this machine a desktop of one server: identity, key, certificate, roots.
 //!
-//! `identity.json` is written last and removed first: with it the agent is enrolled, without it not.
+//! `identity.json` is written last and removed first: with it the agent is enrolled, without it not. `waiting.json` is
+//! there while an administrator has yet to approve.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,9 @@ use std::path::{Path, PathBuf};
 use outfitter_ids::{AgentId, DesktopId};
 use serde::{Deserialize, Serialize};
 
+use crate::approval::Waiting;
 use crate::durable::{self, FileError};
+use crate::enroll::Enrolled;
 use crate::proxy::ProxyUrl;
 use crate::server_client::ServerAddress;
 
@@ -243,6 +246,70 @@ impl StateDir {
         self.keep_certificate(chain_pem, roots_pem)?;
         durable::write_json(&self.identity_path(), identity)?;
         Ok(())
+    }
+
+    /// Keeps what an enrollment gave; a request that waited is done with.
+    ///
+    /// # Errors
+    /// When a file cannot be written; the agent is not enrolled then.
+    pub fn keep_enrolled(
+        &self,
+        server: ServerAddress,
+        name: String,
+        sandbox_root: Option<PathBuf>,
+        enrolled: &Enrolled,
+    ) -> Result<AgentIdentity, StateError> {
+        let identity = AgentIdentity {
+            server,
+            agent: enrolled.agent,
+            desktop: enrolled.desktop,
+            name,
+            sandbox_root,
+        };
+        self.keep_update_keys(&enrolled.update_keys)?;
+        self.keep_server_millis(enrolled.server_time_millis)?;
+        self.keep_identity(
+            &identity,
+            &enrolled.key_pem,
+            &enrolled.chain_pem,
+            &enrolled.roots_pem,
+        )?;
+        self.forget_waiting()?;
+        Ok(identity)
+    }
+
+    fn waiting_path(&self) -> PathBuf {
+        self.root.join("waiting.json")
+    }
+
+    /// The enrollment that waits for approval, where one does.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn waiting(&self) -> Result<Option<Waiting>, StateError> {
+        Ok(durable::read_json(&self.waiting_path())?)
+    }
+
+    /// Keeps an enrollment that waits for approval.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn keep_waiting(&self, waiting: &Waiting) -> Result<(), StateError> {
+        Ok(durable::write_json(&self.waiting_path(), waiting)?)
+    }
+
+    /// Forgets the enrollment that waited for approval, if one did.
+    ///
+    /// # Errors
+    /// When the file cannot be removed.
+    pub fn forget_waiting(&self) -> Result<(), StateError> {
+        let path = self.waiting_path();
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(FileError::new("remove", &path, error).into())
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Keeps a renewed certificate for the same key; roots first, so that the chain is never ahead of them.

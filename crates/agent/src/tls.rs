@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use outfitter_agent_protocol::EnrollmentToken;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
@@ -52,13 +51,13 @@ pub enum Roots {
 }
 
 impl Roots {
-    /// The pins of a token; unreadable ones are left out.
-    pub fn of_token(token: &EnrollmentToken) -> Self {
+    /// The pins of a token, in hex; unreadable ones are left out.
+    pub fn of_pins(pins: &[String]) -> Self {
         let pin = |text: &String| {
             let mut pin = [0_u8; 32];
             hex::decode_to_slice(text, &mut pin).ok().map(|()| pin)
         };
-        Self::Pinned(token.root_pins.iter().filter_map(pin).collect())
+        Self::Pinned(pins.iter().filter_map(pin).collect())
     }
 
     /// The bundle of an enrolled agent, PEM.

@@ -3,6 +3,7 @@
 use outfitter_api_types::apps::Application;
 use outfitter_api_types::groups::UserGroupInfo;
 use outfitter_api_types::native::desktops::RegisteredDesktop;
+use outfitter_api_types::native::enrollment_requests::EnrollmentRequest;
 use outfitter_api_types::native::iam::IamUser;
 use outfitter_api_types::native::iam_policies::{IamGroup, IamPolicy};
 use outfitter_api_types::rules::AppRule;
@@ -42,6 +43,7 @@ pub(crate) const APP_JOBS: List = List::ours(paths::APP_JOBS);
 pub(crate) const DESKTOPS: List = List::ours(paths::DESKTOPS);
 pub(crate) const INVENTORY: List = List::ours(paths::INVENTORY);
 pub(crate) const TOKENS: List = List::ours(paths::TOKENS);
+pub(crate) const ENROLLMENT_REQUESTS: List = List::ours(paths::ENROLLMENT_REQUESTS);
 pub(crate) const DEPLOYMENTS: List = List::ours(paths::DEPLOYMENTS);
 pub(crate) const AGENT_RELEASES: List = List::ours(paths::AGENT_RELEASES);
 pub(crate) const PROJECTS: List = List::ours(paths::PROJECTS);
@@ -279,6 +281,19 @@ pub(crate) async fn group(client: &Client, wanted: &str) -> Result<UserGroupInfo
     find(client, GROUPS, &filter, wanted).await
 }
 
+/// The id of an enrollment that is given by id, or by the name of a machine that waits.
+pub(crate) async fn enrollment_request_id(
+    client: &Client,
+    wanted: &str,
+) -> Result<String, CommandError> {
+    if looks_like_id(wanted) {
+        return Ok(wanted.to_owned());
+    }
+    let filter = [("state", "WAITING".to_owned())];
+    let request: EnrollmentRequest = find(client, ENROLLMENT_REQUESTS, &filter, wanted).await?;
+    Ok(request.id)
+}
+
 /// The ids of desktops that are given by id or name.
 pub(crate) async fn desktop_ids(
     client: &Client,
@@ -373,6 +388,12 @@ named!(
     "desktop",
     |desktop| &desktop.id,
     &desktop.name
+);
+named!(
+    EnrollmentRequest,
+    "machine that waits for approval",
+    |request| &request.id,
+    &request.name
 );
 named!(AppRule, "rule", |rule| &rule.id, &rule.name);
 named!(IamPolicy, "IAM policy", |policy| &policy.id, &policy.name);

@@ -58,6 +58,11 @@ pub(crate) const DIRECTORY_SYNC: &str = "/api/v1/{project_id}/directory/sync";
 pub(crate) const DIRECTORY_STATUS: &str = "/api/v1/{project_id}/directory/status";
 pub(crate) const AGENT_INSTALLER: &str = "/api/v1/{project_id}/agent-installer";
 pub(crate) const TOKENS: &str = "/api/v1/{project_id}/enrollment-tokens";
+pub(crate) const ENROLLMENT_REQUESTS: &str = "/api/v1/{project_id}/enrollment-requests";
+pub(crate) const ENROLLMENTS_APPROVE: &str =
+    "/api/v1/{project_id}/enrollment-requests/actions/approve";
+pub(crate) const ENROLLMENTS_REFUSE: &str =
+    "/api/v1/{project_id}/enrollment-requests/actions/refuse";
 pub(crate) const APP_JOBS: &str = "/api/v1/{project_id}/jobs";
 pub(crate) const JOBS_CANCEL: &str = "/api/v1/{project_id}/jobs/actions/cancel";
 pub(crate) const UNINSTALL: &str = "/api/v1/{project_id}/deployments/uninstall";

@@ -103,6 +103,8 @@ ids! {
     AgentId,
     /// A token that lets agents enroll.
     EnrollmentTokenId,
+    /// An enrollment that waits for an administrator.
+    EnrollmentRequestId,
     /// A catalogue entry.
     AppId,
     /// One immutable installable content of an app.

@@ -117,7 +117,7 @@ while IFS=" " read -r verb one two three; do
         words=$(printf "%s\n" "$three" | "$program" --log error enroll --server "$one" --token - --state-dir "$state" \
             --replace "$@" 2>&1)
         case $? in
-        0) say enrolled ;;
+        0) if [ -s "$state/identity.json" ]; then say enrolled; else say waiting; fi ;;
         4) fail enroll_refused "$words" ;;
         5) fail enroll_unreachable "$words" ;;
         *) fail enroll_failed "$words" ;;

@@ -120,6 +120,7 @@ rm -f /opt/outfitter-agent/*.part
         failed) stop "not installed: ${words#* }" ;;
         verified) say "installing $words" ;;
         enrolled) say "enrolled" ;;
+        waiting) say "this machine waits for an administrator's approval; the agent goes to work by itself then" ;;
         started) started=$words ;;
         esac
     done

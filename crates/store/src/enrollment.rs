@@ -21,8 +21,8 @@ use crate::agent::{NewAgent, NewCertificate};
 use crate::desktop::{NewDesktop, Persistence};
 use crate::query::{Conditions, Page, json};
 use crate::{
-    AgentKey, Db, DesktopKey, DesktopTag, DomainKey, EnrollmentTokenKey, Listed, ProjectKey,
-    StoreError, Tx,
+    AgentKey, Db, DesktopKey, DesktopTag, DomainKey, EnrollmentRequestKey, EnrollmentTokenKey,
+    Listed, ProjectKey, StoreError, Tx,
 };
 
 /// SHA-256 of a secret. Compared in constant time.
@@ -74,6 +74,8 @@ pub struct NewEnrollmentToken {
     pub networks: Vec<Network>,
     /// Tags of the desktops that it enrolls.
     pub tags: Vec<DesktopTag>,
+    /// Whether an administrator has to approve each agent.
+    pub needs_approval: bool,
 }
 
 /// A stored token, without its secret.
@@ -91,8 +93,19 @@ pub struct EnrollmentTokenRecord {
     pub may_reenroll: bool,
     /// Tags of the desktops that it enrolls.
     pub tags: Vec<DesktopTag>,
+    /// Whether an administrator has to approve each agent.
+    pub needs_approval: bool,
     /// When it was made.
     pub created_at: Millis,
+}
+
+/// Why a claim is to be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimProof {
+    /// It knows the token's secret: its SHA-256.
+    Secret(SecretDigest),
+    /// An administrator approved this request, made with the token while it was valid.
+    Approval(EnrollmentRequestKey),
 }
 
 /// An agent that wants in.
@@ -100,8 +113,8 @@ pub struct EnrollmentTokenRecord {
 pub struct EnrollmentClaim {
     /// The token's id.
     pub token_id: EnrollmentTokenId,
-    /// SHA-256 of the token's secret.
-    pub secret_digest: SecretDigest,
+    /// Why it is believed.
+    pub proof: ClaimProof,
     /// Address that the agent calls from.
     pub peer: IpAddr,
     /// Name of the desktop.
@@ -154,6 +167,7 @@ struct TokenRow {
     desktop_id: Option<i64>,
     networks: Option<String>,
     tags: Option<String>,
+    needs_approval: i64,
     created_at: i64,
     project_id: i64,
     project_public_id: Uuid,
@@ -178,8 +192,8 @@ struct Admitted {
 }
 
 const TOKEN_COLUMNS: &str = "t.id, t.public_id, t.name, t.secret_digest, t.max_uses, t.uses, t.expires_at, \
-     t.revoked_at, t.may_attach, t.may_reenroll, t.desktop_id, t.networks, t.tags, t.created_at, t.project_id, p.public_id AS project_public_id, \
-     p.domain_id";
+     t.revoked_at, t.may_attach, t.may_reenroll, t.desktop_id, t.networks, t.tags, t.needs_approval, t.created_at, t.project_id, \
+     p.public_id AS project_public_id, p.domain_id";
 
 impl TokenRow {
     fn list<T: serde::de::DeserializeOwned>(
@@ -215,6 +229,7 @@ impl TokenRow {
             name: self.name,
             may_attach: self.may_attach != 0,
             may_reenroll: self.may_reenroll != 0,
+            needs_approval: self.needs_approval != 0,
             created_at: Millis::new(self.created_at),
         })
     }
@@ -290,10 +305,23 @@ impl Db<'_> {
                 [claim.token_id.uuid().into()],
             )
             .await?;
-        let Some(token) = token.filter(|token| claim.secret_digest.is(&token.secret_digest)) else {
+        let believed = |token: &TokenRow| match &claim.proof {
+            ClaimProof::Secret(digest) => digest.is(&token.secret_digest),
+            ClaimProof::Approval(_) => true,
+        };
+        let Some(token) = token.filter(believed) else {
             return Ok(Err(EnrollmentRefusal::TokenUnknown));
         };
-        if let Err(refusal) = decide_token(&token.facts()?, claim.peer, now) {
+        let mut facts = token.facts()?;
+        if let ClaimProof::Approval(request) = claim.proof {
+            if !self.enrollment_request_is_open(request, now).await? {
+                return Ok(Err(EnrollmentRefusal::RequestUnknown));
+            }
+            // Both were judged when it asked.
+            facts.expires_at = None;
+            facts.networks.clear();
+        }
+        if let Err(refusal) = decide_token(&facts, claim.peer, now) {
             return Ok(Err(refusal));
         }
         if claim.user.is_some() && token.may_attach == 0 {
@@ -334,6 +362,9 @@ impl Db<'_> {
                 return Ok(Err(EnrollmentRefusal::TooManyTags));
             }
         }
+        if token.needs_approval != 0 && matches!(claim.proof, ClaimProof::Secret(_)) {
+            return Ok(Err(EnrollmentRefusal::ApprovalNeeded));
+        }
         Ok(Ok(Admitted {
             token: EnrollmentTokenKey::new(token.id),
             domain: DomainKey::new(token.domain_id),
@@ -360,8 +391,8 @@ impl Tx {
             .insert(
                 "store an enrollment token",
                 "INSERT INTO enrollment_token (public_id, project_id, name, secret_digest, max_uses, expires_at, \
-                 may_attach, may_reenroll, desktop_id, networks, tags, created_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
+                 may_attach, may_reenroll, desktop_id, networks, tags, created_at, needs_approval) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
                 [
                     token.id.uuid().into(),
                     project.into(),
@@ -375,6 +406,7 @@ impl Tx {
                     list_text(&token.networks).into(),
                     list_text(&token.tags).into(),
                     now.get().into(),
+                    i64::from(token.needs_approval).into(),
                 ],
             )
             .await?;
@@ -382,7 +414,7 @@ impl Tx {
         Ok(EnrollmentTokenKey::new(key))
     }
 
-    /// Revokes a token; agents it let in stay. `false` when the project has no such token. Revoking again
+    /// Revokes a token; agents it let in stay, who waits with it for approval does not. `false` when the project has no such token. Revoking again
     /// keeps the first instant.
     ///
     /// # Errors
@@ -401,6 +433,13 @@ impl Tx {
                 [project.into(), id.uuid().into(), now.get().into()],
             )
             .await?;
+        self.run(
+            "delete the undecided enrollment requests of a token",
+            "DELETE FROM enrollment_request WHERE approved IS NULL AND project_id = $1 \
+             AND token_id = (SELECT id FROM enrollment_token WHERE project_id = $1 AND public_id = $2)",
+            [project.into(), id.uuid().into()],
+        )
+        .await?;
         Ok(changed > 0)
     }
 
@@ -454,6 +493,9 @@ impl Tx {
         }
         self.tags_set(desktop, &admitted.tags).await?;
         let agent = self.agent_insert(desktop, &claim.agent, now).await?;
+        if let ClaimProof::Approval(request) = claim.proof {
+            self.enrollment_request_collected(request, agent).await?;
+        }
         self.run(
             "count the use of an enrollment token",
             "UPDATE enrollment_token SET uses = uses + 1 WHERE id = $1",

@@ -57,6 +57,8 @@ keys! {
     AgentReleaseKey,
     /// Row of `enrollment_token`.
     EnrollmentTokenKey,
+    /// Row of `enrollment_request`.
+    EnrollmentRequestKey,
     /// Row of `app`.
     AppKey,
     /// Row of `app_revision`.

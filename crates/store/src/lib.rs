@@ -31,6 +31,7 @@ mod dispatch;
 mod download;
 mod download_limits;
 mod enrollment;
+mod enrollment_request;
 mod error;
 mod freeze;
 mod group;
@@ -102,8 +103,9 @@ pub use directory::{
 };
 pub use download_limits::StoredLimits;
 pub use enrollment::{
-    Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken, SecretDigest,
+    ClaimProof, Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken, SecretDigest,
 };
+pub use enrollment_request::{EnrollmentRequest, RequestAgent, RequestDecision};
 pub use error::{OpenFailure, StoreError};
 pub use freeze::{Freeze, FreezeScope};
 pub use group::{Group, GroupFilter, NewGroup};
@@ -128,9 +130,9 @@ pub use job::{
 };
 pub use keys::{
     AccessKeyKey, AgentKey, AgentReleaseKey, AppKey, AttemptKey, BucketUploadKey, DeploymentKey,
-    DesktopKey, DomainKey, EnrollmentTokenKey, GroupKey, IamGroupKey, IamPolicyKey, IamUserKey,
-    JobKey, PackageKey, ProjectKey, RevisionKey, RuleKey, UserKey, WorkspaceJobKey,
-    WorkspaceSubJobKey,
+    DesktopKey, DomainKey, EnrollmentRequestKey, EnrollmentTokenKey, GroupKey, IamGroupKey,
+    IamPolicyKey, IamUserKey, JobKey, PackageKey, ProjectKey, RevisionKey, RuleKey, UserKey,
+    WorkspaceJobKey, WorkspaceSubJobKey,
 };
 pub use open::{Store, StoreOptions};
 pub use package::{NewObject, ObjectPut, Package, PackageState};

@@ -1,4 +1,4 @@
-import { Alert, Anchor, Button, Code, Group, Loader, Modal, Stack, Text } from '@mantine/core';
+import { Alert, Anchor, Button, Checkbox, Code, Group, Loader, Modal, Stack, Text } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconCircleCheck } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
@@ -21,6 +21,7 @@ export function Connect({ opened, onClose }: { opened: boolean; onClose: () => v
   const { id: project_id } = useProject();
   const refresh = useRefresh();
   const [byHand, setByHand] = useState(false);
+  const [approval, setApproval] = useState(false);
   const make = useMutation({
     mutationFn: async () => {
       const path = { project_id };
@@ -28,7 +29,7 @@ export function Connect({ opened, onClose }: { opened: boolean; onClose: () => v
       const token = await ok(
         api.POST('/api/v1/{project_id}/enrollment-tokens', {
           params: { path },
-          body: { name: `console-${new Date().toISOString().slice(0, 16)}`, expires_in_seconds: 86_400, may_attach: true },
+          body: { name: `console-${new Date().toISOString().slice(0, 16)}`, expires_in_seconds: 86_400, may_attach: true, needs_approval: approval },
         }),
       );
       void refresh('tokens');
@@ -38,6 +39,7 @@ export function Connect({ opened, onClose }: { opened: boolean; onClose: () => v
   const close = () => {
     make.reset();
     setByHand(false);
+    setApproval(false);
     onClose();
   };
   const made = make.data;
@@ -59,6 +61,7 @@ export function Connect({ opened, onClose }: { opened: boolean; onClose: () => v
         {made === undefined ? (
           <>
             <Text size="sm">{t('enroll.text')}</Text>
+            <Checkbox label={t('enroll.approval')} description={t('enroll.approval-text')} checked={approval} onChange={(event) => setApproval(event.currentTarget.checked)} />
             <Group justify="flex-end">
               <Button onClick={() => make.mutate()} loading={make.isPending}>
                 {t('enroll.make')}

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::print_stderr, reason = "a failed test shows the agent's log")]
 
+mod approval;
 mod crashes;
 mod desk;
 mod downloads;

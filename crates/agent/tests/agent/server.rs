@@ -15,11 +15,12 @@ use axum::{Extension, Json, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptStage, DESK_PATH, DeskAnswer, DeskRequest, EnrollRefusal, EnrollRequest,
-    EnrollResponse, EnrollmentToken, Envelope, Evidence, FailureCode, Hello, PROTOCOL, PackageRef,
-    RawSignature, ServerMessage, Source, SourceTrust, Task, Welcome,
+    APPROVAL_PATH, AgentMessage, ApprovalRequest, AttemptStage, DESK_PATH, DeskAnswer, DeskRequest,
+    EnrollPending, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken, Envelope,
+    Evidence, FailureCode, Hello, PROTOCOL, PackageRef, RawSignature, ServerMessage, Source,
+    SourceTrust, Task, Welcome,
 };
-use outfitter_ids::{AgentId, AttemptId, DesktopId, EnrollmentTokenId};
+use outfitter_ids::{AgentId, AttemptId, DesktopId, EnrollmentRequestId, EnrollmentTokenId};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair,
     PublicKeyData as _,
@@ -45,6 +46,15 @@ pub(crate) enum Fault {
     Status(u16),
     /// Every place is taken: come back in so many seconds.
     Queued(u32),
+}
+
+/// Whether an administrator has to let agents in, and what was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Approval {
+    NotNeeded,
+    Undecided,
+    Approved,
+    Refused,
 }
 
 /// What the server does by itself.
@@ -81,6 +91,9 @@ struct Inner {
     certificate_days: (i64, i64),
     /// What people at the desktop are answered, one after the other.
     desk_answers: VecDeque<Result<DeskAnswer, EnrollRefusal>>,
+    approval: Approval,
+    /// How often agents asked what was decided.
+    asked: usize,
     /// Of each agent that enrolled: SHA-256 of the certificate, and the bare public key.
     keys: Vec<([u8; 32], Vec<u8>)>,
 }
@@ -173,6 +186,8 @@ impl TestServer {
                 channel: None,
                 certificate_days: (-1, 89),
                 desk_answers: VecDeque::new(),
+                approval: Approval::NotNeeded,
+                asked: 0,
                 keys: Vec::new(),
             }),
             changed: watch::channel(0).0,
@@ -181,6 +196,7 @@ impl TestServer {
         });
         let router = Router::new()
             .route("/enroll", post(enroll))
+            .route(APPROVAL_PATH, post(approval))
             .route("/channel", get(channel))
             .route(DESK_PATH, post(desk))
             .route("/packages/{sha256}", get(package))
@@ -225,6 +241,11 @@ impl TestServer {
         .reveal()
     }
 
+    /// The secret in the token.
+    pub(crate) fn secret(&self) -> &str {
+        &self.shared.secret
+    }
+
     pub(crate) fn root_pem(&self) -> &str {
         &self.shared.authority.root_pem
     }
@@ -236,6 +257,18 @@ impl TestServer {
     /// Certificates issued from now on are valid from and to so many days from now.
     pub(crate) fn set_certificate_days(&self, from: i64, to: i64) {
         self.inner(|inner| inner.certificate_days = (from, to));
+    }
+
+    pub(crate) fn set_approval(&self, approval: Approval) {
+        self.inner(|inner| inner.approval = approval);
+    }
+
+    /// Waits until agents asked so often what was decided about them.
+    pub(crate) async fn asked(&self, times: usize) {
+        self.wait_for("a question about the approval", |inner| {
+            inner.asked >= times
+        })
+        .await;
     }
 
     pub(crate) fn refuse_channels(&self, code: &str, reason: &str) {
@@ -462,10 +495,50 @@ async fn enroll(State(shared): State<Arc<Shared>>, Json(request): Json<EnrollReq
         };
         return (StatusCode::FORBIDDEN, Json(refusal)).into_response();
     }
+    if shared.inner.lock().unwrap().approval == Approval::NotNeeded {
+        return let_in(&shared, &request.csr_pem);
+    }
+    assert!(request.can_wait);
+    waits()
+}
+
+fn waits() -> Response {
+    let pending = EnrollPending {
+        request: EnrollmentRequestId::new(Uuid::from_u128(7)),
+        expires_at_millis: i64::MAX,
+    };
+    let head = [(header::RETRY_AFTER, "1")];
+    (StatusCode::ACCEPTED, head, Json(pending)).into_response()
+}
+
+async fn approval(
+    State(shared): State<Arc<Shared>>,
+    Json(request): Json<ApprovalRequest>,
+) -> Response {
+    let decided = {
+        let mut inner = shared.inner.lock().unwrap();
+        inner.asked += 1;
+        inner.approval
+    };
+    shared.changed.send_modify(|count| *count += 1);
+    match decided {
+        Approval::NotNeeded | Approval::Undecided => waits(),
+        Approval::Approved => let_in(&shared, &request.csr_pem),
+        Approval::Refused => {
+            let refusal = EnrollRefusal {
+                code: "approval_refused".to_owned(),
+                reason: "an administrator refused this desktop".to_owned(),
+            };
+            (StatusCode::FORBIDDEN, Json(refusal)).into_response()
+        }
+    }
+}
+
+fn let_in(shared: &Shared, csr_pem: &str) -> Response {
     let days = shared.inner.lock().unwrap().certificate_days;
-    let chain_pem = shared.authority.issue(&request.csr_pem, days);
+    let chain_pem = shared.authority.issue(csr_pem, days);
     let leaf = CertificateDer::from_pem_slice(chain_pem.as_bytes()).unwrap();
-    let key = CertificateSigningRequestParams::from_pem(&request.csr_pem)
+    let key = CertificateSigningRequestParams::from_pem(csr_pem)
         .unwrap()
         .public_key;
     let name = (Sha256::digest(&leaf).into(), key.der_bytes().to_vec());

@@ -35,6 +35,9 @@ pub struct CreateEnrollmentTokenReq {
     /// Who names some needs the permission `workspace:desktops:tag` too.
     #[schema(max_items = 20)]
     pub tags: Option<Vec<Tag>>,
+    /// Whether an administrator has to approve each agent before it comes in.
+    #[schema(default = false)]
+    pub needs_approval: Option<bool>,
 }
 
 /// Enrollment token, without its text.
@@ -59,6 +62,8 @@ pub struct EnrollmentToken {
     pub networks: Vec<String>,
     /// Tags that the desktops get at enrollment.
     pub tags: Vec<TagOut>,
+    /// Whether an administrator has to approve each agent before it comes in.
+    pub needs_approval: bool,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: WireTime,

@@ -15,6 +15,7 @@ pub mod desktops;
 pub mod detection;
 pub mod directory;
 pub mod download_limits;
+pub mod enrollment_requests;
 pub mod enrollment_tokens;
 pub mod events;
 pub mod freeze;

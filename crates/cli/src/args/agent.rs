@@ -16,6 +16,12 @@ pub(crate) enum AgentCommand {
     Install(AgentInstallArgs),
     /// Print a line that installs the agent on the Linux desktop where it is pasted
     InstallCommand(InstallCommandArgs),
+    /// List machines that wait for approval: their token demands it
+    Waiting(WaitingArgs),
+    /// Let machines in that wait for approval
+    Approve(DecideArgs),
+    /// Refuse machines that wait for approval; each is told so and gives up
+    Refuse(DecideArgs),
     /// Newer programs of the agent: signed, offered to a share of the desktops, halted
     #[command(subcommand)]
     Release(AgentReleaseCommand),
@@ -100,6 +106,22 @@ pub(crate) struct AgentStatusArgs {
     pub(crate) installed: Option<bool>,
     #[command(flatten)]
     pub(crate) list: ListArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitingArgs {
+    /// Also those about which it was decided within a week
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecideArgs {
+    /// Names or request ids of the machines, up to 100
+    #[arg(required = true, num_args = 1..=100, value_name = "NAME|ID")]
+    pub(crate) machines: Vec<String>,
 }
 
 #[derive(Debug, Args)]

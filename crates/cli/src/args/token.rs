@@ -42,6 +42,9 @@ pub(crate) struct TokenScopeArgs {
     /// Tag that the desktops get; may be given several times
     #[arg(long = "tag", value_name = "KEY[=VALUE]")]
     pub(crate) tags: Vec<TagText>,
+    /// Each agent waits until an administrator approves it
+    #[arg(long)]
+    pub(crate) approval: bool,
 }
 
 /// Seconds that a token lives where nobody says otherwise.
@@ -50,9 +53,9 @@ pub(crate) const LIFETIME_SECS: u32 = 86_400;
 impl TokenScopeArgs {
     /// Whether anything was said.
     pub(crate) fn is_given(&self) -> bool {
-        let flags = self.may_attach || self.may_reenroll || self.max_uses.is_some();
+        let flags = self.may_attach || self.may_reenroll || self.approval;
         let lists = !self.networks.is_empty() || !self.tags.is_empty();
-        flags || lists || self.expires_in_secs.is_some()
+        flags || lists || self.max_uses.is_some() || self.expires_in_secs.is_some()
     }
 }
 

@@ -4,7 +4,9 @@ use outfitter_api_types::agents::{
 use outfitter_api_types::native::receipts::AgentRoots;
 use serde_json::json;
 
-use super::{Session, agent_release, install_command, note_cut, table, text, workspace_job};
+use super::{
+    Session, agent_approval, agent_release, install_command, note_cut, table, text, workspace_job,
+};
 use crate::args::agent::{AgentCommand, AgentInstallArgs, AgentStatusArgs};
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
@@ -16,6 +18,13 @@ pub(super) async fn run(command: AgentCommand, session: &Session) -> Result<Outc
         AgentCommand::Status(args) => status(args, session).await,
         AgentCommand::Install(args) => install(args, session).await,
         AgentCommand::InstallCommand(args) => install_command::run(args, session).await,
+        AgentCommand::Waiting(args) => agent_approval::waiting(args, session).await,
+        AgentCommand::Approve(args) => {
+            agent_approval::decide(args, agent_approval::Decision::Approve, session).await
+        }
+        AgentCommand::Refuse(args) => {
+            agent_approval::decide(args, agent_approval::Decision::Refuse, session).await
+        }
         AgentCommand::Release(command) => agent_release::run(command, session).await,
         AgentCommand::Roots => {
             let roots: AgentRoots = session.client.get(paths::AGENT_ROOTS, &[]).await?;

@@ -1,6 +1,7 @@
 //! What each command does. One file per noun.
 
 mod agent;
+mod agent_approval;
 mod agent_release;
 mod app;
 mod audit;

@@ -58,6 +58,7 @@ pub(super) async fn create(
         may_reenroll: Some(scope.may_reenroll),
         networks: Some(scope.networks),
         tags: Some(scope.tags.into_iter().map(Tag::from).collect()),
+        needs_approval: Some(scope.approval),
     };
     Ok(session.client.post(paths::TOKENS, &body).await?)
 }
@@ -86,6 +87,9 @@ fn view(tokens: &[EnrollmentToken]) -> View {
                         Some(time) => Shade::Bad(format!("revoked {time}")),
                         None if token.expires_at.is_some_and(|time| time < now) => {
                             Shade::Bad("expired".to_owned())
+                        }
+                        None if token.needs_approval => {
+                            Shade::Good("valid, with approval".to_owned())
                         }
                         None => Shade::Good("valid".to_owned()),
                     },

@@ -47,6 +47,26 @@ pub enum EnrollmentRefusal {
     /// The token may not attach a user.
     #[error("this enrollment token may not attach a user: leave --user out, or use one that may")]
     MayNotAttach,
+    /// The token demands approval.
+    #[error(
+        "this enrollment token demands an administrator's approval, which this agent cannot wait for: install a newer agent"
+    )]
+    ApprovalNeeded,
+    /// Too many wait in the project.
+    #[error(
+        "too many desktops wait for approval already: ask an administrator to decide about them, then try again"
+    )]
+    TooManyWaiting,
+    /// No such request, another key, or its time is over: one answer for all.
+    #[error(
+        "this enrollment is not known here, or nobody approved it in time: run `outfitter-agent enroll` again"
+    )]
+    RequestUnknown,
+    /// An administrator said no.
+    #[error(
+        "an administrator refused this desktop: ask why, then run `outfitter-agent enroll` again"
+    )]
+    ApprovalRefused,
 }
 
 impl EnrollmentRefusal {
@@ -63,6 +83,10 @@ impl EnrollmentRefusal {
             Self::NameTaken => "name_taken",
             Self::OtherDesktop => "other_desktop",
             Self::MayNotAttach => "may_not_attach",
+            Self::ApprovalNeeded => "approval_needed",
+            Self::TooManyWaiting => "too_many_waiting",
+            Self::RequestUnknown => "request_unknown",
+            Self::ApprovalRefused => "approval_refused",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The fleet's rules: names, networks, tags, who may enroll, what a directory user carries, app control, features.
 
 pub mod app_control;
+pub mod approval;
 pub mod enrollment;
 pub mod feature;
 pub mod name;
@@ -11,6 +12,9 @@ pub mod user;
 pub mod work;
 
 pub use app_control::{AppRuleBody, AppRuleError, PathRule, ProductRule, Restriction, RuleScope};
+pub use approval::{
+    REQUEST_LIFE, REQUESTS_UNDECIDED_MAX, RequestState, request_state, waiting_pause,
+};
 pub use enrollment::{EnrollmentRefusal, TokenFacts, decide_token};
 pub use feature::{FEATURES_MAX, Feature, is_feature_name};
 pub use name::{DesktopName, DesktopNameError, LocalUserName, LocalUserNameError};

@@ -1,4 +1,5 @@
-//! `POST /enroll`: a token becomes a certificate.
+//! `POST /enroll`: a token becomes a certificate, or a request that waits for an administrator
+//! ([`approval`](super::approval)).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -6,13 +7,19 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State};
-use outfitter_agent_protocol::{EnrollRequest, EnrollResponse, PROTOCOL_FLOOR};
-use outfitter_domain::fleet::{DesktopName, EnrollmentRefusal, LocalUserName};
+use axum::response::{IntoResponse, Response};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
+use outfitter_agent_protocol::{EnrollPending, EnrollRequest, EnrollResponse, PROTOCOL_FLOOR};
+use outfitter_domain::fleet::{
+    DesktopName, EnrollmentRefusal, LocalUserName, REQUEST_LIFE, waiting_pause,
+};
 use outfitter_domain::{Millis, OsType};
-use outfitter_ids::{AgentId, DesktopId, UserId};
+use outfitter_ids::{AgentId, DesktopId, EnrollmentRequestId, UserId};
 use outfitter_store::{
-    AuditActor, AuditActorKind, AuditFacts, AuditKind, AuditScope, AuditTarget, Enrolled,
-    EnrollmentClaim, NewAgent, NewAuditScope, NewCertificate, SecretDigest, StoreError, Tx,
+    AuditActor, AuditActorKind, AuditFacts, AuditKind, AuditScope, AuditTarget, ClaimProof,
+    Enrolled, EnrollmentClaim, NewAgent, NewAuditScope, NewCertificate, SecretDigest, StoreError,
+    Tx,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -40,58 +47,68 @@ pub async fn enroll(
     State(services): State<Arc<Services>>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     body: Bytes,
-) -> Result<Json<EnrollResponse>, Refusal> {
+) -> Result<EnrollAnswer, Refusal> {
     let source = address.ip();
+    let admitted = counted(&services, source, admit(&services, source, &body));
+    Box::pin(admitted).await
+}
+
+/// Judges a call of somebody without a certificate, unless its address was refused too often.
+pub(super) async fn counted<T>(
+    services: &Services,
+    source: IpAddr,
+    judge: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
     services
         .edge
         .may_enroll(source)
         .map_err(|RetryAfter(seconds)| Refusal::throttled(seconds))?;
-    let enrolled = admit(&services, source, &body).await;
-    if enrolled.as_ref().is_err_and(Refusal::is_the_callers) {
+    let judged = judge.await;
+    if judged.as_ref().is_err_and(Refusal::is_the_callers) {
         services.edge.vain_enrollment_from(source);
     }
-    enrolled.map(Json)
+    judged
 }
 
-async fn admit(
-    services: &Services,
-    source: IpAddr,
-    body: &Bytes,
-) -> Result<EnrollResponse, Refusal> {
+/// What an agent that asks to come in is told.
+pub enum EnrollAnswer {
+    /// It is in.
+    Enrolled(Box<EnrollResponse>),
+    /// An administrator has to approve; it asks again after so many seconds.
+    Waits(EnrollPending, u32),
+}
+
+impl IntoResponse for EnrollAnswer {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Enrolled(answer) => Json(*answer).into_response(),
+            Self::Waits(pending, seconds) => (
+                StatusCode::ACCEPTED,
+                [(RETRY_AFTER, HeaderValue::from(seconds))],
+                Json(pending),
+            )
+                .into_response(),
+        }
+    }
+}
+
+async fn admit(services: &Services, source: IpAddr, body: &Bytes) -> Result<EnrollAnswer, Refusal> {
     let request: EnrollRequest = serde_json::from_slice(body)
         .map_err(|error| Refusal::bad_request("request_invalid", error.to_string()))?;
-    if request.protocol < PROTOCOL_FLOOR {
-        return Err(Refusal::forbidden(
-            "protocol_too_old",
-            format!(
-                "the agent speaks protocol {}, this server needs {PROTOCOL_FLOOR} or later: install a newer agent",
-                request.protocol
-            ),
-        ));
-    }
+    check_protocol(request.protocol)?;
     let now = services.clock.now();
     let new_uuid = || services.ids.uuid(now.get());
     let agent_id = AgentId::new(new_uuid());
-    let issued = services
-        .authority
-        .issue_agent(&request.csr_pem, agent_id, now)
-        .map_err(|error| match error {
-            PkiError::Request { .. } => Refusal::bad_request("csr_invalid", error.to_string()),
-            PkiError::Authority { .. } | PkiError::Tls { .. } => {
-                Refusal::busy("issue an agent's certificate", &error)
-            }
-        })?;
+    let issued = issue(services, &request.csr_pem, agent_id, now)?;
     let claim = EnrollmentClaim {
         token_id: request.token_id,
-        secret_digest: SecretDigest::new(Sha256::digest(request.token_secret.as_bytes()).into()),
+        proof: ClaimProof::Secret(SecretDigest::new(
+            Sha256::digest(request.token_secret.as_bytes()).into(),
+        )),
         peer: source,
         name: DesktopName::parse(&request.name)
             .map_err(|error| Refusal::forbidden("name_invalid", error.to_string()))?,
-        os_type: match request.os.as_str() {
-            "linux" => OsType::Linux,
-            "windows" => OsType::Windows,
-            _ => OsType::Other,
-        },
+        os_type: os_type(&request.os),
         user: request
             .user
             .as_deref()
@@ -110,31 +127,80 @@ async fn admit(
                 .sandbox_root
                 .map(|path| reported("sandbox_root", path, MAX_REPORTED_PATH))
                 .transpose()?,
-            certificate: NewCertificate {
-                fingerprint: issued.fingerprint,
-                not_before: issued.not_before,
-                not_after: issued.not_after,
-            },
+            certificate: certificate(&issued),
         },
     };
-    let enrolled = let_in(services, &claim, &issued, source, now).await?;
-    if enrolled.replaced {
-        services.registry.close(enrolled.desktop);
+    let as_request = request
+        .can_wait
+        .then(|| EnrollmentRequestId::new(new_uuid()));
+    let_in(services, &claim, &issued, as_request, now).await
+}
+
+/// Refuses an agent that this server does not understand any more.
+pub(super) fn check_protocol(protocol: u32) -> Result<(), Refusal> {
+    if protocol < PROTOCOL_FLOOR {
+        return Err(Refusal::forbidden(
+            "protocol_too_old",
+            format!(
+                "the agent speaks protocol {protocol}, this server needs {PROTOCOL_FLOOR} or later: install a newer agent"
+            ),
+        ));
     }
-    tracing::info!(
-        agent.id = %enrolled.agent_id,
-        desktop.id = %enrolled.desktop_id,
-        desktop.name = claim.name.as_str(),
-        "enrolled"
-    );
-    Ok(EnrollResponse {
-        agent: enrolled.agent_id,
-        desktop: enrolled.desktop_id,
-        chain_pem: issued.chain_pem,
+    Ok(())
+}
+
+/// Issues a certificate for the key of a signing request.
+pub(super) fn issue(
+    services: &Services,
+    csr_pem: &str,
+    agent: AgentId,
+    now: Millis,
+) -> Result<Issued, Refusal> {
+    services
+        .authority
+        .issue_agent(csr_pem, agent, now)
+        .map_err(|error| match error {
+            PkiError::Request { .. } => Refusal::bad_request("csr_invalid", error.to_string()),
+            PkiError::Authority { .. } | PkiError::Tls { .. } => {
+                Refusal::busy("issue an agent's certificate", &error)
+            }
+        })
+}
+
+/// What is stored of a certificate.
+pub(super) fn certificate(issued: &Issued) -> NewCertificate {
+    NewCertificate {
+        fingerprint: issued.fingerprint,
+        not_before: issued.not_before,
+        not_after: issued.not_after,
+    }
+}
+
+/// The operating system by what an agent reports.
+pub(super) fn os_type(reported: &str) -> OsType {
+    match reported {
+        "linux" => OsType::Linux,
+        "windows" => OsType::Windows,
+        _ => OsType::Other,
+    }
+}
+
+/// What an agent is told that is in.
+pub(super) fn welcome(
+    services: &Services,
+    agent: AgentId,
+    desktop: DesktopId,
+    issued: &Issued,
+    now: Millis,
+) -> EnrollAnswer {
+    EnrollAnswer::Enrolled(Box::new(EnrollResponse {
+        agent,
+        desktop,
+        chain_pem: issued.chain_pem.clone(),
         roots_pem: services.authority.roots_pem().to_owned(),
         server_time_millis: now.get(),
         update_keys: services.updates.keys(),
-    })
+    }))
 }
 
 /// Keeps a certificate whose row was just written, so that what is signed with it can be verified ever after.
@@ -150,14 +216,21 @@ pub(super) async fn keep_certificate(tx: &Tx, issued: &Issued) -> Result<(), Sto
     .await
 }
 
-/// Lets the agent in, with an entry in the audit log; a refusal is counted there.
-async fn let_in(
+/// What came of a claim.
+enum Claimed {
+    In(Enrolled),
+    Waits(EnrollPending),
+}
+
+/// Lets the agent in, or stores its wish as the request `as_request` where the token demands approval, with an entry in
+/// the audit log; a refusal is counted there.
+pub(super) async fn let_in(
     services: &Services,
     claim: &EnrollmentClaim,
     issued: &Issued,
-    source: IpAddr,
+    as_request: Option<EnrollmentRequestId>,
     now: Millis,
-) -> Result<Enrolled, Refusal> {
+) -> Result<EnrollAnswer, Refusal> {
     let failed = |error| Refusal::busy("enroll an agent", &error);
     let resources = vec![format!("token:{}", claim.token_id)];
     let facts = AuditFacts {
@@ -172,7 +245,7 @@ async fn let_in(
             ..AuditActor::nobody()
         },
         on_behalf_of: claim.user.as_ref().map(|user| user.as_str().to_owned()),
-        address: Some(source.to_string()),
+        address: Some(claim.peer.to_string()),
         request_id: None,
     };
     let scope = AuditScope::new(NewAuditScope {
@@ -193,38 +266,87 @@ async fn let_in(
     let claimed = scope
         .run(async {
             let tx = services.store.write().await?;
-            let enrolled = match tx.enrollment_claim(claim, now).await? {
-                Ok(enrolled) => enrolled,
-                Err(refusal) => return Ok(Err(refusal)),
+            let claimed = match (tx.enrollment_claim(claim, now).await?, as_request) {
+                (Ok(enrolled), _) => {
+                    keep_certificate(&tx, issued).await?;
+                    scope.identify(|facts| {
+                        facts.domain = Some(enrolled.domain);
+                        facts.project = Some(enrolled.project);
+                        facts.actor = AuditActor {
+                            kind: AuditActorKind::Agent,
+                            id: Some(enrolled.agent_id.to_string()),
+                            ..facts.actor.clone()
+                        };
+                    });
+                    Claimed::In(enrolled)
+                }
+                (Err(EnrollmentRefusal::ApprovalNeeded), Some(request)) => {
+                    let stored = tx
+                        .enrollment_request_insert(request, claim, &issued.key_digest, now)
+                        .await?;
+                    let (domain, project) = match stored {
+                        Ok(owner) => owner,
+                        Err(refusal) => return Ok(Err(refusal)),
+                    };
+                    scope.identify(|facts| {
+                        facts.domain = Some(domain);
+                        facts.project = Some(project);
+                        "RequestEnrollment".clone_into(&mut facts.operation);
+                    });
+                    Claimed::Waits(EnrollPending {
+                        request,
+                        expires_at_millis: now.plus(REQUEST_LIFE).get(),
+                    })
+                }
+                (Err(refusal), _) => return Ok(Err(refusal)),
             };
-            keep_certificate(&tx, issued).await?;
-            scope.identify(|facts| {
-                facts.domain = Some(enrolled.domain);
-                facts.project = Some(enrolled.project);
-                facts.actor = AuditActor {
-                    kind: AuditActorKind::Agent,
-                    id: Some(enrolled.agent_id.to_string()),
-                    ..facts.actor.clone()
-                };
-            });
             tx.commit().await?;
-            Ok::<_, StoreError>(Ok(enrolled))
+            Ok::<_, StoreError>(Ok(claimed))
         })
         .await
         .map_err(failed)?;
-    claimed.map_err(|refusal| {
-        services.audit.refused(refusals::Refusal {
-            facts,
-            resources,
-            status: 403,
-            reason: refusal.to_string(),
-        });
-        refused(refusal)
-    })
+    match claimed {
+        Ok(Claimed::In(enrolled)) => {
+            if enrolled.replaced {
+                services.registry.close(enrolled.desktop);
+            }
+            tracing::info!(
+                agent.id = %enrolled.agent_id,
+                desktop.id = %enrolled.desktop_id,
+                desktop.name = claim.name.as_str(),
+                "enrolled"
+            );
+            Ok(welcome(
+                services,
+                enrolled.agent_id,
+                enrolled.desktop_id,
+                issued,
+                now,
+            ))
+        }
+        Ok(Claimed::Waits(pending)) => {
+            tracing::info!(
+                request.id = %pending.request,
+                desktop.name = claim.name.as_str(),
+                "an enrollment waits for approval"
+            );
+            Ok(EnrollAnswer::Waits(pending, pause_secs(now, now)))
+        }
+        Err(refusal) => {
+            services.audit.refused(refusals::Refusal {
+                facts,
+                resources,
+                status: 403,
+                reason: refusal.to_string(),
+            });
+            Err(Refusal::enrollment(refusal))
+        }
+    }
 }
 
-fn refused(refusal: EnrollmentRefusal) -> Refusal {
-    Refusal::forbidden(refusal.code(), refusal.to_string())
+/// Seconds until an agent that waits since `asked_at` asks again.
+pub(super) fn pause_secs(asked_at: Millis, now: Millis) -> u32 {
+    u32::try_from(waiting_pause(asked_at, now).as_secs()).unwrap_or(u32::MAX)
 }
 
 /// A text that an agent tells about itself, as far as it can be kept.

@@ -97,6 +97,8 @@ pub struct Issued {
     pub not_before: Millis,
     /// End of validity.
     pub not_after: Millis,
+    /// SHA-256 of the SubjectPublicKeyInfo of the agent's key, which signed the request.
+    pub key_digest: [u8; 32],
 }
 
 impl Authority {
@@ -187,6 +189,7 @@ impl Authority {
             issuer,
             not_before: now.minus(BACKDATE),
             not_after: now.plus(LEAF_LIFE),
+            key_digest: Sha256::digest(request.public_key.subject_public_key_info()).into(),
         })
     }
 

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 use outfitter_agent_protocol::{DOWNLOAD_QUEUED, EnrollRefusal};
+use outfitter_domain::fleet::EnrollmentRefusal;
 
 use crate::http::error::chain;
 
@@ -26,6 +27,11 @@ impl Refusal {
             reason: reason.into(),
             retry_after_secs: None,
         }
+    }
+
+    /// The rules of enrollment say no.
+    pub fn enrollment(refusal: EnrollmentRefusal) -> Self {
+        Self::forbidden(refusal.code(), refusal.to_string())
     }
 
     /// Who calls is no enrolled agent.

@@ -226,6 +226,7 @@ impl Draft {
                 desktop: None,
                 networks: Vec::new(),
                 tags: Vec::new(),
+                needs_approval: false,
             },
             file: Bootstrap {
                 endpoints: services.endpoints.clone(),

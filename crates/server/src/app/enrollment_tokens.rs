@@ -36,6 +36,8 @@ pub struct TokenOrder {
     pub networks: Vec<Network>,
     /// Tags of the desktops that it enrolls.
     pub tags: Vec<DesktopTag>,
+    /// Whether an administrator has to approve each agent.
+    pub needs_approval: bool,
 }
 
 /// Makes a token. `root_pins` are the pins of the roots that the agent is to trust.
@@ -70,6 +72,7 @@ pub async fn create(
         desktop: order.desktop,
         networks: order.networks.clone(),
         tags: order.tags.clone(),
+        needs_approval: order.needs_approval,
     };
     tx.enrollment_token_insert(project, &new, now).await?;
     let record = EnrollmentTokenRecord {
@@ -85,6 +88,7 @@ pub async fn create(
         may_attach: order.may_attach,
         may_reenroll: order.may_reenroll,
         tags: order.tags,
+        needs_approval: order.needs_approval,
         created_at: now,
     };
     Ok((record, token))

@@ -182,6 +182,7 @@ impl ServerDesk<'_> {
                 desktop: Some(self.push.desktop),
                 networks: Vec::new(),
                 tags: Vec::new(),
+                needs_approval: false,
             },
             services.clock.now(),
         )

@@ -270,6 +270,12 @@ fn of_the_rest(services: &Arc<Services>, tracker: &TaskTracker) -> Vec<Prepared>
         )),
         Box::pin(drive(
             of(),
+            every("enrollment_sweep", 3600),
+            idle(),
+            tasks::enrollment_sweep::run,
+        )),
+        Box::pin(drive(
+            of(),
             every("download_limits", 10),
             idle(),
             tasks::download_limits::run,

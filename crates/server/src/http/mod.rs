@@ -17,6 +17,7 @@ mod deployments;
 mod desktops;
 mod directory;
 mod download_limits;
+mod enrollment_requests;
 mod enrollment_tokens;
 pub mod error;
 mod events;
@@ -91,6 +92,7 @@ pub fn routes() -> Routes {
     audit::register(&mut routes);
     desktops::register(&mut routes);
     directory::register(&mut routes);
+    enrollment_requests::register(&mut routes);
     enrollment_tokens::register(&mut routes);
     keystone::register(&mut routes);
     iam::register(&mut routes);

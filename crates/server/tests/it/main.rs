@@ -23,6 +23,7 @@ mod directory;
 mod document;
 mod download_limits;
 mod edge;
+mod enrollment_requests;
 mod enrollment_tokens;
 #[path = "../../../api-types/tests/facts/mod.rs"]
 #[allow(dead_code, reason = "the tests of the types use the rest")]

@@ -4,8 +4,8 @@ use outfitter_domain::fleet::{DesktopName, DesktopType, EnrollmentRefusal, Local
 use outfitter_domain::{Millis, OsType};
 use outfitter_ids::{AgentId, DesktopId, EnrollmentTokenId, UserId};
 use outfitter_store::{
-    DesktopFilter, DesktopOrder, DesktopTag, Enrolled, EnrollmentClaim, EpochRaise, LeftUsers,
-    NewAgent, NewCertificate, NewEnrollmentToken, Page, SecretDigest,
+    ClaimProof, DesktopFilter, DesktopOrder, DesktopTag, Enrolled, EnrollmentClaim, EpochRaise,
+    LeftUsers, NewAgent, NewCertificate, NewEnrollmentToken, Page, SecretDigest,
 };
 
 use crate::database::{NOW, TestStore, id, on_both};
@@ -25,6 +25,7 @@ pub(crate) fn token() -> NewEnrollmentToken {
         desktop: None,
         networks: Vec::new(),
         tags: Vec::new(),
+        needs_approval: false,
     }
 }
 
@@ -32,7 +33,7 @@ pub(crate) fn token() -> NewEnrollmentToken {
 pub(crate) fn claim(token: &NewEnrollmentToken, name: &str, mark: u8) -> EnrollmentClaim {
     EnrollmentClaim {
         token_id: token.id,
-        secret_digest: SECRET_DIGEST,
+        proof: ClaimProof::Secret(SECRET_DIGEST),
         peer: IpAddr::from([192, 0, 2, 7]),
         name: DesktopName::parse(name).unwrap(),
         os_type: OsType::Linux,
@@ -143,7 +144,7 @@ on_both! {
         assert!(!tx.enrollment_token_revoke(test.other_project, revoked.id, NOW).await.unwrap());
         tx.commit().await.unwrap();
 
-        let wrong_secret = EnrollmentClaim { secret_digest: SecretDigest::new([8; 32]), ..claim(&once, "a", 1) };
+        let wrong_secret = EnrollmentClaim { proof: ClaimProof::Secret(SecretDigest::new([8; 32])), ..claim(&once, "a", 1) };
         assert_eq!(enroll(&test, &wrong_secret).await, Err(EnrollmentRefusal::TokenUnknown));
         assert_eq!(enroll(&test, &claim(&token(), "a", 1)).await, Err(EnrollmentRefusal::TokenUnknown));
         assert_eq!(enroll(&test, &claim(&expired, "a", 1)).await, Err(EnrollmentRefusal::TokenExpired));

@@ -18,6 +18,7 @@ mod desktop;
 mod direct_upload;
 mod directory;
 mod enrollment;
+mod enrollment_request;
 mod group;
 mod housekeeping;
 mod iam;

@@ -9,6 +9,7 @@ pub(super) mod deployment_expand;
 pub(super) mod direct_uploads;
 pub(super) mod directory_sync;
 pub(super) mod download_limits;
+pub(super) mod enrollment_sweep;
 pub(super) mod inventory_sweep;
 pub(super) mod job_dispatch;
 pub(super) mod job_expiry;

@@ -38,6 +38,7 @@ pub(super) async fn create(
         desktop: None,
         networks: networks(&body.networks.unwrap_or_default())?,
         tags: tags::all_of_one(body.tags.unwrap_or_default())?,
+        needs_approval: body.needs_approval.unwrap_or(false),
     };
     let root_pins = services
         .authority

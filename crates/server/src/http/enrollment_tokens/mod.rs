@@ -70,6 +70,7 @@ fn wire(record: EnrollmentTokenRecord) -> EnrollmentToken {
             .map(ToString::to_string)
             .collect(),
         tags: tags_wire(record.tags),
+        needs_approval: record.needs_approval,
         created_at: time(record.created_at),
         expires_at: record.facts.expires_at.map(time),
         revoked_at: record.facts.revoked_at.map(time),
