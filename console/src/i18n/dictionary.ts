@@ -657,6 +657,12 @@ export const dictionary = {
   'list.previous': ['Previous page', '上一页'],
   'list.state': ['State', '状态'],
 
+  'logged-in.any': ['Anybody; a LOCAL user is made where none is known', '任何人；没有已知用户时创建本地用户'],
+  'logged-in.ignore': ['Nobody', '不绑定'],
+  'logged-in.known': ['A user whom the directory knows', '目录中已知的用户'],
+  'logged-in.text': ['A single-user desktop that has no user gets whoever logs in at it alone. No desktop is taken from anybody; a shell over the network does not count.', '没有用户的单用户桌面将绑定唯一登录的用户。已绑定的桌面不受影响；远程命令行登录不计入。'],
+  'logged-in.title': ['Who logs in becomes the desktop’s user', '登录用户自动绑定桌面'],
+
   'login.domain': ['Account', '账号'],
   'login.domain-hint': ['The name of the account, domain_name in bootstrap.json. Empty: the first one.', '账号名称，即 bootstrap.json 中的 domain_name。留空则为首个账号。'],
   'login.hint': ['The first administrator is “administrator”. The password is in the file bootstrap.json, in the server’s data folder.', '首个管理员为“administrator”，密码保存在服务端数据目录的 bootstrap.json 文件中。'],

@@ -11,6 +11,7 @@ import { LANGUAGES, useTexts, type Language } from '../i18n';
 import { usePath, useProject, useSession } from '../session';
 import { Downloads } from './settings/Downloads';
 import { Networks } from './settings/Networks';
+import { LoggedInUsers } from './settings/LoggedInUsers';
 import { RunningPrograms } from './settings/RunningPrograms';
 import { Store } from './settings/Store';
 
@@ -86,6 +87,7 @@ export default function Settings() {
         </SimpleGrid>
         <FreezeSwitches />
         <RunningPrograms />
+        <LoggedInUsers />
         <Tokens />
         <Networks />
         <Downloads />

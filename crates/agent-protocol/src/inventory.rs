@@ -99,6 +99,9 @@ pub struct InventoryFacts {
     /// Accounts that are logged in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<String>,
+    /// Those of them who sit at it: at its own screen or a picture of it, not over a remote shell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub at_desktop: Vec<String>,
     /// Where the system and the agent lie.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub disks: Vec<InventoryDisk>,
@@ -175,15 +178,17 @@ impl InventoryFacts {
         addresses.sort();
         addresses.dedup();
         addresses.truncate(MAX_INVENTORY_LIST);
-        let mut users: Vec<String> = self
-            .users
-            .iter()
-            .map(|user| inventory_text(user))
-            .filter(|user| !user.is_empty())
-            .collect();
-        users.sort();
-        users.dedup();
-        users.truncate(MAX_INVENTORY_LIST);
+        let accounts = |accounts: &[String]| {
+            let mut accounts: Vec<String> = accounts
+                .iter()
+                .map(|account| inventory_text(account))
+                .filter(|account| !account.is_empty())
+                .collect();
+            accounts.sort();
+            accounts.dedup();
+            accounts.truncate(MAX_INVENTORY_LIST);
+            accounts
+        };
         let disks = self.disks.into_iter().take(MAX_INVENTORY_LIST);
         Self {
             os_name: text(self.os_name),
@@ -195,7 +200,8 @@ impl InventoryFacts {
             model: text(self.model),
             agent_version: text(self.agent_version),
             addresses,
-            users,
+            users: accounts(&self.users),
+            at_desktop: accounts(&self.at_desktop),
             disks: disks
                 .map(|disk| InventoryDisk {
                     path: inventory_text(&disk.path),

@@ -45,6 +45,7 @@ mod inventory;
 mod job;
 mod job_position;
 mod keys;
+mod logged_in;
 mod lookup;
 mod migration;
 mod open;

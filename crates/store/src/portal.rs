@@ -274,6 +274,28 @@ impl Db<'_> {
         Ok(rows.into_iter().map(EndUser::from).collect())
     }
 
+    /// The users of a project of this name, in whichever domain.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn end_users_named(
+        &self,
+        project: ProjectKey,
+        name: &str,
+    ) -> Result<Vec<EndUser>, StoreError> {
+        let rows: Vec<EndUserRow> = self
+            .all(
+                "find users by name",
+                &format!(
+                    "{} WHERE u.project_id = $1 AND u.name_folded = $2 ORDER BY u.id",
+                    end_users()
+                ),
+                [project.into(), fold(name).into()],
+            )
+            .await?;
+        Ok(rows.into_iter().map(EndUser::from).collect())
+    }
+
     /// The users of this name whom a project's company directory keeps.
     ///
     /// # Errors

@@ -63,6 +63,8 @@ pub struct DesktopFacts {
     pub addresses: Vec<DesktopAddress>,
     /// Accounts that are logged in.
     pub users: Vec<String>,
+    /// Those of them who sit at it: at its own screen or a picture of it, not over a remote shell.
+    pub users_at_desktop: Vec<String>,
     /// Where the system and the agent lie.
     pub disks: Vec<DesktopDisk>,
     /// Whether the system waits for a restart; left out: it does not tell.

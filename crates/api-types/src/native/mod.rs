@@ -24,6 +24,7 @@ pub mod iam;
 pub mod iam_policies;
 pub mod inventory;
 pub mod jobs;
+pub mod logged_in_users;
 pub mod login_provider;
 pub mod packages;
 pub mod portal;

@@ -14,6 +14,8 @@ pub(crate) enum ProjectCommand {
     Packages(PackagesArgs),
     /// Show or set what is done about running programs of an app, in the connection's own project
     Programs(ProgramsArgs),
+    /// Show or set whether whoever logs in at a desktop without a user becomes its user, in the connection's own project
+    LoggedIn(LoggedInArgs),
 }
 
 #[derive(Debug, Args)]
@@ -44,6 +46,23 @@ pub(crate) struct ProgramsArgs {
     /// How long users who are asked have, in seconds [default: 600]
     #[arg(long, value_name = "SECONDS", requires = "mode")]
     pub(crate) wait: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoggedInArgs {
+    /// Who becomes the user of a single-user desktop that has none, at a login
+    #[arg(long, value_name = "WHO", value_enum)]
+    pub(crate) attach: Option<LoggedInWho>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LoggedInWho {
+    /// Nobody
+    Nobody,
+    /// A user whom the directory knows, LOCAL or of the company
+    Known,
+    /// Anybody; a LOCAL user is made where none is known
+    Any,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -1,3 +1,4 @@
+use outfitter_api_types::native::logged_in_users::{LoggedInUsersMode, LoggedInUsersSettings};
 use outfitter_api_types::native::packages::{PackageSettings, SetPackageSettingsReq, SetQuotaReq};
 use outfitter_api_types::native::projects::{CreateProjectReq, CreateProjectResponse, Project};
 use outfitter_api_types::native::running_programs::{
@@ -8,7 +9,9 @@ use outfitter_client::Method;
 use serde_json::json;
 
 use super::{Session, note_cut};
-use crate::args::project::{ProgramsArgs, ProgramsMode, ProjectCommand, QuotaArgs};
+use crate::args::project::{
+    LoggedInArgs, LoggedInWho, ProgramsArgs, ProgramsMode, ProjectCommand, QuotaArgs,
+};
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
 use crate::paths;
@@ -64,6 +67,7 @@ pub(super) async fn run(
             show_settings(&settings, session);
         }
         ProjectCommand::Programs(args) => programs(args, session).await?,
+        ProjectCommand::LoggedIn(args) => logged_in(args, session).await?,
     }
     Ok(Outcome::Done)
 }
@@ -93,6 +97,40 @@ async fn programs(args: ProgramsArgs, session: &Session) -> Result<(), CommandEr
             ),
             RunningProgramsMode::Stop => "running programs are stopped at once".to_owned(),
         })
+    });
+    Ok(())
+}
+
+async fn logged_in(args: LoggedInArgs, session: &Session) -> Result<(), CommandError> {
+    let settings: LoggedInUsersSettings = match args.attach {
+        None => session.client.get(paths::LOGGED_IN_USERS, &[]).await?,
+        Some(who) => {
+            let body = json!(LoggedInUsersSettings {
+                mode: match who {
+                    LoggedInWho::Nobody => LoggedInUsersMode::Ignore,
+                    LoggedInWho::Known => LoggedInUsersMode::Known,
+                    LoggedInWho::Any => LoggedInUsersMode::Any,
+                },
+            });
+            session
+                .client
+                .call(Method::PUT, paths::LOGGED_IN_USERS, &[], Some(&body))
+                .await?
+        }
+    };
+    session.printer.show(&settings, || {
+        View::Line(
+            match settings.mode {
+                LoggedInUsersMode::Ignore => "nobody becomes a desktop's user by logging in",
+                LoggedInUsersMode::Known => {
+                    "a known user who logs in at a single-user desktop without a user becomes its user"
+                }
+                LoggedInUsersMode::Any => {
+                    "whoever logs in at a single-user desktop without a user becomes its user"
+                }
+            }
+            .to_owned(),
+        )
     });
     Ok(())
 }

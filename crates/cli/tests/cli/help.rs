@@ -74,6 +74,7 @@ const COMMANDS: &[&str] = &[
     "project quota",
     "project packages",
     "project programs",
+    "project logged-in",
     "store collect",
     "download-limits",
     "download-limits show",

@@ -4,6 +4,7 @@ pub mod app_control;
 pub mod approval;
 pub mod enrollment;
 pub mod feature;
+pub mod logged_in;
 pub mod name;
 pub mod network;
 pub mod password;
@@ -17,6 +18,7 @@ pub use approval::{
 };
 pub use enrollment::{EnrollmentRefusal, TokenFacts, decide_token};
 pub use feature::{FEATURES_MAX, Feature, is_feature_name};
+pub use logged_in::{LoggedInUsers, newcomer};
 pub use name::{DesktopName, DesktopNameError, LocalUserName, LocalUserNameError};
 pub use network::{Network, NetworkError};
 pub use password::is_password_strong;

@@ -5,13 +5,14 @@
 //! with the fleet, and the writer is never asked for more than that.
 
 use outfitter_agent_protocol::{
-    InventoryAsk, InventoryPart, InventoryReport, InventorySoftware, ServerMessage,
+    InventoryAsk, InventoryFacts, InventoryPart, InventoryReport, InventorySoftware, ServerMessage,
 };
 use outfitter_store::{
     CertificateHolder, Connected, Installed, SoftwareChange, StoreError, software_difference,
 };
 use tokio::sync::Semaphore;
 
+use super::logged_in;
 use crate::Services;
 
 /// Parts that one process takes in at once.
@@ -67,19 +68,38 @@ pub async fn take_in(
     };
     let is_kept = match report.part {
         InventoryPart::Facts(facts) => {
-            let tx = services.store.write().await?;
-            let now = services.clock.now();
-            let is_kept = tx
-                .inventory_facts_set(channel, &digest, &facts.bounded(), now)
-                .await?;
-            tx.commit().await?;
-            is_kept
+            keep_facts(services, holder, channel, &digest, &facts.bounded()).await?
         }
         InventoryPart::Software(software) => {
             keep_software(services, holder, channel, &digest, software).await?
         }
     };
     Ok(is_kept.then_some(ServerMessage::InventoryNoted { digest }))
+}
+
+/// Keeps facts; whoever came to the desktop by them may become its user in the same transaction.
+async fn keep_facts(
+    services: &Services,
+    holder: &CertificateHolder,
+    channel: Connected,
+    digest: &str,
+    facts: &InventoryFacts,
+) -> Result<bool, StoreError> {
+    let newcomer = logged_in::newcomer(services, holder, facts).await?;
+    let keep = async {
+        let tx = services.store.write().await?;
+        let now = services.clock.now();
+        let is_kept = tx.inventory_facts_set(channel, digest, facts, now).await?;
+        if let Some(newcomer) = newcomer.as_ref().filter(|_| is_kept) {
+            newcomer.claim(services, &tx).await?;
+        }
+        tx.commit().await?;
+        Ok(is_kept)
+    };
+    match &newcomer {
+        Some(newcomer) => newcomer.scope(services).run(keep).await,
+        None => keep.await,
+    }
 }
 
 async fn keep_software(

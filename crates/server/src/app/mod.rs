@@ -20,6 +20,7 @@ pub mod icons;
 pub mod install;
 pub mod inventory;
 pub mod job_events;
+mod logged_in;
 pub mod oidc;
 pub mod packages;
 pub mod portal;

@@ -13,6 +13,7 @@ use outfitter_agent_protocol::{Approach, TaskKind};
 use outfitter_directory::Failure;
 use outfitter_domain::fleet::Feature;
 use outfitter_domain::portal::{
+    AccountMeaning,
     Act, Installed, NewestJob, PortalFacts, PortalView, RequestedBy, Standing, decide_deferral,
     decide_view, meanings_of_account,
 };
@@ -124,21 +125,36 @@ pub async fn user_of_account(
     account: &str,
 ) -> Result<EndUser, AccountError> {
     for meaning in meanings_of_account(account) {
-        let mut fitting = services
+        let named = services
             .store
             .db()
             .end_users_at(desktop, meaning.name)
-            .await?
-            .into_iter()
-            .filter(|user| meaning.may_be_of(&user.account_domain));
-        match (fitting.next(), fitting.next()) {
-            (None, _) => {}
-            (Some(user), None) if user.enabled => return Ok(user),
-            (Some(_), None) => return Err(AccountError::Disabled(account.to_owned())),
-            (Some(_), Some(_)) => return Err(AccountError::Ambiguous(account.to_owned())),
+            .await?;
+        if let Some(user) = the_one_meant(account, &meaning, named)? {
+            return Ok(user);
         }
     }
     Err(AccountError::Unknown(account.to_owned()))
+}
+
+/// The user whom a system may call by this account in one of its meanings, among those of that name.
+///
+/// # Errors
+/// [`AccountError::Ambiguous`], [`AccountError::Disabled`].
+pub(super) fn the_one_meant(
+    account: &str,
+    meaning: &AccountMeaning<'_>,
+    named: Vec<EndUser>,
+) -> Result<Option<EndUser>, AccountError> {
+    let mut fitting = named
+        .into_iter()
+        .filter(|user| meaning.may_be_of(&user.account_domain));
+    match (fitting.next(), fitting.next()) {
+        (None, _) => Ok(None),
+        (Some(user), None) if user.enabled => Ok(Some(user)),
+        (Some(_), None) => Err(AccountError::Disabled(account.to_owned())),
+        (Some(_), Some(_)) => Err(AccountError::Ambiguous(account.to_owned())),
+    }
 }
 
 /// Makes a ticket for a user of a desktop; answers the address that a browser opens with it. It stands in the fragment,

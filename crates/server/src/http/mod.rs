@@ -32,6 +32,7 @@ mod keystone;
 pub(crate) mod limits;
 #[cfg(test)]
 mod log_tests;
+mod logged_in_users;
 mod login;
 mod login_provider;
 pub mod openapi;
@@ -83,6 +84,7 @@ pub fn routes() -> Routes {
     packages::register(&mut routes);
     install::register(&mut routes);
     jobs::register(&mut routes);
+    logged_in_users::register(&mut routes);
     deployments::register(&mut routes);
     events::register(&mut routes);
     download_limits::register(&mut routes);

@@ -80,7 +80,7 @@ async fn what_an_agent_tells_is_shown_found_and_asked_for_only_when_it_differs()
     assert_eq!(
         shown,
         json!({"desktop_id": desktop, "desktop_name": "desk", "software_left_off": 0,
-            "facts": {"addresses": [], "users": [], "disks": []}})
+            "facts": {"addresses": [], "users": [], "users_at_desktop": [], "disks": []}})
     );
 
     tell(&mut first, "f1", facts()).await;
@@ -97,6 +97,7 @@ async fn what_an_agent_tells_is_shown_found_and_asked_for_only_when_it_differs()
             // Nothing that a terminal would follow.
             "os_name": "Debian GNU/Linux 12[2J (bookworm)\u{fffd}", "processors": 8, "reboot_pending": true,
             "addresses": [{"interface": "eth0", "address": "192.0.2.7"}], "users": ["ana"],
+            "users_at_desktop": [],
             "disks": [{"path": "/", "total_bytes": i64::MAX, "free_bytes": 1_000_000}],
         })
     );
@@ -240,5 +241,84 @@ async fn more_than_is_allowed_is_counted_and_left_off() {
         found["items"][0]["software"],
         json!([{"source": "dpkg", "name": "package-00001", "version": "1"}])
     );
+    server.stop().await;
+}
+
+/// Tells who sits at the desktop.
+async fn sits(channel: &mut WebSocketChannel, digest: &str, accounts: &[&str]) {
+    let facts = InventoryFacts {
+        at_desktop: accounts.iter().map(|name| (*name).to_owned()).collect(),
+        ..InventoryFacts::default()
+    };
+    tell(channel, digest, InventoryPart::Facts(Box::new(facts))).await;
+}
+
+/// The users of the only desktop.
+async fn users_of(server: &TestServer) -> Vec<String> {
+    let listed = server.get("/api/v1/{p}/desktops").await.ok(200);
+    listed["items"][0]["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| user["account"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn whoever_logs_in_becomes_the_user_of_a_desktop_without_one_where_the_project_wants_it() {
+    const SETTING: &str = "/api/v1/{p}/logged-in-users";
+    let server = TestServer::start().await;
+    let credentials = enrolled_as(&server, "desk").await;
+    let mut channel = channel(&credentials).await;
+    let (desktop, _) = welcomed(&mut channel).await;
+    assert_eq!(server.get(SETTING).await.ok(200), json!({"mode": "ignore"}));
+    sits(&mut channel, "1", &["ana"]).await;
+    assert!(users_of(&server).await.is_empty());
+
+    server.put(SETTING, json!({"mode": "known"})).await.ok(200);
+    // She was there before; and nobody knows her, nor whoever comes of two.
+    sits(&mut channel, "2", &["ana"]).await;
+    sits(&mut channel, "3", &[]).await;
+    sits(&mut channel, "4", &["ana"]).await;
+    sits(&mut channel, "5", &["ana", "bo"]).await;
+    assert!(users_of(&server).await.is_empty());
+    server
+        .post(
+            "/v2/{p}/users",
+            json!({"user_name": "Ana", "user_email": "ana@example.org"}),
+        )
+        .await
+        .ok(201);
+    sits(&mut channel, "6", &[]).await;
+    sits(&mut channel, "7", &["ana"]).await;
+    assert_eq!(users_of(&server).await, ["Ana"]);
+
+    // Nobody takes it from her.
+    server.put(SETTING, json!({"mode": "any"})).await.ok(200);
+    sits(&mut channel, "8", &["bo"]).await;
+    assert_eq!(users_of(&server).await, ["Ana"]);
+    server
+        .post(
+            "/v2/{p}/desktops/batch-detach",
+            json!({"desktops": [{"desktop_id": desktop, "is_detach_all_users": true}]}),
+        )
+        .await
+        .ok(200);
+    sits(&mut channel, "9", &["bo"]).await;
+    assert!(users_of(&server).await.is_empty(), "he was there before");
+    sits(&mut channel, "10", &["root"]).await;
+    assert!(users_of(&server).await.is_empty());
+    sits(&mut channel, "11", &["cem"]).await;
+    assert_eq!(users_of(&server).await, ["cem"]);
+
+    let audit = server.get("/api/v1/{p}/audit?limit=100").await.ok(200);
+    let done: Vec<_> = audit["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["operation"] == "AttachLoggedInUser")
+        .collect();
+    assert_eq!(done.len(), 2, "{done:?}");
+    assert!(done[0].to_string().contains("cem"), "{}", done[0]);
     server.stop().await;
 }

@@ -120,6 +120,10 @@ impl MigratorTrait for Migrator {
                 name: "0028_approval",
                 sql: include_str!("../../migrations/0028_approval.sql"),
             }),
+            Box::new(Script {
+                name: "0029_logged_in_users",
+                sql: include_str!("../../migrations/0029_logged_in_users.sql"),
+            }),
         ]
     }
 }

@@ -20,6 +20,16 @@ const SMALL_FILE_BYTES: u64 = 256 * 1024;
 /// Most that is read of dpkg's database; that of five thousand packages has some megabytes.
 const STATUS_BYTES: u64 = 256 * 1024 * 1024;
 
+/// Types of sessions with a screen. Source: systemd, `sd_session_get_type(3)`.
+const SCREENS: [&str; 3] = ["x11", "wayland", "mir"];
+
+/// Somebody who is logged in.
+struct Session {
+    account: String,
+    /// Whether they sit at the desktop, and not at another machine with a shell on this one.
+    at_desktop: bool,
+}
+
 /// Most sessions that are looked at.
 const SESSIONS: usize = 1000;
 
@@ -111,6 +121,7 @@ impl Desktop<'_> {
             .or_else(|| self.text("/usr/lib/os-release"))
             .map(|text| assignments(&text))
             .unwrap_or_default();
+        let sessions = self.sessions();
         InventoryFacts {
             os_name: release
                 .get("PRETTY_NAME")
@@ -125,7 +136,12 @@ impl Desktop<'_> {
             processors: self.processors(),
             memory_bytes: self.memory_bytes(),
             addresses: self.addresses(),
-            users: self.users(),
+            users: sessions.iter().map(|session| session.account.clone()).collect(),
+            at_desktop: sessions
+                .iter()
+                .filter(|session| session.at_desktop)
+                .map(|session| session.account.clone())
+                .collect(),
             disks: self.disks(state),
             reboot_pending: self.reboot_pending(),
             agent_version: None,
@@ -173,7 +189,7 @@ impl Desktop<'_> {
 
     /// Who is logged in, by the files that the system's log-in service keeps of sessions. Its form is its own affair,
     /// but these words of it have been the same for ten years. Source: systemd, src/login/logind-session.c.
-    fn users(&self) -> Vec<String> {
+    fn sessions(&self) -> Vec<Session> {
         let Some(folder) = self.path("/run/systemd/sessions") else {
             return Vec::new();
         };
@@ -193,7 +209,14 @@ impl Desktop<'_> {
                 if !is("CLASS", "user") || is("STATE", "closing") {
                     return None;
                 }
-                session.get("USER").cloned()
+                // A picture of the screen over the network counts, a shell over the network does not.
+                let has_screen = session
+                    .get("TYPE")
+                    .is_some_and(|kind| SCREENS.contains(&kind.as_str()));
+                Some(Session {
+                    account: session.get("USER")?.clone(),
+                    at_desktop: has_screen || is("REMOTE", "0"),
+                })
             })
             .collect()
     }
@@ -366,8 +389,12 @@ mod tests {
         write(root, "var/lib/dpkg/status", STATUS);
         let session = |user: &str, class: &str, state: &str| {
             format!(
-                "# private\nUID=1000\nUSER={user}\nACTIVE=1\nSTATE={state}\nCLASS={class}\nTYPE=x11\n"
+                "# private\nUID=1000\nUSER={user}\nACTIVE=1\nSTATE={state}\nCLASS={class}\nTYPE=x11\nREMOTE=1\n"
             )
+        };
+        let shell = |user: &str, remote: u8| {
+            session(user, "user", "active")
+                .replace("TYPE=x11\nREMOTE=1", &format!("TYPE=tty\nREMOTE={remote}"))
         };
         for (name, text) in [
             ("1", session("ana", "user", "active")),
@@ -375,13 +402,18 @@ mod tests {
             ("3", session("bo", "user", "closing")),
             ("c4", session("cem", "user", "online")),
             ("5", "rubbish".to_owned()),
+            ("6", shell("dan", 1)),
+            ("7", shell("eve", 0)),
         ] {
             write(root, &format!("run/systemd/sessions/{name}"), &text);
         }
         let (facts, software) = look().await;
         let mut users = facts.users.clone();
         users.sort();
-        assert_eq!(users, ["ana", "cem"]);
+        assert_eq!(users, ["ana", "cem", "dan", "eve"]);
+        let mut at_desktop = facts.at_desktop.clone();
+        at_desktop.sort();
+        assert_eq!(at_desktop, ["ana", "cem", "eve"]);
         assert_eq!(
             facts.os_name.as_deref(),
             Some("Debian GNU/Linux 12 (bookworm)")

@@ -174,6 +174,7 @@ fn facts(facts: InventoryFacts) -> DesktopFacts {
             })
             .collect(),
         users: facts.users,
+        users_at_desktop: facts.at_desktop,
         disks: facts
             .disks
             .into_iter()
