@@ -14,6 +14,10 @@ pub const ENROLL_PATH: &str = "/enroll";
 /// Path of the script that installs the agent, on the agent listener.
 pub const INSTALLER_PATH: &str = "/install.sh";
 
+/// Code of the refusal of an agent whose desktop is gone, or that was revoked, for good: it stops whatever it does and removes
+/// its credentials.
+pub const DECOMMISSIONED: &str = "decommissioned";
+
 /// Asks for a certificate. The key stays on the desktop.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct EnrollRequest {
@@ -74,8 +78,8 @@ pub struct EnrollResponse {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrollRefusal {
     /// Stable code: `token_unknown`, `token_expired`, `token_revoked`, `token_used_up`, `name_taken`,
-    /// `name_invalid`, `other_desktop`, `may_not_attach`, `other_network`, `too_many_tags`, `csr_invalid`, `protocol_too_old`, `revoked`,
-    /// `certificate_expired`, `certificate_required`, `busy`.
+    /// `name_invalid`, `other_desktop`, `may_not_attach`, `other_network`, `too_many_tags`, `csr_invalid`, `protocol_too_old`,
+    /// [`DECOMMISSIONED`], `project_disabled`, `certificate_unknown`, `certificate_expired`, `certificate_required`, `busy`.
     pub code: String,
     /// A sentence that says what to do.
     pub reason: String,

@@ -42,8 +42,8 @@ pub use desk::{
 };
 pub use detection::{DetectionRule, MAX_RULE_BYTES, MAX_RULE_DEPTH, MAX_SCRIPT_SECS, SCRIPT_SECS};
 pub use enrollment::{
-    ENROLL_PATH, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken, INSTALLER_PATH,
-    TokenTextError,
+    DECOMMISSIONED, ENROLL_PATH, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken,
+    INSTALLER_PATH, TokenTextError,
 };
 pub use evidence::{Detection, Evidence, FailureCode, Phase, PhaseMark};
 pub use inventory::{

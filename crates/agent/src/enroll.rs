@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use outfitter_agent_protocol::{
     ENROLL_PATH, EnrollRequest, EnrollResponse, EnrollmentToken, PROTOCOL, UpdateKey,
@@ -12,6 +13,7 @@ use reqwest::Method;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use crate::clock::SystemClock;
 use crate::proxy::Proxies;
 use crate::server_client::{ServerAddress, ServerClient, chain, read_refusal};
 use crate::tls::{KnownTime, Roots, ServerTls, TlsError, spki_sha256};
@@ -113,6 +115,7 @@ pub async fn enroll(enrollment: &Enrollment) -> Result<Enrolled, EnrollError> {
         return Err(EnrollError::NoPins);
     }
     let known_time = KnownTime {
+        own: Arc::new(SystemClock::default()),
         last_server_millis: 0,
     };
     let tls = ServerTls::new(roots.clone(), None, known_time)?;

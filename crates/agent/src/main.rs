@@ -212,6 +212,8 @@ mod code {
     pub(super) const USAGE: u8 = 2;
     pub(super) const REFUSED: u8 = 4;
     pub(super) const UNREACHABLE: u8 = 5;
+    /// The desktop is no more; the unit does not start the agent again.
+    pub(super) const DECOMMISSIONED: u8 = 6;
 }
 
 fn main() -> ExitCode {
@@ -331,6 +333,7 @@ fn code_of(error: &anyhow::Error) -> u8 {
             });
     match state {
         Some(StateError::AlreadyEnrolled { .. } | StateError::InUse(_)) => code::REFUSED,
+        Some(StateError::Decommissioned(_)) => code::DECOMMISSIONED,
         Some(StateError::NotEnrolled(_) | StateError::File(_)) | None => code::FAILED,
     }
 }

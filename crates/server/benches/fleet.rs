@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt as _, stream};
 use outfitter_agent::channel::driver::{Channel, ChannelError, Dial, Opened};
 use outfitter_agent::channel::{
-    Desktop, DesktopEvent, Introduction, Pace, Parts, Renewals, SourceRefusal, Transport,
-    WebSocketTransport, run,
+    Desktop, DesktopEvent, Introduction, Pace, Parts, Renewals, SourceRefusal, TimeLearned,
+    Transport, WebSocketTransport, run,
 };
 use outfitter_agent::clock::SystemClock;
 use outfitter_agent::credentials::Credentials;
@@ -378,11 +378,13 @@ impl Renewals for NoRenewals {
         None
     }
 
-    fn keep(&mut self, _: &str, _: &str) -> Result<(), String> {
+    fn keep(&mut self, _: &str, _: Option<&str>) -> Result<(), String> {
         Ok(())
     }
 
-    fn learn_time(&mut self, _: i64) {}
+    fn learn_time(&mut self, _: i64) -> TimeLearned {
+        TimeLearned::Known
+    }
 }
 
 struct Bench {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use outfitter_agent::channel::{self, Introduction, Pace, Parts, Renewals};
+use outfitter_agent::channel::{self, Introduction, Pace, Parts, Renewals, TimeLearned};
 use outfitter_agent::clock::Clock;
 use outfitter_agent::durable::Files;
 use outfitter_agent::evidence::Stop;
@@ -313,7 +313,7 @@ impl Desktop {
             tokio::select! {
                 biased;
                 () = self.awake.until(false) => {}
-                () = &mut run => return,
+                _ = &mut run => return,
             }
         }
     }
@@ -448,11 +448,13 @@ impl Renewals for NoRenewals {
         None
     }
 
-    fn keep(&mut self, _: &str, _: &str) -> Result<(), String> {
+    fn keep(&mut self, _: &str, _: Option<&str>) -> Result<(), String> {
         Ok(())
     }
 
-    fn learn_time(&mut self, _: i64) {}
+    fn learn_time(&mut self, _: i64) -> TimeLearned {
+        TimeLearned::Known
+    }
 }
 
 /// What an installer does.

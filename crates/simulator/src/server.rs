@@ -14,6 +14,7 @@ use outfitter_bucket::{Keys as BucketKeys, Objects, Retention};
 use outfitter_domain::{Clock, Millis};
 use outfitter_ids::IdSource;
 use outfitter_push::AgentBinaries;
+use outfitter_server::agents::authority::CurrentAuthority;
 use outfitter_server::agents::channel::session;
 use outfitter_server::agents::pace::Downloads;
 use outfitter_server::agents::peer::Standing;
@@ -151,7 +152,7 @@ struct Parts {
     audit: Audit,
     auth: Auth,
     key_keeper: KeyKeeper,
-    authority: Authority,
+    authority: CurrentAuthority,
     packages: PackageStore,
     edge: Arc<Edge>,
 }
@@ -242,7 +243,7 @@ async fn parts(folder: &Path, database: &Path) -> Result<Parts> {
     let packages = PackageStore::open_local(folder.join("packages")).await?;
     store.close().await;
     Ok(Parts {
-        authority: Authority::generate(clock.now())?,
+        authority: CurrentAuthority::new(Authority::generate(clock.now())?),
         clock,
         randomness,
         ids: Seeded::new(2),
@@ -628,7 +629,7 @@ impl Listener for Door {
                 })
             };
             match found {
-                Ok(Some(holder)) if !holder.revoked => {
+                Ok(Some(holder)) if holder.state == HolderState::Live => {
                     if answer.send(Ok(())).is_err() {
                         return;
                     }

@@ -38,6 +38,17 @@ pub struct NewCertificate {
     pub not_after: Millis,
 }
 
+/// Whether an agent may still do anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HolderState {
+    /// It may.
+    Live,
+    /// Not as long as its project is disabled.
+    Suspended,
+    /// Never again: certificate or agent was revoked, or the desktop deleted.
+    Gone,
+}
+
 /// Whose certificate it is, and whether it still stands. Expiry is judged by the caller, against its own clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateHolder {
@@ -57,8 +68,8 @@ pub struct CertificateHolder {
     pub project: ProjectKey,
     /// Its public id.
     pub project_id: ProjectId,
-    /// Whether certificate or agent was revoked, the desktop deleted, or the project disabled.
-    pub revoked: bool,
+    /// Whether it may still do anything, expiry aside.
+    pub state: HolderState,
     /// Last instant of the certificate's validity.
     pub not_after: Millis,
     /// The desktop's present channel epoch.
@@ -101,7 +112,8 @@ struct HolderRow {
     os_type: String,
     project_id: i64,
     project_public_id: Uuid,
-    revoked: i64,
+    gone: i64,
+    project_enabled: i64,
     not_after: i64,
     channel_epoch: i64,
     sandbox_root: Option<String>,
@@ -131,8 +143,9 @@ impl Db<'_> {
                  d.public_id AS desktop_public_id, d.name AS desktop_name, d.os_type, p.id AS project_id, \
                  p.public_id AS project_public_id, c.not_after, d.channel_epoch, a.sandbox_root, \
                  i.facts_digest AS inventory_facts, i.software_digest AS inventory_software, \
+                 p.enabled AS project_enabled, \
                  CAST(CASE WHEN c.revoked_at IS NULL AND a.revoked_at IS NULL AND d.deleted_at IS NULL \
-                 AND p.enabled = 1 THEN 0 ELSE 1 END AS BIGINT) AS revoked \
+                 THEN 0 ELSE 1 END AS BIGINT) AS gone \
                  FROM agent_certificate c JOIN agent a ON a.id = c.agent_id \
                  JOIN desktop d ON d.id = a.desktop_id JOIN project p ON p.id = d.project_id \
                  LEFT JOIN inventory i ON i.desktop_id = d.id \
@@ -156,7 +169,11 @@ impl Db<'_> {
                 desktop_name: row.desktop_name,
                 project: ProjectKey::new(row.project_id),
                 project_id: ProjectId::new(row.project_public_id),
-                revoked: row.revoked != 0,
+                state: match (row.gone, row.project_enabled) {
+                    (0, 1) => HolderState::Live,
+                    (0, _) => HolderState::Suspended,
+                    (_, _) => HolderState::Gone,
+                },
                 not_after: Millis::new(row.not_after),
                 channel_epoch: row.channel_epoch,
                 sandbox_root: row.sandbox_root,

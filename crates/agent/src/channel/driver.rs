@@ -73,6 +73,12 @@ pub enum ConnectError {
         /// Earliest moment to come back, in seconds.
         retry_after_secs: Option<u32>,
     },
+    /// The desktop is gone for good, or its agent was revoked.
+    #[error("this desktop is decommissioned: {reason}")]
+    Decommissioned {
+        /// A sentence for a person.
+        reason: String,
+    },
     /// The server is too busy or goes away.
     #[error("the server is busy (HTTP {status})")]
     Busy {
@@ -188,13 +194,22 @@ pub enum DesktopEvent {
 pub trait Renewals: Send {
     /// A signing request, when the certificate is due for renewal.
     fn due(&mut self) -> Option<String>;
-    /// Keeps a new certificate; tells in words why it cannot.
+    /// Keeps a new certificate, and the roots to trust from now on where they came over a channel that may say so.
     ///
     /// # Errors
     /// In words; the old certificate stays.
-    fn keep(&mut self, chain_pem: &str, roots_pem: &str) -> Result<(), String>;
+    fn keep(&mut self, chain_pem: &str, roots_pem: Option<&str>) -> Result<(), String>;
     /// The server said what time it is, in milliseconds UTC.
-    fn learn_time(&mut self, server_time_millis: i64);
+    fn learn_time(&mut self, server_time_millis: i64) -> TimeLearned;
+}
+
+/// Whether a time that the server told is news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeLearned {
+    /// As far as it matters, it was known.
+    Known,
+    /// It is later than all that was known: what certificates are worth is to be judged anew.
+    Later,
 }
 
 /// What [`run`] works with.
@@ -229,12 +244,24 @@ enum Woken<C> {
     Shutdown,
 }
 
-/// Runs the agent until `shutdown` turns true (or its sender is gone).
+/// Why [`run`] ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// It was asked to.
+    Shutdown,
+    /// The desktop is decommissioned, and whatever ran was stopped.
+    Decommissioned {
+        /// The server's sentence.
+        reason: String,
+    },
+}
+
+/// Runs the agent until `shutdown` turns true (or its sender is gone), or until its desktop is decommissioned.
 pub async fn run<T: Transport, D: Desktop, R: Renewals>(
     parts: Parts<T, D, R>,
     clock: &dyn Clock,
     mut shutdown: watch::Receiver<bool>,
-) {
+) -> RunEnd {
     let Parts {
         mut transport,
         mut desktop,
@@ -250,6 +277,7 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
     let mut renewal_look = clock.elapsed();
     let mut dial: Option<Dial<T::Channel>> = None;
     let mut inputs: VecDeque<Input> = VecDeque::from([Input::Tick]);
+    let mut end = RunEnd::Shutdown;
     loop {
         while let Some(input) = inputs.pop_front() {
             for effect in machine.step(input, clock.elapsed()) {
@@ -261,7 +289,7 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                             channel.close().await;
                         }
                     }
-                    Effect::Exit => return,
+                    Effect::Exit => return end,
                     Effect::Send(message) => {
                         send(&mut channel, message, &mut inputs).await;
                     }
@@ -301,11 +329,17 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                     }
                     Effect::Detect { question, rule } => desktop.detect(question, *rule).await,
                     Effect::Forget { attempt } => desktop.forget(attempt).await,
-                    Effect::LearnTime(millis) => renewals.learn_time(millis),
+                    Effect::LearnTime(millis) => match renewals.learn_time(millis) {
+                        TimeLearned::Known => {}
+                        TimeLearned::Later => {
+                            renewal_look = clock.elapsed();
+                            inputs.push_back(Input::TimeLearned);
+                        }
+                    },
                     Effect::KeepCertificate {
                         chain_pem,
                         roots_pem,
-                    } => match renewals.keep(&chain_pem, &roots_pem) {
+                    } => match renewals.keep(&chain_pem, roots_pem.as_deref()) {
                         Ok(()) => tracing::info!("the certificate is renewed"),
                         Err(reason) => tracing::error!("the new certificate is not kept: {reason}"),
                     },
@@ -351,7 +385,10 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
             () = tokio::time::sleep(renewal_look.saturating_sub(now)) => Woken::RenewalLook,
         };
         match woken {
-            Woken::Shutdown => inputs.push_back(Input::Shutdown),
+            Woken::Shutdown => {
+                end = RunEnd::Shutdown;
+                inputs.push_back(Input::Shutdown);
+            }
             Woken::Tick => inputs.push_back(Input::Tick),
             Woken::RenewalLook => {
                 renewal_look = clock.elapsed() + RENEWAL_LOOK;
@@ -374,6 +411,10 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                     ConnectError::Busy {
                         retry_after_secs, ..
                     } => Ending::Lost { retry_after_secs },
+                    ConnectError::Decommissioned { reason } => {
+                        end = RunEnd::Decommissioned { reason };
+                        Ending::Decommissioned
+                    }
                     ConnectError::Unreachable(_) => LOST,
                 }));
             }
@@ -593,11 +634,13 @@ mod tests {
             None
         }
 
-        fn keep(&mut self, _: &str, _: &str) -> Result<(), String> {
+        fn keep(&mut self, _: &str, _: Option<&str>) -> Result<(), String> {
             Ok(())
         }
 
-        fn learn_time(&mut self, _: i64) {}
+        fn learn_time(&mut self, _: i64) -> TimeLearned {
+            TimeLearned::Known
+        }
     }
 
     fn task(attempt: AttemptId) -> ServerMessage {

@@ -56,6 +56,10 @@ impl Default for Pace {
 /// it is taken for dead.
 const MISSED_HEARTBEATS: u32 = 3;
 
+/// How long attempts of a decommissioned desktop may take to stop. Ours: an installer that is asked to is killed 5 s later, and
+/// its end is looked at.
+const LEAVE_LIMIT: Duration = Duration::from_secs(60);
+
 /// A channel that lasted this long ends a row of failures.
 const STEADY_AFTER: Duration = Duration::from_secs(10);
 
@@ -139,6 +143,8 @@ pub enum Input {
         /// PKCS #10, PEM.
         csr_pem: String,
     },
+    /// It is later than was known.
+    TimeLearned,
     /// The server is to hear how the desktop fares with an update.
     UpdateReported(UpdateReport),
     /// The desktop was looked at.
@@ -164,6 +170,8 @@ pub enum Ending {
         /// What the far side asked for, in seconds.
         retry_after_secs: Option<u32>,
     },
+    /// The desktop is gone for good.
+    Decommissioned,
 }
 
 /// Why there is no source.
@@ -235,8 +243,8 @@ pub enum Effect {
     KeepCertificate {
         /// Leaf, issuing certificate and root, PEM.
         chain_pem: String,
-        /// All roots to trust, PEM.
-        roots_pem: String,
+        /// All roots to trust, PEM; `None`: those that are known.
+        roots_pem: Option<String>,
     },
     /// A newer program is offered.
     OfferUpdate(Box<UpdateOffer>),
@@ -285,6 +293,10 @@ enum Link {
         trust: Option<LinkTrust>,
     },
     Session(Session),
+    /// The desktop is gone: what runs is stopped, until then.
+    Leaving {
+        until: Moment,
+    },
     Stopped,
 }
 
@@ -373,7 +385,9 @@ impl Machine {
     pub fn wake_at(&self) -> Option<Moment> {
         match self.link {
             Link::Stopped => None,
-            Link::Waiting { until } | Link::Greeting { until, .. } => Some(until),
+            Link::Waiting { until } | Link::Greeting { until, .. } | Link::Leaving { until } => {
+                Some(until)
+            }
             Link::Session(session) => {
                 let silence = session.heard_at + session.heartbeat * MISSED_HEARTBEATS;
                 let entries = self.entries.values().flat_map(|entry| {
@@ -410,6 +424,7 @@ impl Machine {
         }
         match input {
             Input::Opened(trust) => self.opened(trust, now, &mut out),
+            Input::Closed(Ending::Decommissioned) => self.leave(now, &mut out),
             Input::Closed(ending) => self.closed(ending, now),
             Input::Received(message) => self.received(message, now, &mut out),
             Input::Journaled { attempt } => {
@@ -418,6 +433,9 @@ impl Machine {
                 {
                     // Due at once; `flush` sends it where a channel is open.
                     entry.stage = Stage::Accepted { resend_at: now };
+                    if matches!(self.link, Link::Leaving { .. }) {
+                        self.stop_all(&mut out);
+                    }
                 }
             }
             Input::JournalFailed { attempt, reason } => {
@@ -475,6 +493,17 @@ impl Machine {
                     resend_at: now,
                 });
             }
+            Input::TimeLearned => {
+                if let Link::Session(session) = self.link
+                    && session.trust == LinkTrust::TimeOnly
+                {
+                    // By what is known now the server's certificate may hold for work too.
+                    out.push(Effect::Close);
+                    self.link = Link::Waiting {
+                        until: now + self.random.up_to(self.pace.backoff_first),
+                    };
+                }
+            }
             Input::UpdateReported(report) => self.update = Some((report, now)),
             Input::InventoryLooked(found) => self.telling.looked(found, now),
             Input::InventoryLost => self.telling.lost(now),
@@ -488,7 +517,34 @@ impl Machine {
             }
         }
         self.flush(now, &mut out);
+        if let Link::Leaving { until } = self.link {
+            let ended = |entry: &Entry| matches!(entry.stage, Stage::Ended { .. });
+            if until <= now || self.entries.values().all(ended) {
+                out.push(Effect::Exit);
+                self.link = Link::Stopped;
+            }
+        }
         out
+    }
+
+    /// The desktop is gone: stops what runs, and leaves when that has ended.
+    fn leave(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        self.link = Link::Leaving {
+            until: now + LEAVE_LIMIT,
+        };
+        self.stop_all(out);
+    }
+
+    fn stop_all(&mut self, out: &mut Vec<Effect>) {
+        for (attempt, entry) in &mut self.entries {
+            match entry.stage {
+                Stage::Accepted { .. } | Stage::Running => {
+                    entry.stage = Stage::Running;
+                    out.push(Effect::Cancel { attempt: *attempt });
+                }
+                Stage::Journaling | Stage::Ended { .. } => {}
+            }
+        }
     }
 
     fn opened(&mut self, trust: LinkTrust, now: Moment, out: &mut Vec<Effect>) {
@@ -541,6 +597,8 @@ impl Machine {
         let (asked, floor) = match ending {
             Ending::Lost { retry_after_secs } => (retry_after_secs, Duration::ZERO),
             Ending::Refused { retry_after_secs } => (retry_after_secs, self.pace.refused_wait),
+            // Handled by `leave`.
+            Ending::Decommissioned => (None, self.pace.refused_wait),
         };
         let jitter = self.random.up_to(ceiling);
         // The server steers slots by the time it names: only a little is added to it.
@@ -590,7 +648,10 @@ impl Machine {
                 return;
             }
             // A message of a channel that is closed already.
-            Link::Waiting { .. } | Link::Greeting { trust: None, .. } | Link::Stopped => return,
+            Link::Waiting { .. }
+            | Link::Greeting { trust: None, .. }
+            | Link::Leaving { .. }
+            | Link::Stopped => return,
         };
         match message {
             ServerMessage::Welcome(_) => {
@@ -609,6 +670,8 @@ impl Machine {
                 roots_pem,
             } => {
                 self.renewal = None;
+                // Who is judged without a clock does not say whom to trust.
+                let roots_pem = (trust == LinkTrust::Full).then_some(roots_pem);
                 out.push(Effect::KeepCertificate {
                     chain_pem,
                     roots_pem,

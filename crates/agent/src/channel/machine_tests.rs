@@ -567,6 +567,72 @@ fn with_a_wrong_clock_only_time_and_renewal_go_over_the_channel() {
 }
 
 #[test]
+fn what_is_learnt_of_the_time_may_make_a_channel_good_for_work() {
+    let mut machine = machine(&[]);
+    machine.step(Input::Tick, at(0));
+    machine.step(Input::Opened(LinkTrust::TimeOnly), at(0));
+    machine.step(Input::Received(welcome()), at(1));
+    assert_eq!(machine.step(Input::TimeLearned, at(2)), [Effect::Close]);
+    let soon = machine.wake_at().expect("a moment");
+    assert!(soon <= at(2) + Pace::default().backoff_first);
+    assert_eq!(machine.step(Input::Tick, soon), [Effect::Connect]);
+    machine.step(Input::Opened(LinkTrust::Full), soon);
+    machine.step(Input::Received(welcome()), soon);
+    assert_eq!(machine.step(Input::TimeLearned, soon), []);
+    assert!(machine.in_session());
+}
+
+#[test]
+fn who_is_judged_without_a_clock_does_not_say_whom_to_trust() {
+    for (trust, roots_pem) in [
+        (LinkTrust::TimeOnly, None),
+        (LinkTrust::Full, Some("roots".to_owned())),
+    ] {
+        let mut machine = machine(&[]);
+        machine.step(Input::Tick, at(0));
+        machine.step(Input::Opened(trust), at(0));
+        machine.step(Input::Received(welcome()), at(1));
+        let certificate = ServerMessage::Certificate {
+            chain_pem: "chain".to_owned(),
+            roots_pem: "roots".to_owned(),
+        };
+        let effects = machine.step(Input::Received(certificate), at(2));
+        let kept = Effect::KeepCertificate {
+            chain_pem: "chain".to_owned(),
+            roots_pem,
+        };
+        assert_eq!(effects, [kept, Effect::Close]);
+    }
+}
+
+#[test]
+fn a_decommissioned_desktop_stops_what_runs_before_it_leaves() {
+    let mut machine = machine(&[
+        report(ONE, AttemptStage::Running),
+        report(TWO, AttemptStage::Ended),
+    ]);
+    machine.step(Input::Tick, at(0));
+    let effects = machine.step(Input::Closed(Ending::Decommissioned), at(1));
+    assert_eq!(effects, [Effect::Cancel { attempt: ONE }]);
+    // It does not come back, whatever happens.
+    assert_eq!(machine.step(Input::Tick, at(30_000)), []);
+    assert_eq!(
+        machine.step(Input::Ended { attempt: ONE }, at(31_000)),
+        [Effect::Exit]
+    );
+    assert_eq!(machine.wake_at(), None);
+}
+
+#[test]
+fn a_decommissioned_desktop_does_not_wait_for_ever() {
+    let mut machine = machine(&[report(ONE, AttemptStage::Running)]);
+    machine.step(Input::Tick, at(0));
+    machine.step(Input::Closed(Ending::Decommissioned), at(0));
+    let end = machine.wake_at().expect("a moment");
+    assert_eq!(machine.step(Input::Tick, end), [Effect::Exit]);
+}
+
+#[test]
 fn a_renewal_is_asked_for_until_a_certificate_comes() {
     let mut machine = machine(&[]);
     let csr_pem = "csr".to_owned();

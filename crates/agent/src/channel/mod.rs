@@ -7,7 +7,7 @@ pub mod websocket;
 
 pub use driver::{
     Channel, ChannelError, ConnectError, Desktop, DesktopEvent, Dial, Opened, Parts, Renewals,
-    Transport, run,
+    RunEnd, TimeLearned, Transport, run,
 };
 pub use machine::{
     Effect, Ending, Input, Introduction, LinkTrust, Machine, Moment, Pace, SourceRefusal,

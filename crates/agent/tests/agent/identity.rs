@@ -2,9 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use outfitter_agent_protocol::AgentMessage;
+use outfitter_agent_protocol::{AgentMessage, DECOMMISSIONED};
 
-use crate::process::{TestDesktop, wait_until};
+use crate::process::{TestDesktop, lives, quiet, wait_until};
 use crate::server::TestServer;
 
 fn words(output: &std::process::Output) -> String {
@@ -138,4 +138,42 @@ async fn a_certificate_past_a_third_of_its_life_is_renewed_and_used() {
     let chain = std::fs::read_to_string(desktop.state().join("chain.pem")).unwrap();
     assert_ne!(chain, old);
     assert!(chain.ends_with(server.root_pem()));
+}
+
+#[tokio::test]
+async fn a_decommissioned_desktop_stops_its_installer_and_is_no_more() {
+    let server = TestServer::start().await;
+    let mut desktop = TestDesktop::started(&server).await;
+    let package = server.add_package("a.sh", "echo x >begun; sleep 600; echo x >done");
+    server.give(&quiet(package, "sh ${FILE_PATH}")).await;
+    desktop.wait_for_file("begun").await;
+    let installer = desktop.pid_in("installer.json", "/pid");
+    desktop.kill_agent();
+    assert!(lives(installer));
+    server.refuse_channels(DECOMMISSIONED, "its desktop was deleted");
+    desktop.start();
+    assert_eq!(desktop.exit_code().await, Some(6));
+    assert!(!lives(installer));
+    assert_eq!(desktop.read("done"), "");
+    for gone in [
+        "identity.json",
+        "key.pem",
+        "chain.pem",
+        "roots.pem",
+        "attempts",
+    ] {
+        assert!(!desktop.state().join(gone).exists(), "{gone}");
+    }
+    assert!(desktop.log().contains("its desktop was deleted"));
+
+    // Started again, as after a restart of the machine, it does not even ask.
+    let output = desktop.command(&["run"]).await;
+    assert_eq!(output.status.code(), Some(6), "{output:?}");
+    assert!(words(&output).contains("decommissioned"), "{output:?}");
+    // The machine can become a desktop again.
+    let output = desktop.enroll(&server, &["--token", &server.token()]).await;
+    assert!(output.status.success(), "{output:?}");
+    let output = desktop.command(&["doctor"]).await;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("ok    identity"), "{text}");
 }

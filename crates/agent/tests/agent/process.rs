@@ -138,6 +138,22 @@ impl TestDesktop {
         agent.wait().unwrap();
     }
 
+    /// Waits until the agent ends by itself; gives its exit code.
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
+        let mut agent = self.agent.take().expect("the agent runs");
+        let limit = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = agent.try_wait().unwrap() {
+                return status.code();
+            }
+            if Instant::now() > limit {
+                self.agent = Some(agent);
+                panic!("the agent does not end");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     pub(crate) async fn command(&self, arguments: &[&str]) -> Output {
         tokio::process::Command::new(AGENT)
             .args(arguments)

@@ -34,7 +34,7 @@ use super::enroll::keep_certificate;
 use super::peer::{Standing, identify};
 use super::questions::{Answer, Seen};
 use super::refusal::Refusal;
-use super::registry::Registration;
+use super::registry::{Registration, Takes};
 use crate::app::agent_releases::{Share, choose, offer};
 use crate::app::inventory;
 use crate::app::job_events::{self, EventError};
@@ -210,7 +210,11 @@ async fn run<S: Socket>(
         desktop: holder.desktop,
         epoch,
     };
-    let Some(registration) = services.registry.insert(holder.desktop, epoch) else {
+    let takes = match standing {
+        Standing::Good => Takes::Work,
+        Standing::RenewOnly => Takes::RenewalAlone,
+    };
+    let Some(registration) = services.registry.insert(holder.desktop, epoch, takes) else {
         return Err(End::LostRace);
     };
     services
@@ -469,8 +473,8 @@ async fn renew(
     csr_pem: &str,
 ) -> Result<ServerMessage, End> {
     let now = services.clock.now();
-    let issued = services
-        .authority
+    let authority = services.authority.get();
+    let issued = authority
         .issue_agent(csr_pem, holder.agent_id, now)
         .map_err(|error| End::Protocol(chain(&error)))?;
     let tx = services.store.write().await?;
@@ -487,7 +491,7 @@ async fn renew(
     tx.commit().await?;
     Ok(ServerMessage::Certificate {
         chain_pem: issued.chain_pem,
-        roots_pem: services.authority.roots_pem().to_owned(),
+        roots_pem: authority.roots_pem().to_owned(),
     })
 }
 

@@ -72,8 +72,8 @@ async fn admit(
     let now = services.clock.now();
     let new_uuid = || services.ids.uuid(now.get());
     let agent_id = AgentId::new(new_uuid());
-    let issued = services
-        .authority
+    let authority = services.authority.get();
+    let issued = authority
         .issue_agent(&request.csr_pem, agent_id, now)
         .map_err(|error| match error {
             PkiError::Request { .. } => Refusal::bad_request("csr_invalid", error.to_string()),
@@ -131,7 +131,7 @@ async fn admit(
         agent: enrolled.agent_id,
         desktop: enrolled.desktop_id,
         chain_pem: issued.chain_pem,
-        roots_pem: services.authority.roots_pem().to_owned(),
+        roots_pem: authority.roots_pem().to_owned(),
         server_time_millis: now.get(),
         update_keys: services.updates.keys(),
     })

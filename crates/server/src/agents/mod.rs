@@ -1,5 +1,6 @@
 //! The agents' side of the server: their certificates, listener, channels and registry.
 
+pub mod authority;
 pub mod channel;
 pub mod desk;
 pub mod downloads;
