@@ -53,8 +53,9 @@ pub use inventory::{
 };
 pub use link::{LinkAllowList, LinkPattern};
 pub use message::{
-    AgentMessage, Approach, AttemptReport, AttemptStage, ExitMeaning, ExitOutcome, Hello, Method,
-    PackageRef, RunningPrograms, ServerMessage, Source, SourceTrust, Task, TaskKind, Welcome,
+    AgentMessage, Approach, AttemptReport, AttemptStage, COPY, ExitMeaning, ExitOutcome,
+    HISTORY_BEHIND, Hello, History, MAX_MARK_BYTES, MAX_MARKS, MachineIdentity, Method, PackageRef,
+    RunningPrograms, ServerMessage, Source, SourceTrust, Task, TaskKind, Welcome,
 };
 
 pub use receipt::{

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use outfitter_ids::HistoryId;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, watch};
 
@@ -12,8 +13,9 @@ use crate::channel::{self, DesktopEvent, Introduction, Pace, Parts, RunEnd, WebS
 use crate::clock::Clock;
 use crate::credentials::SharedCredentials;
 use crate::desk;
-use crate::durable::FileError;
+use crate::durable::{FileError, SystemFiles};
 use crate::executor::{LocalDesktop, SystemMachine, Workplace};
+use crate::history::{Histories, marks};
 use crate::platform;
 use crate::proxy::{Proxies, ProxyError};
 use crate::receipt::Receipts;
@@ -139,6 +141,12 @@ pub async fn run(
         desktop,
         events,
         renewals: credentials,
+        identity: Box::new(Histories::open_on(
+            Arc::new(SystemFiles),
+            left.history(),
+            marks(identity.sandbox_root.as_deref()),
+            || HistoryId::new(uuid::Uuid::new_v4()),
+        )),
         introduction: Introduction {
             agent_version: version().to_owned(),
             os: std::env::consts::OS.to_owned(),

@@ -166,6 +166,11 @@ impl StateDir {
         self.root.join("decommissioned.json")
     }
 
+    /// Where the history is kept that tells this machine from copies and from its past.
+    pub fn history(&self) -> PathBuf {
+        self.root.join("history.json")
+    }
+
     fn clock_path(&self) -> PathBuf {
         self.root.join("server-time")
     }
@@ -225,6 +230,7 @@ impl StateDir {
         }
         // The key last but one: with the identity gone nobody asks for it, and nobody would remove it.
         for path in [
+            self.history(),
             self.clock_path(),
             self.roots_path(),
             self.chain_path(),

@@ -30,7 +30,9 @@ use outfitter_server::edge::Edge;
 use outfitter_server::http::answers::AnswerCounters;
 use outfitter_server::secrets::{KeyKeeper, Randomness, Sealer, ServerKeys};
 use outfitter_server::services::Services;
-use outfitter_store::{DatabaseHost, DatabaseStep, HostWait, Store, StoreOptions, carry_out};
+use outfitter_store::{
+    DatabaseHost, DatabaseStep, HolderState, HostWait, Store, StoreOptions, carry_out,
+};
 use sqlx::{ConnectOptions as _, Executor as _, SqliteConnection};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;

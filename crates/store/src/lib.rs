@@ -65,7 +65,8 @@ mod why;
 mod workspace_job;
 
 pub use agent::{
-    CertificateHolder, DesktopSeen, EpochRaise, HolderState, NewAgent, NewCertificate,
+    AgentIdentity, CertificateHolder, DesktopSeen, EpochRaise, HolderState, NewAgent,
+    NewCertificate,
 };
 pub use agent_release::{
     AgentProgram, AgentRelease, AgentUpdateNote, AgentUpdateStage, FailedUpdate, NewAgentProgram,

@@ -12,8 +12,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptReport, DetectionRule, Envelope, InventoryKind, InventoryReport, Phase,
-    ServerMessage, Source, Task, UpdateOffer, UpdateReport,
+    AgentMessage, AttemptReport, DetectionRule, Envelope, InventoryKind, InventoryReport,
+    MachineIdentity, Phase, ServerMessage, Source, Task, UpdateOffer, UpdateReport,
 };
 use outfitter_ids::AttemptId;
 use tokio::sync::{mpsc, watch};
@@ -117,6 +117,12 @@ pub trait Desktop: Send {
     fn start(&mut self, attempt: AttemptId) -> impl Future<Output = ()> + Send;
     /// Stops the attempt safely; its end is told as an event.
     fn cancel(&mut self, attempt: AttemptId) -> impl Future<Output = ()> + Send;
+    /// Learns that what the journal holds is what the server knows: attempts of before may go on.
+    fn in_step(&mut self) {}
+    /// Ends an attempt of a state of before: it is stopped if it runs, and does not run if it does not.
+    fn set_back(&mut self, attempt: AttemptId) -> impl Future<Output = ()> + Send {
+        self.cancel(attempt)
+    }
     /// Hands a source to the running attempt; with `Err`, why there is none.
     fn source(
         &mut self,
@@ -203,6 +209,16 @@ pub trait Renewals: Send {
     fn learn_time(&mut self, server_time_millis: i64) -> TimeLearned;
 }
 
+/// Knows what tells this machine from copies and from its past.
+pub trait OwnIdentity: Send {
+    /// For the next connect: on disk before it is told. `None`: it cannot be.
+    fn next(&mut self) -> Option<MachineIdentity>;
+    /// The server says that this history is behind: begins a new one.
+    fn begin_anew(&mut self);
+    /// The server let this history in.
+    fn welcomed(&mut self);
+}
+
 /// Whether a time that the server told is news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeLearned {
@@ -222,6 +238,8 @@ pub struct Parts<T, D, R> {
     pub events: mpsc::Receiver<DesktopEvent>,
     /// Keeps the certificate.
     pub renewals: R,
+    /// Tells which machine it is.
+    pub identity: Box<dyn OwnIdentity>,
     /// What the agent says of itself.
     pub introduction: Introduction,
     /// How fast it repeats itself.
@@ -267,6 +285,7 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
         mut desktop,
         mut events,
         mut renewals,
+        mut identity,
         introduction,
         pace,
         journal,
@@ -327,6 +346,12 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                     Effect::RefuseSource { attempt, refusal } => {
                         desktop.source(attempt, Err(refusal)).await;
                     }
+                    Effect::InStep => {
+                        identity.welcomed();
+                        desktop.in_step();
+                    }
+                    Effect::BeginHistory => identity.begin_anew(),
+                    Effect::SetBack { attempt } => desktop.set_back(attempt).await,
                     Effect::Detect { question, rule } => desktop.detect(question, *rule).await,
                     Effect::Forget { attempt } => desktop.forget(attempt).await,
                     Effect::LearnTime(millis) => match renewals.learn_time(millis) {
@@ -399,7 +424,14 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
             Woken::Connected(Ok(opened)) => {
                 dial = None;
                 channel = Some(opened.channel);
-                inputs.push_back(Input::Opened(opened.trust));
+                inputs.push_back(Input::Opened {
+                    trust: opened.trust,
+                    // For the time alone it does not matter, and a refusal would keep it from being told.
+                    identity: match opened.trust {
+                        LinkTrust::Full => identity.next(),
+                        LinkTrust::TimeOnly => None,
+                    },
+                });
             }
             Woken::Connected(Err(error)) => {
                 dial = None;
@@ -627,6 +659,18 @@ mod tests {
         }
     }
 
+    struct NoIdentity;
+
+    impl OwnIdentity for NoIdentity {
+        fn next(&mut self) -> Option<MachineIdentity> {
+            None
+        }
+
+        fn begin_anew(&mut self) {}
+
+        fn welcomed(&mut self) {}
+    }
+
     struct NoRenewals;
 
     impl Renewals for NoRenewals {
@@ -684,6 +728,7 @@ mod tests {
             },
             events,
             renewals: NoRenewals,
+            identity: Box::new(NoIdentity),
             introduction: Introduction {
                 agent_version: "1".to_owned(),
                 os: "linux".to_owned(),

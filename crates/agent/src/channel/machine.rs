@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptReport, AttemptStage, DetectionRule, FailureCode, Hello, InventoryKind,
-    PROTOCOL, Phase, ServerMessage, Source, Task, UpdateOffer, UpdateReport, Welcome,
+    AgentMessage, AttemptReport, AttemptStage, DetectionRule, FailureCode, HISTORY_BEHIND, Hello,
+    InventoryKind, MachineIdentity, PROTOCOL, Phase, ServerMessage, Source, Task, UpdateOffer,
+    UpdateReport, Welcome,
 };
 use outfitter_ids::AttemptId;
 
@@ -91,7 +92,12 @@ pub enum LinkTrust {
 #[derive(Debug, Clone)]
 pub enum Input {
     /// The upgrade succeeded.
-    Opened(LinkTrust),
+    Opened {
+        /// How far the far end is trusted.
+        trust: LinkTrust,
+        /// What to say about which machine this is.
+        identity: Option<MachineIdentity>,
+    },
     /// The channel ended, or could not be opened.
     Closed(Ending),
     /// A message arrived.
@@ -208,6 +214,15 @@ pub enum Effect {
     },
     /// Stop the attempt safely; it ends by `Ended` like any other.
     Cancel {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// The server let this agent in: what the journal holds may go on.
+    InStep,
+    /// Draw a new history.
+    BeginHistory,
+    /// End an attempt that belongs to a state of before; it ends by `Ended` like any other.
+    SetBack {
         /// The attempt.
         attempt: AttemptId,
     },
@@ -423,7 +438,7 @@ impl Machine {
             return out;
         }
         match input {
-            Input::Opened(trust) => self.opened(trust, now, &mut out),
+            Input::Opened { trust, identity } => self.opened(trust, identity, now, &mut out),
             Input::Closed(Ending::Decommissioned) => self.leave(now, &mut out),
             Input::Closed(ending) => self.closed(ending, now),
             Input::Received(message) => self.received(message, now, &mut out),
@@ -535,6 +550,20 @@ impl Machine {
         self.stop_all(out);
     }
 
+    /// This is a state of before: nothing of it goes on.
+    fn set_back(&mut self, out: &mut Vec<Effect>) {
+        out.push(Effect::BeginHistory);
+        for (attempt, entry) in &mut self.entries {
+            match entry.stage {
+                Stage::Accepted { .. } | Stage::Running => {
+                    entry.stage = Stage::Running;
+                    out.push(Effect::SetBack { attempt: *attempt });
+                }
+                Stage::Journaling | Stage::Ended { .. } => {}
+            }
+        }
+    }
+
     fn stop_all(&mut self, out: &mut Vec<Effect>) {
         for (attempt, entry) in &mut self.entries {
             match entry.stage {
@@ -547,7 +576,13 @@ impl Machine {
         }
     }
 
-    fn opened(&mut self, trust: LinkTrust, now: Moment, out: &mut Vec<Effect>) {
+    fn opened(
+        &mut self,
+        trust: LinkTrust,
+        identity: Option<MachineIdentity>,
+        now: Moment,
+        out: &mut Vec<Effect>,
+    ) {
         self.link = Link::Greeting {
             until: now + self.pace.greeting_limit,
             trust: Some(trust),
@@ -560,6 +595,7 @@ impl Machine {
             boot_id: self.introduction.boot_id.clone(),
             sandbox_root: self.introduction.sandbox_root.clone(),
             attempts: self.reports(),
+            identity,
         })));
     }
 
@@ -628,7 +664,13 @@ impl Machine {
                         code,
                         reason,
                         retry_after_secs,
-                    } => self.refused(&code, &reason, retry_after_secs, now, out),
+                    } => {
+                        // Obeyed where the server is trusted with work: it costs what was going on.
+                        if code == HISTORY_BEHIND && trust == LinkTrust::Full {
+                            self.set_back(out);
+                        }
+                        self.refused(&code, &reason, retry_after_secs, now, out);
+                    }
                     // Whoever is too old for everything else is still offered this. Its signature decides.
                     ServerMessage::Update(offer) => out.push(Effect::OfferUpdate(offer)),
                     other => {
@@ -682,6 +724,7 @@ impl Machine {
                     until: now + self.random.up_to(self.pace.backoff_first),
                 };
             }
+            ServerMessage::Notice { text } => out.push(Effect::Note(text)),
             ServerMessage::Update(offer) => out.push(Effect::OfferUpdate(offer)),
             ServerMessage::UpdateNoted {
                 version,
@@ -872,6 +915,9 @@ impl Machine {
             heard_at: now,
         });
         out.push(Effect::LearnTime(welcome.server_time_millis));
+        if trust == LinkTrust::Full {
+            out.push(Effect::InStep);
+        }
         // A new channel: all that waits for an answer is asked again. `Hello` named the accepted ones,
         // so they rest first.
         for entry in self.entries.values_mut() {
@@ -906,8 +952,8 @@ impl Machine {
             "the server closes the channel ({code}): {reason}"
         )));
         out.push(Effect::Close);
-        // A server that goes away comes back; every other refusal needs a person first.
-        let ending = if code == "shutting_down" || code == "too_slow" {
+        // A server that goes away comes back, and a history was begun anew; every other refusal needs a person first.
+        let ending = if code == "shutting_down" || code == "too_slow" || code == HISTORY_BEHIND {
             Ending::Lost { retry_after_secs }
         } else {
             Ending::Refused { retry_after_secs }
@@ -1059,6 +1105,7 @@ fn kind(message: &ServerMessage) -> &'static str {
         ServerMessage::Heartbeat { .. } => "a heartbeat",
         ServerMessage::Certificate { .. } => "a certificate",
         ServerMessage::Update(_) | ServerMessage::UpdateNoted { .. } => "an update",
+        ServerMessage::Notice { .. } => "a notice",
         ServerMessage::InventoryNoted { .. } | ServerMessage::InventoryLater { .. } => {
             "an answer to an inventory"
         }

@@ -165,6 +165,20 @@ impl TestDesktop {
             .unwrap()
     }
 
+    /// What lies on the desktop's disk now.
+    pub(crate) fn snapshot(&self) -> tempfile::TempDir {
+        let snapshot = tempfile::tempdir().unwrap();
+        copy(&self.state(), snapshot.path());
+        snapshot
+    }
+
+    /// Sets the desktop back to what lay on its disk; its agent is not running.
+    pub(crate) fn restore(&self, snapshot: &Path) {
+        assert!(self.agent.is_none());
+        std::fs::remove_dir_all(self.state()).unwrap();
+        copy(snapshot, &self.state());
+    }
+
     pub(crate) fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }
@@ -234,6 +248,11 @@ impl Drop for TestDesktop {
             eprintln!("the agent's log:\n{}", self.log());
         }
     }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-aT").arg(from).arg(to).status();
+    assert!(copied.unwrap().success());
 }
 
 pub(crate) async fn wait_until(what: &str, holds: impl Fn() -> bool) {

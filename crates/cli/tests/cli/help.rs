@@ -164,6 +164,7 @@ const COMMANDS: &[&str] = &[
     "desktop reach forget-network",
     "desktop probe",
     "desktop log",
+    "desktop identity",
     "desktop import",
     "desktop show",
     "desktop inventory",

@@ -1,8 +1,9 @@
-//! The fleet's rules: names, networks, tags, who may enroll, what a directory user carries, app control, features.
+//! The fleet's rules: names, networks, tags, who may enroll, who is a copy, what a directory user carries, app control, features.
 
 pub mod app_control;
 pub mod enrollment;
 pub mod feature;
+pub mod identity;
 pub mod name;
 pub mod network;
 pub mod password;
@@ -13,6 +14,7 @@ pub mod work;
 pub use app_control::{AppRuleBody, AppRuleError, PathRule, ProductRule, Restriction, RuleScope};
 pub use enrollment::{EnrollmentRefusal, TokenFacts, decide_token};
 pub use feature::{FEATURES_MAX, Feature, is_feature_name};
+pub use identity::{CopySign, IdentityVerdict, NotedIdentity, Other, SeenCopy, decide_identity};
 pub use name::{DesktopName, DesktopNameError, LocalUserName, LocalUserNameError};
 pub use network::{Network, NetworkError};
 pub use password::is_password_strong;

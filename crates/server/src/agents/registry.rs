@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outfitter_agent_protocol::ServerMessage;
 use outfitter_store::DesktopKey;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::questions::Questions;
@@ -41,6 +41,7 @@ struct Entry {
     takes: Takes,
     queue: mpsc::Sender<Arc<ServerMessage>>,
     replaced: CancellationToken,
+    probed: Arc<Notify>,
 }
 
 /// What became of a message.
@@ -60,6 +61,8 @@ pub struct Registration {
     pub outgoing: mpsc::Receiver<Arc<ServerMessage>>,
     /// Cancelled when a newer channel took the desktop or the server wants this one to end.
     pub replaced: CancellationToken,
+    /// Notified when the far end has to show that it lives.
+    pub probed: Arc<Notify>,
 }
 
 impl Registry {
@@ -67,6 +70,7 @@ impl Registry {
     pub fn insert(&self, desktop: DesktopKey, epoch: i64, takes: Takes) -> Option<Registration> {
         let (queue, outgoing) = mpsc::channel(QUEUE_LENGTH);
         let replaced = CancellationToken::new();
+        let probed = Arc::new(Notify::new());
         let mut channels = self.channels();
         if let Some(older) = channels.get(&desktop) {
             if older.epoch >= epoch {
@@ -81,9 +85,14 @@ impl Registry {
                 takes,
                 queue,
                 replaced: replaced.clone(),
+                probed: Arc::clone(&probed),
             },
         );
-        Some(Registration { outgoing, replaced })
+        Some(Registration {
+            outgoing,
+            replaced,
+            probed,
+        })
     }
 
     /// Takes a channel out; a newer one of the same desktop stays.
@@ -101,6 +110,26 @@ impl Registry {
     pub fn close(&self, desktop: DesktopKey) {
         if let Some(entry) = self.channels().get(&desktop) {
             entry.replaced.cancel();
+        }
+    }
+
+    /// Whether a desktop has a channel here, whatever it is good for.
+    pub fn is_there(&self, desktop: DesktopKey) -> bool {
+        self.channels().contains_key(&desktop)
+    }
+
+    /// Has the far end of a desktop's channel show that it lives.
+    pub fn probe(&self, desktop: DesktopKey) {
+        if let Some(entry) = self.channels().get(&desktop) {
+            entry.probed.notify_one();
+        }
+    }
+
+    /// Queues what may as well be lost for whatever channel the desktop has.
+    pub fn tell(&self, desktop: DesktopKey, message: ServerMessage) {
+        if let Some(entry) = self.channels().get(&desktop) {
+            // A full queue has more to say than this.
+            let _ = entry.queue.try_send(Arc::new(message));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Real agents that come back by themselves: after a year off, with a clock that shows nonsense, to another issuer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use outfitter_agent::proxy::Proxies;
 use outfitter_agent::state_dir::{AgentIdentity, StateDir, StateError};
 use outfitter_agent::update::launcher::Role;
 use outfitter_agent_protocol::EnrollmentToken;
+use outfitter_test_support::postgres::TestDatabase;
 use outfitter_test_support::store::empty_postgres;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -73,6 +74,38 @@ impl Desk {
         desk
     }
 
+    /// Another machine with a copy of its disk.
+    pub(crate) fn copied(&self) -> Self {
+        let copy = Self {
+            folder: tempfile::tempdir().unwrap(),
+            clock: SetClock::right(),
+            running: None,
+        };
+        std::fs::create_dir(copy.root()).unwrap();
+        copy_folder(&self.state(), &copy.state());
+        let state = StateDir::open(&copy.state()).unwrap();
+        let mut identity = state.require_identity().unwrap();
+        identity.sandbox_root = Some(copy.root());
+        let file = copy.state().join("identity.json");
+        std::fs::write(file, serde_json::to_vec(&identity).unwrap()).unwrap();
+        copy
+    }
+
+    /// What lies on its disk now.
+    pub(crate) fn snapshot(&self) -> tempfile::TempDir {
+        let snapshot = tempfile::tempdir().unwrap();
+        copy_folder(self.folder.path(), &snapshot.path().join("disk"));
+        snapshot
+    }
+
+    /// Sets it back; its agent is not running.
+    pub(crate) fn restore(&self, snapshot: &tempfile::TempDir) {
+        assert!(self.running.is_none());
+        std::fs::remove_dir_all(self.state()).unwrap();
+        std::fs::remove_dir_all(self.root()).unwrap();
+        copy_folder(&snapshot.path().join("disk"), self.folder.path());
+    }
+
     pub(crate) fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }
@@ -97,6 +130,11 @@ impl Desk {
         self.running = Some((stop, task));
     }
 
+    pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        self.start();
+    }
+
     pub(crate) async fn stop(&mut self) {
         let (stop, task) = self.running.take().unwrap();
         stop.send_replace(true);
@@ -109,6 +147,15 @@ impl Desk {
         let end = tokio::time::timeout(Duration::from_secs(60), task).await;
         end.unwrap().unwrap().unwrap_err()
     }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    let copied = std::process::Command::new("cp")
+        .arg("-aT")
+        .arg(from)
+        .arg(to)
+        .status();
+    assert!(copied.unwrap().success());
 }
 
 /// An archive with one file in it.
@@ -167,7 +214,7 @@ macro_rules! on_both {
     }};
 }
 
-async fn after_300_days(database: Option<outfitter_test_support::postgres::TestDatabase>) {
+async fn after_300_days(database: Option<TestDatabase>) {
     let clock = SetClock::right();
     let mut server = TestServer::start_by(&clock, database).await;
     let mut desk = Desk::enrolled(&server, "desk").await;
@@ -218,7 +265,7 @@ async fn an_agent_that_was_off_until_its_clock_lost_its_battery_learns_the_time_
     server.stop().await;
 }
 
-async fn another_issuer(database: Option<outfitter_test_support::postgres::TestDatabase>) {
+async fn another_issuer(database: Option<TestDatabase>) {
     let clock = SetClock::right();
     let mut server = TestServer::start_by(&clock, database).await;
     clock.set_days_ahead(150);
@@ -301,4 +348,117 @@ async fn a_disabled_project_costs_no_desktop_its_identity() {
     runs_a_job(&server, &desk, "job").await;
     desk.stop().await;
     server.stop().await;
+}
+
+/// Waits until another machine is shown beside the only desktop; gives its id and how that one was told.
+async fn seen_copy(server: &TestServer) -> (String, Value) {
+    for _ in 0..600 {
+        let listed = server.get("/api/v1/{p}/desktops").await.ok(200);
+        let desktop = &listed["items"][0];
+        if desktop["agent"]["copy"].is_object() {
+            let id = desktop["id"].as_str().unwrap().to_owned();
+            return (id, desktop["agent"]["copy"].clone());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("no copy is shown");
+}
+
+async fn copies(database: Option<TestDatabase>) {
+    let server = TestServer::start_by(&SetClock::right(), database).await;
+    let mut first = Desk::enrolled(&server, "desk").await;
+    first.start();
+    runs_a_job(&server, &first, "one").await;
+    let mut copy = first.copied();
+    copy.start();
+    let (id, seen) = seen_copy(&server).await;
+    assert_eq!(seen["sign"], "other_machine");
+    assert_eq!(seen["address"], "127.0.0.1");
+    // The one that was there first works on, undisturbed.
+    runs_a_job(&server, &first, "two").await;
+    assert!(!copy.root().join("opt/two").exists());
+
+    let identity = format!("/api/v1/{{p}}/desktops/{id}/identity");
+    let shown = server.get(&identity).await.ok(200);
+    assert_eq!(
+        (&shown["desktop_name"], &shown["copy"]),
+        (&json!("desk"), &seen)
+    );
+    let settled = server
+        .put(&identity, json!({"real": "present"}))
+        .await
+        .ok(200);
+    assert!(settled["copy"].is_null());
+    server
+        .put(&identity, json!({"real": "refused"}))
+        .await
+        .refused(409, "WKS.0409", "No other machine");
+    // It is refused as before, and nobody is troubled with it.
+    copy.restart().await;
+    runs_a_job(&server, &first, "three").await;
+    let shown = server.get(&identity).await.ok(200);
+    assert!(shown["copy"].is_null());
+    assert!(!copy.root().join("opt").exists());
+    copy.stop().await;
+
+    // Another copy, which an administrator takes for the real one.
+    let mut real = first.copied();
+    real.start();
+    seen_copy(&server).await;
+    server
+        .put(&identity, json!({"real": "refused"}))
+        .await
+        .ok(200);
+    real.restart().await;
+    runs_a_job(&server, &real, "four").await;
+    first.restart().await;
+    assert_eq!(seen_copy(&server).await.1["sign"], "other_machine");
+    assert!(!first.root().join("opt/four").exists());
+    first.stop().await;
+    real.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_copied_key_is_refused_on_another_machine_until_it_is_settled_who_is_the_real_one() {
+    on_both!(copies);
+}
+
+async fn snapshots(database: Option<TestDatabase>) {
+    let server = TestServer::start_by(&SetClock::right(), database).await;
+    let mut desk = Desk::enrolled(&server, "desk").await;
+    desk.start();
+    runs_a_job(&server, &desk, "one").await;
+    desk.stop().await;
+    let snapshot = desk.snapshot();
+    desk.start();
+    runs_a_job(&server, &desk, "two").await;
+    desk.stop().await;
+
+    desk.restore(&snapshot);
+    assert!(!desk.root().join("opt/two").exists());
+    let history = |desk: &Desk| std::fs::read_to_string(desk.state().join("history.json")).unwrap();
+    let before = history(&desk);
+    desk.start();
+    runs_a_job(&server, &desk, "three").await;
+    assert_ne!(history(&desk), before);
+    // What it had and has not any more is not put on by itself: that job is over.
+    assert!(!desk.root().join("opt/two").exists());
+    let listed = server.get("/api/v1/{p}/desktops").await.ok(200);
+    assert!(
+        listed["items"][0]["agent"]["copy"].is_null(),
+        "a snapshot is no copy"
+    );
+    desk.stop().await;
+    // Each night the same one.
+    desk.restore(&snapshot);
+    desk.start();
+    runs_a_job(&server, &desk, "four").await;
+    desk.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_desktop_that_is_set_back_to_a_snapshot_begins_a_new_history_and_works() {
+    on_both!(snapshots);
 }

@@ -116,6 +116,10 @@ impl MigratorTrait for Migrator {
                 name: "0026_unverified",
                 sql: include_str!("../../migrations/0026_unverified.sql"),
             }),
+            Box::new(Script {
+                name: "0027_identity",
+                sql: include_str!("../../migrations/0027_identity.sql"),
+            }),
         ]
     }
 }

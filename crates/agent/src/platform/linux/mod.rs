@@ -52,6 +52,16 @@ pub fn machine_identity() -> Option<String> {
         .find(|text| !text.is_empty())
 }
 
+/// What the firmware calls the machine, where it may be read: by root alone.
+pub fn product_uuid() -> Option<String> {
+    let text = fs::read_to_string("/sys/class/dmi/id/product_uuid").ok()?;
+    let text = text.trim();
+    // What boards say whose maker wrote nothing.
+    let says_nothing = text.chars().all(|c| matches!(c, '0' | '-'))
+        || text.chars().all(|c| matches!(c, 'F' | 'f' | '-'));
+    (!says_nothing).then(|| text.to_lowercase())
+}
+
 /// Free bytes for us where `path` lies.
 ///
 /// # Errors

@@ -95,6 +95,11 @@ pub fn machine_identity() -> Option<String> {
     .filter(|guid| !guid.is_empty())
 }
 
+/// What the firmware calls the machine: not read here, the registry's id tells machines apart.
+pub fn product_uuid() -> Option<String> {
+    None
+}
+
 /// Free bytes for us where `path` lies.
 ///
 /// # Errors
