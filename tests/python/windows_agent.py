@@ -5,7 +5,6 @@ wine is no Windows: access lists, sessions, Windows Installer and restarts are n
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -19,7 +18,7 @@ import pytest
 import packages
 from outfitter import SERVER_BINARY, START_LIMIT_SECS, Process, Server, unique, wait_for
 from sdk import bucket, client, create_user, install, upload, user
-from test_uninstall import ended, uninstall
+from test_uninstall import uninstall
 
 WINE = "/usr/lib/wine/wine64"
 WINE_SERVER = "/usr/lib/wine/wineserver64"
@@ -69,6 +68,23 @@ int main(int count, char **given) {
     printf("done\n");
     return atoi(given[2]);
 }
+"""
+
+
+PRODUCT = "{5d4c4c0e-3c51-4a0e-9f0e-0a8f6d2b7c31}"
+
+MSI = f"""<?xml version="1.0"?>
+<Wix xmlns="http://schemas.microsoft.com/wix/2006/wi">
+  <Product Id="{PRODUCT}" Name="tool" Language="1033" Version="1.2.3" Manufacturer="Tests"
+      UpgradeCode="6b9c4bde-9a7c-4d3e-8b4e-2f1f6a0c7d11">
+    <Package InstallerVersion="200" Compressed="yes" InstallScope="perMachine"/>
+    <Media Id="1" Cabinet="a.cab" EmbedCab="yes"/>
+    <Directory Id="TARGETDIR" Name="SourceDir"><Directory Id="ProgramFiles64Folder"><Directory Id="tool" Name="MSI tool">
+      <Component Id="c" Guid="0d1c3f6e-55d4-4cf8-8d7c-5f1a8a2b9e10" Win64="yes"><File Id="f" Source="tool.txt"/></Component>
+    </Directory></Directory></Directory>
+    <Feature Id="all" Level="1"><ComponentRef Id="c"/></Feature>
+  </Product>
+</Wix>
 """
 
 
@@ -201,7 +217,7 @@ def wine(tmp_path_factory):
 
 
 @pytest.fixture
-def desktop(wine, server, monkeypatch):
+def desktop(wine, server):
     workspace = client(server)
     create_user(workspace, "ana")
     desktop = WindowsDesktop.enroll(wine, server, unique("win"), "ana")
@@ -407,3 +423,64 @@ def test_an_installer_without_supervisor_is_ended_with_all_it_started(wine, serv
     _, receipt = finished(server, job_id)
     assert receipt["failure"] == "interrupted" and "was ended by the agent" in receipt["failure_detail"], receipt
     assert not app.child_lives()
+
+
+def looked(server: Server, desktop: WindowsDesktop, app_id: str, rule: dict) -> bool:
+    """What the desktop says of a rule, once it is connected."""
+    desktops = server.request("GET", f"/api/v1/{{project_id}}/desktops?name={desktop.name}").json()["items"]
+    body = {"desktop_ids": [found["id"] for found in desktops if found["name"] == desktop.name], "rule": rule}
+
+    def answer() -> dict | None:
+        asked = server.request("POST", f"/api/v1/{{project_id}}/apps/{app_id}/actions/evaluate-detection", json=body)
+        assert asked.status_code == 200, asked.text
+        (item,) = asked.json()["items"]
+        return None if item["state"] == "not_connected" else item
+
+    item = wait_for(answer, "the desktop's answer")
+    assert item["state"] == "evaluated", item
+    return item["holds"]
+
+
+def test_registry_values_are_told_as_text(wine, server, desktop):
+    app = upload(client(server), unique("rules"), support_os="Windows")
+    key = rf"HKLM\Software\{unique('Outfitter test')}"
+    for name, kind, data in [("Text", "REG_SZ", "1.2 b"), ("Number", "REG_DWORD", "4000000000"), ("Path", "REG_EXPAND_SZ", "%TEMP%\\x")]:
+        wine.run(WINE, "reg", "add", key, "/v", name, "/t", kind, "/d", data, "/f")
+
+    def holds(key: str, name: str | None = None, data: str | None = None) -> bool:
+        members = {"key": key, "name": name, "data": data}
+        rule = {"registry_value": {member: value for member, value in members.items() if value is not None}}
+        return looked(server, desktop, app.id, rule)
+
+    assert holds(key) and holds(key.replace("HKLM", "hkey_local_machine"), "Text")
+    assert holds(key, "text", "1.2 b") and holds(key, "Number", "4000000000") and holds(key, "Path", "%TEMP%\\x")
+    assert [holds(key, "Text", "1.2"), holds(key, "None"), holds(rf"{key}\Below")] == [False, False, False]
+
+
+def test_a_product_of_windows_installer_is_put_on_proven_and_taken_off(wine, server, desktop, tmp_path):
+    (tmp_path / "tool.wxs").write_text(MSI)
+    (tmp_path / "tool.txt").write_text("tool\n")
+    subprocess.run(["wixl", "-a", "x64", "-o", "tool.msi", "tool.wxs"], cwd=tmp_path, check=True)
+    app = upload(
+        client(server),
+        unique("msi"),
+        app_file_store=bucket(server, tmp_path / "tool.msi"),
+        install_type="QUIET_INSTALL",
+        support_os="Windows",
+        install_command="${FILE_PATH} /qn",
+        uninstall_command=f"msiexec /x {PRODUCT} /qn",
+    )
+    path = f"/api/v1/{{project_id}}/apps/{app.id}/detection-rule"
+    rule = {"msi_product": {"product_code": PRODUCT, "version": "1.2.3"}}
+    answer = server.request("PUT", path, json={"rule": rule})
+    assert answer.status_code == 200, answer.text
+    other = {"msi_product": {"product_code": PRODUCT, "version": "1.2.4"}}
+    assert looked(server, desktop, app.id, rule) is False
+    ended_job, receipt = finished(server, started(server, app.id))
+    assert receipt["command"].startswith("msiexec.exe /i "), receipt
+    assert ended_job["job_status"] == "SUCCESS", (ended_job, receipt)
+    assert [looked(server, desktop, app.id, one) for one in (rule, other)] == [True, False]
+    assert (wine.drive / "Program Files/MSI tool/tool.txt").exists()
+    (off,) = uninstall(server, [app.id], users=[{"account": "ana", "account_type": "SIMPLE"}])
+    assert off["job_status"] == "SUCCESS", off
+    assert not (wine.drive / "Program Files/MSI tool").exists()

@@ -17,6 +17,10 @@ pub const APPROVAL_PATH: &str = "/enroll/approval";
 /// Path of the script that installs the agent, on the agent listener.
 pub const INSTALLER_PATH: &str = "/install.sh";
 
+/// Code of the refusal of an agent whose desktop is gone, or that was revoked, for good: it stops whatever it does and removes
+/// its credentials.
+pub const DECOMMISSIONED: &str = "decommissioned";
+
 /// Asks for a certificate. The key stays on the desktop.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct EnrollRequest {
@@ -102,8 +106,8 @@ pub struct ApprovalRequest {
 pub struct EnrollRefusal {
     /// Stable code: `token_unknown`, `token_expired`, `token_revoked`, `token_used_up`, `name_taken`,
     /// `name_invalid`, `other_desktop`, `may_not_attach`, `other_network`, `too_many_tags`, `approval_needed`, `too_many_waiting`,
-    /// `request_unknown`, `approval_refused`, `csr_invalid`, `protocol_too_old`, `revoked`,
-    /// `certificate_expired`, `certificate_required`, `busy`.
+    /// `request_unknown`, `approval_refused`, `csr_invalid`, `protocol_too_old`, [`DECOMMISSIONED`], `project_disabled`,
+    /// `certificate_unknown`, `certificate_expired`, `certificate_required`, `busy`.
     pub code: String,
     /// A sentence that says what to do.
     pub reason: String,

@@ -42,8 +42,8 @@ pub use desk::{
 };
 pub use detection::{DetectionRule, MAX_RULE_BYTES, MAX_RULE_DEPTH, MAX_SCRIPT_SECS, SCRIPT_SECS};
 pub use enrollment::{
-    APPROVAL_PATH, ApprovalRequest, ENROLL_PATH, EnrollPending, EnrollRefusal, EnrollRequest,
-    EnrollResponse, EnrollmentToken, INSTALLER_PATH, TokenTextError,
+    APPROVAL_PATH, ApprovalRequest, DECOMMISSIONED, ENROLL_PATH, EnrollPending, EnrollRefusal,
+    EnrollRequest, EnrollResponse, EnrollmentToken, INSTALLER_PATH, TokenTextError,
 };
 pub use evidence::{Detection, Evidence, FailureCode, Phase, PhaseMark};
 pub use inventory::{
@@ -53,8 +53,9 @@ pub use inventory::{
 };
 pub use link::{LinkAllowList, LinkPattern};
 pub use message::{
-    AgentMessage, Approach, AttemptReport, AttemptStage, ExitMeaning, ExitOutcome, Hello, Method,
-    PackageRef, RunningPrograms, ServerMessage, Source, SourceTrust, Task, TaskKind, Welcome,
+    AgentMessage, Approach, AttemptReport, AttemptStage, COPY, ExitMeaning, ExitOutcome,
+    HISTORY_BEHIND, Hello, History, MAX_MARK_BYTES, MAX_MARKS, MachineIdentity, Method, PackageRef,
+    RunningPrograms, ServerMessage, Source, SourceTrust, Task, TaskKind, Welcome,
 };
 
 pub use receipt::{

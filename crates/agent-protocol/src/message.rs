@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use outfitter_ids::{AppId, AttemptId, DesktopId, JobId, ProjectId, RevisionId};
+use outfitter_ids::{AppId, AttemptId, DesktopId, HistoryId, JobId, ProjectId, RevisionId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -87,7 +87,8 @@ pub enum ServerMessage {
     Welcome(Welcome),
     /// The channel will be closed; a person can read why. Frozen.
     Refused {
-        /// Stable code: `protocol_too_old`, `superseded`, `shutting_down`, `too_slow`, `protocol_error`.
+        /// Stable code: `protocol_too_old`, `superseded`, `shutting_down`, `too_slow`, `protocol_error`, [`HISTORY_BEHIND`],
+        /// [`COPY`].
         code: String,
         /// A sentence.
         reason: String,
@@ -168,6 +169,11 @@ pub enum ServerMessage {
         /// Of the report.
         stage: UpdateStage,
     },
+    /// What a person who looks at this desktop's log should know.
+    Notice {
+        /// A sentence.
+        text: String,
+    },
     /// The part of the inventory is committed.
     InventoryNoted {
         /// Its digest.
@@ -201,6 +207,55 @@ pub struct Hello {
     /// Every attempt in the journal that the server has not acknowledged the end of.
     #[serde(default)]
     pub attempts: Vec<AttemptReport>,
+    /// What tells this machine from a copy of it, and from its own past. `None`, as an agent from before sends it, or one
+    /// whose disk takes nothing: nothing is told by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<MachineIdentity>,
+}
+
+/// Code of the refusal of an agent whose history is behind what the server noted: it begins a new one, drops what was going on
+/// then, and comes back at once.
+pub const HISTORY_BEHIND: &str = "history_behind";
+
+/// Code of the refusal of a copy.
+pub const COPY: &str = "copy";
+
+/// Most marks of a machine.
+pub const MAX_MARKS: usize = 8;
+
+/// Longest name of a mark, and longest mark, in bytes.
+pub const MAX_MARK_BYTES: usize = 64;
+
+/// Which machine it is, and in which state (docs/adr/0029-identity.md).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineIdentity {
+    /// What copying its disk does not copy, as far as it could be read, by name: digests, opaque to the server.
+    pub marks: BTreeMap<String, String>,
+    /// What copying its disk copies, and nothing sets back but that.
+    pub history: History,
+    /// The history was begun because the server said [`HISTORY_BEHIND`], and has not been welcomed yet.
+    #[serde(default)]
+    pub begun_anew: bool,
+}
+
+impl MachineIdentity {
+    /// Whether it keeps to the limits.
+    pub fn is_bounded(&self) -> bool {
+        self.marks.len() <= MAX_MARKS
+            && self
+                .marks
+                .iter()
+                .all(|(name, mark)| name.len().max(mark.len()) <= MAX_MARK_BYTES)
+    }
+}
+
+/// How often an agent has connected under one id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Drawn by the agent.
+    pub id: HistoryId,
+    /// Raised, on disk, before each connect.
+    pub count: i64,
 }
 
 /// One attempt in the agent's journal.

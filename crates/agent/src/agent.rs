@@ -4,22 +4,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use outfitter_ids::HistoryId;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, watch};
 
 use crate::cache::PackageCache;
-use crate::channel::{self, DesktopEvent, Introduction, Pace, Parts, WebSocketTransport};
+use crate::channel::{self, DesktopEvent, Introduction, Pace, Parts, RunEnd, WebSocketTransport};
 use crate::clock::Clock;
 use crate::credentials::SharedCredentials;
 use crate::desk;
-use crate::durable::FileError;
+use crate::durable::{FileError, SystemFiles};
 use crate::executor::{LocalDesktop, SystemMachine, Workplace};
+use crate::history::{Histories, marks};
 use crate::platform;
 use crate::proxy::{Proxies, ProxyError};
 use crate::receipt::Receipts;
 use crate::server_client::chain;
 use crate::spool::Spool;
-use crate::state_dir::{StateDir, StateError};
+use crate::state_dir::{Decommissioned, StateDir, StateError};
 use crate::update::Updates;
 use crate::update::launcher::{self, Role};
 use crate::version::version;
@@ -57,7 +59,7 @@ pub enum AgentEnd {
 /// at a time in each folder.
 ///
 /// # Errors
-/// When it cannot begin; once it runs, failures are logged and tried again.
+/// When it cannot begin; once it runs, failures are logged and tried again, but for a desktop that is decommissioned.
 pub async fn run(
     state: StateDir,
     clock: Arc<dyn Clock>,
@@ -119,6 +121,7 @@ pub async fn run(
         // The queue is empty.
         let _ = events_sender.try_send(DesktopEvent::UpdateReported(report));
     }
+    let left = state.clone();
     let steady = tokio::spawn(async move {
         tokio::time::sleep(launcher::STEADY_AFTER).await;
         if let Err(error) = launcher::is_steady(&state) {
@@ -138,6 +141,12 @@ pub async fn run(
         desktop,
         events,
         renewals: credentials,
+        identity: Box::new(Histories::open_on(
+            Arc::new(SystemFiles),
+            left.history(),
+            marks(identity.sandbox_root.as_deref()),
+            || HistoryId::new(uuid::Uuid::new_v4()),
+        )),
         introduction: Introduction {
             agent_version: version().to_owned(),
             os: std::env::consts::OS.to_owned(),
@@ -153,21 +162,39 @@ pub async fn run(
         seed: random(),
     };
     let (stop, stopping) = watch::channel(false);
-    let channel = Box::pin(channel::run(parts, &*clock, stopping));
-    let ending = async {
-        let end = tokio::select! {
-            biased;
-            _ = shutdown.wait_for(|stop| *stop) => AgentEnd::Stopped,
-            _ = wanted.wait_for(|wanted| *wanted) => AgentEnd::TryOut,
-        };
-        stop.send_replace(true);
-        end
+    let mut channel = Box::pin(channel::run(parts, &*clock, stopping));
+    let end = tokio::select! {
+        biased;
+        _ = shutdown.wait_for(|stop| *stop) => Ok(AgentEnd::Stopped),
+        _ = wanted.wait_for(|wanted| *wanted) => Ok(AgentEnd::TryOut),
+        end = &mut channel => Err(end),
     };
-    let ((), end) = tokio::join!(channel, ending);
+    let end = match end {
+        Ok(asked) => {
+            stop.send_replace(true);
+            channel.await;
+            Ok(asked)
+        }
+        Err(RunEnd::Shutdown) => Ok(AgentEnd::Stopped),
+        Err(RunEnd::Decommissioned { reason }) => {
+            let gone = Decommissioned {
+                server: identity.server,
+                desktop: identity.desktop,
+                name: identity.name,
+                at_millis: clock.unix_millis(),
+                reason,
+            };
+            left.decommission(&gone)?;
+            Err(StateError::Decommissioned(Box::new(gone)).into())
+        }
+    };
     steady.abort();
     people.abort();
-    tracing::info!("the agent ends; installers that run go on");
-    Ok(end)
+    match &end {
+        Ok(_) => tracing::info!("the agent ends; installers that run go on"),
+        Err(_) => tracing::warn!("the agent ends for good: its credentials are removed"),
+    }
+    end
 }
 
 /// The client for packages that are not in the server's own store: under the system's trust, and the roots beside it.

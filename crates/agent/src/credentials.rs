@@ -9,8 +9,8 @@ use rustls::pki_types::pem::PemObject as _;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::channel::Renewals;
-use crate::clock::{Clock, build_unix_millis};
+use crate::channel::{Renewals, TimeLearned};
+use crate::clock::{Clock, SystemClock, build_unix_millis};
 use crate::enroll::{check_certificate, signing_request};
 use crate::proxy::Proxies;
 use crate::receipt::Signer;
@@ -44,21 +44,26 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A client under this certificate.
+    /// A client under this certificate, which judges the server's by the machine's clock.
     ///
     /// # Errors
     /// In words, when key and certificate cannot be used.
     pub fn client(&self) -> Result<ServerClient, String> {
-        let tls = self.tls().map_err(|error| error.to_string())?;
+        self.client_by(Arc::new(SystemClock::default()))
+    }
+
+    fn client_by(&self, clock: Arc<dyn Clock>) -> Result<ServerClient, String> {
+        let tls = self.tls(clock).map_err(|error| error.to_string())?;
         ServerClient::new(&self.server, tls, self.source_ip, &self.proxies)
             .map_err(|error| error.to_string())
     }
 
-    fn tls(&self) -> Result<ServerTls, TlsError> {
+    fn tls(&self, own: Arc<dyn Clock>) -> Result<ServerTls, TlsError> {
         ServerTls::new(
             Roots::of_bundle(&self.roots_pem)?,
             Some(Identity::from_pem(&self.chain_pem, &self.key_pem)?),
             KnownTime {
+                own,
                 last_server_millis: self.last_server_millis,
             },
         )
@@ -120,7 +125,7 @@ impl SharedCredentials {
     /// # Errors
     /// As [`Credentials::client`].
     pub fn client(&self) -> Result<ServerClient, String> {
-        self.get().client()
+        self.get().client_by(Arc::clone(&self.clock))
     }
 
     fn get(&self) -> Credentials {
@@ -176,32 +181,38 @@ impl Renewals for SharedCredentials {
         })
     }
 
-    fn keep(&mut self, chain_pem: &str, roots_pem: &str) -> Result<(), String> {
+    fn keep(&mut self, chain_pem: &str, roots_pem: Option<&str>) -> Result<(), String> {
         let mut renewed = self.get();
         let key = KeyPair::from_pem(&renewed.key_pem).map_err(|error| error.to_string())?;
         check_certificate(chain_pem, &key)?;
         chain_pem.clone_into(&mut renewed.chain_pem);
-        roots_pem.clone_into(&mut renewed.roots_pem);
+        if let Some(roots_pem) = roots_pem {
+            roots_pem.clone_into(&mut renewed.roots_pem);
+        }
         // Whatever cannot carry a connection is not kept.
-        renewed.tls().map_err(|error| error.to_string())?;
+        renewed
+            .tls(Arc::clone(&self.clock))
+            .map_err(|error| error.to_string())?;
         self.state
-            .keep_certificate(chain_pem, roots_pem)
+            .keep_certificate(chain_pem, &renewed.roots_pem)
             .map_err(|error| crate::server_client::chain(&error))?;
         *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
         Ok(())
     }
 
-    fn learn_time(&mut self, server_time_millis: i64) {
+    fn learn_time(&mut self, server_time_millis: i64) -> TimeLearned {
         let skew = self.clock.unix_millis() - server_time_millis;
         if skew.abs() > SKEW_REPORTED_MILLIS {
             tracing::warn!(skew_millis = skew, "the clock of this desktop is off");
         }
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if server_time_millis > inner.last_server_millis + SERVER_TIME_GRAIN_MILLIS {
-            inner.last_server_millis = server_time_millis;
-            if let Err(error) = self.state.keep_server_millis(server_time_millis) {
-                tracing::warn!("{error}");
-            }
+        if server_time_millis <= inner.last_server_millis + SERVER_TIME_GRAIN_MILLIS {
+            return TimeLearned::Known;
         }
+        inner.last_server_millis = server_time_millis;
+        if let Err(error) = self.state.keep_server_millis(server_time_millis) {
+            tracing::warn!("{error}");
+        }
+        TimeLearned::Later
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use outfitter_agent_protocol::{
     ENROLL_PATH, EnrollPending, EnrollRequest, EnrollResponse, EnrollmentToken, PROTOCOL, UpdateKey,
@@ -13,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use crate::approval::Waiting;
+use crate::clock::SystemClock;
 use crate::proxy::Proxies;
 use crate::server_client::{ServerAddress, ServerClient, chain, read_refusal};
 use crate::tls::{KnownTime, Roots, ServerTls, TlsError, spki_sha256};
@@ -222,6 +224,7 @@ impl Pins {
         proxies: &Proxies,
     ) -> Result<ServerClient, EnrollError> {
         let known_time = KnownTime {
+            own: Arc::new(SystemClock::default()),
             last_server_millis: 0,
         };
         let tls = ServerTls::new(Roots::Pinned(self.0.clone()), None, known_time)?;

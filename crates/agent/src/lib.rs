@@ -17,6 +17,7 @@ pub mod durable;
 pub mod enroll;
 pub mod evidence;
 pub mod executor;
+pub mod history;
 pub mod inventory;
 pub mod platform;
 pub mod programs;

@@ -213,6 +213,8 @@ mod code {
     pub(super) const USAGE: u8 = 2;
     pub(super) const REFUSED: u8 = 4;
     pub(super) const UNREACHABLE: u8 = 5;
+    /// The desktop is no more; the unit does not start the agent again.
+    pub(super) const DECOMMISSIONED: u8 = 6;
     /// `run` has no identity to run with: starting it again is no help. The unit names it. Source: sysexits.h,
     /// `EX_CONFIG`.
     pub(super) const NOT_ENROLLED: u8 = 78;
@@ -338,6 +340,7 @@ fn code_of(error: &anyhow::Error) -> u8 {
             });
     match state {
         Some(StateError::AlreadyEnrolled { .. } | StateError::InUse(_)) => code::REFUSED,
+        Some(StateError::Decommissioned(_)) => code::DECOMMISSIONED,
         Some(StateError::NotEnrolled(_)) => code::NOT_ENROLLED,
         Some(StateError::File(_)) | None => code::FAILED,
     }

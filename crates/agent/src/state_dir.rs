@@ -31,6 +31,21 @@ pub struct AgentIdentity {
     pub sandbox_root: Option<PathBuf>,
 }
 
+/// A desktop that is no more: `decommissioned.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decommissioned {
+    /// The server that said so.
+    pub server: ServerAddress,
+    /// The desktop it stood for.
+    pub desktop: DesktopId,
+    /// The desktop's name.
+    pub name: String,
+    /// When, by this machine's clock, in milliseconds UTC.
+    pub at_millis: i64,
+    /// The server's sentence.
+    pub reason: String,
+}
+
 /// What the desktop's owner set: `settings.json`, which may hold a proxy's password and is for its owner alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -54,6 +69,9 @@ pub enum StateError {
     /// Nobody enrolled here.
     #[error("{} holds no identity: run `outfitter-agent enroll` first", .0.display())]
     NotEnrolled(PathBuf),
+    /// The desktop that was here is no more.
+    #[error("the desktop {} of {} is decommissioned and holds no credentials any more: {}", .0.name, .0.server, .0.reason)]
+    Decommissioned(Box<Decommissioned>),
     /// Somebody did.
     #[error("{} holds the identity of {name} already: use --replace to give it up", path.display())]
     AlreadyEnrolled {
@@ -147,6 +165,15 @@ impl StateDir {
         self.root.join("roots.pem")
     }
 
+    fn decommissioned_path(&self) -> PathBuf {
+        self.root.join("decommissioned.json")
+    }
+
+    /// Where the history is kept that tells this machine from copies and from its past.
+    pub fn history(&self) -> PathBuf {
+        self.root.join("history.json")
+    }
+
     fn clock_path(&self) -> PathBuf {
         self.root.join("server-time")
     }
@@ -183,10 +210,46 @@ impl StateDir {
     /// Who is enrolled here.
     ///
     /// # Errors
-    /// When nobody is.
+    /// When nobody is, or nobody any more.
     pub fn require_identity(&self) -> Result<AgentIdentity, StateError> {
-        self.identity()?
-            .ok_or_else(|| StateError::NotEnrolled(self.root.clone()))
+        if let Some(identity) = self.identity()? {
+            return Ok(identity);
+        }
+        Err(match durable::read_json(&self.decommissioned_path())? {
+            Some(gone) => StateError::Decommissioned(Box::new(gone)),
+            None => StateError::NotEnrolled(self.root.clone()),
+        })
+    }
+
+    /// Removes credentials, journal and packages, and writes down why. What the agent unpacked keeps its manifests: it is
+    /// still there. Cut off anywhere it is begun anew by the next refusal, or done.
+    ///
+    /// # Errors
+    /// When a file cannot be written or removed.
+    pub fn decommission(&self, gone: &Decommissioned) -> Result<(), StateError> {
+        durable::write_json(&self.decommissioned_path(), gone)?;
+        for folder in [self.attempts(), self.cache()] {
+            durable::remove_folder(&folder)?;
+        }
+        // The key last but one: with the identity gone nobody asks for it, and nobody would remove it.
+        for path in [
+            self.history(),
+            self.clock_path(),
+            self.roots_path(),
+            self.chain_path(),
+            self.key_path(),
+            self.identity_path(),
+        ] {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(FileError::new("remove", &path, error).into());
+                }
+                _ => {}
+            }
+        }
+        crate::platform::sync_folder(&self.root)
+            .map_err(|error| FileError::new("sync", &self.root, error))?;
+        Ok(())
     }
 
     /// The private key, PEM.
@@ -245,6 +308,8 @@ impl StateDir {
         durable::write(&self.key_path(), key_pem.as_bytes())?;
         self.keep_certificate(chain_pem, roots_pem)?;
         durable::write_json(&self.identity_path(), identity)?;
+        // Left behind, it would say nothing: the identity comes first.
+        let _ = std::fs::remove_file(self.decommissioned_path());
         Ok(())
     }
 

@@ -3,7 +3,8 @@
 //! The server's certificate is checked for the fixed name [`SERVER_NAME`]; the address it is reached
 //! under is no part of the trust. Validity is judged at the latest of the own clock, the last time the
 //! server told and the build time; where only time fails, once more without the own clock, and then the
-//! channel is good for time and renewal alone (docs/adr/0005).
+//! channel is good for time and renewal alone (docs/adr/0005). A certificate that begins after all that is known of
+//! time says itself that it is later: it is judged at its first moment then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +21,7 @@ use rustls::{
 use sha2::{Digest as _, Sha256};
 
 use crate::channel::LinkTrust;
-use crate::clock::build_unix_millis;
+use crate::clock::{Clock, build_unix_millis};
 
 /// The name that every server certificate of the agent listener carries.
 pub const SERVER_NAME: &str = "outfitter-agents";
@@ -109,16 +110,28 @@ fn certificates(what: &'static str, pem: &str) -> Result<Vec<CertificateDer<'sta
     Ok(all)
 }
 
-/// Times that bound what the agent believes of its own clock.
-#[derive(Debug, Clone, Copy)]
+/// What the agent knows of the present.
+#[derive(Clone)]
 pub struct KnownTime {
+    /// Its own clock.
+    pub own: Arc<dyn Clock>,
     /// The last time the server told, in milliseconds UTC; 0 when never.
     pub last_server_millis: i64,
 }
 
 impl KnownTime {
-    fn floor_millis(self) -> i64 {
+    /// No honest clock shows less.
+    fn floor_millis(&self) -> i64 {
         self.last_server_millis.max(build_unix_millis())
+    }
+}
+
+impl std::fmt::Debug for KnownTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KnownTime")
+            .field("own_millis", &self.own.unix_millis())
+            .field("last_server_millis", &self.last_server_millis)
+            .finish()
     }
 }
 
@@ -227,6 +240,13 @@ fn only_time_fails(error: &rustls::Error) -> bool {
     )
 }
 
+/// When a certificate begins to hold; `None` for bytes that are no certificate.
+fn first_moment(certificate: &CertificateDer<'_>) -> Option<UnixTime> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let secs = parsed.validity().not_before.timestamp();
+    Some(at_millis(secs.saturating_mul(1000)))
+}
+
 fn at_millis(millis: i64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
 }
@@ -239,7 +259,8 @@ impl ServerCertVerifier for PinVerifier {
         // Whatever address the server is reached under, its certificate carries the one name.
         _: &ServerName<'_>,
         ocsp_response: &[u8],
-        now: UnixTime,
+        // The time of the library is the system's; the agent's clock is an argument.
+        _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let anchors = Arc::new(self.anchors(intermediates)?);
         let verifier =
@@ -252,9 +273,12 @@ impl ServerCertVerifier for PinVerifier {
         let verify = |time| {
             verifier.verify_server_cert(end_entity, intermediates, &name, ocsp_response, time)
         };
-        let judged = verify(now.max(floor));
-        let (judged, time_only) = match judged {
-            Err(error) if only_time_fails(&error) => (verify(floor), true),
+        let own = at_millis(self.known_time.own.unix_millis());
+        let (judged, time_only) = match verify(own.max(floor)) {
+            Err(error) if only_time_fails(&error) => {
+                let begin = first_moment(end_entity).ok_or(CertificateError::BadEncoding)?;
+                (verify(floor.max(begin)), true)
+            }
             judged => (judged, false),
         };
         self.time_only.store(time_only, Ordering::Release);
@@ -306,6 +330,11 @@ mod tests {
 
     /// A chain whose leaf is valid from the build on for 90 days.
     fn chain(name: &str) -> Chain {
+        chain_from(name, 0)
+    }
+
+    /// The same, so many days after the build.
+    fn chain_from(name: &str, days: i64) -> Chain {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -318,8 +347,8 @@ mod tests {
                 .expect("a time")
                 .saturating_add(time::Duration::days(days))
         };
-        params.not_before = day(-1);
-        params.not_after = day(90);
+        params.not_before = day(days - 1);
+        params.not_after = day(days + 90);
         Chain {
             root: root.der().clone(),
             leaf: params
@@ -327,6 +356,18 @@ mod tests {
                 .expect("a leaf")
                 .der()
                 .clone(),
+        }
+    }
+
+    struct Stopped(i64);
+
+    impl Clock for Stopped {
+        fn unix_millis(&self) -> i64 {
+            self.0
+        }
+
+        fn elapsed(&self) -> Duration {
+            Duration::ZERO
         }
     }
 
@@ -340,6 +381,7 @@ mod tests {
         let verifier = PinVerifier {
             roots,
             known_time: KnownTime {
+                own: Arc::new(Stopped(own_millis)),
                 last_server_millis: told_millis,
             },
             provider: provider(),
@@ -348,7 +390,7 @@ mod tests {
         let name = ServerName::try_from(SERVER_NAME).expect("a name");
         let sent = [chain.root.clone()];
         verifier
-            .verify_server_cert(&chain.leaf, &sent, &name, &[], at_millis(own_millis))
+            .verify_server_cert(&chain.leaf, &sent, &name, &[], at_millis(0))
             .map_err(drop)?;
         Ok(if time_only.load(Ordering::Acquire) {
             LinkTrust::TimeOnly
@@ -383,9 +425,10 @@ mod tests {
     #[test]
     fn a_wrong_clock_costs_work_but_not_the_way_back() {
         let chain = chain(SERVER_NAME);
+        let judge_chain = judge;
         let judge = |own, told| {
             let roots = Roots::Bundle(vec![chain.root.clone()]);
-            judge(roots, &chain, own, told)
+            judge_chain(roots, &chain, own, told)
         };
         let build = build_unix_millis();
         // Far behind: the build time stands in.
@@ -396,6 +439,15 @@ mod tests {
             judge(build + 5000 * DAY_MILLIS, build + 30 * DAY_MILLIS),
             Ok(LinkTrust::TimeOnly)
         );
+        // A server whose certificate was made long after anything that is known here, whichever way the own clock is wrong.
+        let later = chain_from(SERVER_NAME, 300);
+        for own in [0, build + 5000 * DAY_MILLIS] {
+            let roots = Roots::Bundle(vec![later.root.clone()]);
+            assert_eq!(
+                judge_chain(roots, &later, own, build),
+                Ok(LinkTrust::TimeOnly)
+            );
+        }
         // Lapsed by the server's own time: no way round.
         assert_eq!(judge(build, build + 91 * DAY_MILLIS), Err(()));
     }

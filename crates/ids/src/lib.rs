@@ -101,6 +101,8 @@ ids! {
     DesktopId,
     /// Our program on a desktop.
     AgentId,
+    /// What an agent drew by chance to be told from its own past, and from copies of its disk.
+    HistoryId,
     /// A token that lets agents enroll.
     EnrollmentTokenId,
     /// An enrollment that waits for an administrator.

@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt as _, stream};
 use outfitter_agent::channel::driver::{Channel, ChannelError, Dial, Opened};
 use outfitter_agent::channel::{
-    Desktop, DesktopEvent, Introduction, Pace, Parts, Renewals, SourceRefusal, Transport,
-    WebSocketTransport, run,
+    Desktop, DesktopEvent, Introduction, OwnIdentity, Pace, Parts, Renewals, SourceRefusal,
+    TimeLearned, Transport, WebSocketTransport, run,
 };
 use outfitter_agent::clock::SystemClock;
 use outfitter_agent::credentials::Credentials;
@@ -34,7 +34,7 @@ use outfitter_agent::proxy::Proxies;
 use outfitter_agent::receipt::Receipts;
 use outfitter_agent::server_client::ServerAddress;
 use outfitter_agent_protocol::{
-    AgentMessage, EnrollmentToken, Envelope, Evidence, ServerMessage, Source, Task,
+    AgentMessage, EnrollmentToken, Envelope, Evidence, MachineIdentity, ServerMessage, Source, Task,
 };
 use outfitter_ids::{AgentId, AttemptId, DesktopId};
 use outfitter_server::config::{Config, ServeOptions};
@@ -371,6 +371,18 @@ impl Desktop for SimulatedDesktop {
     }
 }
 
+struct NoIdentity;
+
+impl OwnIdentity for NoIdentity {
+    fn next(&mut self) -> Option<MachineIdentity> {
+        None
+    }
+
+    fn begin_anew(&mut self) {}
+
+    fn welcomed(&mut self) {}
+}
+
 struct NoRenewals;
 
 impl Renewals for NoRenewals {
@@ -378,11 +390,13 @@ impl Renewals for NoRenewals {
         None
     }
 
-    fn keep(&mut self, _: &str, _: &str) -> Result<(), String> {
+    fn keep(&mut self, _: &str, _: Option<&str>) -> Result<(), String> {
         Ok(())
     }
 
-    fn learn_time(&mut self, _: i64) {}
+    fn learn_time(&mut self, _: i64) -> TimeLearned {
+        TimeLearned::Known
+    }
 }
 
 struct Bench {
@@ -479,6 +493,7 @@ impl Bench {
                 },
                 events,
                 renewals: NoRenewals,
+                identity: Box::new(NoIdentity),
                 introduction: Introduction {
                     agent_version: env!("CARGO_PKG_VERSION").to_owned(),
                     os: "linux".to_owned(),

@@ -16,15 +16,15 @@ use outfitter_domain::{Clock, SystemClock};
 use outfitter_ids::{IdSource, SystemIds};
 use outfitter_push::AgentBinaries;
 use outfitter_store::{OpenFailure, Store, StoreError, StoreOptions};
-use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agents;
+use crate::agents::authority::{self, AuthorityError, CurrentAuthority};
 use crate::agents::pace::Downloads;
-use crate::agents::pki::{Authority, LISTENER_RENEWAL, PkiError};
+use crate::agents::pki::PkiError;
 use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
 use crate::app::agent_releases::{AgentUpdates, KEY_SEED_BYTES, UpdateKeyError};
@@ -40,14 +40,12 @@ use crate::http as api;
 use crate::http::answers::AnswerCounters;
 use crate::listen::{Endpoint, Transport, serve};
 use crate::secrets::{
-    KeyFileError, KeyKeeper, Randomness as _, Sealer, SecretBytes, SecretError, ServerKeys,
-    SettleError, SystemRandomness, settle_server_key, shared_secret,
+    KeyFileError, KeyKeeper, Randomness as _, Sealer, SecretError, ServerKeys, SettleError,
+    SystemRandomness, settle_server_key, shared_secret,
 };
 use crate::services::Services;
 use crate::tls::{self, CertificateFiles, TlsError};
 
-/// Name of the authority among the secrets all servers share.
-const AUTHORITY: &str = "agent-authority";
 /// Name of the key that updates of the agent are signed with, among them.
 const UPDATE_KEY: &str = "agent-update-key";
 
@@ -91,13 +89,13 @@ pub enum ServeError {
     Secret(#[from] SecretError),
     /// The certificate authority.
     #[error("the certificate authority of the agents cannot be used")]
-    Authority(#[from] PkiError),
+    Authority(#[source] AuthorityError),
+    /// TLS of the agent listener.
+    #[error("the agent listener cannot be set up")]
+    AgentListener(#[from] PkiError),
     /// The key for updates as it was stored.
     #[error(transparent)]
     UpdateKey(#[from] UpdateKeyError),
-    /// The authority as it was stored.
-    #[error("the stored certificate authority cannot be read")]
-    StoredAuthority(#[source] serde_json::Error),
     /// Package bytes.
     #[error(transparent)]
     Packages(#[from] OpenPackagesError),
@@ -110,6 +108,15 @@ pub enum ServeError {
     /// The first start.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
+}
+
+impl From<AuthorityError> for ServeError {
+    fn from(error: AuthorityError) -> Self {
+        match error {
+            AuthorityError::Secret(error) => Self::Secret(error),
+            error @ (AuthorityError::Pki(_) | AuthorityError::Stored(_)) => Self::Authority(error),
+        }
+    }
 }
 
 impl From<SettleError> for ServeError {
@@ -192,7 +199,7 @@ impl ServeError {
             | Self::Packages(_)
             | Self::Authority(_)
             | Self::UpdateKey(_)
-            | Self::StoredAuthority(_) => None,
+            | Self::AgentListener(_) => None,
         }
     }
 }
@@ -256,13 +263,24 @@ pub fn store_options(config: &Config) -> StoreOptions {
 /// # Errors
 /// [`ServeError`] when it cannot begin.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), ServeError> {
+    run_by(config, Arc::new(SystemClock), shutdown).await
+}
+
+/// Runs the server by a clock of the caller's until `shutdown`.
+///
+/// # Errors
+/// [`ServeError`] when it cannot begin.
+pub async fn run_by(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
     // The agent's half of a test process may have installed its own.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let agent_connections = raise_descriptor_limit();
     // Held until the end: nobody else works in this folder meanwhile.
     let _data_dir = DataDir::lock(&config.data_dir)?;
 
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
     let randomness = Arc::new(SystemRandomness);
     let store = Store::open(&store_options(&config)).await?;
@@ -285,7 +303,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         process_name(),
     );
     key_keeper.look(&store, clock.now()).await?;
-    let authority = authority(&store, &sealer, clock.as_ref()).await?;
+    let authority = authority::open(&store, &sealer, clock.as_ref()).await?;
     let bucket_keys = shared_secret(&store, &sealer, clock.as_ref(), BUCKET_CREDENTIALS, || {
         let mut key = vec![0; 32];
         randomness.fill(&mut key);
@@ -302,7 +320,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
     let audit = Audit::open(&store, clock.as_ref(), &sealer, randomness.as_ref())
         .await?
         .keeping(config.audit_keep_days);
-    let auth = Auth::open(&store, clock.as_ref(), sealer, randomness).await?;
+    let auth = Auth::open(&store, clock.as_ref(), sealer.clone(), randomness).await?;
     let packages = config
         .packages
         .open(&config.data_dir, Arc::clone(&ids))
@@ -316,7 +334,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         let store = packages.description();
         tracing::error!(error, store, "the package store cannot be used");
     }
-    let listener_tls = Arc::new(authority.listener_config(clock.now())?);
+    let listener_tls = Arc::new(authority.listener_config(&clock)?);
     let certificate = tls::files(&config.tls, &config.data_dir, clock.now())?;
     let api_tls = certificate
         .as_ref()
@@ -363,7 +381,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         auth,
         key_keeper,
         oidc,
-        authority,
+        authority: CurrentAuthority::new(authority),
         registry: Registry::default(),
         presence: Presence::default(),
         downloads,
@@ -443,7 +461,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         ),
         shutdown.clone(),
     ));
-    tasks.spawn(renew_listener(Arc::clone(&services), listener_tls));
+    tasks.spawn(authority::follow(
+        Arc::clone(&services),
+        sealer,
+        listener_tls,
+    ));
     background::spawn(&services, writers, &tasks);
     tracing::info!(
         endpoint = endpoints.endpoint,
@@ -472,37 +494,6 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Serv
         Err(_) => tracing::debug!("the database is closed by the end of the process"),
     }
     Ok(())
-}
-
-async fn authority(
-    store: &Store,
-    sealer: &Sealer,
-    clock: &dyn Clock,
-) -> Result<Authority, ServeError> {
-    let made = Authority::generate(clock.now())?;
-    let made = serde_json::to_vec(&made).map_err(ServeError::StoredAuthority)?;
-    let kept = shared_secret(store, sealer, clock, AUTHORITY, || SecretBytes::from(made)).await?;
-    serde_json::from_slice(kept.expose_secret()).map_err(ServeError::StoredAuthority)
-}
-
-/// Makes the listener's certificate anew well before it lapses.
-async fn renew_listener(
-    services: Arc<Services>,
-    current: watch::Sender<Arc<rustls::ServerConfig>>,
-) {
-    loop {
-        tokio::select! {
-            () = services.shutdown.cancelled() => return,
-            () = tokio::time::sleep(LISTENER_RENEWAL) => {}
-        }
-        match services.authority.listener_config(services.clock.now()) {
-            Ok(config) => drop(current.send_replace(Arc::new(config))),
-            Err(error) => tracing::error!(
-                error = api::error::chain(&error),
-                "cannot renew the listener's certificate"
-            ),
-        }
-    }
 }
 
 /// Host and process id: what people know a server by.

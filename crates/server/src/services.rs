@@ -11,8 +11,8 @@ use outfitter_push::AgentBinaries;
 use outfitter_store::Store;
 use tokio_util::sync::CancellationToken;
 
+use crate::agents::authority::CurrentAuthority;
 use crate::agents::pace::Downloads;
-use crate::agents::pki::Authority;
 use crate::agents::presence::Presence;
 use crate::agents::registry::Registry;
 use crate::app::agent_releases::AgentUpdates;
@@ -40,7 +40,7 @@ pub struct Services {
     /// New ids. A seam.
     pub ids: Arc<dyn IdSource>,
     /// The certificate authority of agents.
-    pub authority: Authority,
+    pub authority: CurrentAuthority,
     /// The channels of this process.
     pub registry: Registry,
     /// Signs of life that are not yet written.

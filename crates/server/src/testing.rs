@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::agents::authority::CurrentAuthority;
 use crate::agents::pace::Downloads;
 use crate::agents::pki::Authority;
 use crate::agents::presence::Presence;
@@ -122,7 +123,7 @@ pub(crate) async fn services(folder: &Path, clock: Arc<TestClock>) -> Arc<Servic
         bucket_keys: Arc::new(BucketKeys::new(vec![7; 32].into())),
         store,
         packages,
-        authority: Authority::generate(clock.now()).unwrap(),
+        authority: CurrentAuthority::new(Authority::generate(clock.now()).unwrap()),
         clock,
         ids: Arc::new(SystemIds),
         registry: Registry::default(),

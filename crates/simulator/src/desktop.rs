@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use outfitter_agent::channel::{self, Introduction, Pace, Parts, Renewals};
+use outfitter_agent::channel::{self, Introduction, Pace, Parts, Renewals, TimeLearned};
 use outfitter_agent::clock::Clock;
 use outfitter_agent::durable::Files;
 use outfitter_agent::evidence::Stop;
 use outfitter_agent::executor::{
     Answer, LocalDesktop, Machine, Place, Report, Sources, Transferred, View, Workplace,
 };
+use outfitter_agent::history::Histories;
 use outfitter_agent::platform::PlatformError;
 use outfitter_agent::programs::{EndBy, Notice, ProgramNames, RunningProgram};
 use outfitter_agent::receipt::{Receipts, Signer};
@@ -26,7 +27,7 @@ use outfitter_agent::supervision::{
     installer_path, left_behind, run_path, started_path,
 };
 use outfitter_agent_protocol::{AgentMessage, DetectionRule, Evidence, FailureCode, PackageRef};
-use outfitter_ids::{AgentId, AttemptId, DesktopId};
+use outfitter_ids::{AgentId, AttemptId, DesktopId, HistoryId};
 use outfitter_packages::{FileDigest, digest_reader};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -40,6 +41,9 @@ use crate::world::{Counted, START_MILLIS, Switch, World};
 pub(crate) const PACKAGE: &[u8] = b"a package";
 
 const JOURNAL: &str = "/state/attempts";
+
+/// What the agent counts its connects in.
+const HISTORY: &str = "/state/history.json";
 
 /// What really happened to an app on a desktop.
 #[derive(Debug, Default, Clone)]
@@ -252,6 +256,13 @@ impl Desktop {
             DesktopId::new(Uuid::nil()),
             Arc::new(AnyKey),
         );
+        let world = Arc::clone(&self.world);
+        let identity = Histories::open_on(
+            Arc::clone(&files),
+            HISTORY.into(),
+            [("desktop".to_owned(), self.index.to_string())].into(),
+            move || HistoryId::new(Uuid::from_u64_pair(world.draw(), world.draw())),
+        );
         let opened = Spool::open_on(files, JOURNAL.into()).and_then(|spool| {
             let loaded = spool.load(&*clock, |evidence| receipts.seal(None, evidence))?;
             Ok((loaded, spool))
@@ -294,6 +305,7 @@ impl Desktop {
             desktop,
             events,
             renewals: NoRenewals,
+            identity: Box::new(identity),
             introduction: Introduction {
                 agent_version: "0.1.0".to_owned(),
                 os: "linux".to_owned(),
@@ -313,7 +325,7 @@ impl Desktop {
             tokio::select! {
                 biased;
                 () = self.awake.until(false) => {}
-                () = &mut run => return,
+                _ = &mut run => return,
             }
         }
     }
@@ -448,11 +460,13 @@ impl Renewals for NoRenewals {
         None
     }
 
-    fn keep(&mut self, _: &str, _: &str) -> Result<(), String> {
+    fn keep(&mut self, _: &str, _: Option<&str>) -> Result<(), String> {
         Ok(())
     }
 
-    fn learn_time(&mut self, _: i64) {}
+    fn learn_time(&mut self, _: i64) -> TimeLearned {
+        TimeLearned::Known
+    }
 }
 
 /// What an installer does.

@@ -535,6 +535,7 @@ impl ServerWatcher for Oracle {
             | ServerMessage::Certificate { .. }
             | ServerMessage::Detect { .. }
             | ServerMessage::ReadLog { .. }
+            | ServerMessage::Notice { .. }
             | ServerMessage::Update(_)
             | ServerMessage::UpdateNoted { .. }
             | ServerMessage::InventoryNoted { .. }

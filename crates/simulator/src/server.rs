@@ -14,6 +14,7 @@ use outfitter_bucket::{Keys as BucketKeys, Objects, Retention};
 use outfitter_domain::{Clock, Millis};
 use outfitter_ids::IdSource;
 use outfitter_push::AgentBinaries;
+use outfitter_server::agents::authority::CurrentAuthority;
 use outfitter_server::agents::channel::session;
 use outfitter_server::agents::pace::Downloads;
 use outfitter_server::agents::peer::Standing;
@@ -29,7 +30,9 @@ use outfitter_server::edge::Edge;
 use outfitter_server::http::answers::AnswerCounters;
 use outfitter_server::secrets::{KeyKeeper, Randomness, Sealer, ServerKeys};
 use outfitter_server::services::Services;
-use outfitter_store::{DatabaseHost, DatabaseStep, HostWait, Store, StoreOptions, carry_out};
+use outfitter_store::{
+    DatabaseHost, DatabaseStep, HolderState, HostWait, Store, StoreOptions, carry_out,
+};
 use sqlx::{ConnectOptions as _, Executor as _, SqliteConnection};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -151,7 +154,7 @@ struct Parts {
     audit: Audit,
     auth: Auth,
     key_keeper: KeyKeeper,
-    authority: Authority,
+    authority: CurrentAuthority,
     packages: PackageStore,
     edge: Arc<Edge>,
 }
@@ -242,7 +245,7 @@ async fn parts(folder: &Path, database: &Path) -> Result<Parts> {
     let packages = PackageStore::open_local(folder.join("packages")).await?;
     store.close().await;
     Ok(Parts {
-        authority: Authority::generate(clock.now())?,
+        authority: CurrentAuthority::new(Authority::generate(clock.now())?),
         clock,
         randomness,
         ids: Seeded::new(2),
@@ -628,7 +631,7 @@ impl Listener for Door {
                 })
             };
             match found {
-                Ok(Some(holder)) if !holder.revoked => {
+                Ok(Some(holder)) if holder.state == HolderState::Live => {
                     if answer.send(Ok(())).is_err() {
                         return;
                     }

@@ -1,11 +1,13 @@
 //! Agents: who a certificate belongs to, channel epochs, signs of life.
 
+use outfitter_domain::fleet::{NotedIdentity, SeenCopy};
 use outfitter_domain::{Millis, OsType};
 use outfitter_ids::{AgentId, DesktopId, ProjectId};
 use sea_orm::{FromQueryResult, Value};
+use serde::Serialize;
 use uuid::Uuid;
 
-use crate::query::{in_keys, key_array, word};
+use crate::query::{in_keys, json, key_array, word};
 use crate::{AgentKey, Db, DesktopKey, ProjectKey, StoreError, Tx};
 
 /// An agent to store.
@@ -38,6 +40,17 @@ pub struct NewCertificate {
     pub not_after: Millis,
 }
 
+/// Whether an agent may still do anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HolderState {
+    /// It may.
+    Live,
+    /// Not as long as its project is disabled.
+    Suspended,
+    /// Never again: certificate or agent was revoked, or the desktop deleted.
+    Gone,
+}
+
 /// Whose certificate it is, and whether it still stands. Expiry is judged by the caller, against its own clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateHolder {
@@ -57,14 +70,18 @@ pub struct CertificateHolder {
     pub project: ProjectKey,
     /// Its public id.
     pub project_id: ProjectId,
-    /// Whether certificate or agent was revoked, the desktop deleted, or the project disabled.
-    pub revoked: bool,
+    /// Whether it may still do anything, expiry aside.
+    pub state: HolderState,
     /// Last instant of the certificate's validity.
     pub not_after: Millis,
     /// The desktop's present channel epoch.
     pub channel_epoch: i64,
     /// The folder that plays the desktop, where one does.
     pub sandbox_root: Option<String>,
+    /// Which machine it was when it was let in last.
+    pub identity: Option<NotedIdentity>,
+    /// The copy of it that was seen last.
+    pub copy: Option<SeenCopy>,
     /// Digest of what is kept of what the desktop is; empty: nothing.
     pub inventory_facts: String,
     /// Digest of what is kept of its software; empty: nothing.
@@ -101,10 +118,13 @@ struct HolderRow {
     os_type: String,
     project_id: i64,
     project_public_id: Uuid,
-    revoked: i64,
+    gone: i64,
+    project_enabled: i64,
     not_after: i64,
     channel_epoch: i64,
     sandbox_root: Option<String>,
+    noted_identity: Option<String>,
+    seen_copy: Option<String>,
     inventory_facts: Option<String>,
     inventory_software: Option<String>,
 }
@@ -129,10 +149,11 @@ impl Db<'_> {
                 "look a certificate up",
                 "SELECT a.id AS agent_id, a.public_id AS agent_public_id, d.id AS desktop_id, \
                  d.public_id AS desktop_public_id, d.name AS desktop_name, d.os_type, p.id AS project_id, \
-                 p.public_id AS project_public_id, c.not_after, d.channel_epoch, a.sandbox_root, \
+                 p.public_id AS project_public_id, c.not_after, d.channel_epoch, a.sandbox_root, a.noted_identity, a.seen_copy, \
                  i.facts_digest AS inventory_facts, i.software_digest AS inventory_software, \
+                 p.enabled AS project_enabled, \
                  CAST(CASE WHEN c.revoked_at IS NULL AND a.revoked_at IS NULL AND d.deleted_at IS NULL \
-                 AND p.enabled = 1 THEN 0 ELSE 1 END AS BIGINT) AS revoked \
+                 THEN 0 ELSE 1 END AS BIGINT) AS gone \
                  FROM agent_certificate c JOIN agent a ON a.id = c.agent_id \
                  JOIN desktop d ON d.id = a.desktop_id JOIN project p ON p.id = d.project_id \
                  LEFT JOIN inventory i ON i.desktop_id = d.id \
@@ -156,16 +177,50 @@ impl Db<'_> {
                 desktop_name: row.desktop_name,
                 project: ProjectKey::new(row.project_id),
                 project_id: ProjectId::new(row.project_public_id),
-                revoked: row.revoked != 0,
+                state: match (row.gone, row.project_enabled) {
+                    (0, 1) => HolderState::Live,
+                    (0, _) => HolderState::Suspended,
+                    (_, _) => HolderState::Gone,
+                },
                 not_after: Millis::new(row.not_after),
                 channel_epoch: row.channel_epoch,
                 sandbox_root: row.sandbox_root,
+                identity: row
+                    .noted_identity
+                    .map(|text| json("agent", "noted_identity", row.agent_id, &text))
+                    .transpose()?,
+                copy: row
+                    .seen_copy
+                    .map(|text| json("agent", "seen_copy", row.agent_id, &text))
+                    .transpose()?,
                 inventory_facts: row.inventory_facts.unwrap_or_default(),
                 inventory_software: row.inventory_software.unwrap_or_default(),
             })
         })
         .transpose()
     }
+}
+
+/// The live agent of a desktop, by what tells it from copies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentIdentity {
+    /// The agent.
+    pub agent: AgentKey,
+    /// Which machine it was when it was let in last.
+    pub noted: Option<NotedIdentity>,
+    /// The copy of it that was seen last.
+    pub copy: Option<SeenCopy>,
+}
+
+#[derive(FromQueryResult)]
+struct IdentityRow {
+    id: i64,
+    noted_identity: Option<String>,
+    seen_copy: Option<String>,
+}
+
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("texts and numbers are JSON")
 }
 
 impl Tx {
@@ -244,6 +299,77 @@ impl Tx {
             "note the version of an agent",
             "UPDATE agent SET version = $2 WHERE id = $1 AND version <> $2",
             [agent.into(), version.into()],
+        )
+        .await
+        .map(drop)
+    }
+
+    /// What tells the live agent of a desktop from copies, held until the transaction ends; `None`: there is no agent.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn agent_identity_hold(
+        &self,
+        desktop: DesktopKey,
+    ) -> Result<Option<AgentIdentity>, StoreError> {
+        let row: Option<IdentityRow> = self
+            .db()
+            .one(
+                "hold which machine an agent is",
+                &format!(
+                    "SELECT id, noted_identity, seen_copy FROM agent WHERE desktop_id = $1 AND revoked_at IS NULL{}",
+                    self.dialect().for_update()
+                ),
+                [desktop.into()],
+            )
+            .await?;
+        row.map(|row| {
+            let noted = row.noted_identity.as_deref();
+            let copy = row.seen_copy.as_deref();
+            Ok(AgentIdentity {
+                agent: AgentKey::new(row.id),
+                noted: noted
+                    .map(|text| json("agent", "noted_identity", row.id, text))
+                    .transpose()?,
+                copy: copy
+                    .map(|text| json("agent", "seen_copy", row.id, text))
+                    .transpose()?,
+            })
+        })
+        .transpose()
+    }
+
+    /// Notes which machine an agent is that was let in.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn agent_identity_note(
+        &self,
+        agent: AgentKey,
+        identity: &NotedIdentity,
+    ) -> Result<(), StoreError> {
+        self.run(
+            "note which machine an agent is",
+            "UPDATE agent SET noted_identity = $2 WHERE id = $1",
+            [agent.into(), text(identity).into()],
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Notes a copy of an agent that was seen; `None`: there is none any more.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn agent_copy_note(
+        &self,
+        agent: AgentKey,
+        copy: Option<&SeenCopy>,
+    ) -> Result<(), StoreError> {
+        self.run(
+            "note a copy of an agent",
+            "UPDATE agent SET seen_copy = $2 WHERE id = $1",
+            [agent.into(), copy.map(text).into()],
         )
         .await
         .map(drop)

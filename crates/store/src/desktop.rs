@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use outfitter_domain::fleet::{DesktopName, DesktopType};
+use outfitter_domain::fleet::{DesktopName, DesktopType, SeenCopy};
 use outfitter_domain::{Millis, OsType};
 use outfitter_ids::{DesktopId, UserId};
 use sea_orm::{FromQueryResult, Value};
 use uuid::Uuid;
 
-use crate::query::{Conditions, id_array, in_ids, in_keys, key_array, word};
+use crate::query::{Conditions, id_array, in_ids, in_keys, json, key_array, word};
 use crate::tag::{DesktopTag, TagSearch};
 use crate::user::folded;
 use crate::{Db, DesktopKey, Listed, Page, ProjectKey, StoreError, Tx, UserKey};
@@ -77,6 +77,8 @@ pub struct DesktopAgent {
     pub enrolled_at: Millis,
     /// The folder that plays the desktop, where one does.
     pub sandbox_root: Option<String>,
+    /// The copy of it that was seen last.
+    pub copy: Option<SeenCopy>,
 }
 
 /// A user attached to a desktop.
@@ -170,7 +172,9 @@ struct DesktopRow {
     created_at: i64,
     agent_version: Option<String>,
     agent_enrolled_at: Option<i64>,
+    agent_id: Option<i64>,
     sandbox_root: Option<String>,
+    seen_copy: Option<String>,
 }
 
 #[derive(FromQueryResult)]
@@ -196,10 +200,21 @@ struct UserKeyRow {
 
 const DESKTOP_COLUMNS: &str = "d.id, d.public_id, d.name, d.os_type, d.desktop_type, d.persistent, d.ip_address, \
      d.last_seen_at, d.reboot_needed_at, d.created_at, live.version AS agent_version, live.enrolled_at AS agent_enrolled_at, \
-     live.sandbox_root";
+     live.id AS agent_id, live.sandbox_root, live.seen_copy";
 
 impl DesktopRow {
     fn read(self) -> Result<Desktop, StoreError> {
+        let copy = self
+            .seen_copy
+            .map(|text| {
+                json(
+                    "agent",
+                    "seen_copy",
+                    self.agent_id.unwrap_or_default(),
+                    &text,
+                )
+            })
+            .transpose()?;
         Ok(Desktop {
             key: DesktopKey::new(self.id),
             id: DesktopId::new(self.public_id),
@@ -228,6 +243,7 @@ impl DesktopRow {
                     version,
                     enrolled_at: Millis::new(enrolled_at),
                     sandbox_root: self.sandbox_root,
+                    copy,
                 }),
             users: Vec::new(),
             tags: Vec::new(),

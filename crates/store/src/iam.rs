@@ -783,6 +783,43 @@ impl Tx {
         .map(drop)
     }
 
+    /// A shared secret, sealed, held until the transaction ends.
+    ///
+    /// # Errors
+    /// The database's; [`StoreError::Inconsistent`] when there is none of that name.
+    pub async fn server_secret_hold(&self, name: &str) -> Result<Vec<u8>, StoreError> {
+        let sealed: Option<Vec<u8>> = self
+            .db()
+            .scalar(
+                "hold a shared secret",
+                &format!(
+                    "SELECT sealed FROM server_secret WHERE name = $1{}",
+                    self.dialect().for_update()
+                ),
+                [name.into()],
+            )
+            .await?;
+        sealed.ok_or_else(|| no_secret(name))
+    }
+
+    /// Replaces a shared secret that the transaction holds.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn server_secret_replace(
+        &self,
+        name: &str,
+        sealed: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        self.run(
+            "replace a shared secret",
+            "UPDATE server_secret SET sealed = $2 WHERE name = $1",
+            [name.into(), sealed.into()],
+        )
+        .await
+        .map(drop)
+    }
+
     /// Keeps a shared secret unless there is one of that name; answers what is kept. Two servers that do
     /// this at once wait for each other and get the same answer.
     pub async fn server_secret_insert_if_absent(
@@ -805,11 +842,15 @@ impl Tx {
         self.db()
             .server_secret(name)
             .await?
-            .ok_or_else(|| StoreError::Inconsistent {
-                table: "server_secret",
-                column: "name",
-                row: 0,
-                value: name.to_owned(),
-            })
+            .ok_or_else(|| no_secret(name))
+    }
+}
+
+fn no_secret(name: &str) -> StoreError {
+    StoreError::Inconsistent {
+        table: "server_secret",
+        column: "name",
+        row: 0,
+        value: name.to_owned(),
     }
 }

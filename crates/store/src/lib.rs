@@ -66,7 +66,10 @@ mod user;
 mod why;
 mod workspace_job;
 
-pub use agent::{CertificateHolder, DesktopSeen, EpochRaise, NewAgent, NewCertificate};
+pub use agent::{
+    AgentIdentity, CertificateHolder, DesktopSeen, EpochRaise, HolderState, NewAgent,
+    NewCertificate,
+};
 pub use agent_release::{
     AgentProgram, AgentRelease, AgentUpdateNote, AgentUpdateStage, FailedUpdate, NewAgentProgram,
     NewAgentRelease, RollOut, UpdateCandidate,

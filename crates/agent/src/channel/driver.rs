@@ -12,8 +12,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptReport, DetectionRule, Envelope, InventoryKind, InventoryReport, Phase,
-    ServerMessage, Source, Task, UpdateOffer, UpdateReport,
+    AgentMessage, AttemptReport, DetectionRule, Envelope, InventoryKind, InventoryReport,
+    MachineIdentity, Phase, ServerMessage, Source, Task, UpdateOffer, UpdateReport,
 };
 use outfitter_ids::AttemptId;
 use tokio::sync::{mpsc, watch};
@@ -73,6 +73,12 @@ pub enum ConnectError {
         /// Earliest moment to come back, in seconds.
         retry_after_secs: Option<u32>,
     },
+    /// The desktop is gone for good, or its agent was revoked.
+    #[error("this desktop is decommissioned: {reason}")]
+    Decommissioned {
+        /// A sentence for a person.
+        reason: String,
+    },
     /// The server is too busy or goes away.
     #[error("the server is busy (HTTP {status})")]
     Busy {
@@ -111,6 +117,12 @@ pub trait Desktop: Send {
     fn start(&mut self, attempt: AttemptId) -> impl Future<Output = ()> + Send;
     /// Stops the attempt safely; its end is told as an event.
     fn cancel(&mut self, attempt: AttemptId) -> impl Future<Output = ()> + Send;
+    /// Learns that what the journal holds is what the server knows: attempts of before may go on.
+    fn in_step(&mut self) {}
+    /// Ends an attempt of a state of before: it is stopped if it runs, and does not run if it does not.
+    fn set_back(&mut self, attempt: AttemptId) -> impl Future<Output = ()> + Send {
+        self.cancel(attempt)
+    }
     /// Hands a source to the running attempt; with `Err`, why there is none.
     fn source(
         &mut self,
@@ -188,13 +200,32 @@ pub enum DesktopEvent {
 pub trait Renewals: Send {
     /// A signing request, when the certificate is due for renewal.
     fn due(&mut self) -> Option<String>;
-    /// Keeps a new certificate; tells in words why it cannot.
+    /// Keeps a new certificate, and the roots to trust from now on where they came over a channel that may say so.
     ///
     /// # Errors
     /// In words; the old certificate stays.
-    fn keep(&mut self, chain_pem: &str, roots_pem: &str) -> Result<(), String>;
+    fn keep(&mut self, chain_pem: &str, roots_pem: Option<&str>) -> Result<(), String>;
     /// The server said what time it is, in milliseconds UTC.
-    fn learn_time(&mut self, server_time_millis: i64);
+    fn learn_time(&mut self, server_time_millis: i64) -> TimeLearned;
+}
+
+/// Knows what tells this machine from copies and from its past.
+pub trait OwnIdentity: Send {
+    /// For the next connect: on disk before it is told. `None`: it cannot be.
+    fn next(&mut self) -> Option<MachineIdentity>;
+    /// The server says that this history is behind: begins a new one.
+    fn begin_anew(&mut self);
+    /// The server let this history in.
+    fn welcomed(&mut self);
+}
+
+/// Whether a time that the server told is news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeLearned {
+    /// As far as it matters, it was known.
+    Known,
+    /// It is later than all that was known: what certificates are worth is to be judged anew.
+    Later,
 }
 
 /// What [`run`] works with.
@@ -207,6 +238,8 @@ pub struct Parts<T, D, R> {
     pub events: mpsc::Receiver<DesktopEvent>,
     /// Keeps the certificate.
     pub renewals: R,
+    /// Tells which machine it is.
+    pub identity: Box<dyn OwnIdentity>,
     /// What the agent says of itself.
     pub introduction: Introduction,
     /// How fast it repeats itself.
@@ -229,17 +262,30 @@ enum Woken<C> {
     Shutdown,
 }
 
-/// Runs the agent until `shutdown` turns true (or its sender is gone).
+/// Why [`run`] ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// It was asked to.
+    Shutdown,
+    /// The desktop is decommissioned, and whatever ran was stopped.
+    Decommissioned {
+        /// The server's sentence.
+        reason: String,
+    },
+}
+
+/// Runs the agent until `shutdown` turns true (or its sender is gone), or until its desktop is decommissioned.
 pub async fn run<T: Transport, D: Desktop, R: Renewals>(
     parts: Parts<T, D, R>,
     clock: &dyn Clock,
     mut shutdown: watch::Receiver<bool>,
-) {
+) -> RunEnd {
     let Parts {
         mut transport,
         mut desktop,
         mut events,
         mut renewals,
+        mut identity,
         introduction,
         pace,
         journal,
@@ -250,6 +296,7 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
     let mut renewal_look = clock.elapsed();
     let mut dial: Option<Dial<T::Channel>> = None;
     let mut inputs: VecDeque<Input> = VecDeque::from([Input::Tick]);
+    let mut end = RunEnd::Shutdown;
     loop {
         while let Some(input) = inputs.pop_front() {
             for effect in machine.step(input, clock.elapsed()) {
@@ -261,7 +308,7 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                             channel.close().await;
                         }
                     }
-                    Effect::Exit => return,
+                    Effect::Exit => return end,
                     Effect::Send(message) => {
                         send(&mut channel, message, &mut inputs).await;
                     }
@@ -299,13 +346,25 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                     Effect::RefuseSource { attempt, refusal } => {
                         desktop.source(attempt, Err(refusal)).await;
                     }
+                    Effect::InStep => {
+                        identity.welcomed();
+                        desktop.in_step();
+                    }
+                    Effect::BeginHistory => identity.begin_anew(),
+                    Effect::SetBack { attempt } => desktop.set_back(attempt).await,
                     Effect::Detect { question, rule } => desktop.detect(question, *rule).await,
                     Effect::Forget { attempt } => desktop.forget(attempt).await,
-                    Effect::LearnTime(millis) => renewals.learn_time(millis),
+                    Effect::LearnTime(millis) => match renewals.learn_time(millis) {
+                        TimeLearned::Known => {}
+                        TimeLearned::Later => {
+                            renewal_look = clock.elapsed();
+                            inputs.push_back(Input::TimeLearned);
+                        }
+                    },
                     Effect::KeepCertificate {
                         chain_pem,
                         roots_pem,
-                    } => match renewals.keep(&chain_pem, &roots_pem) {
+                    } => match renewals.keep(&chain_pem, roots_pem.as_deref()) {
                         Ok(()) => tracing::info!("the certificate is renewed"),
                         Err(reason) => tracing::error!("the new certificate is not kept: {reason}"),
                     },
@@ -351,7 +410,10 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
             () = tokio::time::sleep(renewal_look.saturating_sub(now)) => Woken::RenewalLook,
         };
         match woken {
-            Woken::Shutdown => inputs.push_back(Input::Shutdown),
+            Woken::Shutdown => {
+                end = RunEnd::Shutdown;
+                inputs.push_back(Input::Shutdown);
+            }
             Woken::Tick => inputs.push_back(Input::Tick),
             Woken::RenewalLook => {
                 renewal_look = clock.elapsed() + RENEWAL_LOOK;
@@ -362,7 +424,14 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
             Woken::Connected(Ok(opened)) => {
                 dial = None;
                 channel = Some(opened.channel);
-                inputs.push_back(Input::Opened(opened.trust));
+                inputs.push_back(Input::Opened {
+                    trust: opened.trust,
+                    // For the time alone it does not matter, and a refusal would keep it from being told.
+                    identity: match opened.trust {
+                        LinkTrust::Full => identity.next(),
+                        LinkTrust::TimeOnly => None,
+                    },
+                });
             }
             Woken::Connected(Err(error)) => {
                 dial = None;
@@ -374,6 +443,10 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                     ConnectError::Busy {
                         retry_after_secs, ..
                     } => Ending::Lost { retry_after_secs },
+                    ConnectError::Decommissioned { reason } => {
+                        end = RunEnd::Decommissioned { reason };
+                        Ending::Decommissioned
+                    }
                     ConnectError::Unreachable(_) => LOST,
                 }));
             }
@@ -586,6 +659,18 @@ mod tests {
         }
     }
 
+    struct NoIdentity;
+
+    impl OwnIdentity for NoIdentity {
+        fn next(&mut self) -> Option<MachineIdentity> {
+            None
+        }
+
+        fn begin_anew(&mut self) {}
+
+        fn welcomed(&mut self) {}
+    }
+
     struct NoRenewals;
 
     impl Renewals for NoRenewals {
@@ -593,11 +678,13 @@ mod tests {
             None
         }
 
-        fn keep(&mut self, _: &str, _: &str) -> Result<(), String> {
+        fn keep(&mut self, _: &str, _: Option<&str>) -> Result<(), String> {
             Ok(())
         }
 
-        fn learn_time(&mut self, _: i64) {}
+        fn learn_time(&mut self, _: i64) -> TimeLearned {
+            TimeLearned::Known
+        }
     }
 
     fn task(attempt: AttemptId) -> ServerMessage {
@@ -641,6 +728,7 @@ mod tests {
             },
             events,
             renewals: NoRenewals,
+            identity: Box::new(NoIdentity),
             introduction: Introduction {
                 agent_version: "1".to_owned(),
                 os: "linux".to_owned(),

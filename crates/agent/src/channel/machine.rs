@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptReport, AttemptStage, DetectionRule, FailureCode, Hello, InventoryKind,
-    PROTOCOL, Phase, ServerMessage, Source, Task, UpdateOffer, UpdateReport, Welcome,
+    AgentMessage, AttemptReport, AttemptStage, DetectionRule, FailureCode, HISTORY_BEHIND, Hello,
+    InventoryKind, MachineIdentity, PROTOCOL, Phase, ServerMessage, Source, Task, UpdateOffer,
+    UpdateReport, Welcome,
 };
 use outfitter_ids::AttemptId;
 
@@ -56,6 +57,10 @@ impl Default for Pace {
 /// it is taken for dead.
 const MISSED_HEARTBEATS: u32 = 3;
 
+/// How long attempts of a decommissioned desktop may take to stop. Ours: an installer that is asked to is killed 5 s later, and
+/// its end is looked at.
+const LEAVE_LIMIT: Duration = Duration::from_secs(60);
+
 /// A channel that lasted this long ends a row of failures.
 const STEADY_AFTER: Duration = Duration::from_secs(10);
 
@@ -87,7 +92,12 @@ pub enum LinkTrust {
 #[derive(Debug, Clone)]
 pub enum Input {
     /// The upgrade succeeded.
-    Opened(LinkTrust),
+    Opened {
+        /// How far the far end is trusted.
+        trust: LinkTrust,
+        /// What to say about which machine this is.
+        identity: Option<MachineIdentity>,
+    },
     /// The channel ended, or could not be opened.
     Closed(Ending),
     /// A message arrived.
@@ -139,6 +149,8 @@ pub enum Input {
         /// PKCS #10, PEM.
         csr_pem: String,
     },
+    /// It is later than was known.
+    TimeLearned,
     /// The server is to hear how the desktop fares with an update.
     UpdateReported(UpdateReport),
     /// The desktop was looked at.
@@ -164,6 +176,8 @@ pub enum Ending {
         /// What the far side asked for, in seconds.
         retry_after_secs: Option<u32>,
     },
+    /// The desktop is gone for good.
+    Decommissioned,
 }
 
 /// Why there is no source.
@@ -203,6 +217,15 @@ pub enum Effect {
         /// The attempt.
         attempt: AttemptId,
     },
+    /// The server let this agent in: what the journal holds may go on.
+    InStep,
+    /// Draw a new history.
+    BeginHistory,
+    /// End an attempt that belongs to a state of before; it ends by `Ended` like any other.
+    SetBack {
+        /// The attempt.
+        attempt: AttemptId,
+    },
     /// Evaluate a rule; answer with `Detected`.
     Detect {
         /// The server's question.
@@ -235,8 +258,8 @@ pub enum Effect {
     KeepCertificate {
         /// Leaf, issuing certificate and root, PEM.
         chain_pem: String,
-        /// All roots to trust, PEM.
-        roots_pem: String,
+        /// All roots to trust, PEM; `None`: those that are known.
+        roots_pem: Option<String>,
     },
     /// A newer program is offered.
     OfferUpdate(Box<UpdateOffer>),
@@ -285,6 +308,10 @@ enum Link {
         trust: Option<LinkTrust>,
     },
     Session(Session),
+    /// The desktop is gone: what runs is stopped, until then.
+    Leaving {
+        until: Moment,
+    },
     Stopped,
 }
 
@@ -373,7 +400,9 @@ impl Machine {
     pub fn wake_at(&self) -> Option<Moment> {
         match self.link {
             Link::Stopped => None,
-            Link::Waiting { until } | Link::Greeting { until, .. } => Some(until),
+            Link::Waiting { until } | Link::Greeting { until, .. } | Link::Leaving { until } => {
+                Some(until)
+            }
             Link::Session(session) => {
                 let silence = session.heard_at + session.heartbeat * MISSED_HEARTBEATS;
                 let entries = self.entries.values().flat_map(|entry| {
@@ -409,7 +438,8 @@ impl Machine {
             return out;
         }
         match input {
-            Input::Opened(trust) => self.opened(trust, now, &mut out),
+            Input::Opened { trust, identity } => self.opened(trust, identity, now, &mut out),
+            Input::Closed(Ending::Decommissioned) => self.leave(now, &mut out),
             Input::Closed(ending) => self.closed(ending, now),
             Input::Received(message) => self.received(message, now, &mut out),
             Input::Journaled { attempt } => {
@@ -418,6 +448,9 @@ impl Machine {
                 {
                     // Due at once; `flush` sends it where a channel is open.
                     entry.stage = Stage::Accepted { resend_at: now };
+                    if matches!(self.link, Link::Leaving { .. }) {
+                        self.stop_all(&mut out);
+                    }
                 }
             }
             Input::JournalFailed { attempt, reason } => {
@@ -475,6 +508,17 @@ impl Machine {
                     resend_at: now,
                 });
             }
+            Input::TimeLearned => {
+                if let Link::Session(session) = self.link
+                    && session.trust == LinkTrust::TimeOnly
+                {
+                    // By what is known now the server's certificate may hold for work too.
+                    out.push(Effect::Close);
+                    self.link = Link::Waiting {
+                        until: now + self.random.up_to(self.pace.backoff_first),
+                    };
+                }
+            }
             Input::UpdateReported(report) => self.update = Some((report, now)),
             Input::InventoryLooked(found) => self.telling.looked(found, now),
             Input::InventoryLost => self.telling.lost(now),
@@ -488,10 +532,57 @@ impl Machine {
             }
         }
         self.flush(now, &mut out);
+        if let Link::Leaving { until } = self.link {
+            let ended = |entry: &Entry| matches!(entry.stage, Stage::Ended { .. });
+            if until <= now || self.entries.values().all(ended) {
+                out.push(Effect::Exit);
+                self.link = Link::Stopped;
+            }
+        }
         out
     }
 
-    fn opened(&mut self, trust: LinkTrust, now: Moment, out: &mut Vec<Effect>) {
+    /// The desktop is gone: stops what runs, and leaves when that has ended.
+    fn leave(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        self.link = Link::Leaving {
+            until: now + LEAVE_LIMIT,
+        };
+        self.stop_all(out);
+    }
+
+    /// This is a state of before: nothing of it goes on.
+    fn set_back(&mut self, out: &mut Vec<Effect>) {
+        out.push(Effect::BeginHistory);
+        for (attempt, entry) in &mut self.entries {
+            match entry.stage {
+                Stage::Accepted { .. } | Stage::Running => {
+                    entry.stage = Stage::Running;
+                    out.push(Effect::SetBack { attempt: *attempt });
+                }
+                Stage::Journaling | Stage::Ended { .. } => {}
+            }
+        }
+    }
+
+    fn stop_all(&mut self, out: &mut Vec<Effect>) {
+        for (attempt, entry) in &mut self.entries {
+            match entry.stage {
+                Stage::Accepted { .. } | Stage::Running => {
+                    entry.stage = Stage::Running;
+                    out.push(Effect::Cancel { attempt: *attempt });
+                }
+                Stage::Journaling | Stage::Ended { .. } => {}
+            }
+        }
+    }
+
+    fn opened(
+        &mut self,
+        trust: LinkTrust,
+        identity: Option<MachineIdentity>,
+        now: Moment,
+        out: &mut Vec<Effect>,
+    ) {
         self.link = Link::Greeting {
             until: now + self.pace.greeting_limit,
             trust: Some(trust),
@@ -504,6 +595,7 @@ impl Machine {
             boot_id: self.introduction.boot_id.clone(),
             sandbox_root: self.introduction.sandbox_root.clone(),
             attempts: self.reports(),
+            identity,
         })));
     }
 
@@ -541,6 +633,8 @@ impl Machine {
         let (asked, floor) = match ending {
             Ending::Lost { retry_after_secs } => (retry_after_secs, Duration::ZERO),
             Ending::Refused { retry_after_secs } => (retry_after_secs, self.pace.refused_wait),
+            // Handled by `leave`.
+            Ending::Decommissioned => (None, self.pace.refused_wait),
         };
         let jitter = self.random.up_to(ceiling);
         // The server steers slots by the time it names: only a little is added to it.
@@ -570,7 +664,13 @@ impl Machine {
                         code,
                         reason,
                         retry_after_secs,
-                    } => self.refused(&code, &reason, retry_after_secs, now, out),
+                    } => {
+                        // Obeyed where the server is trusted with work: it costs what was going on.
+                        if code == HISTORY_BEHIND && trust == LinkTrust::Full {
+                            self.set_back(out);
+                        }
+                        self.refused(&code, &reason, retry_after_secs, now, out);
+                    }
                     // Whoever is too old for everything else is still offered this. Its signature decides.
                     ServerMessage::Update(offer) => out.push(Effect::OfferUpdate(offer)),
                     other => {
@@ -590,7 +690,10 @@ impl Machine {
                 return;
             }
             // A message of a channel that is closed already.
-            Link::Waiting { .. } | Link::Greeting { trust: None, .. } | Link::Stopped => return,
+            Link::Waiting { .. }
+            | Link::Greeting { trust: None, .. }
+            | Link::Leaving { .. }
+            | Link::Stopped => return,
         };
         match message {
             ServerMessage::Welcome(_) => {
@@ -609,6 +712,8 @@ impl Machine {
                 roots_pem,
             } => {
                 self.renewal = None;
+                // Who is judged without a clock does not say whom to trust.
+                let roots_pem = (trust == LinkTrust::Full).then_some(roots_pem);
                 out.push(Effect::KeepCertificate {
                     chain_pem,
                     roots_pem,
@@ -619,6 +724,7 @@ impl Machine {
                     until: now + self.random.up_to(self.pace.backoff_first),
                 };
             }
+            ServerMessage::Notice { text } => out.push(Effect::Note(text)),
             ServerMessage::Update(offer) => out.push(Effect::OfferUpdate(offer)),
             ServerMessage::UpdateNoted {
                 version,
@@ -809,6 +915,9 @@ impl Machine {
             heard_at: now,
         });
         out.push(Effect::LearnTime(welcome.server_time_millis));
+        if trust == LinkTrust::Full {
+            out.push(Effect::InStep);
+        }
         // A new channel: all that waits for an answer is asked again. `Hello` named the accepted ones,
         // so they rest first.
         for entry in self.entries.values_mut() {
@@ -843,8 +952,8 @@ impl Machine {
             "the server closes the channel ({code}): {reason}"
         )));
         out.push(Effect::Close);
-        // A server that goes away comes back; every other refusal needs a person first.
-        let ending = if code == "shutting_down" || code == "too_slow" {
+        // A server that goes away comes back, and a history was begun anew; every other refusal needs a person first.
+        let ending = if code == "shutting_down" || code == "too_slow" || code == HISTORY_BEHIND {
             Ending::Lost { retry_after_secs }
         } else {
             Ending::Refused { retry_after_secs }
@@ -996,6 +1105,7 @@ fn kind(message: &ServerMessage) -> &'static str {
         ServerMessage::Heartbeat { .. } => "a heartbeat",
         ServerMessage::Certificate { .. } => "a certificate",
         ServerMessage::Update(_) | ServerMessage::UpdateNoted { .. } => "an update",
+        ServerMessage::Notice { .. } => "a notice",
         ServerMessage::InventoryNoted { .. } | ServerMessage::InventoryLater { .. } => {
             "an answer to an inventory"
         }

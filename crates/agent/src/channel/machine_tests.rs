@@ -25,6 +25,13 @@ fn machine(journal: &[AttemptReport]) -> Machine {
     Machine::new(introduction(), Pace::default(), journal, 7)
 }
 
+fn opened(trust: LinkTrust) -> Input {
+    Input::Opened {
+        trust,
+        identity: None,
+    }
+}
+
 fn report(attempt: AttemptId, stage: AttemptStage) -> AttemptReport {
     AttemptReport { attempt, stage }
 }
@@ -83,7 +90,7 @@ fn source(attempt: AttemptId) -> Source {
 /// Opens a channel at a moment and gives what was done on `Opened` and on `Welcome`.
 fn connect(machine: &mut Machine, now: Moment) -> (Vec<Effect>, Vec<Effect>) {
     assert_eq!(machine.step(Input::Tick, now), [Effect::Connect]);
-    let hello = machine.step(Input::Opened(LinkTrust::Full), now);
+    let hello = machine.step(opened(LinkTrust::Full), now);
     let welcomed = machine.step(Input::Received(welcome()), now);
     assert!(machine.in_session());
     (hello, welcomed)
@@ -141,7 +148,7 @@ fn declined(effects: &[Effect], attempt: AttemptId) -> bool {
 fn nothing_is_said_before_hello_and_nothing_but_hello_before_welcome() {
     let mut machine = machine(&[report(ONE, AttemptStage::Ended)]);
     assert_eq!(machine.step(Input::Tick, at(0)), [Effect::Connect]);
-    let effects = machine.step(Input::Opened(LinkTrust::Full), at(1));
+    let effects = machine.step(opened(LinkTrust::Full), at(1));
     assert!(
         matches!(effects.as_slice(), [Effect::Send(AgentMessage::Hello(_))]),
         "{effects:?}"
@@ -459,7 +466,7 @@ fn heartbeats_name_what_runs_and_silence_ends_the_channel() {
 fn a_server_that_never_welcomes_is_left() {
     let mut machine = machine(&[]);
     machine.step(Input::Tick, at(0));
-    machine.step(Input::Opened(LinkTrust::Full), at(1));
+    machine.step(opened(LinkTrust::Full), at(1));
     let effects = machine.step(Input::Tick, at(1) + Pace::default().greeting_limit);
     assert!(effects.contains(&Effect::Close));
     assert!(machine.wake_at().is_some());
@@ -543,7 +550,7 @@ fn a_refusal_that_needs_a_person_is_not_hammered() {
 fn with_a_wrong_clock_only_time_and_renewal_go_over_the_channel() {
     let mut machine = machine(&[report(ONE, AttemptStage::Accepted)]);
     machine.step(Input::Tick, at(0));
-    machine.step(Input::Opened(LinkTrust::TimeOnly), at(0));
+    machine.step(opened(LinkTrust::TimeOnly), at(0));
     let effects = machine.step(Input::Received(welcome()), at(1));
     assert_eq!(effects, [Effect::LearnTime(5)]);
     let effects = machine.step(Input::Received(task(TWO)), at(2));
@@ -564,6 +571,109 @@ fn with_a_wrong_clock_only_time_and_renewal_go_over_the_channel() {
         machine.wake_at().expect("a moment") > at(4),
         "it does not spin"
     );
+}
+
+#[test]
+fn what_is_learnt_of_the_time_may_make_a_channel_good_for_work() {
+    let mut machine = machine(&[]);
+    machine.step(Input::Tick, at(0));
+    machine.step(opened(LinkTrust::TimeOnly), at(0));
+    machine.step(Input::Received(welcome()), at(1));
+    assert_eq!(machine.step(Input::TimeLearned, at(2)), [Effect::Close]);
+    let soon = machine.wake_at().expect("a moment");
+    assert!(soon <= at(2) + Pace::default().backoff_first);
+    assert_eq!(machine.step(Input::Tick, soon), [Effect::Connect]);
+    machine.step(opened(LinkTrust::Full), soon);
+    machine.step(Input::Received(welcome()), soon);
+    assert_eq!(machine.step(Input::TimeLearned, soon), []);
+    assert!(machine.in_session());
+}
+
+#[test]
+fn who_is_judged_without_a_clock_does_not_say_whom_to_trust() {
+    for (trust, roots_pem) in [
+        (LinkTrust::TimeOnly, None),
+        (LinkTrust::Full, Some("roots".to_owned())),
+    ] {
+        let mut machine = machine(&[]);
+        machine.step(Input::Tick, at(0));
+        machine.step(opened(trust), at(0));
+        machine.step(Input::Received(welcome()), at(1));
+        let certificate = ServerMessage::Certificate {
+            chain_pem: "chain".to_owned(),
+            roots_pem: "roots".to_owned(),
+        };
+        let effects = machine.step(Input::Received(certificate), at(2));
+        let kept = Effect::KeepCertificate {
+            chain_pem: "chain".to_owned(),
+            roots_pem,
+        };
+        assert_eq!(effects, [kept, Effect::Close]);
+    }
+}
+
+#[test]
+fn a_state_of_before_drops_what_was_going_on_then_and_comes_back_with_a_new_history() {
+    let behind = || ServerMessage::Refused {
+        code: HISTORY_BEHIND.to_owned(),
+        reason: "set back".to_owned(),
+        retry_after_secs: None,
+    };
+    let journal = [
+        report(ONE, AttemptStage::Running),
+        report(TWO, AttemptStage::Ended),
+    ];
+    let mut machine = machine(&journal);
+    machine.step(Input::Tick, at(0));
+    machine.step(opened(LinkTrust::Full), at(0));
+    let effects = machine.step(Input::Received(behind()), at(1));
+    assert_eq!(
+        effects[..2],
+        [Effect::BeginHistory, Effect::SetBack { attempt: ONE }]
+    );
+    assert!(effects.contains(&Effect::Close));
+    let soon = machine.wake_at().expect("a moment");
+    assert!(soon <= at(1) + Pace::default().backoff_first);
+    machine.step(Input::Tick, soon);
+    machine.step(opened(LinkTrust::Full), soon);
+    let effects = machine.step(Input::Received(welcome()), soon);
+    assert!(effects.contains(&Effect::InStep), "{effects:?}");
+    let effects = machine.step(Input::Received(ServerMessage::Go { attempt: ONE }), soon);
+    assert_eq!(effects, []);
+
+    // Not on the word of a server that is judged without a clock.
+    let mut machine = super::tests::machine(&journal);
+    machine.step(Input::Tick, at(0));
+    machine.step(opened(LinkTrust::TimeOnly), at(0));
+    let effects = machine.step(Input::Received(behind()), at(1));
+    assert!(!effects.contains(&Effect::BeginHistory), "{effects:?}");
+}
+
+#[test]
+fn a_decommissioned_desktop_stops_what_runs_before_it_leaves() {
+    let mut machine = machine(&[
+        report(ONE, AttemptStage::Running),
+        report(TWO, AttemptStage::Ended),
+    ]);
+    machine.step(Input::Tick, at(0));
+    let effects = machine.step(Input::Closed(Ending::Decommissioned), at(1));
+    assert_eq!(effects, [Effect::Cancel { attempt: ONE }]);
+    // It does not come back, whatever happens.
+    assert_eq!(machine.step(Input::Tick, at(30_000)), []);
+    assert_eq!(
+        machine.step(Input::Ended { attempt: ONE }, at(31_000)),
+        [Effect::Exit]
+    );
+    assert_eq!(machine.wake_at(), None);
+}
+
+#[test]
+fn a_decommissioned_desktop_does_not_wait_for_ever() {
+    let mut machine = machine(&[report(ONE, AttemptStage::Running)]);
+    machine.step(Input::Tick, at(0));
+    machine.step(Input::Closed(Ending::Decommissioned), at(0));
+    let end = machine.wake_at().expect("a moment");
+    assert_eq!(machine.step(Input::Tick, end), [Effect::Exit]);
 }
 
 #[test]
@@ -627,7 +737,7 @@ fn an_update_is_told_until_it_was_noted_and_an_offer_comes_before_the_welcome_to
         []
     );
     assert_eq!(machine.step(Input::Tick, at(0)), [Effect::Connect]);
-    machine.step(Input::Opened(LinkTrust::Full), at(0));
+    machine.step(opened(LinkTrust::Full), at(0));
     let offer = UpdateOffer {
         manifest: "{}".to_owned(),
         signature: String::new(),
@@ -710,7 +820,7 @@ fn until(machine: &mut Machine, mut now: Moment, end: Moment) -> Vec<(Moment, Ef
 fn a_server_that_asks_for_no_inventory_hears_none_and_nobody_looks() {
     let mut machine = machine(&[]);
     machine.step(Input::Tick, at(0));
-    machine.step(Input::Opened(LinkTrust::Full), at(0));
+    machine.step(opened(LinkTrust::Full), at(0));
     machine.step(Input::Received(welcome()), at(1));
     let day = Duration::from_secs(24 * 3600);
     assert_eq!(until(&mut machine, at(1), day), []);
@@ -721,7 +831,7 @@ fn a_server_that_asks_for_no_inventory_hears_none_and_nobody_looks() {
 fn only_parts_that_differ_are_told_and_rarely_looked_for() {
     let mut machine = machine(&[]);
     machine.step(Input::Tick, at(0));
-    machine.step(Input::Opened(LinkTrust::Full), at(0));
+    machine.step(opened(LinkTrust::Full), at(0));
     machine.step(Input::Received(asking("f0", "s1")), at(1));
     // The first look is spread over the time that the server named.
     let hour = Duration::from_secs(3600);
@@ -760,7 +870,7 @@ fn only_parts_that_differ_are_told_and_rarely_looked_for() {
     machine.step(Input::Closed(LOST), now);
     let now = machine.wake_at().expect("it comes back");
     machine.step(Input::Tick, now);
-    machine.step(Input::Opened(LinkTrust::Full), now);
+    machine.step(opened(LinkTrust::Full), now);
     machine.step(Input::Received(asking("f1", "s1")), now);
     let is_told = |(_, effect): &(Moment, Effect)| matches!(effect, Effect::SendInventory(_));
     assert!(!until(&mut machine, now, now + hour).iter().any(is_told));
@@ -769,7 +879,7 @@ fn only_parts_that_differ_are_told_and_rarely_looked_for() {
     machine.step(Input::Closed(LOST), now);
     let now = machine.wake_at().expect("it comes back");
     machine.step(Input::Tick, now);
-    machine.step(Input::Opened(LinkTrust::Full), now);
+    machine.step(opened(LinkTrust::Full), now);
     machine.step(Input::Received(asking("", "s1")), now);
     let mut told = until(&mut machine, now, now + at(10_001));
     told.retain(is_told);
@@ -786,7 +896,7 @@ fn a_busy_server_is_told_later_and_an_attempt_brings_a_look() {
     machine.step(Input::Closed(LOST), at(5));
     let now = machine.wake_at().expect("it comes back");
     machine.step(Input::Tick, now);
-    machine.step(Input::Opened(LinkTrust::Full), now);
+    machine.step(opened(LinkTrust::Full), now);
     machine.step(Input::Received(asking("", "")), now);
     let hour = now + Duration::from_secs(3600);
     assert_eq!(until(&mut machine, now, hour).len(), 1);

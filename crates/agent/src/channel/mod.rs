@@ -6,8 +6,8 @@ mod telling;
 pub mod websocket;
 
 pub use driver::{
-    Channel, ChannelError, ConnectError, Desktop, DesktopEvent, Dial, Opened, Parts, Renewals,
-    Transport, run,
+    Channel, ChannelError, ConnectError, Desktop, DesktopEvent, Dial, Opened, OwnIdentity, Parts,
+    Renewals, RunEnd, TimeLearned, Transport, run,
 };
 pub use machine::{
     Effect, Ending, Input, Introduction, LinkTrust, Machine, Moment, Pace, SourceRefusal,

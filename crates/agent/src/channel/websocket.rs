@@ -1,7 +1,9 @@
 //! The channel as a WebSocket over the server's TLS listener.
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use outfitter_agent_protocol::{AgentMessage, CHANNEL_PATH, MAX_FRAME_BYTES, ServerMessage};
+use outfitter_agent_protocol::{
+    AgentMessage, CHANNEL_PATH, DECOMMISSIONED, MAX_FRAME_BYTES, ServerMessage,
+};
 use reqwest::{Method, StatusCode, header};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -10,6 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use super::driver::{Channel, ChannelError, ConnectError, Dial, Opened, Transport};
+use super::machine::LinkTrust;
 use crate::server_client::{ServerClient, chain, read_refusal, retry_after_secs};
 
 /// Opens channels with a client that can be replaced when the certificate is renewed.
@@ -90,7 +93,14 @@ async fn open(client: &ServerClient) -> Result<Opened<WebSocketChannel>, Connect
             retry_after_secs: retry_after,
         });
     }
+    let trust = client.trust();
     let refusal = read_refusal(response).await;
+    // A server that is judged without a clock is not obeyed in what cannot be undone.
+    if refusal.code == DECOMMISSIONED && trust == LinkTrust::Full {
+        return Err(ConnectError::Decommissioned {
+            reason: refusal.reason,
+        });
+    }
     Err(ConnectError::Refused {
         code: refusal.code,
         reason: refusal.reason,

@@ -19,7 +19,7 @@ use super::closing::Closing;
 use super::detect::Place;
 use super::machine::Machine;
 use super::unpack::{AppRecord, Target};
-use super::{Reports, Sources, Workplace};
+use super::{Reports, Resumption, Sources, Workplace, set_back_stop};
 use crate::command;
 use crate::evidence::{Stop, blank_evidence, fit_into_frame, path_text};
 use crate::platform::{self, PlatformError};
@@ -37,6 +37,8 @@ pub(super) struct Attempt<'a> {
     pub(super) task: &'a Task,
     /// Whom it tells.
     pub(super) reports: &'a Reports,
+    /// Whether it may go on where an earlier process of the agent was.
+    pub(super) resumption: watch::Receiver<Resumption>,
 }
 
 /// How an attempt ended, beside its notes.
@@ -154,6 +156,19 @@ impl Attempt<'_> {
             }
         }
 
+        // Nothing runs. In a state that a snapshot brought back, nothing shall.
+        let mut resumption = self.resumption.clone();
+        let decided = tokio::select! {
+            biased;
+            decided = resumption.wait_for(|now| *now != Resumption::Waits) => decided.map(|now| *now),
+            _ = cancelled.wait_for(|stop| *stop) => return Err(cancelled_stop()),
+        };
+        match decided {
+            Ok(Resumption::SetBack) => return Err(set_back_stop()),
+            Ok(Resumption::Waits | Resumption::Goes) => {}
+            // The agent ends: its next process takes it up.
+            Err(_) => std::future::pending::<()>().await,
+        }
         let mut proof = Proof {
             rule: self.task.detection.clone(),
             archive: self.archive()?,

@@ -10,7 +10,7 @@ use outfitter_packages::digest_reader;
 
 use crate::command::on_desktop;
 use crate::durable;
-use crate::platform;
+use crate::platform::{self, PlatformError, RegistryEntry};
 use crate::server_client::chain;
 use crate::supervision::{Exit, Notes, Prepared, RunEnd, SupervisionEnd, run_path};
 
@@ -76,12 +76,13 @@ pub fn evaluate<'a>(
                 let limit = time_limit_secs.unwrap_or(SCRIPT_SECS).min(MAX_SCRIPT_SECS);
                 run_script(script, exit_codes, limit, place).await
             }
-            DetectionRule::RegistryValue { key, .. } => {
-                View::unknown(format!("{key} is of the Windows registry"))
+            DetectionRule::RegistryValue { key, name, data } => {
+                registry(key, name.as_deref(), data.as_deref())
             }
-            DetectionRule::MsiProduct { product_code, .. } => {
-                View::unknown(format!("product {product_code} is of Windows Installer"))
-            }
+            DetectionRule::MsiProduct {
+                product_code,
+                version,
+            } => msi(product_code, version.as_deref()),
             DetectionRule::All(rules) => {
                 let all = each(rules, place).await;
                 let holds = if all.iter().any(|one| one.holds == Some(false)) || all.is_empty() {
@@ -222,6 +223,39 @@ async fn rpm(name: &str, version: Option<&str>, sandbox_root: Option<&Path>) -> 
         found.iter().any(is_it),
         format!("{name} {} is installed", seen.join(", ")),
     )
+}
+
+fn registry(key: &str, name: Option<&str>, data: Option<&str>) -> View {
+    let what = name.map_or_else(|| key.to_owned(), |name| format!("{name} of {key}"));
+    match platform::registry_entry(key, name) {
+        Ok(RegistryEntry::Absent) => not(format!("{what} is not in the registry")),
+        Ok(RegistryEntry::Key) => View::told(true, format!("{what} is in the registry")),
+        Ok(RegistryEntry::Value(found)) => {
+            let shown: String = found.chars().take(200).collect();
+            View::told(
+                data.is_none_or(|data| data == found),
+                format!("{what} is {shown:?}"),
+            )
+        }
+        Err(PlatformError::NotSupported(_)) => {
+            View::unknown(format!("{key} is of the Windows registry"))
+        }
+        Err(error) => View::unknown(chain(&error)),
+    }
+}
+
+fn msi(product_code: &str, version: Option<&str>) -> View {
+    match platform::msi_product(product_code) {
+        Ok(None) => not(format!("product {product_code} is not installed")),
+        Ok(Some(found)) => View::told(
+            version.is_none_or(|version| version == found),
+            format!("product {product_code} {found} is installed"),
+        ),
+        Err(PlatformError::NotSupported(_)) => {
+            View::unknown(format!("product {product_code} is of Windows Installer"))
+        }
+        Err(error) => View::unknown(chain(&error)),
+    }
 }
 
 async fn file(

@@ -112,6 +112,17 @@ impl Reports {
     }
 }
 
+/// Whether attempts that were begun before this process may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resumption {
+    /// Not yet: whether this is the state that the server noted last is not known.
+    Waits,
+    /// It is.
+    Goes,
+    /// It is a state of before: nothing of it goes on.
+    SetBack,
+}
+
 struct Running {
     sources: mpsc::Sender<SourceAnswer>,
     cancel: watch::Sender<bool>,
@@ -130,12 +141,14 @@ pub struct LocalDesktop {
     looked: Arc<Mutex<Option<Looked>>>,
     /// Whether the desktop is being looked at.
     looking: Arc<Semaphore>,
+    /// What attempts that were begun before wait for.
+    resumption: watch::Sender<Resumption>,
     /// They end with the agent.
     attempts: JoinSet<()>,
 }
 
 impl LocalDesktop {
-    /// A desktop that takes up what was begun before. Events go to `events`; without `updates` offers are passed over.
+    /// A desktop that takes up what was begun before: what runs at once, the rest when it is [in step](Desktop::in_step). Events go to `events`; without `updates` offers are passed over.
     pub fn new(
         spool: Spool,
         workplace: Workplace,
@@ -152,15 +165,22 @@ impl LocalDesktop {
             answering: Arc::new(Semaphore::new(1)),
             looked: Arc::default(),
             looking: Arc::new(Semaphore::new(1)),
+            resumption: watch::channel(Resumption::Waits).0,
             attempts: JoinSet::new(),
         };
         for Unfinished { folder, task } in unfinished {
-            desktop.spawn(folder, Ok(task));
+            let resumption = desktop.resumption.subscribe();
+            desktop.spawn(folder, Ok(task), resumption);
         }
         desktop
     }
 
-    fn spawn(&mut self, folder: AttemptFolder, task: Result<Task, Stop>) {
+    fn spawn(
+        &mut self,
+        folder: AttemptFolder,
+        task: Result<Task, Stop>,
+        resumption: watch::Receiver<Resumption>,
+    ) {
         let attempt = folder.attempt;
         let (sources_sender, answers) = mpsc::channel(4);
         let (cancel_sender, mut cancelled) = watch::channel(folder.is_cancelled());
@@ -192,6 +212,7 @@ impl LocalDesktop {
                         folder: &folder,
                         task,
                         reports: &reports,
+                        resumption,
                     };
                     Box::pin(attempt.carry_out(&mut sources, &mut cancelled)).await
                 }
@@ -229,8 +250,16 @@ impl LocalDesktop {
         };
         let task =
             record(&folder).and_then(|()| folder.task().map_err(|error| Stop::agent(&error)));
-        self.spawn(folder, task);
+        self.spawn(folder, task, watch::channel(Resumption::Goes).1);
     }
+}
+
+/// Why an attempt of a state of before does not go on.
+fn set_back_stop() -> Stop {
+    Stop::new(
+        FailureCode::Interrupted,
+        "the desktop was set back to an earlier state while this was going on",
+    )
 }
 
 impl Desktop for LocalDesktop {
@@ -264,6 +293,24 @@ impl Desktop for LocalDesktop {
                 "the server asked to stop",
             ))
         });
+    }
+
+    fn in_step(&mut self) {
+        self.resumption.send_if_modified(|now| {
+            let waits = *now == Resumption::Waits;
+            if waits {
+                *now = Resumption::Goes;
+            }
+            waits
+        });
+    }
+
+    async fn set_back(&mut self, attempt: AttemptId) {
+        self.resumption.send_replace(Resumption::SetBack);
+        if self.running.contains_key(&attempt) {
+            return self.cancel(attempt).await;
+        }
+        self.begin(attempt, |_| Err(set_back_stop()));
     }
 
     async fn source(&mut self, attempt: AttemptId, answer: SourceAnswer) {

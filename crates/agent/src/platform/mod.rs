@@ -48,6 +48,17 @@ impl PlatformError {
 /// Where rpm keeps its database, by the age of the system.
 pub const RPM_DATABASES: [&str; 2] = ["/usr/lib/sysimage/rpm", "/var/lib/rpm"];
 
+/// What stands in the Windows registry under a key and a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryEntry {
+    /// There is no such key, or no value of that name.
+    Absent,
+    /// The key, and no value was asked for.
+    Key,
+    /// The value as text: numbers in decimal, bytes in hex, several texts with line feeds between; not expanded.
+    Value(String),
+}
+
 /// State and version of a Debian package in a package database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DebianState {

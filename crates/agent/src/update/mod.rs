@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, watch};
 use crate::channel::DesktopEvent;
 use crate::credentials::SharedCredentials;
 use crate::durable::{self, FileError};
+use crate::platform;
 use crate::server_client::chain;
 use crate::state_dir::StateDir;
 use crate::version::version;
@@ -207,7 +208,15 @@ impl Updates {
         let judged = state
             .update_keys()
             .map_err(|error| offer::Refusal::new("unknown", chain(&error)))
-            .and_then(|keys| offer::judge(&offer, &keys, version(), credentials.present_millis()));
+            .and_then(|keys| offer::judge(&offer, &keys, version(), credentials.present_millis()))
+            .and_then(|wanted| {
+                if platform::CAN_REPLACE_PROGRAM {
+                    Ok(wanted)
+                } else {
+                    let why = "an agent cannot replace its program on this system yet";
+                    Err(offer::Refusal::new(&wanted.version, why))
+                }
+            });
         let wanted = match judged {
             Ok(wanted) => wanted,
             Err(refusal) => {

@@ -138,6 +138,22 @@ impl TestDesktop {
         agent.wait().unwrap();
     }
 
+    /// Waits until the agent ends by itself; gives its exit code.
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
+        let mut agent = self.agent.take().expect("the agent runs");
+        let limit = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = agent.try_wait().unwrap() {
+                return status.code();
+            }
+            if Instant::now() > limit {
+                self.agent = Some(agent);
+                panic!("the agent does not end");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     pub(crate) async fn command(&self, arguments: &[&str]) -> Output {
         tokio::process::Command::new(AGENT)
             .args(arguments)
@@ -147,6 +163,20 @@ impl TestDesktop {
             .output()
             .await
             .unwrap()
+    }
+
+    /// What lies on the desktop's disk now.
+    pub(crate) fn snapshot(&self) -> tempfile::TempDir {
+        let snapshot = tempfile::tempdir().unwrap();
+        copy(&self.state(), snapshot.path());
+        snapshot
+    }
+
+    /// Sets the desktop back to what lay on its disk; its agent is not running.
+    pub(crate) fn restore(&self, snapshot: &Path) {
+        assert!(self.agent.is_none());
+        std::fs::remove_dir_all(self.state()).unwrap();
+        copy(snapshot, &self.state());
     }
 
     pub(crate) fn state(&self) -> PathBuf {
@@ -218,6 +248,11 @@ impl Drop for TestDesktop {
             eprintln!("the agent's log:\n{}", self.log());
         }
     }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-aT").arg(from).arg(to).status();
+    assert!(copied.unwrap().success());
 }
 
 pub(crate) async fn wait_until(what: &str, holds: impl Fn() -> bool) {

@@ -17,8 +17,8 @@ use hyper_util::service::TowerToHyperService;
 use outfitter_agent_protocol::{
     APPROVAL_PATH, AgentMessage, ApprovalRequest, AttemptStage, DESK_PATH, DeskAnswer, DeskRequest,
     EnrollPending, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken, Envelope,
-    Evidence, FailureCode, Hello, PROTOCOL, PackageRef, RawSignature, ServerMessage, Source,
-    SourceTrust, Task, Welcome,
+    Evidence, FailureCode, HISTORY_BEHIND, Hello, PROTOCOL, PackageRef, RawSignature,
+    ServerMessage, Source, SourceTrust, Task, Welcome,
 };
 use outfitter_ids::{AgentId, AttemptId, DesktopId, EnrollmentRequestId, EnrollmentTokenId};
 use rcgen::{
@@ -79,6 +79,8 @@ struct Inner {
     seen: Seen,
     faults: Vec<Fault>,
     refusal: Option<EnrollRefusal>,
+    /// The next hello is told that its history is behind.
+    behind: bool,
     packages: HashMap<String, Bytes>,
     tasks: BTreeMap<AttemptId, Task>,
     /// Rate that sources name, and for how many seconds.
@@ -177,6 +179,7 @@ impl TestServer {
                 seen: Seen::default(),
                 faults: Vec::new(),
                 refusal: None,
+                behind: false,
                 packages: HashMap::new(),
                 tasks: BTreeMap::new(),
                 rate: None,
@@ -278,6 +281,11 @@ impl TestServer {
                 reason: reason.to_owned(),
             });
         });
+    }
+
+    /// Tells the next hello that its history is behind.
+    pub(crate) fn know_a_later_state(&self) {
+        self.inner(|inner| inner.behind = true);
     }
 
     pub(crate) fn add_faults(&self, faults: impl IntoIterator<Item = Fault>) {
@@ -634,7 +642,14 @@ pub(crate) async fn plain_server(bytes: &'static [u8]) -> String {
 }
 
 fn react(shared: &Shared, message: &AgentMessage) -> Vec<ServerMessage> {
-    let inner = shared.inner.lock().unwrap();
+    let mut inner = shared.inner.lock().unwrap();
+    if matches!(message, AgentMessage::Hello(_)) && std::mem::take(&mut inner.behind) {
+        return vec![ServerMessage::Refused {
+            code: HISTORY_BEHIND.to_owned(),
+            reason: "a snapshot was restored".to_owned(),
+            retry_after_secs: None,
+        }];
+    }
     let go = |attempt: &AttemptId| ServerMessage::Go { attempt: *attempt };
     match message {
         AgentMessage::Hello(hello) => {

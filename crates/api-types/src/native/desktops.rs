@@ -76,6 +76,65 @@ pub struct DesktopAgent {
     /// The folder that plays the desktop, where one does.
     #[schema(nullable = false)]
     pub sandbox_root: Option<String>,
+    /// Another machine that connected with a copy of its key; left out: none, or an administrator has settled it.
+    #[schema(nullable = false)]
+    pub copy: Option<AgentCopy>,
+}
+
+/// A machine with a copy of an agent's key.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AgentCopy {
+    /// When it was there last.
+    #[schema(value_type = String, format = DateTime)]
+    pub seen_at: WireTime,
+    /// Address it called from; left out: not known.
+    #[schema(nullable = false)]
+    pub address: Option<String>,
+    /// How it was told.
+    pub sign: AgentCopySign,
+}
+
+/// How a copy was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentCopySign {
+    /// Machine id or board are others.
+    OtherMachine,
+    /// The same machine id, and both were connected.
+    BothAlive,
+    /// It took the place of the one that was there first, which came back.
+    TookOver,
+}
+
+/// Which machine a desktop is.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DesktopIdentity {
+    /// Desktop ID.
+    pub desktop_id: String,
+    /// Name.
+    pub desktop_name: String,
+    /// Another machine that connected with a copy of its key; left out: none, or an administrator has settled it.
+    #[schema(nullable = false)]
+    pub copy: Option<AgentCopy>,
+}
+
+/// Which of two machines with the same key a desktop is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RealMachine {
+    /// The one that is let in.
+    Present,
+    /// The one that is refused.
+    Refused,
+}
+
+/// Body of saying which machine a desktop is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SettleDesktopIdentityReq {
+    /// The machine.
+    pub real: RealMachine,
 }
 
 /// Answer of listing desktops.

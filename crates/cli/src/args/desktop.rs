@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use outfitter_api_types::tags::Tag;
 
 use super::app::OsArg;
@@ -43,6 +43,25 @@ pub(crate) enum DesktopCommand {
     Probe(DesktopArg),
     /// Print the newest of what a desktop's agent logged since it started
     Log(DesktopArg),
+    /// Show whether another machine connects with a copy of a desktop's key, and say which is the real one
+    Identity(IdentityArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IdentityArgs {
+    #[command(flatten)]
+    pub(crate) desktop: DesktopArg,
+    /// The real one: the machine that is let in, or the one that is refused
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub(crate) real: Option<RealArg>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RealArg {
+    /// The one that is let in: the other one is a copy and stays refused
+    Present,
+    /// The one that is refused: it takes the place of the other one
+    Refused,
 }
 
 #[derive(Debug, Args)]

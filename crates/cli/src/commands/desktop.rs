@@ -5,7 +5,10 @@ use outfitter_api_types::desktops::{
     ShowDesktopDetailResponse,
 };
 use outfitter_api_types::native::agent_log::ShowAgentLogResponse;
-use outfitter_api_types::native::desktops::{RegisterDesktopReq, RegisteredDesktop};
+use outfitter_api_types::native::desktops::{
+    AgentCopySign, DesktopIdentity, RealMachine, RegisterDesktopReq, RegisteredDesktop,
+    SettleDesktopIdentityReq,
+};
 use outfitter_api_types::tags::{
     BatchAddDesktopsTagsReq, BatchDeleteDesktopsTagsReq, DesktopTagsInfo,
     ShowTagByDesktopIdResponse, Tag, TagOut, TagsOut,
@@ -16,8 +19,8 @@ use serde_json::json;
 
 use super::{Session, counted, import, inventory, note_cut, table, text, word};
 use crate::args::desktop::{
-    DesktopCommand, DesktopUsersArgs, DetachArgs, ListDesktopsArgs, TagCommand, TagDesktopsArgs,
-    TagText,
+    DesktopCommand, DesktopUsersArgs, DetachArgs, IdentityArgs, ListDesktopsArgs, RealArg,
+    TagCommand, TagDesktopsArgs, TagText,
 };
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
@@ -75,6 +78,7 @@ pub(super) async fn run(
                 .printer
                 .show(&shown, || View::Line(shown.text.trim_end().to_owned()));
         }
+        DesktopCommand::Identity(args) => identity(args, session).await?,
         DesktopCommand::Delete(args) => {
             let body = DeleteDesktopsReq {
                 desktop_ids: listing::desktop_ids(client, &args.desktops).await?,
@@ -94,6 +98,52 @@ pub(super) async fn run(
         }
     }
     Ok(Outcome::Done)
+}
+
+async fn identity(args: IdentityArgs, session: &Session) -> Result<(), CommandError> {
+    let client = &session.client;
+    let id = listing::desktop_id(client, &args.desktop.desktop).await?;
+    let path = paths::below(paths::DESKTOPS, &id, "identity");
+    let desktop: DesktopIdentity = match args.real {
+        Some(real) => {
+            let body = SettleDesktopIdentityReq {
+                real: match real {
+                    RealArg::Present => RealMachine::Present,
+                    RealArg::Refused => RealMachine::Refused,
+                },
+            };
+            client
+                .call(Method::PUT, &path, &[], Some(&json!(body)))
+                .await?
+        }
+        None => client.get(&path, &[]).await?,
+    };
+    let copy = desktop.copy.as_ref();
+    session.printer.show(&desktop, || {
+        View::Line(match copy {
+            None => format!("no other machine connects as {}", desktop.desktop_name),
+            Some(copy) => format!(
+                "another machine connects as {} ({}, last {}): {}",
+                desktop.desktop_name,
+                copy.address.as_deref().unwrap_or("address unknown"),
+                copy.seen_at,
+                match copy.sign {
+                    AgentCopySign::OtherMachine => "its machine id or board is another",
+                    AgentCopySign::BothAlive =>
+                        "its machine id is the same, and both are connected",
+                    AgentCopySign::TookOver => {
+                        "it took the place of the first one while that was off"
+                    }
+                }
+            ),
+        })
+    });
+    if copy.is_some() {
+        session.printer.note(
+            "it is refused; `--real present` says that it is the copy, `--real refused` that it is the real one",
+        );
+    }
+    Ok(())
 }
 
 async fn list_tagged(args: ListDesktopsArgs, session: &Session) -> Result<(), CommandError> {

@@ -168,6 +168,7 @@ const COMMANDS: &[&str] = &[
     "desktop reach forget-network",
     "desktop probe",
     "desktop log",
+    "desktop identity",
     "desktop import",
     "desktop show",
     "desktop inventory",

@@ -58,13 +58,21 @@ mod tests {
             (&[], &["root"], None),
             (&["ana"], &[], None),
         ] {
-            assert_eq!(newcomer(&list(before), &list(now)), expected, "{before:?} {now:?}");
+            assert_eq!(
+                newcomer(&list(before), &list(now)),
+                expected,
+                "{before:?} {now:?}"
+            );
         }
     }
 
     #[test]
     fn a_mode_reads_back() {
-        for mode in [LoggedInUsers::Ignore, LoggedInUsers::Known, LoggedInUsers::Any] {
+        for mode in [
+            LoggedInUsers::Ignore,
+            LoggedInUsers::Known,
+            LoggedInUsers::Any,
+        ] {
             assert_eq!(LoggedInUsers::parse(mode.as_str()), Some(mode));
         }
         assert_eq!(LoggedInUsers::parse("KNOWN"), None);

@@ -1,9 +1,10 @@
-//! The fleet's rules: names, networks, tags, who may enroll, what a directory user carries, app control, features.
+//! The fleet's rules: names, networks, tags, who may enroll, who is a copy, what a directory user carries, app control, features.
 
 pub mod app_control;
 pub mod approval;
 pub mod enrollment;
 pub mod feature;
+pub mod identity;
 pub mod logged_in;
 pub mod name;
 pub mod network;
@@ -18,6 +19,7 @@ pub use approval::{
 };
 pub use enrollment::{EnrollmentRefusal, TokenFacts, decide_token};
 pub use feature::{FEATURES_MAX, Feature, is_feature_name};
+pub use identity::{CopySign, IdentityVerdict, NotedIdentity, Other, SeenCopy, decide_identity};
 pub use logged_in::{LoggedInUsers, newcomer};
 pub use name::{DesktopName, DesktopNameError, LocalUserName, LocalUserNameError};
 pub use network::{Network, NetworkError};

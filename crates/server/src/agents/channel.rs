@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
+use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
@@ -20,8 +21,11 @@ use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use http::HeaderMap;
 use http::header::ORIGIN;
 use outfitter_agent_protocol::{
-    AgentMessage, Hello, MAX_FRAME_BYTES, PROTOCOL, PROTOCOL_FLOOR, ServerMessage, UpdateReport,
-    UpdateStage, Welcome,
+    AgentMessage, COPY, HISTORY_BEHIND, Hello, MAX_FRAME_BYTES, PROTOCOL, PROTOCOL_FLOOR,
+    ServerMessage, UpdateReport, UpdateStage, Welcome,
+};
+use outfitter_domain::fleet::{
+    CopySign, IdentityVerdict, NotedIdentity, Other, SeenCopy, decide_identity,
 };
 use outfitter_store::{
     AgentUpdateNote, AgentUpdateStage, CertificateHolder, Connected, EpochRaise, StoreError,
@@ -34,7 +38,7 @@ use super::enroll::keep_certificate;
 use super::peer::{Standing, identify};
 use super::questions::{Answer, Seen};
 use super::refusal::Refusal;
-use super::registry::Registration;
+use super::registry::{Registration, Takes};
 use crate::app::agent_releases::{Share, choose, offer};
 use crate::app::inventory;
 use crate::app::job_events::{self, EventError};
@@ -49,6 +53,9 @@ const READ_BUFFER_BYTES: usize = 1024;
 
 /// How long an agent may take for its first message, and for taking one of ours.
 const MESSAGE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a channel may take to answer when another machine wants its place, in seconds.
+const PROBE_LIMIT_SECS: u32 = 10;
 
 /// Heartbeats an agent may miss before its channel counts as lost.
 const MISSED_HEARTBEATS: u32 = 3;
@@ -102,6 +109,13 @@ enum End {
     Shutdown,
     #[error("the agent speaks protocol {0}, this server needs {PROTOCOL_FLOOR} or later")]
     TooOld(u32),
+    #[error(
+        "this desktop is in an earlier state than the server noted: a snapshot or a backup was restored; it begins a new history and \
+         drops what was going on then"
+    )]
+    Behind,
+    #[error("{}", copy_words(.0, *.1))]
+    Copy(String, CopySign),
     #[error("the agent sent something else than a message: {0}")]
     Protocol(String),
     #[error("the socket failed")]
@@ -166,6 +180,10 @@ impl End {
             Self::LostRace => Some(("superseded", Some(1))),
             Self::Shutdown => Some(("shutting_down", Some(1))),
             Self::TooOld(_) => Some(("protocol_too_old", Some(3600))),
+            Self::Behind => Some((HISTORY_BEHIND, None)),
+            // By then it is known whether the other one lives.
+            Self::Copy(_, CopySign::BothAlive) => Some((COPY, Some(PROBE_LIMIT_SECS + 5))),
+            Self::Copy(..) => Some((COPY, Some(300))),
             Self::Protocol(_) => Some(("protocol_error", Some(60))),
             Self::Store(_) | Self::Event(_) => Some(("busy", Some(5))),
         }
@@ -187,6 +205,7 @@ async fn run<S: Socket>(
         return Err(End::TooOld(hello.protocol));
     }
     let now = services.clock.now();
+    let noted = judge_identity(services, holder, &hello, address).await?;
     let tx = services.store.write().await?;
     let raised = tx
         .channel_epoch_raise(
@@ -202,6 +221,12 @@ async fn run<S: Socket>(
     if !raised.is_empty() && !hello.boot_id.is_empty() {
         tx.desktop_boot(holder.desktop, &hello.boot_id).await?;
     }
+    if let Some((noted, copy)) = noted.as_ref().filter(|_| !raised.is_empty()) {
+        tx.agent_identity_note(holder.agent, noted).await?;
+        if let Some(copy) = copy {
+            tx.agent_copy_note(holder.agent, Some(copy)).await?;
+        }
+    }
     tx.commit().await?;
     let Some((_, epoch)) = raised.first().copied() else {
         return Err(End::LostRace);
@@ -210,7 +235,11 @@ async fn run<S: Socket>(
         desktop: holder.desktop,
         epoch,
     };
-    let Some(registration) = services.registry.insert(holder.desktop, epoch) else {
+    let takes = match standing {
+        Standing::Good => Takes::Work,
+        Standing::RenewOnly => Takes::RenewalAlone,
+    };
+    let Some(registration) = services.registry.insert(holder.desktop, epoch, takes) else {
         return Err(End::LostRace);
     };
     services
@@ -228,6 +257,108 @@ async fn run<S: Socket>(
     .await;
     services.registry.remove(holder.desktop, epoch);
     result
+}
+
+/// What a copy is told.
+fn copy_words(name: &str, sign: CopySign) -> String {
+    let what = match sign {
+        CopySign::OtherMachine => {
+            format!(
+                "this machine is not the one that {name} was: its disk is a copy, or its machine id or its board is another"
+            )
+        }
+        CopySign::BothAlive => {
+            format!(
+                "another machine with the same disk is connected as {name}, and is ahead of this one"
+            )
+        }
+        CopySign::TookOver => {
+            format!("another machine with the same disk was {name} before this one, and is back")
+        }
+    };
+    format!(
+        "{what}. To make this machine a desktop of its own run `outfitter-agent enroll --replace` here; if it is the real one, an \
+         administrator says so with `outfitter desktop identity {name} --real refused`"
+    )
+}
+
+/// Decides whether who connects is the machine that it says it is. Answers what is to be noted of it, and of a copy that lost
+/// its place to it.
+///
+/// # Errors
+/// [`End::Behind`] and [`End::Copy`], which is noted.
+async fn judge_identity(
+    services: &Services,
+    holder: &CertificateHolder,
+    hello: &Hello,
+    address: SocketAddr,
+) -> Result<Option<(NotedIdentity, Option<SeenCopy>)>, End> {
+    let Some(told) = &hello.identity else {
+        return Ok(None);
+    };
+    if !told.is_bounded() {
+        return Err(End::Protocol("marks beyond their limits".to_owned()));
+    }
+    let noted = holder.identity.as_ref();
+    let other = if services.registry.is_there(holder.desktop) {
+        Other::Alive
+    } else {
+        Other::Silent
+    };
+    let at_millis = services.clock.now().get();
+    let seen = |marks, history, sign, address| SeenCopy {
+        at_millis,
+        address,
+        sign,
+        marks,
+        history,
+        settled: false,
+    };
+    let verdict = decide_identity(noted, told, other);
+    let lost = match verdict {
+        IdentityVerdict::Itself => None,
+        IdentityVerdict::Restored => {
+            tracing::warn!(desktop.id = %holder.desktop_id, desktop.name = holder.desktop_name, "the desktop was set back to an earlier state");
+            None
+        }
+        IdentityVerdict::Behind => return Err(End::Behind),
+        IdentityVerdict::Returned => {
+            tracing::warn!(desktop.id = %holder.desktop_id, desktop.name = holder.desktop_name, "a copy had taken the place of the desktop");
+            noted.and_then(|noted| {
+                let marks = noted.marks.clone();
+                Some(seen(marks, noted.history?, CopySign::TookOver, None))
+            })
+        }
+        IdentityVerdict::Copy(sign) => {
+            let address = Some(address.ip().to_string());
+            let mut copy = seen(told.marks.clone(), told.history, sign, address);
+            let before = holder.copy.as_ref().filter(|before| before.is(&copy));
+            copy.settled = before.is_some_and(|before| before.settled);
+            let is_news = before.is_none();
+            let tx = services.store.write().await?;
+            tx.agent_copy_note(holder.agent, Some(&copy)).await?;
+            tx.commit().await?;
+            match sign {
+                CopySign::BothAlive => services.registry.probe(holder.desktop),
+                CopySign::OtherMachine | CopySign::TookOver => {}
+            }
+            if is_news {
+                let text = format!(
+                    "another machine ({}) connected with a copy of this desktop's key and was refused",
+                    address_of(&copy)
+                );
+                services
+                    .registry
+                    .tell(holder.desktop, ServerMessage::Notice { text });
+            }
+            return Err(End::Copy(holder.desktop_name.clone(), sign));
+        }
+    };
+    Ok(NotedIdentity::after(noted, told, verdict).map(|noted| (noted, lost)))
+}
+
+fn address_of(copy: &SeenCopy) -> &str {
+    copy.address.as_deref().unwrap_or("unknown address")
 }
 
 /// What an agent below the floor is offered: all that it can do here is to follow it.
@@ -358,7 +489,7 @@ async fn converse<S: Socket>(
     }
     let silence = Duration::from_secs(u64::from(services.heartbeat_secs * MISSED_HEARTBEATS));
     // What is sent is no sign of the peer's life: only what is heard puts the end off.
-    let mut heard = Instant::now();
+    let mut end = Instant::now() + silence;
     loop {
         tokio::select! {
             biased;
@@ -368,8 +499,13 @@ async fn converse<S: Socket>(
                 Some(message) => send(socket, &message).await?,
                 None => return Err(End::Replaced),
             },
-            received = timeout_at(heard + silence, socket.next()) => {
-                heard = Instant::now();
+            () = registration.probed.notified() => {
+                let ping = timeout(MESSAGE_LIMIT, socket.send(Message::Ping(Bytes::new())));
+                ping.await.map_err(|_| End::Slow)?.map_err(End::Socket)?;
+                end = end.min(Instant::now() + Duration::from_secs(u64::from(PROBE_LIMIT_SECS)));
+            }
+            received = timeout_at(end, socket.next()) => {
+                end = Instant::now() + silence;
                 match received {
                     Err(_) => return Err(End::Silent),
                     Ok(None) => return Err(End::Closed),
@@ -469,8 +605,8 @@ async fn renew(
     csr_pem: &str,
 ) -> Result<ServerMessage, End> {
     let now = services.clock.now();
-    let issued = services
-        .authority
+    let authority = services.authority.get();
+    let issued = authority
         .issue_agent(csr_pem, holder.agent_id, now)
         .map_err(|error| End::Protocol(chain(&error)))?;
     let tx = services.store.write().await?;
@@ -487,7 +623,7 @@ async fn renew(
     tx.commit().await?;
     Ok(ServerMessage::Certificate {
         chain_pem: issued.chain_pem,
-        roots_pem: services.authority.roots_pem().to_owned(),
+        roots_pem: authority.roots_pem().to_owned(),
     })
 }
 

@@ -158,6 +158,7 @@ pub(super) fn issue(
 ) -> Result<Issued, Refusal> {
     services
         .authority
+        .get()
         .issue_agent(csr_pem, agent, now)
         .map_err(|error| match error {
             PkiError::Request { .. } => Refusal::bad_request("csr_invalid", error.to_string()),
@@ -197,7 +198,7 @@ pub(super) fn welcome(
         agent,
         desktop,
         chain_pem: issued.chain_pem.clone(),
-        roots_pem: services.authority.roots_pem().to_owned(),
+        roots_pem: services.authority.get().roots_pem().to_owned(),
         server_time_millis: now.get(),
         update_keys: services.updates.keys(),
     }))

@@ -1,6 +1,7 @@
 //! The agents' side of the server: their certificates, listener, channels and registry.
 
 pub mod approval;
+pub mod authority;
 pub mod channel;
 pub mod desk;
 pub mod downloads;

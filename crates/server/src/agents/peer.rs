@@ -1,6 +1,7 @@
 //! Who is at the other end: read from the certificate's row, never from a message (invariant I7).
 
-use outfitter_store::CertificateHolder;
+use outfitter_agent_protocol::DECOMMISSIONED;
+use outfitter_store::{CertificateHolder, HolderState};
 
 use super::pki::fingerprint;
 use super::refusal::Refusal;
@@ -35,15 +36,24 @@ pub async fn identify(
         .map_err(|error| Refusal::busy("look an agent's certificate up", &error))?;
     let Some(holder) = holder else {
         return Err(Refusal::forbidden(
-            "revoked",
+            "certificate_unknown",
             "this server does not know the agent's certificate: enroll again",
         ));
     };
-    if holder.revoked {
-        return Err(Refusal::forbidden(
-            "revoked",
-            "the agent was revoked or its desktop was deleted: enroll again with a new token",
-        ));
+    match holder.state {
+        HolderState::Live => {}
+        HolderState::Suspended => {
+            return Err(Refusal::forbidden(
+                "project_disabled",
+                "the project of this desktop is disabled: nothing is done until an administrator enables it",
+            ));
+        }
+        HolderState::Gone => {
+            return Err(Refusal::forbidden(
+                DECOMMISSIONED,
+                "the agent was revoked or its desktop was deleted: enroll again with a new token",
+            ));
+        }
     }
     let standing = if holder.not_after < services.clock.now() {
         Standing::RenewOnly

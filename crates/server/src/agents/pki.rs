@@ -7,12 +7,13 @@
 //! can renew; the route then refuses everything but renewal, in words (a TLS alert cannot be read by people).
 //! Revocation and expiry are the routes' business, after every handshake.
 //!
-//! **Not done here.** Replacing the issuing certificate with overlap.
+//! The issuing certificate gives way to a new one when half of its life is over ([`Authority::renewed`]). The root stays, so
+//! that chains of both hold side by side; nothing is issued beyond the life of its issuer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use outfitter_domain::Millis;
+use outfitter_domain::{Clock, Millis};
 use outfitter_ids::AgentId;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType,
@@ -24,6 +25,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::time_provider::TimeProvider;
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -36,6 +38,10 @@ pub const LISTENER_NAME: &str = "outfitter-agents";
 const ROOT_LIFE: Duration = Duration::from_secs(20 * 365 * 24 * 60 * 60);
 const ISSUING_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const LEAF_LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// An issuing certificate with less left than this gives way to a new one. Twice what it issues: a fleet of servers that look
+/// once a day never issues less than a whole [`LEAF_LIFE`].
+const ISSUING_LEFT: Duration = Duration::from_secs(182 * 24 * 60 * 60);
 
 /// How long after its end an agent certificate may still renew. Source: docs/adr/0005.
 pub const RENEWAL_GRACE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
@@ -115,19 +121,62 @@ impl Authority {
         let root = ca_params("Outfitter root", now, ROOT_LIFE, 1)
             .self_signed(&root_key)
             .map_err(making)?;
-        let root_pem = root.pem();
         let root_key_pem = root_key.serialize_pem();
-        let issuer = Issuer::from_ca_cert_pem(&root_pem, root_key).map_err(making)?;
+        Self::issued_by_root(root.pem(), root_key_pem, now)
+    }
+
+    /// The same root with a new issuing certificate; `None` while the one there is has enough of its life left.
+    ///
+    /// # Errors
+    /// When the authority's own keys or certificates cannot be read or made.
+    pub fn renewed(&self, now: Millis) -> Result<Option<Self>, PkiError> {
+        if self.issuing_not_after()? > now.plus(ISSUING_LEFT) {
+            return Ok(None);
+        }
+        let (certificate, key) = (self.root_certificate_pem.clone(), self.root_key_pem.clone());
+        Self::issued_by_root(certificate, key, now).map(Some)
+    }
+
+    fn issued_by_root(
+        root_certificate_pem: String,
+        root_key_pem: String,
+        now: Millis,
+    ) -> Result<Self, PkiError> {
+        let making = |source| PkiError::Authority {
+            doing: "make an issuing certificate",
+            source,
+        };
+        let root_key = KeyPair::from_pem(&root_key_pem).map_err(making)?;
+        let issuer = Issuer::from_ca_cert_pem(&root_certificate_pem, root_key).map_err(making)?;
         let issuing_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(making)?;
         let issuing = ca_params("Outfitter issuing", now, ISSUING_LIFE, 0)
             .signed_by(&issuing_key, &issuer)
             .map_err(making)?;
         Ok(Self {
-            root_certificate_pem: root_pem,
+            root_certificate_pem,
             root_key_pem,
             issuing_certificate_pem: issuing.pem(),
             issuing_key_pem: issuing_key.serialize_pem(),
         })
+    }
+
+    /// Last instant at which the issuing certificate holds.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn issuing_not_after(&self) -> Result<Millis, PkiError> {
+        certificates(&self.issuing_certificate_pem)?
+            .first()
+            .and_then(|der| not_after_secs(der))
+            .map(|secs| Millis::new(secs.saturating_mul(1000)))
+            .ok_or_else(|| PkiError::Request {
+                reason: "the issuing certificate cannot be read".to_owned(),
+            })
+    }
+
+    /// End of what is issued now: never beyond the issuer's own.
+    fn leaf_end(&self, now: Millis) -> Result<Millis, PkiError> {
+        Ok(self.issuing_not_after()?.min(now.plus(LEAF_LIFE)))
     }
 
     /// Every root agents may trust, PEM.
@@ -169,7 +218,8 @@ impl Authority {
                 reason: "the key must be P-256".to_owned(),
             });
         }
-        let mut params = leaf_params(&agent.to_string(), now);
+        let not_after = self.leaf_end(now)?;
+        let mut params = params(&agent.to_string(), now, not_after);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let leaf = params
             .signed_by(&request.public_key, &self.issuer()?)
@@ -188,22 +238,26 @@ impl Authority {
             issuer_fingerprint: fingerprint(&issuer),
             issuer,
             not_before: now.minus(BACKDATE),
-            not_after: now.plus(LEAF_LIFE),
+            not_after,
             key_digest: Sha256::digest(request.public_key.subject_public_key_info()).into(),
         })
     }
 
-    /// TLS for the agent listener with a certificate made for the occasion.
+    /// TLS for the agent listener with a certificate made for the occasion; agents' certificates are judged by `clock`.
     ///
     /// # Errors
     /// When TLS does not take what we made.
-    pub fn listener_config(&self, now: Millis) -> Result<rustls::ServerConfig, PkiError> {
+    pub fn listener_config(
+        &self,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<rustls::ServerConfig, PkiError> {
+        let now = clock.now();
         let signing = |source| PkiError::Authority {
             doing: "sign the listener certificate",
             source,
         };
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(signing)?;
-        let mut params = leaf_params(LISTENER_NAME, now);
+        let mut params = params(LISTENER_NAME, now, self.leaf_end(now)?);
         params.subject_alt_names = vec![rcgen::SanType::DnsName(
             LISTENER_NAME
                 .try_into()
@@ -221,19 +275,25 @@ impl Authority {
                 source,
             })?;
         }
-        let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
-            .build()
-            .map_err(|error| PkiError::Request {
-                reason: error.to_string(),
-            })?;
-        let mut config =
-            rustls::ServerConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
-                .with_client_cert_verifier(Arc::new(PatientVerifier { inner: verifier }))
-                .with_single_cert(chain, key)
-                .map_err(|source| PkiError::Tls {
-                    doing: "set up the agent listener",
-                    source,
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .map_err(|error| PkiError::Request {
+                    reason: error.to_string(),
                 })?;
+        let time = Arc::new(ListenerTime(Arc::clone(clock)));
+        let mut config = rustls::ServerConfig::builder_with_details(provider, time)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .and_then(|builder| {
+                builder
+                    .with_client_cert_verifier(Arc::new(PatientVerifier { inner: verifier }))
+                    .with_single_cert(chain, key)
+            })
+            .map_err(|source| PkiError::Tls {
+                doing: "set up the agent listener",
+                source,
+            })?;
         // Resumption would skip the verifier and saves nothing that matters (measured: 4-17 % of a handshake).
         config.send_tls13_tickets = 0;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -266,25 +326,43 @@ pub fn fingerprint(certificate_der: &[u8]) -> [u8; 32] {
     Sha256::digest(certificate_der).into()
 }
 
-/// How often the listener certificate is made anew: three times in its life.
-pub const LISTENER_RENEWAL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The time that handshakes are judged by.
+struct ListenerTime(Arc<dyn Clock>);
+
+impl std::fmt::Debug for ListenerTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ListenerTime")
+    }
+}
+
+impl TimeProvider for ListenerTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        let millis = u64::try_from(self.0.now().get()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_millis(millis)))
+    }
+}
+
+/// Last second of a certificate's life, since 1970; `None` for bytes that are no certificate.
+fn not_after_secs(der: &[u8]) -> Option<i64> {
+    let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(der).ok()?;
+    Some(certificate.validity().not_after.timestamp())
+}
 
 fn ca_params(name: &str, now: Millis, life: Duration, below: u8) -> CertificateParams {
-    let mut params = leaf_params(name, now);
-    params.not_after = instant(now.plus(life));
+    let mut params = params(name, now, now.plus(life));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
 }
 
-fn leaf_params(name: &str, now: Millis) -> CertificateParams {
+fn params(name: &str, now: Millis, not_after: Millis) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params
         .distinguished_name
         .push(DnType::CommonName, name.to_owned());
     params.not_before = instant(now.minus(BACKDATE));
-    params.not_after = instant(now.plus(LEAF_LIFE));
+    params.not_after = instant(not_after);
     params.use_authority_key_identifier_extension = true;
     params
 }
@@ -301,7 +379,7 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PkiError> {
         })
 }
 
-/// Lets an expired certificate of ours through the handshake, judged at its own last moment, for up to
+/// Lets an expired certificate of ours through the handshake, judged at the last moment of its chain, for up to
 /// [`RENEWAL_GRACE`]. Asks for a certificate but does not demand one: enrollment has none.
 #[derive(Debug)]
 struct PatientVerifier {
@@ -334,11 +412,12 @@ impl ClientCertVerifier for PatientVerifier {
             ) => error,
             other => return other,
         };
-        let end = x509_parser::certificate::X509Certificate::from_der(end_entity)
-            .ok()
-            .and_then(|(_, certificate)| {
-                u64::try_from(certificate.validity().not_after.timestamp()).ok()
-            })
+        // Certificates of before could outlive their issuer, by which they are judged then.
+        let end = std::iter::once(end_entity)
+            .chain(intermediates)
+            .map(|der| not_after_secs(der).and_then(|secs| u64::try_from(secs).ok()))
+            .min()
+            .flatten()
             .ok_or(CertificateError::BadEncoding)?;
         if now.as_secs().saturating_sub(end) > RENEWAL_GRACE.as_secs() {
             return Err(refusal);
@@ -432,6 +511,32 @@ mod tests {
     }
 
     #[test]
+    fn a_new_issuing_certificate_comes_in_time_and_what_the_old_one_issued_still_holds() {
+        provider();
+        let before = Authority::generate(NOW).expect("an authority");
+        assert!(before.renewed(NOW.plus(DAY * 180)).expect("read").is_none());
+        let late = NOW.plus(DAY * 190);
+        let issued = leaf(&before, late.minus(DAY));
+        let after = before.renewed(late).expect("made").expect("due");
+        assert_eq!(after.roots_pem(), before.roots_pem());
+        assert!(after.issuing_not_after().expect("read") >= late.plus(DAY * 364));
+        assert!(verify(&after, &issued, late).is_ok());
+        assert!(verify(&before, &leaf(&after, late), late).is_ok());
+        // Long after the old one has ended too.
+        assert!(verify(&after, &issued, NOW.plus(DAY * 600)).is_ok());
+        assert!(verify(&after, &issued, late.plus(LEAF_LIFE + RENEWAL_GRACE)).is_err());
+    }
+
+    #[test]
+    fn nothing_outlives_its_issuer() {
+        provider();
+        let authority = Authority::generate(NOW).expect("an authority");
+        let end = authority.issuing_not_after().expect("read");
+        let chain = leaf(&authority, end.minus(DAY));
+        assert_eq!(not_after_secs(&chain[0]), Some(end.get() / 1000));
+    }
+
+    #[test]
     fn a_certificate_of_another_authority_is_refused() {
         provider();
         let ours = Authority::generate(NOW).expect("an authority");
@@ -443,7 +548,8 @@ mod tests {
     fn the_listener_is_tls_1_3_and_sends_the_root() {
         provider();
         let authority = Authority::generate(NOW).expect("an authority");
-        let config = authority.listener_config(NOW).expect("a configuration");
+        let clock: Arc<dyn Clock> = Arc::new(outfitter_domain::SystemClock);
+        let config = authority.listener_config(&clock).expect("a configuration");
         assert_eq!(config.send_tls13_tickets, 0);
         assert_eq!(authority.root_pins().expect("a pin")[0].len(), 64);
         assert_eq!(certificates(&authority.chain("")).expect("PEM").len(), 2);

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outfitter_agent_protocol::ServerMessage;
 use outfitter_store::DesktopKey;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::questions::Questions;
@@ -27,10 +27,21 @@ pub struct Registry {
     pub questions: Questions,
 }
 
+/// What a channel is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// Whatever there is.
+    Work,
+    /// A new certificate and nothing else: its desktop counts as away.
+    RenewalAlone,
+}
+
 struct Entry {
     epoch: i64,
+    takes: Takes,
     queue: mpsc::Sender<Arc<ServerMessage>>,
     replaced: CancellationToken,
+    probed: Arc<Notify>,
 }
 
 /// What became of a message.
@@ -50,13 +61,16 @@ pub struct Registration {
     pub outgoing: mpsc::Receiver<Arc<ServerMessage>>,
     /// Cancelled when a newer channel took the desktop or the server wants this one to end.
     pub replaced: CancellationToken,
+    /// Notified when the far end has to show that it lives.
+    pub probed: Arc<Notify>,
 }
 
 impl Registry {
     /// Enters a channel. `None` when a newer one is there already.
-    pub fn insert(&self, desktop: DesktopKey, epoch: i64) -> Option<Registration> {
+    pub fn insert(&self, desktop: DesktopKey, epoch: i64, takes: Takes) -> Option<Registration> {
         let (queue, outgoing) = mpsc::channel(QUEUE_LENGTH);
         let replaced = CancellationToken::new();
+        let probed = Arc::new(Notify::new());
         let mut channels = self.channels();
         if let Some(older) = channels.get(&desktop) {
             if older.epoch >= epoch {
@@ -68,11 +82,17 @@ impl Registry {
             desktop,
             Entry {
                 epoch,
+                takes,
                 queue,
                 replaced: replaced.clone(),
+                probed: Arc::clone(&probed),
             },
         );
-        Some(Registration { outgoing, replaced })
+        Some(Registration {
+            outgoing,
+            replaced,
+            probed,
+        })
     }
 
     /// Takes a channel out; a newer one of the same desktop stays.
@@ -93,6 +113,26 @@ impl Registry {
         }
     }
 
+    /// Whether a desktop has a channel here, whatever it is good for.
+    pub fn is_there(&self, desktop: DesktopKey) -> bool {
+        self.channels().contains_key(&desktop)
+    }
+
+    /// Has the far end of a desktop's channel show that it lives.
+    pub fn probe(&self, desktop: DesktopKey) {
+        if let Some(entry) = self.channels().get(&desktop) {
+            entry.probed.notify_one();
+        }
+    }
+
+    /// Queues what may as well be lost for whatever channel the desktop has.
+    pub fn tell(&self, desktop: DesktopKey, message: ServerMessage) {
+        if let Some(entry) = self.channels().get(&desktop) {
+            // A full queue has more to say than this.
+            let _ = entry.queue.try_send(Arc::new(message));
+        }
+    }
+
     /// Queues a message; never waits.
     pub fn try_send(
         &self,
@@ -101,7 +141,10 @@ impl Registry {
         message: Arc<ServerMessage>,
     ) -> Delivery {
         let channels = self.channels();
-        let Some(entry) = channels.get(&desktop).filter(|entry| entry.epoch == epoch) else {
+        let Some(entry) = channels
+            .get(&desktop)
+            .filter(|entry| entry.epoch == epoch && entry.takes == Takes::Work)
+        else {
             return Delivery::Gone;
         };
         match entry.queue.try_send(message) {
@@ -111,16 +154,19 @@ impl Registry {
         }
     }
 
-    /// The epoch of a desktop's channel, where it has one here.
+    /// The epoch of a desktop's channel, where it has one here that takes work.
     pub fn epoch(&self, desktop: DesktopKey) -> Option<i64> {
-        self.channels().get(&desktop).map(|entry| entry.epoch)
+        let channels = self.channels();
+        let entry = channels.get(&desktop)?;
+        (entry.takes == Takes::Work).then_some(entry.epoch)
     }
 
-    /// Connected desktops above `after` in the order of their keys, at most `limit`.
+    /// Connected desktops that take work above `after` in the order of their keys, at most `limit`.
     pub fn page(&self, after: Option<DesktopKey>, limit: usize) -> Vec<(DesktopKey, i64)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.channels()
             .range((from, Bound::Unbounded))
+            .filter(|(_, entry)| entry.takes == Takes::Work)
             .take(limit)
             .map(|(desktop, entry)| (*desktop, entry.epoch))
             .collect()
@@ -156,9 +202,13 @@ mod tests {
     fn a_newer_channel_replaces_an_older_one_and_never_the_other_way_round() {
         let registry = Registry::default();
         let desktop = DesktopKey::new(1);
-        let first = registry.insert(desktop, 4).expect("the first channel");
-        assert!(registry.insert(desktop, 3).is_none());
-        let _second = registry.insert(desktop, 5).expect("a newer channel");
+        let first = registry
+            .insert(desktop, 4, Takes::Work)
+            .expect("the first channel");
+        assert!(registry.insert(desktop, 3, Takes::Work).is_none());
+        let _second = registry
+            .insert(desktop, 5, Takes::Work)
+            .expect("a newer channel");
         assert!(first.replaced.is_cancelled());
         registry.remove(desktop, 4);
         assert_eq!(registry.epoch(desktop), Some(5));
@@ -169,7 +219,7 @@ mod tests {
     fn a_full_queue_is_said_and_not_waited_for() {
         let registry = Registry::default();
         let desktop = DesktopKey::new(1);
-        let registration = registry.insert(desktop, 1).expect("a channel");
+        let registration = registry.insert(desktop, 1, Takes::Work).expect("a channel");
         for _ in 0..QUEUE_LENGTH {
             assert_eq!(registry.try_send(desktop, 1, heartbeat()), Delivery::Queued);
         }
@@ -179,10 +229,22 @@ mod tests {
     }
 
     #[test]
+    fn a_channel_that_may_only_renew_is_given_nothing() {
+        let registry = Registry::default();
+        let desktop = DesktopKey::new(1);
+        let _kept = registry.insert(desktop, 1, Takes::RenewalAlone);
+        assert_eq!(registry.epoch(desktop), None);
+        assert!(registry.page(None, 9).is_empty());
+        assert_eq!(registry.try_send(desktop, 1, heartbeat()), Delivery::Gone);
+        let _kept = registry.insert(desktop, 2, Takes::Work);
+        assert_eq!(registry.epoch(desktop), Some(2));
+    }
+
+    #[test]
     fn pages_walk_every_desktop_once() {
         let registry = Registry::default();
         let _kept: Vec<_> = (0..5)
-            .map(|key| registry.insert(DesktopKey::new(key), 1))
+            .map(|key| registry.insert(DesktopKey::new(key), 1, Takes::Work))
             .collect();
         let first = registry.page(None, 3);
         let second = registry.page(first.last().map(|(key, _)| *key), 3);

@@ -209,7 +209,7 @@ impl Draft {
         let token = EnrollmentToken {
             id: EnrollmentTokenId::new(uuid()),
             secret: random_text(services.auth.randomness(), b"0123456789abcdef", 64),
-            root_pins: services.authority.root_pins()?,
+            root_pins: services.authority.get().root_pins()?,
         };
         let secret = |secret: &SecretString| SecretText::new(secret.expose_secret());
         Ok(Self {
@@ -335,7 +335,7 @@ mod tests {
         let token = EnrollmentToken::parse(server.bootstrap.enrollment_token.expose()).unwrap();
         assert_eq!(
             token.root_pins,
-            server.services.authority.root_pins().unwrap()
+            server.services.authority.get().root_pins().unwrap()
         );
         let projects = server
             .call(

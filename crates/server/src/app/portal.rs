@@ -13,9 +13,8 @@ use outfitter_agent_protocol::{Approach, TaskKind};
 use outfitter_directory::Failure;
 use outfitter_domain::fleet::Feature;
 use outfitter_domain::portal::{
-    AccountMeaning,
-    Act, Installed, NewestJob, PortalFacts, PortalView, RequestedBy, Standing, decide_deferral,
-    decide_view, meanings_of_account,
+    AccountMeaning, Act, Installed, NewestJob, PortalFacts, PortalView, RequestedBy, Standing,
+    decide_deferral, decide_view, meanings_of_account,
 };
 use outfitter_domain::text::fold;
 use outfitter_ids::{AppId, DesktopId, JobId, ProjectId};

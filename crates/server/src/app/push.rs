@@ -165,7 +165,7 @@ impl ServerDesk<'_> {
 
     async fn make_token(&self) -> Result<Secret, StoreError> {
         let services = self.services;
-        let root_pins = services.authority.root_pins().unwrap_or_default();
+        let root_pins = services.authority.get().root_pins().unwrap_or_default();
         let tx = services.store.write().await?;
         let (_, token) = enrollment_tokens::create(
             &tx,

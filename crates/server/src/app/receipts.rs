@@ -23,7 +23,7 @@ const REFUSE: &str = "outfitter:receipts:refuse";
 
 /// The roots that agents' certificates lead to.
 pub(crate) fn roots(services: &Services) -> Vec<CertificateDer<'static>> {
-    CertificateDer::pem_slice_iter(services.authority.roots_pem().as_bytes())
+    CertificateDer::pem_slice_iter(services.authority.get().roots_pem().as_bytes())
         .filter_map(Result::ok)
         .collect()
 }

@@ -19,7 +19,7 @@ pub use rotation::{
     KeyKeeper, KeyState, Rotated, Rotation, RotationError, SettleError, settle_server_key,
 };
 pub use seal::{SealError, Sealer};
-pub use shared::{SecretError, shared_secret};
+pub use shared::{SecretError, shared_secret, shared_secret_renew};
 
 /// Bytes that do not show in `Debug` and are wiped when dropped.
 pub type SecretBytes = secrecy::SecretSlice<u8>;

@@ -52,6 +52,34 @@ pub async fn shared_secret(
     open(sealer, name, &sealed)
 }
 
+/// Replaces a shared secret by what `make` makes of it; `None` leaves it as it is. Answers what is kept: where another server
+/// replaced it at the same time, that one's.
+///
+/// # Errors
+/// The database fails, there is no such secret, or the server key does not open it; else what `make` says.
+pub async fn shared_secret_renew<E: From<SecretError>>(
+    store: &Store,
+    sealer: &Sealer,
+    name: &str,
+    make: impl FnOnce(&SecretBytes) -> Result<Option<SecretBytes>, E> + Send,
+) -> Result<SecretBytes, E> {
+    let tx = store.write().await.map_err(SecretError::from)?;
+    let sealed = tx
+        .server_secret_hold(name)
+        .await
+        .map_err(SecretError::from)?;
+    let secret = open(sealer, name, &sealed)?;
+    let Some(next) = make(&secret)? else {
+        return Ok(secret);
+    };
+    let renewed = sealer.seal(PURPOSE, name, next.expose_secret());
+    tx.server_secret_replace(name, renewed)
+        .await
+        .map_err(SecretError::from)?;
+    tx.commit().await.map_err(SecretError::from)?;
+    Ok(next)
+}
+
 fn open(sealer: &Sealer, name: &str, sealed: &[u8]) -> Result<SecretBytes, SecretError> {
     sealer
         .open(PURPOSE, name, sealed)

@@ -83,6 +83,7 @@ fn hello(protocol: u32, version: &str) -> AgentMessage {
         boot_id: "b".to_owned(),
         sandbox_root: None,
         attempts: Vec::new(),
+        identity: None,
     })
 }
 

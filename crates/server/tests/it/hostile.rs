@@ -294,6 +294,7 @@ pub(crate) fn hello() -> AgentMessage {
         boot_id: "b".to_owned(),
         sandbox_root: None,
         attempts: Vec::new(),
+        identity: None,
     })
 }
 

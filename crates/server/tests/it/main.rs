@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod absence;
 mod agent_releases;
 mod apps;
 mod attacks;

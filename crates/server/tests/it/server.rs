@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
+use outfitter_domain::{Clock, Millis, SystemClock};
 use outfitter_server::config::{Config, ServeOptions};
 use outfitter_server::serve;
 use outfitter_test_support::postgres::TestDatabase;
@@ -17,6 +20,60 @@ use tokio_util::sync::CancellationToken;
 /// Longest wait for the server to say where it is: hashing the first password unoptimised is slow.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// The system's clock, set wrong by as much as the test says; the server's and, as another one, an agent's.
+pub(crate) struct SetClock {
+    ahead_millis: AtomicI64,
+    origin: Instant,
+}
+
+impl SetClock {
+    pub(crate) fn right() -> Arc<Self> {
+        Arc::new(Self {
+            ahead_millis: AtomicI64::new(0),
+            origin: Instant::now(),
+        })
+    }
+
+    /// Sets it so many days ahead of the system's.
+    pub(crate) fn set_days_ahead(&self, days: i64) {
+        let millis = days * 24 * 60 * 60 * 1000;
+        self.ahead_millis.store(millis, Ordering::SeqCst);
+    }
+
+    /// Sets it to the beginning of 1970.
+    pub(crate) fn set_to_1970(&self) {
+        let now = SystemClock.now().get();
+        self.ahead_millis.store(-now, Ordering::SeqCst);
+    }
+
+    fn millis(&self) -> i64 {
+        SystemClock.now().get() + self.ahead_millis.load(Ordering::SeqCst)
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Millis {
+        Millis::new(self.millis())
+    }
+}
+
+impl outfitter_agent::clock::Clock for SetClock {
+    fn unix_millis(&self) -> i64 {
+        self.millis()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.origin.elapsed()
+    }
+}
+
+/// What a server keeps over its own end.
+struct Site {
+    database: Option<TestDatabase>,
+    folder: TempDir,
+    clock: Arc<dyn Clock>,
+}
+
 /// A running server, and its administrator's token.
 pub(crate) struct TestServer {
     pub(crate) http: reqwest::Client,
@@ -28,8 +85,7 @@ pub(crate) struct TestServer {
     pub(crate) bootstrap: Value,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
-    database: Option<TestDatabase>,
-    folder: TempDir,
+    site: Site,
 }
 
 /// An answer.
@@ -57,10 +113,56 @@ impl Answer {
     }
 }
 
+impl Site {
+    fn new(database: Option<TestDatabase>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            database,
+            folder: tempfile::tempdir().unwrap(),
+            clock,
+        }
+    }
+
+    /// Runs a server that listens for API, agents and bucket.
+    fn serve(
+        &self,
+        [api, agents, bucket]: [SocketAddr; 3],
+        options: ServeOptions,
+    ) -> (CancellationToken, JoinHandle<()>) {
+        let config = Config::resolve(ServeOptions {
+            data_dir: Some(self.folder.path().to_owned()),
+            listen: Some(api),
+            agent_listen: Some(agents),
+            bucket_listen: Some(bucket),
+            database_url: self.database.as_ref().map(|it| it.url().to_owned()),
+            ..options
+        })
+        .unwrap();
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn({
+            let (clock, shutdown) = (Arc::clone(&self.clock), shutdown.clone());
+            async move {
+                Box::pin(serve::run_by(config, clock, shutdown))
+                    .await
+                    .unwrap()
+            }
+        });
+        (shutdown, task)
+    }
+}
+
 impl TestServer {
     /// A server on SQLite.
     pub(crate) async fn start() -> Self {
         Self::start_with(None, ServeOptions::default()).await
+    }
+
+    /// A server by a clock of the test's; without a database of its own on SQLite.
+    pub(crate) async fn start_by(clock: &Arc<SetClock>, database: Option<TestDatabase>) -> Self {
+        Self::start_at(
+            Site::new(database, Arc::clone(clock) as _),
+            ServeOptions::default(),
+        )
+        .await
     }
 
     /// A server on SQLite that is told more than where to listen.
@@ -70,7 +172,7 @@ impl TestServer {
 
     /// Its data folder.
     pub(crate) fn data_dir(&self) -> &Path {
-        self.folder.path()
+        self.site.folder.path()
     }
 
     /// A server on PostgreSQL.
@@ -79,23 +181,13 @@ impl TestServer {
     }
 
     async fn start_with(database: Option<TestDatabase>, options: ServeOptions) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_at(Site::new(database, Arc::new(SystemClock)), options).await
+    }
+
+    async fn start_at(site: Site, options: ServeOptions) -> Self {
         let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let config = Config::resolve(ServeOptions {
-            data_dir: Some(folder.path().to_owned()),
-            listen: Some(free),
-            agent_listen: Some(free),
-            bucket_listen: Some(free),
-            database_url: database.as_ref().map(|database| database.url().to_owned()),
-            ..options
-        })
-        .unwrap();
-        let shutdown = CancellationToken::new();
-        let task = tokio::spawn({
-            let shutdown = shutdown.clone();
-            async move { Box::pin(serve::run(config, shutdown)).await.unwrap() }
-        });
-        let path = folder.path().join("bootstrap.json");
+        let (shutdown, task) = site.serve([free; 3], options);
+        let path = site.folder.path().join("bootstrap.json");
         let bootstrap = tokio::time::timeout(START_LIMIT, async {
             loop {
                 if let Ok(text) = std::fs::read_to_string(&path)
@@ -121,12 +213,40 @@ impl TestServer {
             bootstrap: bootstrap.clone(),
             shutdown,
             task,
-            database,
-            folder,
+            site,
         };
-        let project = json!({"project": {"id": server.project}});
-        server.token = server.token_for(project).await;
+        server.log_in().await;
         server
+    }
+
+    /// Ends the server and starts it again where it was.
+    pub(crate) async fn restart(&mut self) {
+        self.shutdown.cancel();
+        (&mut self.task).await.unwrap();
+        let at = |member: &str| {
+            let text = self.bootstrap[member].as_str().unwrap();
+            text.trim_start_matches("http://").parse().unwrap()
+        };
+        let addresses = [at("endpoint"), at("agent_endpoint"), at("bucket_endpoint")];
+        (self.shutdown, self.task) = self.site.serve(addresses, ServeOptions::default());
+        let ready = self.anonymous(Method::GET, "/readyz");
+        tokio::time::timeout(START_LIMIT, async {
+            while ready.try_clone().unwrap().send().await.is_err() {
+                assert!(
+                    !self.task.is_finished(),
+                    "the server ended while it started"
+                );
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .unwrap();
+        self.log_in().await;
+    }
+
+    async fn log_in(&mut self) {
+        let project = json!({"project": {"id": self.project}});
+        self.token = self.token_for(project).await;
     }
 
     /// A token of the administrator for a project or a domain.
@@ -151,10 +271,10 @@ impl TestServer {
 
     /// Runs a statement on the server's database: for states that no call brings about.
     pub(crate) async fn sql(&self, statement: &str) {
-        let address = match &self.database {
+        let address = match &self.site.database {
             Some(database) => database.url().to_owned(),
             None => {
-                let file = self.folder.path().join("outfitter.db");
+                let file = self.site.folder.path().join("outfitter.db");
                 format!("sqlite://{}?mode=rw", file.display())
             }
         };

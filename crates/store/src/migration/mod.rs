@@ -117,6 +117,10 @@ impl MigratorTrait for Migrator {
                 sql: include_str!("../../migrations/0026_unverified.sql"),
             }),
             Box::new(Script {
+                name: "0027_identity",
+                sql: include_str!("../../migrations/0027_identity.sql"),
+            }),
+            Box::new(Script {
                 name: "0028_approval",
                 sql: include_str!("../../migrations/0028_approval.sql"),
             }),

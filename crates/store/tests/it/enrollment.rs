@@ -5,7 +5,7 @@ use outfitter_domain::{Millis, OsType};
 use outfitter_ids::{AgentId, DesktopId, EnrollmentTokenId, UserId};
 use outfitter_store::{
     ClaimProof, DesktopFilter, DesktopOrder, DesktopTag, Enrolled, EnrollmentClaim, EpochRaise,
-    LeftUsers, NewAgent, NewCertificate, NewEnrollmentToken, Page, SecretDigest,
+    HolderState, LeftUsers, NewAgent, NewCertificate, NewEnrollmentToken, Page, SecretDigest,
 };
 
 use crate::database::{NOW, TestStore, id, on_both};
@@ -124,10 +124,10 @@ on_both! {
         assert_eq!((second.desktop, second.replaced), (first.desktop, true));
 
         let db = test.store.db();
-        assert!(db.certificate_holder(&[1; 32]).await.unwrap().unwrap().revoked);
+        assert_eq!(db.certificate_holder(&[1; 32]).await.unwrap().unwrap().state, HolderState::Gone);
         assert_eq!(db.certificate_holder(&[2; 32]).await.unwrap(), None);
         let holder = db.certificate_holder(&[3; 32]).await.unwrap().unwrap();
-        assert!(!holder.revoked);
+        assert_eq!(holder.state, HolderState::Live);
         assert_eq!((holder.agent, holder.desktop, holder.project), (second.agent, first.desktop, test.project));
         assert_eq!(holder.not_after, Millis::new(NOW.get() + 1000));
     }
@@ -159,7 +159,7 @@ on_both! {
         test.sql("UPDATE enrollment_token SET uses = 0").await;
         test.sql("UPDATE project SET enabled = 0").await;
         assert_eq!(enroll(&test, &claim(&once, "b", 2)).await, Err(EnrollmentRefusal::TokenUnknown));
-        assert!(test.store.db().certificate_holder(&[1; 32]).await.unwrap().unwrap().revoked);
+        assert_eq!(test.store.db().certificate_holder(&[1; 32]).await.unwrap().unwrap().state, HolderState::Suspended);
     }
 
     async fn a_token_for_networks_lets_in_who_calls_from_one_and_keeps_its_count_otherwise(test: TestStore) {
@@ -250,7 +250,7 @@ on_both! {
         tx.desktops_delete(test.project, &[one.desktop], LeftUsers::Keep, NOW).await.unwrap();
         assert_eq!(tx.channel_epoch_raise(&[EpochRaise { desktop: one.desktop, expected: 2 }], NOW).await.unwrap(), []);
         tx.commit().await.unwrap();
-        assert!(test.store.db().certificate_holder(&[1; 32]).await.unwrap().unwrap().revoked);
+        assert_eq!(test.store.db().certificate_holder(&[1; 32]).await.unwrap().unwrap().state, HolderState::Gone);
     }
 
     async fn a_renewed_certificate_stands_beside_the_old_one(test: TestStore) {
@@ -263,7 +263,7 @@ on_both! {
         tx.agent_version_set(enrolled.agent, "0.2.0").await.unwrap();
         tx.commit().await.unwrap();
         let db = test.store.db();
-        assert!(!db.certificate_holder(&[1; 32]).await.unwrap().unwrap().revoked);
+        assert_eq!(db.certificate_holder(&[1; 32]).await.unwrap().unwrap().state, HolderState::Live);
         assert_eq!(db.certificate_holder(&[2; 32]).await.unwrap().unwrap().agent, enrolled.agent);
         let installed = DesktopFilter { agent_version: Some("0.2.0".to_owned()), agent_installed: Some(true), ..DesktopFilter::default() };
         assert_eq!(db.desktop_list(test.project, &installed, DesktopOrder::default(), Page::ALL).await.unwrap().total, 1);
@@ -272,7 +272,7 @@ on_both! {
         tx.agents_revoke(&[enrolled.desktop], NOW).await.unwrap();
         tx.commit().await.unwrap();
         for mark in [1, 2] {
-            assert!(db.certificate_holder(&[mark; 32]).await.unwrap().unwrap().revoked);
+            assert_eq!(db.certificate_holder(&[mark; 32]).await.unwrap().unwrap().state, HolderState::Gone);
         }
     }
 }

@@ -136,7 +136,10 @@ impl Desktop<'_> {
             processors: self.processors(),
             memory_bytes: self.memory_bytes(),
             addresses: self.addresses(),
-            users: sessions.iter().map(|session| session.account.clone()).collect(),
+            users: sessions
+                .iter()
+                .map(|session| session.account.clone())
+                .collect(),
             at_desktop: sessions
                 .iter()
                 .filter(|session| session.at_desktop)

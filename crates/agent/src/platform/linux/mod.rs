@@ -24,7 +24,7 @@ pub use supervisor::{
     await_supervisor, control_group, launch, remove_control_group, start_supervisor, supervise,
 };
 
-use super::{DebianState, PlatformError};
+use super::{DebianState, PlatformError, RegistryEntry};
 use crate::command::{self, CommandError};
 
 /// Where programs are looked for: maintainer scripts need the `sbin` folders.
@@ -50,6 +50,16 @@ pub fn machine_identity() -> Option<String> {
         .filter_map(|path| fs::read_to_string(path).ok())
         .map(|text| text.trim().to_owned())
         .find(|text| !text.is_empty())
+}
+
+/// What the firmware calls the machine, where it may be read: by root alone.
+pub fn product_uuid() -> Option<String> {
+    let text = fs::read_to_string("/sys/class/dmi/id/product_uuid").ok()?;
+    let text = text.trim();
+    // What boards say whose maker wrote nothing.
+    let says_nothing = text.chars().all(|c| matches!(c, '0' | '-'))
+        || text.chars().all(|c| matches!(c, 'F' | 'f' | '-'));
+    (!says_nothing).then(|| text.to_lowercase())
 }
 
 /// Free bytes for us where `path` lies.
@@ -97,6 +107,9 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
 pub fn make_runnable(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
 }
+
+/// Whether [`replace_process`] and [`restart_process`] do what they say.
+pub const CAN_REPLACE_PROGRAM: bool = true;
 
 /// Puts a program in the place of this one: same process, its file descriptors closed. Returns only on failure.
 pub fn replace_process(program: &Path, arguments: &[String]) -> PlatformError {
@@ -222,6 +235,22 @@ pub fn file_name(name: String) -> String {
 /// What runs the script of a detection rule.
 pub fn script_arguments(script: &str) -> Vec<String> {
     ["/bin/sh", "-c", script].map(str::to_owned).into()
+}
+
+/// There is no registry on Linux.
+///
+/// # Errors
+/// Always: not supported.
+pub fn registry_entry(_key: &str, _name: Option<&str>) -> Result<RegistryEntry, PlatformError> {
+    Err(PlatformError::NotSupported("a registry rule"))
+}
+
+/// There is no Windows Installer on Linux.
+///
+/// # Errors
+/// Always: not supported.
+pub fn msi_product(_product_code: &str) -> Result<Option<String>, PlatformError> {
+    Err(PlatformError::NotSupported("an MSI product rule"))
 }
 
 /// Asks rpm for a package of that very name: `EPOCH:VERSION-RELEASE` of each that is installed. `database`: another one

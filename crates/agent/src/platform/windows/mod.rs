@@ -16,7 +16,7 @@ use std::path::{Component, Path, PathBuf, Prefix};
 use std::ptr::null_mut;
 
 use outfitter_agent_protocol::{InventoryFacts, InventorySoftware};
-use windows_sys::Win32::Foundation::{HANDLE, LocalFree};
+use windows_sys::Win32::Foundation::{ERROR_SUCCESS, HANDLE, LocalFree};
 use windows_sys::Win32::Security::Authorization::{
     ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
 };
@@ -27,6 +27,9 @@ use windows_sys::Win32::Security::{
 use windows_sys::Win32::Storage::FileSystem::{
     CreateDirectoryW, FILE_FLAG_BACKUP_SEMANTICS, GetDiskFreeSpaceExW,
 };
+use windows_sys::Win32::System::ApplicationInstallationAndServicing::{
+    INSTALLPROPERTY_VERSIONSTRING, INSTALLSTATE_DEFAULT, MsiGetProductInfoW, MsiQueryProductStateW,
+};
 use windows_sys::Win32::System::Environment::{CreateEnvironmentBlock, DestroyEnvironmentBlock};
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 use windows_sys::core::BOOL;
@@ -35,7 +38,7 @@ pub use supervisor::{
     await_supervisor, control_group, remove_control_group, start_supervisor, supervise,
 };
 
-use super::{DebianState, PlatformError};
+use super::{DebianState, PlatformError, RegistryEntry};
 use crate::command::CommandError;
 use crate::command_line;
 use crate::programs::{EndBy, Notice, ProgramNames, RunningProgram};
@@ -93,6 +96,11 @@ pub fn machine_identity() -> Option<String> {
     )
     .ok()
     .filter(|guid| !guid.is_empty())
+}
+
+/// What the firmware calls the machine: not read here, the registry's id tells machines apart.
+pub fn product_uuid() -> Option<String> {
+    None
 }
 
 /// Free bytes for us where `path` lies.
@@ -207,6 +215,9 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
 pub fn make_runnable(_path: &Path) -> io::Result<()> {
     Ok(())
 }
+
+/// Offers of a newer program are refused before anything of them is fetched.
+pub const CAN_REPLACE_PROGRAM: bool = false;
 
 /// Windows cannot put one program in the place of another.
 pub fn replace_process(_program: &Path, _arguments: &[String]) -> PlatformError {
@@ -424,6 +435,50 @@ pub fn script_arguments(script: &str) -> Vec<String> {
     vec![format!(
         "powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass -Command {script}"
     )]
+}
+
+/// What stands in the registry under a key, with its root, and a name. A 32-bit program's own part of it has another key
+/// (`WOW6432Node`).
+///
+/// # Errors
+/// When the registry cannot be read, or the value is too long to be looked at.
+pub fn registry_entry(key: &str, name: Option<&str>) -> Result<RegistryEntry, PlatformError> {
+    registry::entry(key, name)
+        .map_err(|error| PlatformError::system(format!("read the registry's {key}"), error))
+}
+
+/// The version of a product that Windows Installer has for the machine or the agent's account. `None`: it has none.
+///
+/// # Errors
+/// When it does not tell the version of one that it has.
+pub fn msi_product(product_code: &str) -> Result<Option<String>, PlatformError> {
+    let failed = |error| {
+        PlatformError::system(
+            format!("ask Windows Installer for product {product_code}"),
+            error,
+        )
+    };
+    let code = wide(product_code).map_err(failed)?;
+    // SAFETY: the code ends with NUL and lives until the call returns.
+    if unsafe { MsiQueryProductStateW(code.as_ptr()) } != INSTALLSTATE_DEFAULT {
+        return Ok(None);
+    }
+    // A version has three numbers of at most five digits. Source: Windows Installer, ProductVersion.
+    let mut version = [0_u16; 64];
+    let mut length = 64;
+    // SAFETY: the texts end with NUL; the buffer has as many units as are named.
+    let status = unsafe {
+        MsiGetProductInfoW(
+            code.as_ptr(),
+            INSTALLPROPERTY_VERSIONSTRING,
+            version.as_mut_ptr(),
+            &raw mut length,
+        )
+    };
+    if status != ERROR_SUCCESS {
+        return Err(failed(io::Error::from_raw_os_error(status.cast_signed())));
+    }
+    Ok(Some(String::from_utf16_lossy(&version[..length as usize])))
 }
 
 /// Asks rpm for a package.

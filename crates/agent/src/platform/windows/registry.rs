@@ -5,12 +5,17 @@ use std::ptr::{null, null_mut};
 
 use windows_sys::Win32::Foundation::ERROR_SUCCESS;
 use windows_sys::Win32::System::Registry::{
-    HKEY, HKEY_CURRENT_USER, HKEY_LOCAL_MACHINE, KEY_QUERY_VALUE, KEY_SET_VALUE,
-    REG_OPTION_VOLATILE, REG_SZ, RRF_RT_REG_SZ, RegCloseKey, RegCreateKeyExW, RegGetValueW,
-    RegSetValueExW,
+    HKEY, HKEY_CLASSES_ROOT, HKEY_CURRENT_USER, HKEY_LOCAL_MACHINE, HKEY_USERS, KEY_QUERY_VALUE,
+    KEY_SET_VALUE, REG_DWORD, REG_EXPAND_SZ, REG_MULTI_SZ, REG_OPTION_VOLATILE, REG_QWORD, REG_SZ,
+    RRF_NOEXPAND, RRF_RT_ANY, RRF_RT_REG_SZ, RegCloseKey, RegCreateKeyExW, RegGetValueW,
+    RegOpenKeyExW, RegSetValueExW,
 };
 
+use super::super::RegistryEntry;
 use super::wide;
+
+/// Longest data that is looked at, in bytes: what a rule can name, in UTF-16, and more.
+const MAX_DATA_BYTES: usize = 16 * 1024;
 
 /// Longest text that is read, in UTF-16 units.
 const MAX_TEXT: usize = 512;
@@ -85,6 +90,83 @@ fn read(key: HKEY, path: Option<&str>, name: &str) -> io::Result<String> {
     ))
 }
 
+/// A key with its root, as rules name it. Source: Microsoft, "Predefined Keys".
+fn rooted(key: &str) -> Option<(HKEY, &str)> {
+    let (root, path) = key.split_once('\\')?;
+    let root = match root.to_ascii_uppercase().as_str() {
+        "HKLM" | "HKEY_LOCAL_MACHINE" => HKEY_LOCAL_MACHINE,
+        "HKCR" | "HKEY_CLASSES_ROOT" => HKEY_CLASSES_ROOT,
+        "HKU" | "HKEY_USERS" => HKEY_USERS,
+        _ => return None,
+    };
+    Some((root, path.trim_matches('\\')))
+}
+
+/// What stands under a key and a name.
+///
+/// # Errors
+/// The system's; `InvalidInput` where the key has no root that is known.
+pub(super) fn entry(key: &str, name: Option<&str>) -> io::Result<RegistryEntry> {
+    let (root, path) = rooted(key).ok_or(io::ErrorKind::InvalidInput)?;
+    let path = wide(path)?;
+    let mut opened: HKEY = null_mut();
+    // SAFETY: the text ends with NUL; `opened` takes the handle, which `Key` closes.
+    let status =
+        done(unsafe { RegOpenKeyExW(root, path.as_ptr(), 0, KEY_QUERY_VALUE, &raw mut opened) });
+    let opened = match status {
+        Ok(()) => Key(opened),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(RegistryEntry::Absent),
+        Err(error) => return Err(error),
+    };
+    let Some(name) = name else {
+        return Ok(RegistryEntry::Key);
+    };
+    let name = wide(name)?;
+    let mut data = vec![0_u8; MAX_DATA_BYTES];
+    let mut bytes = MAX_DATA_BYTES as u32;
+    let mut kind = 0;
+    // SAFETY: the name ends with NUL; the buffer has as many bytes as are named.
+    let status = done(unsafe {
+        RegGetValueW(
+            opened.0,
+            null(),
+            name.as_ptr(),
+            RRF_RT_ANY | RRF_NOEXPAND,
+            &raw mut kind,
+            data.as_mut_ptr().cast(),
+            &raw mut bytes,
+        )
+    });
+    match status {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(RegistryEntry::Absent),
+        Err(error) => return Err(error),
+    }
+    data.truncate(bytes as usize);
+    Ok(RegistryEntry::Value(as_text(kind, &data)))
+}
+
+fn as_text(kind: u32, data: &[u8]) -> String {
+    match kind {
+        REG_SZ | REG_EXPAND_SZ | REG_MULTI_SZ => {
+            let units: Vec<u16> = data
+                .chunks_exact(2)
+                .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+                .collect();
+            String::from_utf16_lossy(&units)
+                .trim_end_matches('\0')
+                .replace('\0', "\n")
+        }
+        REG_DWORD | REG_QWORD => {
+            let mut number = [0; 8];
+            let length = data.len().min(8);
+            number[..length].copy_from_slice(&data[..length]);
+            u64::from_le_bytes(number).to_string()
+        }
+        _ => hex::encode(data),
+    }
+}
+
 /// The text value of a volatile key, which is gone with the boot; where there is none yet, `fresh` is put there.
 ///
 /// # Errors
@@ -116,7 +198,7 @@ pub(super) fn of_this_boot(
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         read => return read,
     }
-    let value: Vec<u8> = wide(&fresh())?
+    let value: Vec<u8> = wide(fresh())?
         .iter()
         .flat_map(|unit| unit.to_le_bytes())
         .collect();

@@ -6,6 +6,7 @@ mod attach;
 mod delete;
 mod detach;
 mod export;
+mod identity;
 mod list;
 mod online;
 mod reach;
@@ -64,6 +65,26 @@ fn native(routes: &mut Routes) {
             .codes(&[404, 409])
             .summary("Ask the desktop's agent for the newest of its own log."),
             agent_log::show,
+        )
+        .add(
+            Operation::get(
+                "/api/v1/{project_id}/desktops/{desktop_id}/identity",
+                "ShowDesktopIdentity",
+            )
+            .action("outfitter:desktops:showIdentity")
+            .codes(&[404])
+            .summary("Show whether another machine connects with a copy of the desktop's key."),
+            identity::show,
+        )
+        .add(
+            Operation::put(
+                "/api/v1/{project_id}/desktops/{desktop_id}/identity",
+                "SettleDesktopIdentity",
+            )
+            .action("outfitter:desktops:settleIdentity")
+            .codes(&[404, 409])
+            .summary("Say which of two machines with the same key a desktop is."),
+            identity::settle,
         )
         .add(
             Operation::delete(

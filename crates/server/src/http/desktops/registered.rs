@@ -13,6 +13,7 @@ use outfitter_domain::{Millis, OsType};
 use outfitter_ids::DesktopId;
 use outfitter_store::{Desktop, DesktopFilter, DesktopOrder, LeftUsers, Page, Persistence};
 
+use super::identity;
 use crate::Services;
 use crate::app::desktops;
 use crate::http::{ApiError, Call, Reply};
@@ -130,6 +131,7 @@ pub(super) fn wire(services: &Services, desktop: Desktop) -> RegisteredDesktop {
             enrolled_at: time(agent.enrolled_at),
             last_seen_at: desktop.last_seen_at.map(time),
             sandbox_root: agent.sandbox_root,
+            copy: agent.copy.and_then(identity::wire),
         }),
         created_at: time(desktop.created_at),
     }

@@ -42,6 +42,7 @@ pub(super) async fn create(
     };
     let root_pins = services
         .authority
+        .get()
         .root_pins()
         .map_err(|error| ApiError::internal("read the pins of the roots", error))?;
     let tx = services.store.write().await?;

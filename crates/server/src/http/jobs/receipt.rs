@@ -86,7 +86,7 @@ pub(super) async fn show_agent_roots(
     _: Call<(), ()>,
 ) -> Result<Reply<AgentRoots>, ApiError> {
     Ok(Reply::new(AgentRoots {
-        roots_pem: services.authority.roots_pem().to_owned(),
+        roots_pem: services.authority.get().roots_pem().to_owned(),
         fingerprints: receipts::roots(&services)
             .iter()
             .map(|root| hex::encode(fingerprint(root)))

@@ -15,13 +15,17 @@ pub(super) fn register(routes: &mut Routes) {
         .add(
             Operation::get("/api/v1/{project_id}/logged-in-users", "ShowLoggedInUsers")
                 .action("outfitter:loggedInUsers:get")
-                .summary("Show whether whoever logs in at a desktop without a user becomes its user."),
+                .summary(
+                    "Show whether whoever logs in at a desktop without a user becomes its user.",
+                ),
             show,
         )
         .add(
             Operation::put("/api/v1/{project_id}/logged-in-users", "SetLoggedInUsers")
                 .action("outfitter:loggedInUsers:set")
-                .summary("Set whether whoever logs in at a desktop without a user becomes its user."),
+                .summary(
+                    "Set whether whoever logs in at a desktop without a user becomes its user.",
+                ),
             set,
         );
 }
