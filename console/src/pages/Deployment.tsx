@@ -64,7 +64,7 @@ export default function Deployment() {
     // Ten thousand jobs are not compared member by member: what changed is drawn by itself.
     structuralSharing: false,
     queryFn: async () => {
-      const all: Shape<'AppInstallJob'>[] = [];
+      const all: Shape<'JobEvent'>[] = [];
       for (let offset = 0; offset < MOST_SHOWN; offset += PAGE) {
         const page = await ok(
           api.GET('/api/v1/{project_id}/deployments/{deployment_id}/jobs', {

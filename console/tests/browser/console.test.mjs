@@ -51,6 +51,9 @@ test('from the first login to the first installed app', async () => {
   await installFor(page, card, 'ana');
   await page.getByRole('button', { name: 'ANA-DESK · Hello: Succeeded' }).click();
   await page.getByText('Unverified: exit code only').waitFor();
+  // No event tells of it any more: the list does.
+  await page.reload();
+  await page.getByRole('button', { name: 'ANA-DESK · Hello: Succeeded, unverified' }).waitFor();
   assert.deepEqual(page.complaints, []);
   await page.context().close();
 });

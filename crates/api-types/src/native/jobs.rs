@@ -14,7 +14,7 @@ pub struct ListAppJobsResponse {
     /// Number of matching records, regardless of paging.
     #[schema(minimum = 0)]
     pub count: i64,
-    /// This page, newest first.
+    /// This page.
     pub items: Vec<JobEvent>,
 }
 

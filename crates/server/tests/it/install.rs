@@ -504,6 +504,15 @@ async fn an_uninstall_is_a_deployment_of_its_own_and_no_install_job() {
     let id = listed["items"][0]["id"].as_str().unwrap().to_owned();
     let job = server.get(&format!("{own}/{id}")).await.ok(200);
     assert_eq!(job, listed["items"][0]);
+    // So does its deployment, in the same words.
+    let deployment_jobs = format!(
+        "/api/v1/{{p}}/deployments/{}/jobs",
+        made["id"].as_str().unwrap()
+    );
+    assert_eq!(
+        server.get(&deployment_jobs).await.ok(200)["items"],
+        json!([job])
+    );
     server
         .get(&format!("{own}/nobody"))
         .await

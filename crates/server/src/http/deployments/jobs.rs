@@ -1,17 +1,18 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use outfitter_api_types::jobs::ListJobsResponse;
 use outfitter_api_types::native::deployments::ListDeploymentJobsQuery;
+use outfitter_api_types::native::jobs::ListAppJobsResponse;
 
 use super::actions::named;
 use crate::Services;
-use crate::http::jobs::{install_job, wire_state};
+use crate::http::jobs::{live_job, wire_state};
 use crate::http::{ApiError, Call, Reply};
 
 pub(super) async fn list_deployment_jobs(
     services: Arc<Services>,
     call: Call<(), ListDeploymentJobsQuery>,
-) -> Result<Reply<ListJobsResponse>, ApiError> {
+) -> Result<Reply<ListAppJobsResponse>, ApiError> {
     let project = call.project().project;
     let db = services.store.db();
     let deployment = named(&services, &call).await?;
@@ -20,8 +21,16 @@ pub(super) async fn list_deployment_jobs(
     let (count, jobs) = db
         .deployment_job_list(project, deployment.key, wire, query.offset, query.limit)
         .await?;
-    Ok(Reply::new(ListJobsResponse {
+    let places: HashMap<_, _> = (0..)
+        .zip(&jobs)
+        .map(|(place, job)| (job.key, place))
+        .collect();
+    let keys: Vec<_> = jobs.iter().map(|job| job.key).collect();
+    // By key; the page is by desktop and app.
+    let mut live = db.job_live(&keys).await?;
+    live.sort_by_key(|job| places.get(&job.view.key).copied().unwrap_or(usize::MAX));
+    Ok(Reply::new(ListAppJobsResponse {
         count,
-        items: jobs.into_iter().map(install_job).collect(),
+        items: live.iter().map(live_job).collect(),
     }))
 }

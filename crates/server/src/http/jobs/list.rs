@@ -165,7 +165,7 @@ pub(in crate::http) fn live_job(live: &JobLive) -> JobEvent {
 }
 
 /// A job as the contract shows it.
-pub(in crate::http) fn install_job(job: JobView) -> AppInstallJob {
+fn install_job(job: JobView) -> AppInstallJob {
     AppInstallJob {
         id: job.id.to_string(),
         app_id: job.app.to_string(),

@@ -9,7 +9,7 @@ mod retry;
 
 pub(super) use attempts::phase;
 pub(super) use cancel::answer as cancel_answer;
-pub(super) use list::{install_job, live_job, wire_state};
+pub(super) use list::{live_job, wire_state};
 
 use super::operation::Named;
 use super::{Family, Operation, Routes};
