@@ -131,7 +131,7 @@ export function Panel({ title, action, children, pad = true }: { title?: string;
   return (
     <section className={`panel ${pad ? 'panel-pad' : ''}`} aria-label={title}>
       {title !== undefined && (
-        <Group justify="space-between" mb="md" px={pad ? 0 : 20} pt={pad ? 0 : 16} gap="xs">
+        <Group justify="space-between" mb="md" px={pad ? 0 : 'var(--pad)'} pt={pad ? 0 : 16} gap="xs">
           <Title order={2} size="h5">
             {title}
           </Title>
@@ -247,7 +247,7 @@ export function Pages({ count, size, page, onPage }: { count: number; size: numb
   const { t } = useTexts();
   const pages = Math.ceil(count / size);
   return (
-    <Group justify="space-between" px={20} py={12}>
+    <Group justify="space-between" px="var(--pad)" py={12}>
       <Text size="sm" c="dimmed" role="status">
         {t('list.count', { n: count })}
       </Text>

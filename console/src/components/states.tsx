@@ -67,7 +67,11 @@ export function Empty({
       <Text c="dimmed" maw={520} component="div">
         {children}
       </Text>
-      {action !== undefined && <Group mt="xs">{action}</Group>}
+      {action !== undefined && (
+        <Group mt="xs" justify="center">
+          {action}
+        </Group>
+      )}
     </Stack>
   );
 }

@@ -467,7 +467,7 @@ export const dictionary = {
   'find.none-text': ['A program is named whole, or with * at its end: libssl*. Agents tell what is installed within ten minutes of their first connect.', '请输入完整的软件名，或以 * 结尾，如 libssl*。代理在首次连接后十分钟内上报已安装软件。'],
   'find.room': ['Least room on a disk', '最小剩余空间'],
   'find.software': ['Program, e.g. libssl*', '软件，如 libssl*'],
-  'find.system': ['System, e.g. debian', '系统，如 debian'],
+  'find.system': ['System (debian)', '系统，如 debian'],
   'find.user': ['Who is logged in', '当前登录用户'],
   'find.version': ['Its version', '版本'],
 

@@ -117,7 +117,7 @@ function PushOnto() {
             </Empty>
           ) : (
             <>
-              <Group px={20} pt={14}>
+              <Group px="var(--pad)" pt={14}>
                 <Checkbox
                   label={t('agents.choose-page')}
                   checked={all}

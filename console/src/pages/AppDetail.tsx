@@ -341,6 +341,7 @@ function Who({ app }: { app: Shape<'Application'> }) {
     <Panel title={t('app.for')}>
       <Stack>
         <SegmentedControl
+          style={{ alignSelf: 'flex-start' }}
           aria-label={t('app.for')}
           value={app.authorization_type}
           disabled={change.isPending}
@@ -390,7 +391,7 @@ function AppJobs({ appId }: { appId: string }) {
   return (
     <section className="panel">
       {jobs.data?.items.length === 0 ? (
-        <Text size="sm" c="dimmed" p={20}>
+        <Text size="sm" c="dimmed" p="var(--pad)">
           {t('jobs.empty-text')}
         </Text>
       ) : (

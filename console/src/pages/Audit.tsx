@@ -161,7 +161,7 @@ export default function Audit() {
           </ListTable>
         )}
         {(marker !== '' || list.data?.next_marker !== undefined) && (
-          <Group justify="flex-end" px={20} py={12}>
+          <Group justify="flex-end" px="var(--pad)" py={12}>
             <Button size="xs" variant="default" disabled={marker === ''} onClick={() => setMarker('')}>
               {t('audit.newest')}
             </Button>

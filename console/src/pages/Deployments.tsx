@@ -95,7 +95,11 @@ export default function Deployments() {
         ]}
       />
       <ListPanel list={list}>
-        {list.data !== undefined && list.data.items.length === 0 ? (
+        {list.data?.items.length === 0 && wanted !== '' ? (
+          <Empty icon={<IconRocket />} title={t('list.none')}>
+            {t('list.none-text')}
+          </Empty>
+        ) : list.data?.items.length === 0 ? (
           <Empty
             icon={<IconRocket />}
             title={t('deployments.empty')}
@@ -108,7 +112,7 @@ export default function Deployments() {
             {t('deployments.empty-text')}
           </Empty>
         ) : (
-          <Stack gap="xl" p={20}>
+          <Stack gap="xl" p="var(--pad)">
             {list.data?.items.map((deployment) => <DeploymentRow key={deployment.id} deployment={deployment} apps={apps.data} />)}
           </Stack>
         )}

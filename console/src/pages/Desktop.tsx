@@ -119,7 +119,7 @@ export default function Desktop() {
         </Panel>
         <Why desktopId={id} />
         <section className="panel" aria-label={t('desktop.jobs')}>
-          <Group justify="space-between" px={20} pt={16} pb={8}>
+          <Group justify="space-between" px="var(--pad)" pt={16} pb={8}>
             <Text component="h2" fw={650} m={0}>
               {t('desktop.jobs')}
             </Text>
@@ -136,7 +136,7 @@ export default function Desktop() {
           </Group>
           {jobs.error !== null && <Problem error={jobs.error} />}
           {jobs.data?.items.length === 0 && (
-            <Text size="sm" c="dimmed" px={20} pb={20}>
+            <Text size="sm" c="dimmed" px="var(--pad)" pb={20}>
               {t('desktop.no-jobs')}
             </Text>
           )}

@@ -154,7 +154,7 @@ function Report({ noun, read, list, onBusy }: { noun: Noun; read: { name: string
   const done = results.current.size;
   return (
     <Panel title={state === 'done' ? t('import.done-title', { name: read.name }) : t('import.preview-title', { name: read.name })} pad={false}>
-      <Stack gap="sm" px={20} pb="md">
+      <Stack gap="sm" px="var(--pad)" pb="md">
         <div role="status" aria-live="polite">
           {state !== 'running' && (
             <Text size="sm">

@@ -1,7 +1,7 @@
 import { Alert, Anchor, Button, Checkbox, Group, List, NativeSelect, NumberInput, Select, SimpleGrid, Stack, Table, Text, TextInput, Title } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useMutation, useQuery } from '@tanstack/react-query';
-import { IconAlertTriangle, IconApps, IconCircleCheck, IconDownload, IconSearch, IconTrash } from '@tabler/icons-react';
+import { IconAlertTriangle, IconApps, IconCircleCheck, IconDownload, IconSearch, IconTrash, IconUpload } from '@tabler/icons-react';
 import { useMemo, useState } from 'react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
 import { useChosenInAddress, useEditAddress } from '../address';
@@ -106,7 +106,7 @@ export default function Install() {
             icon={<IconApps />}
             title={t('apps.empty')}
             action={
-              <Button component={Link} to={path('apps/add')}>
+              <Button component={Link} to={path('apps/add')} leftSection={<IconUpload size={18} />}>
                 {t('apps.add')}
               </Button>
             }

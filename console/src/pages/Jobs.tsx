@@ -74,6 +74,7 @@ export default function Jobs() {
     offsetOf(page),
     PAGE_SIZE,
   );
+  const isFiltered = [wanted, app, target, unverified].some((value) => value !== '');
   const retry = useRetry();
   const failedHere = list.data?.items.filter((job) => job.job_status === 'FAIL') ?? [];
   const ids = failedHere.filter((job) => chosen.has(job.id)).map((job) => job.id);
@@ -90,6 +91,7 @@ export default function Jobs() {
         <Select
           aria-label={t('job.app')}
           placeholder={t('job.any-app')}
+          className="search"
           clearable
           searchable
           data={apps.data?.map((candidate) => ({ value: candidate.id, label: `${candidate.name} ${candidate.version}` })) ?? []}
@@ -121,7 +123,11 @@ export default function Jobs() {
         )}
       </Group>
       <ListPanel list={list}>
-        {list.data !== undefined && list.data.items.length === 0 ? (
+        {list.data?.items.length === 0 && isFiltered ? (
+          <Empty icon={<IconListDetails />} title={t('list.none')}>
+            {t('list.none-text')}
+          </Empty>
+        ) : list.data?.items.length === 0 ? (
           <Empty
             icon={<IconListDetails />}
             title={t('jobs.empty')}
@@ -155,12 +161,15 @@ export default function Jobs() {
                   )}
                 </Table.Td>
                 <Table.Td>
-                  <Anchor component="button" type="button" size="sm" fw={600} ta="left" onClick={() => open(job.id)}>
-                    {job.app_name}
-                  </Anchor>{' '}
-                  <Text span size="sm" c="dimmed">
-                    {job.app_version}
-                  </Text>
+                  <div>
+                    <Anchor component="button" type="button" size="sm" fw={600} ta="left" onClick={() => open(job.id)}>
+                      {job.app_name}
+                    </Anchor>
+                    {'\u00a0'}
+                    <Text span size="sm" c="dimmed">
+                      {job.app_version}
+                    </Text>
+                  </div>
                   <JobNotes job={job} />
                 </Table.Td>
                 <Table.Td>

@@ -90,16 +90,16 @@ export default function Overview() {
   const problem = fleet.error ?? apps.error ?? failed.error ?? deployments.error;
 
   const fleetShares: Share[] = [
-    { tone: 'ok', label: t('desktop.online'), count: online },
-    { tone: 'wait', label: t('desktop.offline'), count: offline },
-    { tone: 'care', label: t('desktop.no-agent'), count: bare },
+    { tone: 'ok', label: t('desktop.online'), count: online, to: path('desktops?state=online') },
+    { tone: 'wait', label: t('desktop.offline'), count: offline, to: path('desktops?state=offline') },
+    { tone: 'care', label: t('desktop.no-agent'), count: bare, to: path('desktops?state=none') },
   ];
   const jobShares: Share[] = [
     { tone: 'ok', label: t('job.SUCCESS'), count: Math.max(0, (succeeded.data?.count ?? 0) - (unverified.data?.count ?? 0)) },
     { tone: 'care', label: t('job.unverified'), count: unverified.data?.count ?? 0, to: path('jobs?unverified=1') },
-    { tone: 'bad', label: t('job.FAIL'), count: failed.data?.count ?? 0 },
-    { tone: 'busy', label: t('job.WAITING'), count: running.data?.count ?? 0 },
-    { tone: 'wait', label: t('job.INIT'), count: waiting.data?.count ?? 0 },
+    { tone: 'bad', label: t('job.FAIL'), count: failed.data?.count ?? 0, to: path('jobs?status=FAIL') },
+    { tone: 'busy', label: t('job.WAITING'), count: running.data?.count ?? 0, to: path('jobs?status=WAITING') },
+    { tone: 'wait', label: t('job.INIT'), count: waiting.data?.count ?? 0, to: path('jobs?status=INIT') },
   ];
   const byReason = new Map<string, Shape<'AppInstallJob'>[]>();
   for (const job of failed.data?.items ?? []) {
@@ -137,7 +137,7 @@ export default function Overview() {
             label={t('overview.jobs-now')}
             value={waiting.data === undefined ? undefined : waiting.data.count + (running.data?.count ?? 0)}
             note={t('overview.running', { n: running.data?.count ?? 0 })}
-            to={path('jobs?status=WAITING')}
+            to={path(running.data?.count === 0 ? 'jobs?status=INIT' : 'jobs?status=WAITING')}
           />
           <Figure
             label={t('overview.failed-jobs')}

@@ -134,10 +134,10 @@ function Tokens() {
   };
   return (
     <section className="panel" aria-label={t('settings.tokens')}>
-      <Text component="h2" fw={650} px={20} pt={16} pb={8} m={0}>
+      <Text component="h2" fw={650} px="var(--pad)" pt={16} pb={8} m={0}>
         {t('settings.tokens')}
       </Text>
-      <Text size="sm" c="dimmed" px={20} pb={8}>
+      <Text size="sm" c="dimmed" px="var(--pad)" pb={8}>
         {t('token.make')}{' '}
         <Anchor component={Link} to={path('desktops?enroll=1')} size="sm" underline="always">
           {t('desktop.enroll')}
@@ -145,7 +145,7 @@ function Tokens() {
       </Text>
       {list.error !== null && <Problem error={list.error} />}
       {list.data?.items.length === 0 && (
-        <Text size="sm" c="dimmed" px={20} pb={20}>
+        <Text size="sm" c="dimmed" px="var(--pad)" pb={20}>
           {t('token.none')}
         </Text>
       )}

@@ -65,5 +65,12 @@ test('an app without a detection rule says what that means, and an install that 
   await scene.call('POST', '/api/v1/{p}/deployments', { app_ids: [app], users: [{ account: 'stranger', account_type: 'SIMPLE' }] });
   await page.getByRole('link', { name: 'Deployments', exact: true }).click();
   await page.getByText('Reached no desktop').waitFor();
+  // What a filter hides is there all the same.
+  await page.getByText('In progress', { exact: true }).click();
+  await page.getByText('Nothing fits').waitFor();
+  await page.getByRole('link', { name: 'Jobs', exact: true }).click();
+  await page.getByText('No jobs', { exact: true }).waitFor();
+  await page.getByLabel('Unverified only').check();
+  await page.getByText('Nothing fits').waitFor();
   await page.context().close();
 });

@@ -475,6 +475,7 @@ export const PAGES = (ids) => [
   ['deployment-halted', `deployments/${ids.halted}`],
   ['jobs', 'jobs'],
   ['jobs-failed', 'jobs?status=FAIL'],
+  ['jobs-unverified', 'jobs?unverified=1'],
   ['desktops', 'desktops'],
   ['desktops-inventory', 'desktops?tab=inventory&software=text*'],
   ['desktops-none', 'desktops?q=nobody'],

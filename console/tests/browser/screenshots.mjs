@@ -3,7 +3,7 @@
 // With the part `documents` it takes the pictures of docs/console.md: node screenshots.mjs ../docs/images documents
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { furnish, furnishPortal, PAGES, Scene, STATES } from './scene.mjs';
+import { furnish, furnishPortal, PAGES, PATIENCE_MS, Scene, STATES, waitFor } from './scene.mjs';
 
 const [folder = 'screenshots', ...parts] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
@@ -178,8 +178,12 @@ async function portal(scene, ids) {
   const context = away.context();
   await scene.stopAgent('MY-DESK');
   await scene.call('POST', '/api/v1/{p}/deployments', { app_ids: [ids.waiting], desktop_ids: [ids.desktop] });
-  await away.reload();
-  await away.getByText('is not connected').waitFor();
+  // A desktop counts as connected for a while after it went, and the portal asks when it is loaded.
+  await waitFor('the desktop to count as away', async () => {
+    await away.reload();
+    await away.getByRole('region', { name: 'Notes' }).waitFor();
+    return away.getByText('is not connected').isVisible();
+  }, PATIENCE_MS);
   await away.getByRole('button', { name: 'Put off Printer Driver' }).waitFor();
   for (const look of LOOKS) {
     await away.emulateMedia({ colorScheme: look.colorScheme });
@@ -209,7 +213,7 @@ async function documents(scene, ids) {
   await take('deployment-phone', `deployments/${ids.halted}`, { size: { width: 390, height: 760 }, colorScheme: 'dark' });
   await take('job', states.get('job').path, { act: states.get('job').act, size: { width: 1280, height: 560 }, clip: (page) => page.getByRole('dialog') });
   await take('detection', `apps/${ids.app}?tab=detection`, { size: { width: 1280, height: 1150 } });
-  await take('desktop', `desktops/${ids.desktop}?why=${ids.app}`, { size: { width: 1280, height: 1600 }, colorScheme: 'dark', clip: (page) => page.getByRole('region', { name: 'Why, or why not' }) });
+  await take('desktop', `desktops/${ids.desktop}?why=${ids.app}`, { size: { width: 1280, height: 1600 }, colorScheme: 'dark', clip: (page) => page.getByRole('region', { name: 'Why this desktop has an app, or has it not' }) });
   await take('audit', 'audit', { size: { width: 1280, height: 760 } });
 }
 

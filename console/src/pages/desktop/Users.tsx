@@ -50,11 +50,13 @@ export function DesktopUsers({ desktop, onClose }: { desktop: Shape<'RegisteredD
         );
       }
     },
-    onSuccess: () => {
+    onError: () => refresh('desktops', 'users'),
+    onSuccess: async () => {
+      // Whoever opens it again finds the users as they are now.
+      await refresh('desktops', 'users');
       say(t('desktop.users-saved', { name: desktop.name }));
       onClose();
     },
-    onSettled: () => refresh('desktops', 'users'),
   });
   return (
     <FormDialog title={t('desktop.users-of', { name: desktop.name })} opened onClose={onClose} submit={t('action.save')} save={save}>
