@@ -108,7 +108,7 @@ fn an_enrollment_token_is_bounded_and_its_text_is_not_shown_in_logs() {
     let answer = json!({
         "token": "otk-very-secret",
         "enrollment_token": {
-            "id": "1", "name": "x", "uses": 0, "may_attach": false, "may_reenroll": true,
+            "id": "1", "name": "x", "uses": 0, "may_attach": false, "may_reenroll": true, "needs_approval": false,
             "networks": ["10.0.0.0/8"], "tags": [{"key": "floor", "value": "2"}],
             "created_at": "2026-01-10T08:30:15.000Z",
         },

@@ -230,7 +230,8 @@ async fn a_restored_snapshot_does_not_go_on_with_what_it_had_begun() {
     let attempt = task.attempt;
     server.give(&task).await;
     wait_until("it is being downloaded", || {
-        desktop.attempt_folder().join("go").exists()
+        let folders = desktop.attempt_folders();
+        folders.iter().any(|folder| folder.join("go").exists())
     })
     .await;
     desktop.kill_agent();
