@@ -20,14 +20,17 @@ use tokio::task::JoinHandle;
 use crate::apps::{linked, upload, with};
 use crate::server::{SetClock, TestServer};
 
+/// What stops an agent that runs, and its end.
+type Running = (
+    watch::Sender<bool>,
+    JoinHandle<Result<AgentEnd, AgentError>>,
+);
+
 /// A real agent in this process; a folder plays its desktop.
 pub(crate) struct Desk {
     folder: tempfile::TempDir,
     pub(crate) clock: Arc<SetClock>,
-    running: Option<(
-        watch::Sender<bool>,
-        JoinHandle<Result<AgentEnd, AgentError>>,
-    )>,
+    running: Option<Running>,
 }
 
 impl Desk {
