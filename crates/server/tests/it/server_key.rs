@@ -350,6 +350,7 @@ on_both! {
             ("agent_certificate.issuer", "a digest"),
             ("agent_program.content", "a program that desktops run"),
             ("app_icon.png", "a picture"),
+            ("enrollment_request.key_digest", "a digest"),
             ("enrollment_token.secret_digest", "a digest"),
             ("idempotency_key.request_digest", "a digest"),
             ("issuing_certificate.certificate", "every agent has it"),
