@@ -229,11 +229,7 @@ async fn a_restored_snapshot_does_not_go_on_with_what_it_had_begun() {
     let task = quiet(server.add_package("a.sh", COUNTS), "sh ${FILE_PATH}");
     let attempt = task.attempt;
     server.give(&task).await;
-    wait_until("it is being downloaded", || {
-        let folders = desktop.attempt_folders();
-        folders.iter().any(|folder| folder.join("go").exists())
-    })
-    .await;
+    wait_until("it is being downloaded", || !server.ranges().is_empty()).await;
     desktop.kill_agent();
     let snapshot = desktop.snapshot();
     desktop.start();
