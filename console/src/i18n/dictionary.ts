@@ -936,6 +936,7 @@ export const dictionary = {
   'portal.reason.interrupted': ['It was cut off. Try again.', '操作被中断，请重试。'],
   'portal.reason.not-detected': ['The installer said that all is well, but the app is not there. Ask your administrator.', '安装程序报告成功，但未找到该应用，请联系管理员。'],
   'portal.reason.offline': ['The desktop did not come online in time.', '桌面未在规定时间内上线。'],
+  'portal.reason.session': ['This app asks questions while it is installed. Log in at the desktop’s own screen, then install it there.', '此应用安装时需要交互。请在该桌面的屏幕上登录后再安装。'],
   'portal.reason.running': ['A program of the app was still open. Close it, then try again.', '该应用的程序仍在运行，请关闭后重试。'],
   'portal.reason.slow': ['The installer took too long.', '安装程序运行时间过长。'],
   'portal.remove': ['Remove', '移除'],

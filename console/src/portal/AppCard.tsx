@@ -57,6 +57,7 @@ const REASON: Record<string, TextKey> = {
   disk_full: 'portal.reason.disk',
   run_limit: 'portal.reason.slow',
   program_running: 'portal.reason.running',
+  no_session: 'portal.reason.session',
   expired_offline: 'portal.reason.offline',
   interrupted: 'portal.reason.interrupted',
 };

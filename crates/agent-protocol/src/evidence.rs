@@ -63,6 +63,8 @@ pub enum FailureCode {
     InstallerBusy,
     /// A program of the app runs and did not end when it was asked to.
     ProgramRunning,
+    /// The user is in no graphical session on the desktop.
+    NoSession,
     /// The server asked to stop.
     Cancelled,
     /// This agent cannot do that on this system.

@@ -55,7 +55,7 @@ pub use link::{LinkAllowList, LinkPattern};
 pub use message::{
     AgentMessage, Approach, AttemptReport, AttemptStage, COPY, ExitMeaning, ExitOutcome,
     HISTORY_BEHIND, Hello, History, MAX_MARK_BYTES, MAX_MARKS, MachineIdentity, Method, PackageRef,
-    RunningPrograms, ServerMessage, Source, SourceTrust, Task, TaskKind, Welcome,
+    RunningPrograms, ServerMessage, Source, SourceTrust, Task, TaskKind, UserSession, Welcome,
 };
 
 pub use receipt::{

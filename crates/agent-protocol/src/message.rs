@@ -360,17 +360,59 @@ pub struct Task {
     /// What is done about a program of the app's name that runs. `None`, as a server from before sends it: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_programs: Option<RunningPrograms>,
+    /// The installer asks its user: it is opened as them, in their graphical session. `command` is empty then, so that an
+    /// agent from before this member fails the attempt and runs nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<UserSession>,
 }
 
 impl Task {
     /// Whether `told` is this task, as an agent understood it: one from before a member knows nothing of it.
     pub fn is_told_by(&self, told: &Self) -> bool {
-        self == told
-            || (told.running_programs.is_none()
-                && Self {
-                    running_programs: None,
-                    ..self.clone()
-                } == *told)
+        let mut known = self.clone();
+        if told.running_programs.is_none() {
+            known.running_programs = None;
+        }
+        if told.session.is_none() {
+            known.session = None;
+        }
+        known == *told
+    }
+}
+
+/// Whose session an installer is opened in, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserSession {
+    /// Name of the directory user.
+    pub user: String,
+    /// Domain of the user.
+    pub domain: String,
+    /// The command that opens it; `${FILE_PATH}` stands for the package. `None`: a program runs itself, another file is
+    /// opened by whatever opens such files there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+}
+
+impl UserSession {
+    /// Whether the desktop's system may call the user by this account: `name`, `DOMAIN\name` or `name@domain`, the domain
+    /// whole or its first part, without regard to case. Sources: sssd.conf(5), `full_name_format`; smb.conf(5),
+    /// `winbind separator`.
+    pub fn is_account(&self, account: &str) -> bool {
+        let (account, user) = (account.to_lowercase(), self.user.to_lowercase());
+        if account == user {
+            return true;
+        }
+        let domain = self.domain.to_lowercase();
+        let is_ours = |named: &str| {
+            named == domain || domain.split('.').next() == Some(named) && !named.is_empty()
+        };
+        let before = account
+            .split_once('\\')
+            .is_some_and(|(named, name)| name == user && is_ours(named));
+        let after = account
+            .rsplit_once('@')
+            .is_some_and(|(name, named)| name == user && is_ours(named));
+        before || after
     }
 }
 
@@ -535,5 +577,20 @@ mod tests {
             panic!("no hello");
         };
         assert_eq!(hello.protocol, 9);
+    }
+
+    #[test]
+    fn an_account_is_its_user_in_every_spelling_of_directory_services() {
+        let session = UserSession {
+            user: "Ana".to_owned(),
+            domain: "corp.example".to_owned(),
+            command: None,
+        };
+        for account in ["ana", "CORP\\ana", "corp.example\\Ana", "ana@corp.example"] {
+            assert!(session.is_account(account), "{account}");
+        }
+        for account in ["", "bo", "OTHER\\ana", "ana@other", "\\ana", "ana@"] {
+            assert!(!session.is_account(account), "{account}");
+        }
     }
 }

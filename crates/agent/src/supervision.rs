@@ -45,8 +45,23 @@ pub struct Prepared {
     pub folder: PathBuf,
     /// Longest run, in seconds.
     pub run_limit_secs: u32,
+    /// Whom it runs as; `None`: the agent's own account. What it prints is not kept then: programs that it leaves behind
+    /// would end by what nobody reads any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<RunAs>,
     /// What was found out before.
     pub notes: Notes,
+}
+
+/// An account that an installer runs as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunAs {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub user: u32,
+    /// The number of its first group.
+    pub group: u32,
 }
 
 /// What an attempt found out on its way.
@@ -62,10 +77,32 @@ pub struct Notes {
     pub package_size_bytes: Option<u64>,
     /// The command after substitution.
     pub command: Option<String>,
+    /// Where the installer was opened in somebody's session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened: Option<Opened>,
     /// Number of files in the manifest, for an unpacked archive.
     pub manifest_files: Option<u32>,
     /// When each phase began.
     pub phases: Vec<PhaseMark>,
+}
+
+/// An installer that was opened in somebody's session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// Number of their account.
+    pub user: u32,
+    /// What opened it.
+    pub by: OpenedBy,
+}
+
+/// What opens an installer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpenedBy {
+    /// It, or a command of the app's own: it is done when its processes are.
+    Command,
+    /// The session, by what is for such files: which process that is nobody tells.
+    Session,
 }
 
 /// A process that can be told from a later one with the same number.

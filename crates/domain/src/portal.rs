@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use outfitter_agent_protocol::TaskKind;
 
-use crate::InstallType;
 use crate::job::State;
 use crate::text::fold;
 use crate::time::Millis;
@@ -86,8 +85,6 @@ pub struct NewestJob {
 /// An app on a desktop, as its user's view is decided from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortalFacts {
-    /// How it is put on.
-    pub install_type: InstallType,
     /// What the desktop has.
     pub installed: Option<Installed>,
     /// The newest job.
@@ -137,13 +134,11 @@ pub fn decide_view(facts: &PortalFacts, now: Millis) -> PortalView {
         (false, Some(Installed { is_newest, .. })) if is_newest => Standing::Installed,
         (false, Some(_)) => Standing::UpdateAvailable,
     };
-    // Only an administrator can put a package on that asks questions: jobs for it are refused.
-    let by_itself = facts.install_type != InstallType::GuiInstall;
     let mut acts = Vec::new();
     match facts.installed {
-        None => acts.extend(by_itself.then_some(Act::Install)),
+        None => acts.push(Act::Install),
         Some(installed) => {
-            acts.extend((by_itself && !installed.is_newest).then_some(Act::Update));
+            acts.extend((!installed.is_newest).then_some(Act::Update));
             let is_theirs = installed.requested_by == RequestedBy::ThisUser;
             acts.extend(is_theirs.then_some(Act::Remove));
         }
@@ -228,7 +223,6 @@ mod tests {
     #[test]
     fn a_user_sees_where_an_app_is_and_what_they_may_do() {
         use Act::{Cancel, Defer, Install, Remove, Update};
-        use InstallType::{GuiInstall, QuietInstall};
         use RequestedBy::{Administrator, AnotherUser, ThisUser};
         let put = TaskKind::Install;
         let off = TaskKind::Uninstall;
@@ -238,135 +232,113 @@ mod tests {
                 requested_by,
             })
         };
-        let cases: Vec<(_, _, _, Standing, Vec<Act>)> = vec![
-            (QuietInstall, None, None, Standing::Absent, vec![Install]),
-            (GuiInstall, None, None, Standing::Absent, vec![]),
+        let cases: Vec<(_, _, Standing, Vec<Act>)> = vec![
+            (None, None, Standing::Absent, vec![Install]),
             (
-                QuietInstall,
                 None,
                 job(put, State::Queued, ThisUser),
                 Standing::Waiting,
                 vec![Cancel],
             ),
             (
-                QuietInstall,
                 None,
                 job(put, State::Queued, Administrator),
                 Standing::Waiting,
                 vec![Defer],
             ),
             (
-                QuietInstall,
                 None,
                 job(put, State::Queued, AnotherUser),
                 Standing::Waiting,
                 vec![],
             ),
             (
-                QuietInstall,
                 None,
                 job(put, State::Leased, Administrator),
                 Standing::Waiting,
                 vec![],
             ),
             (
-                QuietInstall,
                 None,
                 job(put, State::Running, ThisUser),
                 Standing::Installing,
                 vec![Cancel],
             ),
             (
-                QuietInstall,
                 None,
                 job(put, State::Running, Administrator),
                 Standing::Installing,
                 vec![],
             ),
             (
-                QuietInstall,
                 None,
                 job(put, State::RetryWait, ThisUser),
                 Standing::Waiting,
                 vec![Cancel],
             ),
             (
-                QuietInstall,
                 None,
                 job(put, State::Failed, ThisUser),
                 Standing::Failed,
                 vec![Install],
             ),
             (
-                QuietInstall,
                 None,
                 job(put, State::Cancelled, ThisUser),
                 Standing::Absent,
                 vec![Install],
             ),
             (
-                QuietInstall,
                 has(true, ThisUser),
                 job(put, State::Succeeded, ThisUser),
                 Standing::Installed,
                 vec![Remove],
             ),
             (
-                QuietInstall,
                 has(true, Administrator),
                 job(put, State::Succeeded, Administrator),
                 Standing::Installed,
                 vec![],
             ),
             (
-                QuietInstall,
                 has(false, Administrator),
                 None,
                 Standing::UpdateAvailable,
                 vec![Update],
             ),
             (
-                QuietInstall,
                 has(false, ThisUser),
                 job(put, State::Failed, ThisUser),
                 Standing::Failed,
                 vec![Update, Remove],
             ),
             (
-                QuietInstall,
                 has(true, ThisUser),
                 job(off, State::Running, ThisUser),
                 Standing::Removing,
                 vec![Cancel],
             ),
             (
-                QuietInstall,
                 has(true, Administrator),
                 job(off, State::Queued, Administrator),
                 Standing::Waiting,
                 vec![],
             ),
             (
-                QuietInstall,
                 has(true, ThisUser),
                 job(off, State::Failed, ThisUser),
                 Standing::Failed,
                 vec![Remove],
             ),
             (
-                QuietInstall,
                 None,
                 job(off, State::Succeeded, ThisUser),
                 Standing::Absent,
                 vec![Install],
             ),
         ];
-        for (install_type, installed, job, standing, acts) in cases {
-            let facts = PortalFacts {
-                install_type,
-                installed,
-                job,
-            };
+        for (installed, job, standing, acts) in cases {
+            let facts = PortalFacts { installed, job };
             assert_eq!(
                 decide_view(&facts, NOW),
                 PortalView { standing, acts },
@@ -388,7 +360,6 @@ mod tests {
         let end = NOW.plus(72 * hour);
         assert_eq!(decide_deferral(&job, hour, end), None);
         let facts = PortalFacts {
-            install_type: InstallType::QuietInstall,
             installed: None,
             job: Some(job),
         };

@@ -122,6 +122,7 @@ fn task() -> Task {
         approach: Approach::Ordinary,
         exit_codes: BTreeMap::new(),
         running_programs: None,
+        session: None,
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use outfitter_agent_protocol::{
     Approach, AttemptReport, AttemptStage, DetectionRule, Evidence, ExitMeaning, Method,
-    PackageRef, Phase, Statement, Task, TaskKind,
+    PackageRef, Phase, Statement, Task, TaskKind, UserSession,
 };
 use outfitter_domain::install::{UninstallSources, uninstall_command};
 use outfitter_domain::job::{
@@ -336,6 +336,8 @@ struct CandidateRow {
     package_size_bytes: Option<i64>,
     package_state: Option<String>,
     package_facts: Option<String>,
+    requester: Option<String>,
+    requester_domain: Option<String>,
 }
 
 impl CandidateRow {
@@ -385,8 +387,16 @@ impl CandidateRow {
                 of_newest: self.newest_uninstall_command.as_deref(),
             }),
         };
-        let Some(command) = command.filter(|command| !command.trim().is_empty()) else {
-            return Ok(Err(Reason::CommandMissing));
+        let command = command.filter(|command| !command.trim().is_empty());
+        let (command, session) = match (kind, install_type) {
+            (TaskKind::Install, InstallType::GuiInstall) => match self.session(command) {
+                Some(session) => (String::new(), Some(session)),
+                None => return Ok(Err(Reason::NoSession)),
+            },
+            _ => match command {
+                Some(command) => (command, None),
+                None => return Ok(Err(Reason::CommandMissing)),
+            },
         };
         // What takes an app off without looking at its package needs no package.
         let needs_package = kind == TaskKind::Install || command.contains("FILE_PATH");
@@ -461,7 +471,17 @@ impl CandidateRow {
                 )?
                 .of_task(),
             ),
+            session,
         }))
+    }
+
+    /// Where an installer that asks questions is opened: with who asked for it. `None`: nobody did, or they are gone.
+    fn session(&self, command: Option<String>) -> Option<UserSession> {
+        Some(UserSession {
+            user: self.requester.clone()?,
+            domain: self.requester_domain.clone()?,
+            command,
+        })
     }
 
     /// Name of the package, where it is a Debian one.
@@ -956,7 +976,8 @@ impl Tx {
                      r.uninstall_command, d.uninstall_command AS call_uninstall_command, \
                      n.uninstall_command AS newest_uninstall_command, d.repair, \
                      r.detection_rule, r.success_exit_codes, r.exit_codes, q.running_programs, q.close_wait_secs, b.sha256 AS package_sha256, \
-                     b.size_bytes AS package_size_bytes, b.state AS package_state, b.facts AS package_facts \
+                     b.size_bytes AS package_size_bytes, b.state AS package_state, b.facts AS package_facts, \
+                     u.name AS requester, u.domain AS requester_domain \
                      FROM (SELECT k.id AS desktop_id, k.channel_epoch AS epoch, \
                        COALESCE({retry}, {queued}) AS job_id FROM {each} \
                        JOIN desktop k ON k.id = CAST(value ->> 'k' AS BIGINT) \
@@ -966,6 +987,7 @@ impl Tx {
                          AND o.ended_at IS NULL)) AS c \
                      JOIN job j ON j.id = c.job_id JOIN app a ON a.id = j.app_id JOIN project q ON q.id = j.project_id \
                      JOIN deployment d ON d.id = j.deployment_id \
+                     LEFT JOIN directory_user u ON u.id = d.requested_by \
                      JOIN app_revision r ON r.id = {REVISION_OF_JOB} \
                      LEFT JOIN app_revision n ON n.id = a.revision_id \
                      LEFT JOIN package b ON b.id = r.package_id ORDER BY j.id",

@@ -3,16 +3,16 @@
 
 use std::collections::HashMap;
 
+use outfitter_domain::Millis;
 use outfitter_domain::app::Icon;
 use outfitter_domain::job::{Proof, State};
 use outfitter_domain::text::fold;
-use outfitter_domain::{InstallType, Millis};
 use outfitter_ids::{AppId, DesktopId, JobId, ProjectId, UserId};
 use sea_orm::{FromQueryResult, Value};
 use uuid::Uuid;
 
 use crate::job::{key_list, names_user};
-use crate::query::{Conditions, in_keys, word};
+use crate::query::{Conditions, in_keys};
 use crate::user::IS_ENABLED;
 use crate::{
     AppKey, Db, DesktopKey, DomainKey, JobKey, JobLive, Listed, Page, ProjectKey, RevisionKey,
@@ -94,8 +94,6 @@ pub struct PortalApp {
     pub catalog_id: String,
     /// What users should know before they install it.
     pub install_info: Option<String>,
-    /// How it is put on.
-    pub install_type: InstallType,
     /// Its icon.
     pub icon: Icon,
     /// The newest revision.
@@ -153,7 +151,6 @@ struct AppRow {
     description: String,
     catalog_id: String,
     install_info: Option<String>,
-    install_type: String,
     icon_url: Option<String>,
     icon_sha256: Option<String>,
     revision_id: i64,
@@ -195,13 +192,6 @@ impl AppRow {
             description: self.description,
             catalog_id: self.catalog_id,
             install_info: self.install_info,
-            install_type: word(
-                "app",
-                "install_type",
-                id,
-                &self.install_type,
-                InstallType::parse,
-            )?,
             icon: match (self.icon_url, self.icon_sha256) {
                 (_, Some(sha256)) => Icon::Png { sha256 },
                 (Some(address), None) => Icon::Link(address),
@@ -421,7 +411,7 @@ impl Db<'_> {
             .all(
                 "list a user's applications",
                 &format!(
-                    "SELECT a.id, a.public_id, a.name, a.description, a.catalog_id, a.install_info, a.install_type, \
+                    "SELECT a.id, a.public_id, a.name, a.description, a.catalog_id, a.install_info, \
                      a.icon_url, a.icon_sha256, r.id AS revision_id, r.version, i.revision_id AS installed_revision, \
                      ir.version AS installed_version, i.installed_at, i.proof, \
                      i.requested_by AS installed_by {FROM} \

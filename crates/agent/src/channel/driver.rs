@@ -710,6 +710,7 @@ mod tests {
             approach: outfitter_agent_protocol::Approach::Ordinary,
             exit_codes: std::collections::BTreeMap::new(),
             running_programs: None,
+            session: None,
         }))
     }
 

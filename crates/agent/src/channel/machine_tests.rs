@@ -59,6 +59,7 @@ fn task(attempt: AttemptId) -> ServerMessage {
         approach: outfitter_agent_protocol::Approach::Ordinary,
         exit_codes: std::collections::BTreeMap::new(),
         running_programs: None,
+        session: None,
     }))
 }
 

@@ -7,11 +7,13 @@
 //! supervisor's record is waited for.
 //! Does not: say "success"; the server judges the evidence.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use outfitter_agent_protocol::{
     Approach, Detection, DetectionRule, Evidence, FailureCode, Method, Phase, PhaseMark, Task,
-    TaskKind,
+    TaskKind, UserSession,
 };
 use tokio::sync::watch;
 
@@ -22,10 +24,12 @@ use super::unpack::{AppRecord, Target};
 use super::{Reports, Resumption, Sources, Workplace, set_back_stop};
 use crate::command;
 use crate::evidence::{Stop, blank_evidence, fit_into_frame, path_text};
-use crate::platform::{self, PlatformError};
+use crate::platform::{self, GraphicalSession, PlatformError};
 use crate::secrets;
 use crate::spool::AttemptFolder;
-use crate::supervision::{Exit, Notes, Prepared, RunEnd, SupervisionEnd, run_path};
+use crate::supervision::{
+    Exit, Notes, Opened, OpenedBy, Prepared, RunAs, RunEnd, SupervisionEnd, run_path,
+};
 
 /// An attempt under way.
 pub(super) struct Attempt<'a> {
@@ -204,6 +208,8 @@ impl Attempt<'_> {
             return self.remove(record, &proof, notes).await;
         }
 
+        // Nothing is fetched for somebody who is not there.
+        let session = self.session().await?;
         let mut file_path = PathBuf::new();
         if self.task.kind == TaskKind::Install || command::names_package(&self.task.command) {
             file_path = self.package(notes, sources, cancelled).await?;
@@ -221,7 +227,10 @@ impl Attempt<'_> {
         if let Archive::Unpack(record, target) = &proof.archive {
             return self.unpack(record, target, &proof, file_path, notes).await;
         }
-        self.run(&file_path, notes).await
+        match self.task.session.as_ref().zip(session) {
+            Some((wish, session)) => self.open(wish, session, &file_path, notes).await,
+            None => self.run(&file_path, notes).await,
+        }
     }
 
     /// Has running programs of the app closed; a cancellation ends that at once.
@@ -429,26 +438,131 @@ impl Attempt<'_> {
         })
     }
 
-    async fn run(&self, file_path: &Path, notes: &mut Notes) -> Result<Ending, Stop> {
-        let invalid = |reason: String| Stop::new(FailureCode::CommandInvalid, reason);
-        let file_text = file_path
-            .to_str()
-            .ok_or_else(|| invalid("the package's path is no UTF-8".to_owned()))?;
-        let mut environment = platform::base_environment();
+    /// The session that the installer is to be opened in, where it is.
+    async fn session(&self) -> Result<Option<GraphicalSession>, Stop> {
+        let Some(wanted) = self.task.session.clone() else {
+            return Ok(None);
+        };
+        let root = self.workplace.sandbox_root.clone();
+        let user = wanted.user.clone();
+        let found = tokio::task::spawn_blocking(move || {
+            platform::graphical_session(&wanted, root.as_deref())
+        })
+        .await
+        .map_err(|error| Stop::new(FailureCode::AgentFailure, error.to_string()))?
+        .map_err(|error| platform_stop(FailureCode::AgentFailure, &error))?;
+        found.map(Some).ok_or_else(|| {
+            Stop::new(
+                FailureCode::NoSession,
+                format!("no process of {user} has a screen of this desktop"),
+            )
+        })
+    }
+
+    /// Opens the installer in its user's session.
+    async fn open(
+        &self,
+        wish: &UserSession,
+        session: GraphicalSession,
+        package: &Path,
+        notes: &mut Notes,
+    ) -> Result<Ending, Stop> {
+        let root = self.workplace.sandbox_root.clone();
+        let attempt = self.folder.attempt.to_string();
+        let (path, name) = (package.to_owned(), attempt.clone());
+        let place = root.clone();
+        let lent = tokio::task::spawn_blocking(move || {
+            let lent = platform::lend_package(&path, &name, place.as_deref())?;
+            let is_program = platform::is_program(&lent)
+                .map_err(|error| PlatformError::system("look at the package", error))?;
+            Ok((lent, is_program))
+        })
+        .await
+        .map_err(|error| Stop::new(FailureCode::AgentFailure, error.to_string()))?;
+        let (lent, is_program) =
+            lent.map_err(|error: PlatformError| platform_stop(FailureCode::AgentFailure, &error))?;
+        let file_text = self.file_text(&lent)?;
+        let mut environment = self.environment(session.environment, file_text);
+        platform::mark_environment(&mut environment, &attempt);
+        let (arguments, by) = match (&wish.command, is_program) {
+            (Some(command), _) => (
+                self.arguments(command, file_text, &environment)?,
+                OpenedBy::Command,
+            ),
+            (None, true) => (vec![file_text.to_owned()], OpenedBy::Command),
+            (None, false) => {
+                let opener = platform::OPENER.to_owned();
+                (vec![opener, file_text.to_owned()], OpenedBy::Session)
+            }
+        };
+        notes.opened = Some(Opened {
+            user: session.user.user,
+            by,
+        });
+        let folder = root.unwrap_or(session.home);
+        self.start(arguments, environment, folder, Some(session.user), notes)
+            .await
+    }
+
+    fn file_text<'p>(&self, path: &'p Path) -> Result<&'p str, Stop> {
+        path.to_str().ok_or_else(|| {
+            Stop::new(
+                FailureCode::CommandInvalid,
+                "the package's path is no UTF-8",
+            )
+        })
+    }
+
+    /// An environment with what installers are told.
+    fn environment(
+        &self,
+        mut environment: BTreeMap<String, String>,
+        file_text: &str,
+    ) -> BTreeMap<String, String> {
         environment.insert("FILE_PATH".to_owned(), file_text.to_owned());
-        let root = self.workplace.sandbox_root.as_deref();
-        if let Some(root) = root {
+        if let Some(root) = self.workplace.sandbox_root.as_deref() {
             environment.insert("OUTFITTER_ROOT".to_owned(), path_text(root));
         }
-        let arguments = platform::prepared_arguments(&self.task.command, file_text, &environment)
-            .map_err(|error| invalid(error.to_string()))?;
+        environment
+    }
+
+    fn arguments(
+        &self,
+        command: &str,
+        file_text: &str,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Vec<String>, Stop> {
+        platform::prepared_arguments(command, file_text, environment)
+            .map_err(|error| Stop::new(FailureCode::CommandInvalid, error.to_string()))
+    }
+
+    async fn run(&self, file_path: &Path, notes: &mut Notes) -> Result<Ending, Stop> {
+        let file_text = self.file_text(file_path)?;
+        let environment = self.environment(platform::base_environment(), file_text);
+        let arguments = self.arguments(&self.task.command, file_text, &environment)?;
+        let root = self.workplace.sandbox_root.as_deref();
+        let folder = root.unwrap_or(self.folder.path()).to_owned();
+        self.start(arguments, environment, folder, None, notes)
+            .await
+    }
+
+    /// Starts the installer under a supervisor and waits for its end.
+    async fn start(
+        &self,
+        arguments: Vec<String>,
+        environment: BTreeMap<String, String>,
+        folder: PathBuf,
+        user: Option<RunAs>,
+        notes: &mut Notes,
+    ) -> Result<Ending, Stop> {
         self.enter(Phase::Running, notes);
         notes.command = Some(platform::display_prepared(&arguments));
         let prepared = Prepared {
             arguments,
             environment,
-            folder: root.unwrap_or(self.folder.path()).to_owned(),
+            folder,
             run_limit_secs: self.task.run_limit_secs,
+            user,
             notes: notes.clone(),
         };
         self.folder
@@ -476,6 +590,15 @@ impl Attempt<'_> {
     }
 
     async fn after_run(&self, end: SupervisionEnd, notes: &mut Notes) -> Result<Ending, Stop> {
+        let ending = self.ending(end, notes).await;
+        if let Some(opened) = &notes.opened {
+            let was_ended = !matches!(&ending, Ok(Ending { failure: None, .. }));
+            self.tidy_up(opened, was_ended).await;
+        }
+        ending
+    }
+
+    async fn ending(&self, end: SupervisionEnd, notes: &mut Notes) -> Result<Ending, Stop> {
         let (failure, exit_code, output_tail) = match end {
             SupervisionEnd::NotStarted => {
                 let detail = "the supervisor ended before it started the installer";
@@ -524,7 +647,11 @@ impl Attempt<'_> {
                 TaskKind::Uninstall => self.archive()?,
             },
         };
-        let after = self.look(&proof).await;
+        let mut after = self.look(&proof).await;
+        let mut failure = failure;
+        if let Some(opened) = notes.opened.as_ref().filter(|_| failure.is_none()) {
+            (failure, after) = self.closed(opened, &proof, exit_code, after, notes).await;
+        }
         forget_if_gone(&proof, after.as_ref());
         Ok(Ending {
             failure,
@@ -534,7 +661,80 @@ impl Attempt<'_> {
             ..Ending::default()
         })
     }
+
+    /// Waits until what was opened has done its work, its user has closed it, or its time is over; answers why it was
+    /// ended, where it was, and what is seen then.
+    async fn closed(
+        &self,
+        opened: &Opened,
+        proof: &Proof,
+        exit_code: Option<i32>,
+        mut after: Option<Detection>,
+        notes: &Notes,
+    ) -> (Option<Stop>, Option<Detection>) {
+        if let (OpenedBy::Session, Some(code @ 1..)) = (opened.by, exit_code) {
+            let detail = format!(
+                "{} ended with {code}: nothing there opens it",
+                platform::OPENER
+            );
+            return (Some(Stop::new(FailureCode::StartFailed, detail)), after);
+        }
+        let begun = notes
+            .phases
+            .iter()
+            .rfind(|mark| mark.phase == Phase::Running)
+            .map_or(0, |mark| mark.at_millis);
+        let limit_millis = i64::from(self.task.run_limit_secs) * 1000;
+        loop {
+            if after.as_ref().is_some_and(|seen| seen.holds) {
+                return (None, after);
+            }
+            let is_open = match opened.by {
+                OpenedBy::Command => self.still_runs(opened).await,
+                // Without a rule nothing would ever tell.
+                OpenedBy::Session => after.is_some(),
+            };
+            if !is_open {
+                // What it did last may have been done since the look.
+                return (None, self.look(proof).await);
+            }
+            if self.folder.is_cancelled() {
+                return (Some(cancelled_stop()), after);
+            }
+            if self.workplace.clock.unix_millis() - begun >= limit_millis {
+                let detail = format!("still open after {} s", self.task.run_limit_secs);
+                return (Some(Stop::new(FailureCode::RunLimit, detail)), after);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            after = self.look(proof).await;
+        }
+    }
+
+    async fn still_runs(&self, opened: &Opened) -> bool {
+        let (user, attempt) = (opened.user, self.folder.attempt.to_string());
+        tokio::task::spawn_blocking(move || !platform::marked_processes(user, &attempt).is_empty())
+            .await
+            .unwrap_or(false)
+    }
+
+    /// Takes back what was lent to the session, and ends what is left there of an installer that was ended.
+    async fn tidy_up(&self, opened: &Opened, was_ended: bool) {
+        let (user, attempt) = (opened.user, self.folder.attempt.to_string());
+        let root = self.workplace.sandbox_root.clone();
+        let tidied = tokio::task::spawn_blocking(move || {
+            if was_ended {
+                platform::end_marked_processes(user, &attempt);
+            }
+            platform::take_back_package(&attempt, root.as_deref());
+        });
+        if let Err(error) = tidied.await {
+            tracing::warn!(attempt.id = %self.folder.attempt, "{error}");
+        }
+    }
 }
+
+/// How often it is looked whether an installer that somebody clicks through is done.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Once nothing of it is left, nothing there is the app's own any more.
 fn forget_if_gone(proof: &Proof, after: Option<&Detection>) {

@@ -153,6 +153,7 @@ async fn run_script(script: &str, exit_codes: &[i32], limit: u32, place: Place<'
         environment,
         folder: place.sandbox_root.unwrap_or(&folder).to_owned(),
         run_limit_secs: limit,
+        user: None,
         notes: Notes::default(),
     };
     let work = folder.clone();

@@ -14,3 +14,4 @@ mod lies;
 mod process;
 mod programs;
 mod server;
+mod sessions;

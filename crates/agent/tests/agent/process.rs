@@ -297,6 +297,7 @@ pub(crate) fn quiet(package: PackageRef, command: &str) -> Task {
         approach: outfitter_agent_protocol::Approach::Ordinary,
         exit_codes: std::collections::BTreeMap::new(),
         running_programs: None,
+        session: None,
     }
 }
 

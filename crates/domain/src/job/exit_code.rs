@@ -71,6 +71,7 @@ mod tests {
             approach: Approach::Ordinary,
             exit_codes: BTreeMap::new(),
             running_programs: None,
+            session: None,
         }
     }
 

@@ -88,6 +88,7 @@ pub enum Verdict {
 /// - SUCCESS needs an exit code that means success ([`exit_outcome`]) and, where a rule exists, the rule true afterwards (for an
 ///   uninstall: false). The rule is the task's; one that the agent derived from the verified package counts
 ///   where the task has none.
+/// - Where the installer asked its user, the rule alone decides; without one the exit code does.
 /// - An archive that the agent unpacks itself needs its manifest, true afterwards.
 /// - "Already installed" needs a rule (or manifest) that can only be true of this revision, true before; a repair
 ///   is never already done.
@@ -164,7 +165,10 @@ fn weigh(task: &Task, evidence: &Evidence) -> Result<Proof, Failure> {
     let Some(exit_code) = evidence.exit_code else {
         return Err(refused("it holds neither an exit code nor a failure"));
     };
+    // How a program ends that somebody clicks through says little: its rule decides.
+    let rule_decides = task.session.is_some() && rule.is_some();
     let reason = match exit_outcome(task, exit_code) {
+        _ if rule_decides => None,
         ExitOutcome::Success | ExitOutcome::RebootNeeded => None,
         ExitOutcome::Retry if task.exit_codes.contains_key(&exit_code) => {
             Some(Reason::ExitCodeRetry)
@@ -296,7 +300,7 @@ fn refused(why: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use outfitter_agent_protocol::{Detection, ExitMeaning, FailureCode, PackageRef};
+    use outfitter_agent_protocol::{Detection, ExitMeaning, FailureCode, PackageRef, UserSession};
     use outfitter_ids::{AppId, AttemptId, JobId, RevisionId};
     use proptest::prelude::*;
 
@@ -345,6 +349,7 @@ mod tests {
             approach: outfitter_agent_protocol::Approach::Ordinary,
             exit_codes: std::collections::BTreeMap::new(),
             running_programs: None,
+            session: None,
         }
     }
 
@@ -393,6 +398,39 @@ mod tests {
             Verdict::Failed(failure) => failure.reason,
             Verdict::Succeeded(proof) => panic!("succeeded by {proof:?}"),
         }
+    }
+
+    #[test]
+    fn of_what_a_user_clicked_through_the_rule_decides_and_else_the_exit_code() {
+        let opened = |rule| Task {
+            command: String::new(),
+            session: Some(UserSession {
+                user: "ana".to_owned(),
+                domain: "local.com".to_owned(),
+                command: None,
+            }),
+            ..task(rule)
+        };
+        let with_rule = opened(Some(loose()));
+        let mut evidence = good(&with_rule);
+        evidence.exit_code = Some(1);
+        assert_eq!(
+            judge(&with_rule, &evidence),
+            Verdict::Succeeded(Proof::Rule)
+        );
+        evidence.after = seen(false);
+        assert_eq!(
+            reason(&with_rule, &evidence),
+            Reason::NotDetectedAfterInstall
+        );
+        let plain = opened(None);
+        let mut evidence = good(&plain);
+        assert_eq!(
+            judge(&plain, &evidence),
+            Verdict::Succeeded(Proof::ExitCodeOnly)
+        );
+        evidence.exit_code = Some(1);
+        assert_eq!(reason(&plain, &evidence), Reason::ExitCode);
     }
 
     #[test]

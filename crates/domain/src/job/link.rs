@@ -35,6 +35,7 @@ pub fn link_is_broken(outcomes: impl IntoIterator<Item = (i64, Option<Reason>)>)
             // These say nothing about the link.
             Some(
                 Reason::NoLongerAuthorized
+                | Reason::NoSession
                 | Reason::AppDeleted
                 | Reason::DesktopDeleted
                 | Reason::ProjectDisabled

@@ -149,6 +149,10 @@ reasons! {
     ProgramRunning = "program_running",
         "A program of the application was running and did not end when it was asked to, so nothing was done.",
         "Have it closed on the desktop, then retry. A project may also have such programs stopped at once.";
+    /// Its user sits at no screen of the desktop.
+    NoSession = "no_session",
+        "The installer asks questions, and nobody who asked for it sat at the desktop, so nothing was done.",
+        "Log in at the desktop's screen, then install it there.";
     /// Not on this system.
     NotSupported = "not_supported",
         "The agent cannot do this on the desktop's system.",
@@ -172,6 +176,7 @@ impl Reason {
                 | Self::ProjectDisabled
                 | Self::NoLongerAuthorized
                 | Self::ProgramRunning
+                | Self::NoSession
         )
     }
 
@@ -199,6 +204,7 @@ impl From<FailureCode> for Reason {
             FailureCode::Interrupted => Self::Interrupted,
             FailureCode::InstallerBusy => Self::InstallerBusy,
             FailureCode::ProgramRunning => Self::ProgramRunning,
+            FailureCode::NoSession => Self::NoSession,
             FailureCode::Cancelled => Self::Cancelled,
             FailureCode::NotSupported => Self::NotSupported,
             FailureCode::AgentFailure => Self::AgentFailure,

@@ -229,7 +229,7 @@ async fn store_deployment(
     match call.kind {
         TaskKind::Install => {
             for app in &apps {
-                check_field_rules(app, call.install_command)?;
+                check_field_rules(app, call.install_command, call.requested_by)?;
             }
             for app in &apps {
                 check_state(app)?;
@@ -417,9 +417,12 @@ fn leave_to_background(services: &Services, error: &StoreError) {
 fn check_field_rules(
     app: &InstallableApp,
     command_of_call: Option<&str>,
+    requested_by: Option<UserKey>,
 ) -> Result<(), InstallError> {
     match app.install_type {
         InstallType::QuietInstall | InstallType::UnzipInstall => {}
+        // It is opened in the session of who asked for it, with a command or without.
+        InstallType::GuiInstall if requested_by.is_some() => return Ok(()),
         InstallType::GuiInstall => {
             return Err(FieldProblem::new(
                 "install_type",

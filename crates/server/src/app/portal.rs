@@ -446,12 +446,10 @@ impl<'a> EndUserDesktop<'a> {
                 Standing::Waiting | Standing::Installing | Standing::Removing => {
                     "Something is being done with the application on this desktop already"
                 }
-                Standing::Absent => {
-                    "The application asks questions while it is installed: an administrator installs it"
-                }
-                Standing::Installed | Standing::UpdateAvailable | Standing::Failed => {
-                    "The newest version is on this desktop already"
-                }
+                Standing::Absent
+                | Standing::Installed
+                | Standing::UpdateAvailable
+                | Standing::Failed => "The newest version is on this desktop already",
             }));
         };
         let db = services.store.db();
@@ -623,7 +621,6 @@ pub async fn defer(
     let now = services.clock.now();
     let view = decide_view(
         &PortalFacts {
-            install_type: outfitter_domain::InstallType::QuietInstall,
             installed: None,
             job: Some(newest),
         },
@@ -665,7 +662,6 @@ fn newest_job(job: &PortalJob, user: UserKey) -> NewestJob {
 
 fn facts(app: &PortalApp, user: UserKey) -> PortalFacts {
     PortalFacts {
-        install_type: app.install_type,
         installed: app.installed.as_ref().map(|installed| Installed {
             is_newest: installed.revision == app.revision,
             requested_by: seen_by(user, installed.requested_by),

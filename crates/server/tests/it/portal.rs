@@ -285,7 +285,7 @@ async fn a_user_installs_defers_and_cancels(server: TestServer) {
     );
     assert_eq!(
         (&seen[1]["standing"], &seen[1]["acts"]),
-        (&json!("absent"), &json!([]))
+        (&json!("absent"), &json!(["install"]))
     );
     assert_eq!(
         apps(&server, &his, &ben.desktop)
@@ -312,9 +312,14 @@ async fn a_user_installs_defers_and_cancels(server: TestServer) {
     TestServer::send(install(&his, &app_id, &ana.desktop))
         .await
         .refused(404, "WKS.00211902", "desktop");
-    TestServer::send(install(&hers, &gui, &ana.desktop))
+    // It asks questions: opened at her desktop, in her session.
+    let opened = TestServer::send(install(&hers, &gui, &ana.desktop))
         .await
-        .refused(409, "WKS.0409", "asks questions");
+        .ok(200);
+    assert_eq!(
+        (&opened["standing"], &opened["job"]["by_user"]),
+        (&json!("waiting"), &json!(true))
+    );
     let accepted = TestServer::send(install(&hers, &app_id, &ana.desktop))
         .await
         .ok(200);
@@ -339,7 +344,7 @@ async fn a_user_installs_defers_and_cancels(server: TestServer) {
     let deployments = server.get("/api/v1/{p}/deployments").await.ok(200);
     assert_eq!(
         (&deployments["count"], &deployments["items"][0]["operator"]),
-        (&json!(1), &json!("ana"))
+        (&json!(2), &json!("ana"))
     );
     let audit = server
         .get("/api/v1/{p}/audit?action=outfitter:operations:InstallPortalApp")
@@ -411,7 +416,7 @@ async fn a_user_installs_defers_and_cancels(server: TestServer) {
         .ok(200);
     assert_eq!(
         (&history["count"], &history["items"][1]["state"]),
-        (&json!(2), &json!("cancelled"))
+        (&json!(3), &json!("cancelled"))
     );
 
     // An app that is revoked is not seen any more, nor is what was done with it.

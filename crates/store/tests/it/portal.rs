@@ -143,6 +143,34 @@ on_both! {
         assert!(history.items.is_sorted_by(|one, next| one.live.view.key > next.live.view.key));
     }
 
+    async fn an_installer_that_asks_questions_is_for_the_session_of_who_asked(test: TestStore) {
+        let scene = Scene::new(test);
+        let ana = scene.user("ana").await;
+        let desktop = scene.desktop("d", &[ana]).await;
+        let connected = scene.connect(desktop).await;
+        let app = scene.app("wizard", ORDINARY).await;
+        scene.test.sql("UPDATE app SET install_type = 'GUI_INSTALL'").await;
+        ask(&scene, app, ana, desktop).await;
+        let task = scene.start(connected, NOW).await;
+        let session = task.session.clone().unwrap();
+        assert_eq!((session.user.as_str(), session.domain.as_str()), ("ana", "local.com"));
+        // An agent that knows nothing of sessions finds no command to run.
+        assert_eq!(task.command, "");
+        assert!(session.command.is_some_and(|command| !command.is_empty()));
+        scene.finish(connected, good(&task), NOW).await;
+
+        scene.test.sql("UPDATE app_revision SET install_command = NULL").await;
+        ask(&scene, app, ana, desktop).await;
+        let task = scene.start(connected, NOW).await;
+        assert_eq!(task.session.clone().unwrap().command, None);
+        scene.finish(connected, good(&task), NOW).await;
+        // Nobody sits where nobody asked: the app asked nothing when this was sent.
+        let key = scene.deploy_wish(&[app], Wish { desktops: &[desktop], ..Wish::INSTALL }).await;
+        scene.expand(key, 100).await;
+        assert!(scene.lease(&[connected], later(1)).await.is_empty());
+        assert_eq!(scene.jobs().await[0].reason, Some(Reason::NoSession));
+    }
+
     async fn a_removal_runs_only_while_the_user_who_asked_may(test: TestStore) {
         let scene = Scene::new(test);
         let ana = scene.user("ana").await;

@@ -4,6 +4,7 @@ mod desk;
 mod inventory;
 mod processes;
 mod programs;
+mod session;
 mod supervisor;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,10 @@ pub use desk::{
 };
 pub use inventory::inventory;
 pub use programs::{end_program, notify_user, running_programs};
+pub use session::{
+    GraphicalSession, OPENER, end_marked_processes, graphical_session, is_program, lend_package,
+    mark_environment, marked_processes, take_back_package,
+};
 pub use supervisor::{
     await_supervisor, control_group, launch, remove_control_group, start_supervisor, supervise,
 };

@@ -123,7 +123,7 @@ fn own_line() -> BTreeSet<i32> {
 }
 
 /// A program whose file was replaced or removed is still that program. Source: proc_pid_exe(5).
-fn without_deleted(executable: PathBuf) -> PathBuf {
+pub(super) fn without_deleted(executable: PathBuf) -> PathBuf {
     match executable
         .to_str()
         .and_then(|text| text.strip_suffix(" (deleted)"))
@@ -133,14 +133,14 @@ fn without_deleted(executable: PathBuf) -> PathBuf {
     }
 }
 
-fn text_of(path: &Path) -> String {
+pub(super) fn text_of(path: &Path) -> String {
     fs::read(path)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .unwrap_or_default()
 }
 
 /// Real and effective account of a process. Source: proc_pid_status(5).
-fn users(status: &str) -> Option<(u32, u32)> {
+pub(super) fn users(status: &str) -> Option<(u32, u32)> {
     let mut numbers = status
         .lines()
         .find_map(|line| line.strip_prefix("Uid:"))?
@@ -151,7 +151,7 @@ fn users(status: &str) -> Option<(u32, u32)> {
 
 /// Whether an account is a person's. Sources: login.defs(5), UID_MIN; systemd's UIDS-GIDS for dynamic and overflow
 /// accounts.
-const fn is_person(user: u32) -> bool {
+pub(super) const fn is_person(user: u32) -> bool {
     user >= 1000 && !matches!(user, 61_184..=65_519 | 65_534 | 65_535)
 }
 

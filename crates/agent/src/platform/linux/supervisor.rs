@@ -32,6 +32,7 @@ use outfitter_agent_protocol::MAX_OUTPUT_TAIL_BYTES;
 
 use super::super::PlatformError;
 use super::processes;
+use super::session::become_user;
 use crate::clock::{Clock as _, SystemClock};
 use crate::durable::{self, FileError, Files};
 use crate::supervision::{
@@ -377,20 +378,41 @@ pub fn launch(folder: &Path) -> i32 {
         let text = format!("{} is no folder", prepared.folder.display());
         return fail(folder, RunEnd::StartFailed(text));
     }
-    let error = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .current_dir(&prepared.folder)
-        .stdin(Stdio::null())
-        .exec();
+        .stdin(Stdio::null());
+    let Some(user) = &prepared.user else {
+        return fail(folder, not_become(program, &command.exec()));
+    };
+    // Opened while it may be: whoever it becomes does not reach the folder. Empty it says nothing.
+    let report = super::private_file_options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(start_error_path(folder));
+    let end = match become_user(user) {
+        Ok(()) => not_become(
+            program,
+            &command.stdout(Stdio::null()).stderr(Stdio::null()).exec(),
+        ),
+        Err(error) => RunEnd::StartFailed(format!("cannot become {}: {error}", user.name)),
+    };
+    if let Ok(report) = report {
+        let _ = serde_json::to_writer(report, &end);
+    }
+    127
+}
+
+/// Why a program could not be become.
+fn not_become(program: &str, error: &io::Error) -> RunEnd {
     let text = format!("{program}: {error}");
-    fail(
-        folder,
-        if error.kind() == io::ErrorKind::NotFound {
-            RunEnd::ProgramMissing(text)
-        } else {
-            RunEnd::StartFailed(text)
-        },
-    )
+    if error.kind() == io::ErrorKind::NotFound {
+        RunEnd::ProgramMissing(text)
+    } else {
+        RunEnd::StartFailed(text)
+    }
 }
 
 fn fail(folder: &Path, end: RunEnd) -> i32 {

@@ -15,7 +15,7 @@ use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle};
 use std::path::{Component, Path, PathBuf, Prefix};
 use std::ptr::null_mut;
 
-use outfitter_agent_protocol::{InventoryFacts, InventorySoftware};
+use outfitter_agent_protocol::{InventoryFacts, InventorySoftware, UserSession};
 use windows_sys::Win32::Foundation::{ERROR_SUCCESS, HANDLE, LocalFree};
 use windows_sys::Win32::Security::Authorization::{
     ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
@@ -42,6 +42,7 @@ use super::{DebianState, PlatformError, RegistryEntry};
 use crate::command::CommandError;
 use crate::command_line;
 use crate::programs::{EndBy, Notice, ProgramNames, RunningProgram};
+use crate::supervision::{ProcessMark, RunAs};
 use registry::Hive;
 
 /// Text as the system takes it: UTF-16, with NUL at its end.
@@ -583,4 +584,71 @@ pub async fn account_name(_user: u32) -> Result<String, PlatformError> {
 /// Always: not supported yet.
 pub async fn open_in_browser(_page: &str) -> Result<(), PlatformError> {
     Err(PlatformError::NotSupported("opening the browser"))
+}
+
+/// A graphical session of somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GraphicalSession {
+    /// Whose it is.
+    pub user: RunAs,
+    /// Their home.
+    pub home: PathBuf,
+    /// The environment of a program in it.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Opens a file with whatever program is for it.
+pub const OPENER: &str = "explorer.exe";
+
+/// The graphical session of a user.
+///
+/// # Errors
+/// Always: not supported yet.
+pub fn graphical_session(
+    _wanted: &UserSession,
+    _sandbox_root: Option<&Path>,
+) -> Result<Option<GraphicalSession>, PlatformError> {
+    Err(PlatformError::NotSupported(
+        "opening an installer for its user",
+    ))
+}
+
+/// Marks an environment as that of an attempt's processes.
+pub fn mark_environment(environment: &mut BTreeMap<String, String>, attempt: &str) {
+    environment.insert("OUTFITTER_ATTEMPT".to_owned(), attempt.to_owned());
+}
+
+/// Living processes of a user that an attempt started: none is started yet.
+pub fn marked_processes(_user: u32, _attempt: &str) -> Vec<ProcessMark> {
+    Vec::new()
+}
+
+/// Ends what of an attempt still runs as a user: none is started yet.
+pub fn end_marked_processes(_user: u32, _attempt: &str) {}
+
+/// Puts a package where its user may open it.
+///
+/// # Errors
+/// Always: not supported yet.
+pub fn lend_package(
+    _package: &Path,
+    _attempt: &str,
+    _sandbox_root: Option<&Path>,
+) -> Result<PathBuf, PlatformError> {
+    Err(PlatformError::NotSupported(
+        "opening an installer for its user",
+    ))
+}
+
+/// Removes what was lent for an attempt: nothing is yet.
+pub fn take_back_package(_attempt: &str, _sandbox_root: Option<&Path>) {}
+
+/// Whether the system runs a file by itself.
+///
+/// # Errors
+/// Never.
+pub fn is_program(path: &Path) -> io::Result<bool> {
+    Ok(path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("exe")))
 }
