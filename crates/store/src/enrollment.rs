@@ -414,8 +414,8 @@ impl Tx {
         Ok(EnrollmentTokenKey::new(key))
     }
 
-    /// Revokes a token; agents it let in stay, who waits with it for approval does not. `false` when the project has no such token. Revoking again
-    /// keeps the first instant.
+    /// Revokes a token; agents it let in stay, who waits with it for approval does not. `false` when the project has no
+    /// such token. Revoking again keeps the first instant.
     ///
     /// # Errors
     /// The database's.
