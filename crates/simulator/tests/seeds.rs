@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 use outfitter_simulator::{Failure, Report, Shape, Workshop, run};
 
 /// Seeds in `make test`.
@@ -82,6 +84,24 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// The processors that this process may use, at most eight.
+fn processors() -> Vec<usize> {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap();
+    (0..CpuSet::count())
+        .filter(|processor| allowed.is_set(*processor).unwrap())
+        .take(8)
+        .collect()
+}
+
+/// Keeps this thread and those that it will start on one processor. A world and its database's thread wait for each other at
+/// each statement, and to wake another processor costs more than the statement (measured on two: 1.2 s of processor time a
+/// seed, kept together 0.7 s).
+fn stay_on(processor: usize) {
+    let mut only = CpuSet::new();
+    only.set(processor).unwrap();
+    sched_setaffinity(Pid::from_raw(0), &only).unwrap();
+}
+
 #[test]
 fn seeds() {
     let first = number("OUTFITTER_SIMULATOR_FIRST_SEED").unwrap_or(1);
@@ -92,11 +112,13 @@ fn seeds() {
     let results: Vec<_> = std::thread::scope(|scope| {
         // Each with its own world; nothing is shared between seeds. A seed waits half of its time for its database's
         // thread, so a processor has two.
-        let threads: Vec<_> = (0..2 * std::thread::available_parallelism()
-            .map_or(2, usize::from)
-            .min(8))
-            .map(|_| {
-                scope.spawn(|| {
+        let threads: Vec<_> = processors()
+            .into_iter()
+            .flat_map(|processor| [processor; 2])
+            .map(|processor| {
+                let (next, broken) = (&next, &broken);
+                scope.spawn(move || {
+                    stay_on(processor);
                     let workshop = workshop();
                     let mut reports = Vec::new();
                     loop {
