@@ -127,6 +127,8 @@ pub struct DesktopFilter {
     pub os_type: Option<OsType>,
     /// Waits for a restart, or does not.
     pub restart_needed: Option<bool>,
+    /// A copy of its live agent was seen that nobody has settled, or none was.
+    pub has_copy: Option<bool>,
     /// Was registered before this one, in the order of keys.
     pub before: Option<DesktopKey>,
     /// Lacks tags altogether (`true`).
@@ -328,6 +330,13 @@ impl DesktopFilter {
         if let Some(needed) = self.restart_needed {
             let not = if needed { "NOT " } else { "" };
             conditions.and(&format!("d.reboot_needed_at IS {not}NULL"));
+        }
+        if let Some(has) = self.has_copy {
+            let settled = conditions.dialect().is_true("a.seen_copy", "settled");
+            conditions.and(&format!(
+                "{}{live_agent} AND a.seen_copy IS NOT NULL AND NOT {settled})",
+                negation(has)
+            ));
         }
         if let Some(before) = self.before {
             let before = conditions.bind(before.get());

@@ -67,6 +67,16 @@ impl Dialect {
         }
     }
 
+    /// Whether a boolean member (a plain word) of the JSON object in a text column is true.
+    pub(crate) fn is_true(self, column: &str, member: &str) -> String {
+        match self {
+            Self::Sqlite => format!("({column} ->> '{member}' = 1)"),
+            Self::Postgres => {
+                format!("CAST(CAST({column} AS jsonb) ->> '{member}' AS BOOLEAN)")
+            }
+        }
+    }
+
     /// Turns SQL text with the 32 hex digits of a UUID into the column type of a public id.
     pub(crate) fn uuid_from_hex(self, text: &str) -> String {
         match self {

@@ -177,6 +177,9 @@ pub struct ListRegisteredDesktopsQuery {
     /// Whether a restart is needed for what was installed or uninstalled.
     #[schema(nullable = false)]
     pub restart_needed: Option<bool>,
+    /// Whether it shows `agent.copy`.
+    #[schema(nullable = false)]
+    pub has_copy: Option<bool>,
 }
 
 /// Query parameters of exporting desktops: those of the list without its paging.
@@ -201,6 +204,9 @@ pub struct ExportDesktopsQuery {
     /// Whether a restart is needed for what was installed or uninstalled.
     #[schema(nullable = false)]
     pub restart_needed: Option<bool>,
+    /// Whether it shows `agent.copy`.
+    #[schema(nullable = false)]
+    pub has_copy: Option<bool>,
 }
 
 /// How the agent of a desktop is.

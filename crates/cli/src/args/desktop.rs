@@ -87,6 +87,9 @@ pub(crate) struct ListDesktopsArgs {
     /// Only desktops with this tag, of any value where none is given
     #[arg(long, value_name = "KEY[=VALUE]", conflicts_with = "name")]
     pub(crate) tag: Option<TagText>,
+    /// Only desktops whose key another machine has too, as long as nobody has said which is the real one
+    #[arg(long, conflicts_with = "tag")]
+    pub(crate) has_copy: bool,
     #[command(flatten)]
     pub(crate) list: ListArgs,
 }

@@ -54,7 +54,9 @@ pub(super) async fn run(
         DesktopCommand::Import(args) => return import::desktops(&args, session).await,
         DesktopCommand::List(args) if args.tag.is_some() => list_tagged(args, session).await?,
         DesktopCommand::List(args) => {
-            let filters: Vec<_> = args.name.into_iter().map(|name| ("name", name)).collect();
+            let name = args.name.map(|name| ("name", name));
+            let copy = args.has_copy.then(|| ("has_copy", true.to_string()));
+            let filters: Vec<_> = name.into_iter().chain(copy).collect();
             let listing: Listing<RegisteredDesktop> = listing::DESKTOPS
                 .fetch(client, &filters, args.list.limit)
                 .await?;
@@ -449,6 +451,6 @@ fn view(desktops: &[RegisteredDesktop]) -> View {
                 ]
             })
             .collect(),
-        empty: "there are no desktops",
+        empty: "there are no such desktops",
     })
 }

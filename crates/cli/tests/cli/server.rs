@@ -315,6 +315,7 @@ fn every_noun_of_an_administrator_has_its_verbs() {
         "desktop attach DESK-1 --user ben",
         "desktop tag add DESK-1 --tag floor=2 --tag lab",
         "desktop list --tag floor=2",
+        "desktop list --has-copy",
         "desktop tag list",
         "desktop tag list DESK-1",
         "desktop tag remove DESK-1 --tag lab",

@@ -367,16 +367,29 @@ async fn seen_copy(server: &TestServer) -> (String, Value) {
     panic!("no copy is shown");
 }
 
+/// Desktops whose copies are settled, or are not.
+async fn with_copy(server: &TestServer, is: bool) -> Value {
+    let listed = server
+        .get(&format!("/api/v1/{{p}}/desktops?has_copy={is}"))
+        .await
+        .ok(200);
+    listed["count"].clone()
+}
+
 async fn copies(database: Option<TestDatabase>) {
     let server = TestServer::start_by(&SetClock::right(), database).await;
     let mut first = Desk::enrolled(&server, "desk").await;
     first.start();
     runs_a_job(&server, &first, "one").await;
+    assert_eq!(with_copy(&server, true).await, 0);
+    assert_eq!(with_copy(&server, false).await, 1);
     let mut copy = first.copied();
     copy.start();
     let (id, seen) = seen_copy(&server).await;
     assert_eq!(seen["sign"], "other_machine");
     assert_eq!(seen["address"], "127.0.0.1");
+    assert_eq!(with_copy(&server, true).await, 1);
+    assert_eq!(with_copy(&server, false).await, 0);
     // The one that was there first works on, undisturbed.
     runs_a_job(&server, &first, "two").await;
     assert!(!copy.root().join("opt/two").exists());
@@ -401,6 +414,8 @@ async fn copies(database: Option<TestDatabase>) {
     runs_a_job(&server, &first, "three").await;
     let shown = server.get(&identity).await.ok(200);
     assert!(shown["copy"].is_null());
+    assert_eq!(with_copy(&server, true).await, 0);
+    assert_eq!(with_copy(&server, false).await, 1);
     assert!(!copy.root().join("opt").exists());
     copy.stop().await;
 

@@ -79,6 +79,8 @@ async fn desktops_are_filtered_and_exported_alike() {
         ("os_type=Windows&user=LI", vec!["c-3"]),
         ("restart_needed=false&name=b", vec!["b-2"]),
         ("agent_version=1", vec![]),
+        ("has_copy=true", vec![]),
+        ("has_copy=false&os_type=Linux", vec!["a-1"]),
     ] {
         let listed = server.get(&format!("{path}?{query}")).await.ok(200);
         let shown: Vec<_> = listed["items"]

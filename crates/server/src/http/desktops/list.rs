@@ -185,6 +185,7 @@ pub(super) async fn list_detail(
         seen: None,
         os_type: None,
         restart_needed: None,
+        has_copy: None,
         before: None,
     };
     let listed = services

@@ -37,6 +37,7 @@ pub(super) async fn list(
             user: query.user,
             os_type: query.os_type,
             restart_needed: query.restart_needed,
+            has_copy: query.has_copy,
         },
     );
     let listed = services
@@ -75,6 +76,7 @@ pub(super) fn filter(services: &Services, query: ExportDesktopsQuery) -> Desktop
         agent_version: query.agent_version,
         os_type: query.os_type.map(os_type),
         restart_needed: query.restart_needed,
+        has_copy: query.has_copy,
         agent_installed,
         seen,
         ..DesktopFilter::default()
