@@ -77,6 +77,7 @@ export type DesktopFilter = {
   user?: string;
   os_type?: Shape<'OsTypeEnum'>;
   restart_needed?: boolean;
+  has_copy?: boolean;
 };
 
 /** A filter without what asks for nothing. */

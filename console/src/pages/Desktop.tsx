@@ -13,6 +13,7 @@ import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { AgentLog } from './desktop/AgentLog';
 import { Inventory } from './desktop/Inventory';
+import { OtherMachine } from './desktop/OtherMachine';
 import { DesktopUsers } from './desktop/Users';
 import { Why } from './desktop/Why';
 import { AgentPill } from './Desktops';
@@ -71,6 +72,18 @@ export default function Desktop() {
     [t('desktop.version'), desktop?.agent?.version ?? '–'],
     [t('desktop.last-seen'), desktop?.agent?.connected === true ? t('desktop.now') : <When at={desktop?.agent?.last_seen_at} />],
     [t('desktop.enrolled'), <When at={desktop?.agent?.enrolled_at} />],
+    [
+      t('desktop.identity'),
+      desktop?.agent === undefined ? (
+        '–'
+      ) : desktop.agent.copy === undefined ? (
+        t('desktop.identity-one')
+      ) : (
+        <Pill key="identity" tone="care">
+          {t('desktop.identity-two')}
+        </Pill>
+      ),
+    ],
     [t('desktop.address'), found.data.detail?.ip_addresses?.join(', ') || '–'],
     [
       t('desktop.restart'),
@@ -109,6 +122,7 @@ export default function Desktop() {
         }
       />
       <Stack gap="lg">
+        {desktop !== undefined && <OtherMachine desktop={desktop} />}
         <Panel title={t('desktop.facts')}>
           <Facts rows={facts} cols={{ base: 2, md: 3 }} />
           {desktop?.agent?.sandbox_root !== undefined && (

@@ -63,6 +63,7 @@ export default function Desktops() {
   const [user] = useInAddress('user');
   const [version] = useInAddress('version');
   const [restart, setRestart] = useInAddress('restart');
+  const [copy, setCopy] = useInAddress('copy');
   const [params, setParams] = useSearchParams();
   const tab = params.get('tab') === 'inventory' ? 'inventory' : 'list';
   const [page, setPage] = usePage();
@@ -75,6 +76,7 @@ export default function Desktops() {
     ...(PRESENCES.some((presence) => presence === state) ? { agent: state as Shape<'AgentPresence'> } : {}),
     ...(system === 'Linux' || system === 'Windows' ? { os_type: system as Shape<'OsTypeEnum'> } : {}),
     ...(restart === '1' ? { restart_needed: true } : {}),
+    ...(copy === '1' ? { has_copy: true } : {}),
   };
   const list = useDesktops(filter, offsetOf(page), PAGE_SIZE);
   const count = list.data?.count;
@@ -151,6 +153,7 @@ export default function Desktops() {
             />
             <SearchBox label={t('desktop.version')} name="version" />
             <Checkbox label={t('desktop.restart-needed')} checked={restart === '1'} onChange={(event) => setRestart(event.currentTarget.checked ? '1' : '')} />
+            <Checkbox label={t('desktops.copies')} checked={copy === '1'} onChange={(event) => setCopy(event.currentTarget.checked ? '1' : '')} />
           </Group>
         </Stack>
       )}
@@ -189,6 +192,11 @@ export default function Desktops() {
                 </Table.Td>
                 <Table.Td>
                   <AgentPill desktop={desktop} />
+                  {desktop.agent?.copy !== undefined && (
+                    <Text size="xs" c="var(--care)">
+                      {t('copy.has')}
+                    </Text>
+                  )}
                   {desktop.restart_needed_since !== undefined && (
                     <Text size="xs" c="dimmed">
                       {t('desktop.restart-needed')}

@@ -1,6 +1,6 @@
 import { Anchor, Button, Group, SimpleGrid, Skeleton, Stack, Text } from '@mantine/core';
 import { useQueries, useQuery } from '@tanstack/react-query';
-import { IconAddressBook, IconApps, IconArrowRight, IconCircleCheck, IconDownload, IconHandStop, IconPackageOff, IconPlugConnectedX, IconRefresh, IconRocket, IconUpload, IconUserCheck } from '@tabler/icons-react';
+import { IconAddressBook, IconApps, IconArrowRight, IconCircleCheck, IconDownload, IconFingerprint, IconHandStop, IconPackageOff, IconPlugConnectedX, IconRefresh, IconRocket, IconUpload, IconUserCheck } from '@tabler/icons-react';
 import { lazy, Suspense, type ReactNode } from 'react';
 import { Link } from 'react-router';
 import { api, ApiProblem, ok, type Shape } from '../api/client';
@@ -55,8 +55,8 @@ export default function Overview() {
   const path = usePath();
   const project = useProject();
   const fleet = useDesktops({}, 0, 1);
-  const counts = [useCount({ agent: 'online' }), useCount({ agent: 'offline' }), useCount({ agent: 'none' }), useCount({ restart_needed: true })];
-  const [online = 0, offline = 0, bare = 0, restart = 0] = counts;
+  const counts = [useCount({ agent: 'online' }), useCount({ agent: 'offline' }), useCount({ agent: 'none' }), useCount({ restart_needed: true }), useCount({ has_copy: true })];
+  const [online = 0, offline = 0, bare = 0, restart = 0, copies = 0] = counts;
   const damaged = useQuery({
     queryKey: ['damaged', project.id, 'count'],
     refetchInterval: QUIET_MS,
@@ -204,6 +204,9 @@ export default function Overview() {
                   action={t('overview.look')}
                 />
               ))}
+              {copies > 0 && (
+                <Attention icon={<IconFingerprint size={18} />} text={t('overview.copies', { n: copies })} to={path('desktops?copy=1')} action={t('overview.look')} />
+              )}
               {asking > 0 && (
                 <Attention icon={<IconUserCheck size={18} />} text={t('overview.asking', { n: asking })} to={path('desktops')} action={t('overview.look')} />
               )}
@@ -237,7 +240,7 @@ export default function Overview() {
                   action={t('desktop.push')}
                 />
               )}
-              {isKnown && reasons.length === 0 && offline === 0 && bare === 0 && restart === 0 && !enrollments.isPending && asking === 0 && halted.length === 0 && directory.data?.stale !== true && damaged.data?.count === 0 && (
+              {isKnown && reasons.length === 0 && offline === 0 && bare === 0 && restart === 0 && copies === 0 && !enrollments.isPending && asking === 0 && halted.length === 0 && directory.data?.stale !== true && damaged.data?.count === 0 && (
                 <Group gap="xs">
                   <IconCircleCheck size={20} color="var(--ok)" aria-hidden />
                   <Text size="sm">{jobsEver === 0 ? t('overview.nothing-yet') : t('overview.all-well')}</Text>

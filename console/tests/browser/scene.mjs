@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -242,17 +242,45 @@ export class Scene {
     enroll.stdin.end(token);
     const [code] = await once(enroll, 'exit');
     if (code !== 0) throw new Error(`${name} could not enroll: ${enroll.output}`);
-    const agent = this.#run('outfitter-agent', ['run', '--state-dir', state]);
+    this.startAgent(name);
+    return root;
+  }
+
+  /** Starts the agent of a desktop, or of a copy. */
+  startAgent(name) {
+    const agent = this.#run('outfitter-agent', ['run', '--state-dir', join(this.#folder, name, 'state')]);
     agent.stdout.resume();
     agent.stderr.resume();
     agent.desktop = name;
     this.#agents.push(agent);
-    return root;
+  }
+
+  /** Starts another machine with a copy of a desktop's disk, which is on. Answers what `stopAgent` and `startAgent` know it by. */
+  copyOf(name) {
+    const copy = `${name}-copy`;
+    const [root, state] = ['root', 'state'].map((part) => join(this.#folder, copy, part));
+    mkdirSync(root, { recursive: true });
+    cpSync(join(this.#folder, name, 'state'), state, { recursive: true });
+    const path = join(state, 'identity.json');
+    // Its root is what a played machine is told by.
+    writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), sandbox_root: root }));
+    this.startAgent(copy);
+    return copy;
+  }
+
+  /** The desktop or copy of one that has a file, at a path below its root. */
+  machineWith(path) {
+    return readdirSync(this.#folder).find((name) => existsSync(join(this.#folder, name, 'root', path)));
+  }
+
+  /** Waits until another machine is shown beside a desktop; answers the desktop. */
+  seenCopy(name) {
+    return waitFor(`a copy of ${name}`, async () => (await this.call('GET', `/api/v1/{p}/desktops?has_copy=true&name=${name}`)).items[0]);
   }
 
   /** Ends the agent of a desktop, as when it is switched off. */
   async stopAgent(name) {
-    const agent = this.#agents.find(({ desktop }) => desktop === name);
+    const agent = this.#agents.findLast(({ desktop }) => desktop === name);
     const ended = once(agent, 'exit');
     agent.kill('SIGTERM');
     await ended;
@@ -479,10 +507,12 @@ export const PAGES = (ids) => [
   ['desktops', 'desktops'],
   ['desktops-inventory', 'desktops?tab=inventory&software=text*'],
   ['desktops-none', 'desktops?q=nobody'],
+  ['desktops-copies', 'desktops?copy=1'],
   ['import-desktops', 'import/desktops'],
   ['import-users', 'import/users'],
   ['import-groups', 'import/groups'],
   ['desktop', `desktops/${ids.desktop}`],
+  ['desktop-copy', `desktops/${ids.copied}`],
   ['desktop-why', `desktops/${ids.desktop}?why=${ids.app}`],
   ['agents', 'agents?show=all'],
   ['agents-updates', 'agents?tab=updates'],
@@ -529,6 +559,8 @@ export const STATES = (ids) => [
     await page.getByText('shown this once').waitFor();
   }],
   ['desktop-delete', `desktops/${ids.desktop}`, (page) => page.getByRole('button', { name: 'Delete' }).click()],
+  ['desktop-keep', `desktops/${ids.copied}`, (page) => page.getByRole('button', { name: 'It is a copy' }).click()],
+  ['desktop-hand-over', `desktops/${ids.copied}`, (page) => page.getByRole('button', { name: 'It is the real one' }).click()],
   ['agents-reach', 'agents?show=all', (page) => page.getByRole('button', { name: 'How ANA-DESK is reached' }).click()],
   ['people-add', 'people', (page) => page.getByRole('button', { name: 'Add user' }).click()],
   ['people-delete', 'people', (page) => page.getByRole('button', { name: 'Delete ana' }).click()],
@@ -632,8 +664,10 @@ export async function furnish(scene, { desktops: count = 5 } = {}) {
   await waitFor('the deployment to halt', async () => (await scene.call('GET', `/api/v1/{p}/deployments/${halted}`)).halted_at !== undefined);
   // A newer version, which nobody has yet.
   await scene.call('PATCH', `/v1/{p}/app-center/apps/${good}`, { version: '2.5', install_command: '/bin/sh ${FILE_PATH} --quiet' });
+  scene.copyOf('BEN-DESK');
+  const copied = await scene.seenCopy('BEN-DESK');
   const desktops = await scene.call('GET', '/api/v1/{p}/desktops?name=ANA');
-  return { app: good, lying, failing, deployment, halted, desktop: desktops.items[0].id, group: user_groups[0].id };
+  return { app: good, lying, failing, deployment, halted, desktop: desktops.items[0].id, copied: copied.id, group: user_groups[0].id };
 }
 
 /** Two desktops of whoever runs this, with apps that install, fail, are sent, and are somebody else's. */
