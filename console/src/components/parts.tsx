@@ -39,7 +39,7 @@ import { Problem } from './states';
 /** One of a few choices; on a phone they stand below each other. */
 export function Choice(props: SegmentedControlProps) {
   const narrow = useMediaQuery('(max-width: 36em)') === true;
-  return <SegmentedControl {...props} orientation={narrow ? 'vertical' : 'horizontal'} fullWidth={narrow} />;
+  return <SegmentedControl {...props} orientation={narrow ? 'vertical' : 'horizontal'} fullWidth={narrow} {...(narrow ? { styles: { label: { whiteSpace: 'normal' } } } : {})} />;
 }
 
 /** A state of a list to choose. On a phone it takes the whole width, so that none is cut off. */

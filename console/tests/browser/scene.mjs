@@ -552,18 +552,26 @@ export const STATES = (ids) => [
     await page.getByText('Holds on').waitFor();
   }, { whole: true }],
   ['app-json', `apps/${ids.app}?tab=detection`, (page) => page.getByText('JSON', { exact: true }).click(), { whole: true }],
+  ['app-detection-remove', `apps/${ids.app}?tab=detection`, (page) => page.getByRole('button', { name: 'Remove rule' }).click()],
   ['desktops-views', 'desktops', (page) => page.getByRole('button', { name: 'Views' }).click()],
+  ['desktops-keep-view', 'desktops', async (page) => {
+    await page.getByRole('button', { name: 'Views' }).click();
+    await page.getByRole('menuitem', { name: 'Keep this view' }).click();
+  }],
   ['desktops-register', 'desktops', (page) => page.getByRole('button', { name: 'Register' }).click()],
   ['desktops-enroll', 'desktops?enroll=1', async (page) => {
     await page.getByRole('button', { name: 'Make a token' }).click();
     await page.getByText('shown this once').waitFor();
   }],
   ['desktop-delete', `desktops/${ids.desktop}`, (page) => page.getByRole('button', { name: 'Delete' }).click()],
+  ['desktop-users', `desktops/${ids.desktop}`, (page) => page.getByRole('button', { name: 'Users of ANA-DESK' }).click()],
   ['desktop-keep', `desktops/${ids.copied}`, (page) => page.getByRole('button', { name: 'It is a copy' }).click()],
   ['desktop-hand-over', `desktops/${ids.copied}`, (page) => page.getByRole('button', { name: 'It is the real one' }).click()],
   ['agents-reach', 'agents?show=all', (page) => page.getByRole('button', { name: 'How ANA-DESK is reached' }).click()],
   ['people-add', 'people', (page) => page.getByRole('button', { name: 'Add user' }).click()],
   ['people-delete', 'people', (page) => page.getByRole('button', { name: 'Delete ana' }).click()],
+  ['groups-add', 'people?tab=groups', (page) => page.getByRole('button', { name: 'Add group' }).click()],
+  ['groups-delete', 'people?tab=groups', (page) => page.getByRole('button', { name: 'Delete design' }).click()],
   ['groups-members', 'people?tab=groups', (page) => page.getByRole('button', { name: 'Members' }).click()],
   ['directory-form', 'people?tab=directory', (page) => page.getByRole('button', { name: 'Connect a directory' }).click(), { whole: true }],
   ['import-preview', 'import/desktops', async (page) => {
@@ -576,6 +584,7 @@ export const STATES = (ids) => [
     await page.getByRole('button', { name: 'Add to catalogue' }).waitFor();
   }, { whole: true }],
   ['rules-add', 'rules', (page) => page.getByRole('button', { name: 'Add rule' }).click()],
+  ['rules-delete', 'rules', (page) => page.getByRole('button', { name: 'Delete games' }).click()],
   ['access-add', 'access', (page) => page.getByRole('button', { name: 'Add user' }).click()],
   ['access-secret', 'access', async (page, look) => {
     await page.getByRole('button', { name: 'Add user' }).click();
@@ -587,6 +596,8 @@ export const STATES = (ids) => [
     await page.getByRole('button', { name: /^Access keys of administrator/ }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Make access key' }).waitFor();
   }],
+  ['access-group-add', 'access?tab=groups', (page) => page.getByRole('button', { name: 'Add group' }).click()],
+  ['access-attach', 'access?tab=policies', (page) => page.getByRole('button', { name: 'Attach policy' }).click()],
   ['access-policy', 'access?tab=policies', (page) => page.getByRole('button', { name: 'Write policy' }).click()],
   ['audit-entry', 'audit', async (page) => {
     await page.getByRole('region', { name: 'Audit' }).getByRole('button').first().click();
@@ -601,6 +612,11 @@ export const STATES = (ids) => [
     await page.getByRole('button', { name: 'Look, remove nothing' }).click();
     await page.getByText('Would go now').waitFor();
   }, { whole: true }],
+  ['packages-quota', 'packages', (page) => page.getByRole('button', { name: 'Set quota' }).click()],
+  ['settings-network', 'settings', (page) => page.getByRole('button', { name: 'Add network' }).click()],
+  ['settings-revoke', 'settings', (page) => page.getByRole('button', { name: /^Revoke / }).first().click()],
+  ['languages', 'overview', (page) => page.getByRole('button', { name: 'Language' }).click()],
+  ['own-menu', 'overview', (page) => page.getByRole('button', { name: 'administrator' }).click()],
   ['own-password', 'overview', async (page) => {
     await page.getByRole('button', { name: 'administrator' }).click();
     await page.getByRole('menuitem', { name: 'Change password' }).click();
