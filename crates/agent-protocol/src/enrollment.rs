@@ -6,13 +6,16 @@ use outfitter_ids::{AgentId, DesktopId, EnrollmentRequestId, EnrollmentTokenId};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
-use crate::UpdateKey;
+use crate::{MachineIdentity, UpdateKey};
 
 /// Path of enrollment on the agent listener (TLS 1.3, no client certificate).
 pub const ENROLL_PATH: &str = "/enroll";
 
 /// Path under which an agent that waits for approval asks what became of it (TLS 1.3, no client certificate).
 pub const APPROVAL_PATH: &str = "/enroll/approval";
+
+/// Path under which a copy of an enrolled machine becomes a desktop of its own (TLS 1.3, with the certificate that was copied).
+pub const COPY_PATH: &str = "/enroll/copy";
 
 /// Path of the script that installs the agent, on the agent listener.
 pub const INSTALLER_PATH: &str = "/install.sh";
@@ -62,6 +65,35 @@ impl fmt::Debug for EnrollRequest {
     }
 }
 
+/// Asks for a certificate of its own, as the copy that the server saw in the caller's certificate; see
+/// [`crate::ServerMessage::Refused`]. The answers are those of [`ENROLL_PATH`]; 409: the server sees no copy in it now. Asking
+/// again with the same key gives the same agent, so a lost answer costs nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyRequest {
+    /// [`crate::PROTOCOL`] of the agent.
+    pub protocol: u32,
+    /// PKCS #10 request for a new P-256 key made on this machine, PEM. Its subject is ignored.
+    pub csr_pem: String,
+    /// Name that the desktop would have; where it is taken, the server chooses one that begins like it.
+    pub name: String,
+    /// What was told in the `Hello` that was refused.
+    pub identity: MachineIdentity,
+    /// Identity of the machine, opaque, as in [`EnrollRequest`].
+    pub machine_id: String,
+    /// `linux` or `windows`.
+    pub os: String,
+    /// `x86_64` and the like.
+    pub arch: String,
+    /// Version of the agent.
+    pub agent_version: String,
+    /// The folder that plays the desktop, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox_root: Option<String>,
+    /// Whether the agent can wait for an administrator's approval: understands [`EnrollPending`].
+    #[serde(default)]
+    pub can_wait: bool,
+}
+
 /// The agent is enrolled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrollResponse {
@@ -69,6 +101,9 @@ pub struct EnrollResponse {
     pub agent: AgentId,
     /// The desktop it stands for.
     pub desktop: DesktopId,
+    /// Its name, where it is another than was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Leaf, issuing certificate and root, PEM, in that order.
     pub chain_pem: String,
     /// All roots to trust, PEM.
@@ -80,7 +115,7 @@ pub struct EnrollResponse {
     pub update_keys: Vec<UpdateKey>,
 }
 
-/// Answer 202 of `/enroll` and of [`APPROVAL_PATH`]: an administrator has yet to approve. `Retry-After` says in how many
+/// Answer 202 of `/enroll`, of [`COPY_PATH`] and of [`APPROVAL_PATH`]: an administrator has yet to approve. `Retry-After` says in how many
 /// seconds to ask there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrollPending {
@@ -107,7 +142,7 @@ pub struct EnrollRefusal {
     /// Stable code: `token_unknown`, `token_expired`, `token_revoked`, `token_used_up`, `name_taken`,
     /// `name_invalid`, `other_desktop`, `may_not_attach`, `other_network`, `too_many_tags`, `approval_needed`, `too_many_waiting`,
     /// `request_unknown`, `approval_refused`, `csr_invalid`, `protocol_too_old`, [`DECOMMISSIONED`], `project_disabled`,
-    /// `certificate_unknown`, `certificate_expired`, `certificate_required`, `busy`.
+    /// `certificate_unknown`, `certificate_expired`, `certificate_required`, [`crate::COPY`], `state`, `busy`.
     pub code: String,
     /// A sentence that says what to do.
     pub reason: String,

@@ -42,8 +42,9 @@ pub use desk::{
 };
 pub use detection::{DetectionRule, MAX_RULE_BYTES, MAX_RULE_DEPTH, MAX_SCRIPT_SECS, SCRIPT_SECS};
 pub use enrollment::{
-    APPROVAL_PATH, ApprovalRequest, DECOMMISSIONED, ENROLL_PATH, EnrollPending, EnrollRefusal,
-    EnrollRequest, EnrollResponse, EnrollmentToken, INSTALLER_PATH, TokenTextError,
+    APPROVAL_PATH, ApprovalRequest, COPY_PATH, CopyRequest, DECOMMISSIONED, ENROLL_PATH,
+    EnrollPending, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken, INSTALLER_PATH,
+    TokenTextError,
 };
 pub use evidence::{Detection, Evidence, FailureCode, Phase, PhaseMark};
 pub use inventory::{

@@ -95,6 +95,9 @@ pub enum ServerMessage {
         /// Earliest moment to come back, in seconds from now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_secs: Option<u32>,
+        /// With [`COPY`]: this machine may ask for a certificate of its own under [`crate::COPY_PATH`].
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        enroll_anew: bool,
     },
     /// Work. Nothing runs before `Go`.
     Task(Box<Task>),
@@ -567,6 +570,17 @@ mod tests {
             "server_time_millis":0,"heartbeat_secs":60}"#;
         let welcome: Welcome = serde_json::from_str(text).expect("JSON");
         assert_eq!(welcome.inventory, None);
+    }
+
+    #[test]
+    fn a_refusal_of_an_earlier_version_lets_no_copy_enroll_anew() {
+        let text = r#"{"refused":{"code":"copy","reason":"r"}}"#;
+        let read: ServerMessage = serde_json::from_str(text).expect("JSON");
+        let ServerMessage::Refused { enroll_anew, .. } = &read else {
+            panic!("no refusal");
+        };
+        assert!(!enroll_anew);
+        assert_eq!(serde_json::to_string(&read).expect("JSON"), text);
     }
 
     #[test]

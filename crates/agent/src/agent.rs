@@ -9,7 +9,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, watch};
 
 use crate::cache::PackageCache;
-use crate::channel::{self, DesktopEvent, Introduction, Pace, Parts, RunEnd, WebSocketTransport};
+use crate::channel::{
+    self, CopyRefusal, DesktopEvent, Introduction, Pace, Parts, RunEnd, WebSocketTransport,
+};
 use crate::clock::Clock;
 use crate::credentials::SharedCredentials;
 use crate::desk;
@@ -47,16 +49,18 @@ pub enum AgentError {
 }
 
 /// Why the agent ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentEnd {
     /// It was asked to stop.
     Stopped,
     /// A newer program is to be tried out.
     TryOut,
+    /// This machine is a copy, which may enroll anew: see [`anew`](crate::anew).
+    Copy(CopyRefusal),
 }
 
-/// Runs the agent of a state folder until `shutdown` turns true, or until a newer program waits to be tried out. One
-/// at a time in each folder.
+/// Runs the agent of a state folder until `shutdown` turns true, until a newer program waits to be tried out, or until it may
+/// become another desktop. One at a time in each folder.
 ///
 /// # Errors
 /// When it cannot begin; once it runs, failures are logged and tried again, but for a desktop that is decommissioned.
@@ -176,6 +180,7 @@ pub async fn run(
             Ok(asked)
         }
         Err(RunEnd::Shutdown) => Ok(AgentEnd::Stopped),
+        Err(RunEnd::Copy(refusal)) => Ok(AgentEnd::Copy(refusal)),
         Err(RunEnd::Decommissioned { reason }) => {
             let gone = Decommissioned {
                 server: identity.server,
@@ -219,7 +224,8 @@ fn random() -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().0
 }
 
-fn jitter(ceiling: Duration) -> Duration {
+/// A time up to `ceiling` that nobody can foresee.
+pub(crate) fn jitter(ceiling: Duration) -> Duration {
     let millis = u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX);
     Duration::from_millis(random() % millis.saturating_add(1))
 }

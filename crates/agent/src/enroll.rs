@@ -12,6 +12,7 @@ use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 use reqwest::{Method, Response, StatusCode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use serde::{Deserialize, Serialize};
 
 use crate::approval::Waiting;
 use crate::clock::SystemClock;
@@ -42,12 +43,15 @@ pub struct Enrollment {
 }
 
 /// What enrollment gave.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolled {
     /// The agent.
     pub agent: AgentId,
     /// The desktop.
     pub desktop: DesktopId,
+    /// Its name, where the server says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The private key, PEM.
     pub key_pem: String,
     /// Leaf, issuing certificate and root, PEM.
@@ -180,7 +184,7 @@ async fn ask(enrollment: &Enrollment, patience: Patience) -> Result<Answer, Enro
         return Ok(Answer::Waits(Box::new(Waiting {
             server: enrollment.server.clone(),
             root_pins: enrollment.token.root_pins.clone(),
-            token: enrollment.token.id,
+            token: Some(enrollment.token.id),
             request: pending.request,
             name: enrollment.name.clone(),
             sandbox_root: enrollment.sandbox_root.clone(),
@@ -198,7 +202,7 @@ async fn ask(enrollment: &Enrollment, patience: Patience) -> Result<Answer, Enro
     Ok(Answer::Enrolled(Box::new(enrolled)))
 }
 
-/// The roots that a token names: who is spoken to, and who may say that an agent is in.
+/// The roots that a token names, or that are trusted already: who is spoken to, and who may say that an agent is in.
 pub(crate) struct Pins(Vec<[u8; 32]>);
 
 impl Pins {
@@ -211,6 +215,26 @@ impl Pins {
             Roots::Pinned(pins) if !pins.is_empty() => Ok(Self(pins)),
             Roots::Pinned(_) | Roots::Bundle(_) => Err(EnrollError::NoPins),
         }
+    }
+
+    /// Those of the bundle that an enrolled agent trusts.
+    ///
+    /// # Errors
+    /// When it cannot be read; [`EnrollError::NoPins`] when there is no root in it.
+    pub(crate) fn of_bundle(roots_pem: &str) -> Result<Self, EnrollError> {
+        let pins: Vec<_> = match Roots::of_bundle(roots_pem)? {
+            Roots::Bundle(roots) => roots.iter().filter_map(spki_sha256).collect(),
+            Roots::Pinned(pins) => pins,
+        };
+        if pins.is_empty() {
+            return Err(EnrollError::NoPins);
+        }
+        Ok(Self(pins))
+    }
+
+    /// As a token writes them.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.0.iter().map(hex::encode).collect()
     }
 
     /// A client without a certificate for the server that has one of the roots.
@@ -264,6 +288,7 @@ impl Pins {
         Ok(Enrolled {
             agent: answer.agent,
             desktop: answer.desktop,
+            name: answer.name,
             key_pem: key.serialize_pem(),
             chain_pem: answer.chain_pem,
             roots_pem: answer.roots_pem,

@@ -4,6 +4,7 @@
 //! between systems. A simulated agent uses [`channel::run`] with a [`channel::Desktop`] of its own.
 
 pub mod agent;
+pub mod anew;
 pub mod approval;
 pub mod cache;
 pub mod channel;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use outfitter_agent::agent::{self, AgentEnd, AgentError};
-use outfitter_agent::approval::{self, Standing, WaitError};
-use outfitter_agent::clock::SystemClock;
+use outfitter_agent::anew::{self, GoesOn};
+use outfitter_agent::approval::{Standing, WaitError};
+use outfitter_agent::clock::{Clock, SystemClock};
 use outfitter_agent::desk::{self, AppCommand, DeskClient, DeskClientError, portal_page};
 use outfitter_agent::enroll::{self, Answer, EnrollError, Enrollment};
 use outfitter_agent::proxy::{PROXY_VARIABLE, Proxies, ProxyUrl};
@@ -331,13 +332,16 @@ fn code_of(error: &anyhow::Error) -> u8 {
     if let Some(WaitError::Refused(_)) = error.downcast_ref::<WaitError>() {
         return code::NOT_ENROLLED;
     }
-    let state =
-        error
-            .downcast_ref::<StateError>()
-            .or_else(|| match error.downcast_ref::<AgentError>() {
-                Some(AgentError::State(error)) => Some(error),
-                _ => None,
-            });
+    let state = error
+        .downcast_ref::<StateError>()
+        .or_else(|| match error.downcast_ref::<AgentError>() {
+            Some(AgentError::State(error)) => Some(error),
+            _ => None,
+        })
+        .or_else(|| match error.downcast_ref::<WaitError>() {
+            Some(WaitError::State(error)) => Some(error),
+            _ => None,
+        });
     match state {
         Some(StateError::AlreadyEnrolled { .. } | StateError::InUse(_)) => code::REFUSED,
         Some(StateError::Decommissioned(_)) => code::DECOMMISSIONED,
@@ -363,6 +367,7 @@ async fn run_enroll(arguments: EnrollArguments) -> anyhow::Result<ExitCode> {
     let token = EnrollmentToken::parse(&text)?;
     let state = StateDir::open(&arguments.state_dir)?;
     let _lock = state.lock()?;
+    state.finish_anew()?;
     let old = state.identity()?;
     if let Some(old) = old.as_ref().filter(|_| !arguments.replace) {
         return Err(StateError::AlreadyEnrolled {
@@ -438,7 +443,7 @@ async fn asked_already(
         return Ok(None);
     };
     let is_the_same = waiting.server == enrollment.server
-        && waiting.token == enrollment.token.id
+        && waiting.token == Some(enrollment.token.id)
         && waiting.name == enrollment.name
         && waiting.sandbox_root == enrollment.sandbox_root;
     if !is_the_same {
@@ -479,30 +484,34 @@ async fn run_agent(state_dir: &Path, role: Role, log: &str) -> anyhow::Result<Ex
         stop.send_replace(true);
     });
     let state = StateDir::open(state_dir)?;
-    if let (None, Some(waiting)) = (state.identity()?, state.waiting()?) {
-        let lock = state.lock()?;
-        if approval::wait(&state, &waiting, shutdown.clone())
-            .await?
-            .is_none()
-        {
-            return Ok(ExitCode::SUCCESS);
-        }
-        drop(lock);
-    }
-    state.require_identity()?;
     let launcher = Launcher::new(state.clone(), role.clone());
     let arguments = |role: &Role| launcher::arguments(state.root(), log, role);
     loop {
+        if anew::ready(&state, shutdown.clone()).await? == GoesOn::Stopped {
+            return Ok(ExitCode::SUCCESS);
+        }
+        state.require_identity()?;
         // What is decided here is decided for the one agent of the folder.
         let lock = state.lock()?;
         let next = launcher.next().await?;
         drop(lock);
         match next {
             Next::RunHere => {
-                let clock = Arc::new(SystemClock::default());
-                let agent = agent::run(state.clone(), clock, role.clone(), shutdown.clone());
+                let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+                let agent = agent::run(
+                    state.clone(),
+                    Arc::clone(&clock),
+                    role.clone(),
+                    shutdown.clone(),
+                );
                 match Box::pin(agent).await? {
                     AgentEnd::Stopped => return Ok(ExitCode::SUCCESS),
+                    AgentEnd::Copy(refusal) => {
+                        let asked = anew::enroll(&state, clock, &refusal, shutdown.clone());
+                        if Box::pin(asked).await == GoesOn::Stopped {
+                            return Ok(ExitCode::SUCCESS);
+                        }
+                    }
                     // Whatever it still does for attempts is the next program's: nothing of it may be left.
                     AgentEnd::TryOut => {
                         return Err(platform::restart_process(&arguments(&role)).into());

@@ -1,7 +1,7 @@
 //! The folder that makes this machine a desktop of one server: identity, key, certificate, roots.
 //!
 //! `identity.json` is written last and removed first: with it the agent is enrolled, without it not. `waiting.json` is
-//! there while an administrator has yet to approve.
+//! there while an administrator has yet to approve, `anew.json` while a copy becomes a desktop of its own.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use outfitter_ids::{AgentId, DesktopId};
 use serde::{Deserialize, Serialize};
 
+use crate::anew::{Anew, Answered};
 use crate::approval::Waiting;
 use crate::durable::{self, FileError};
 use crate::enroll::Enrolled;
@@ -237,15 +238,11 @@ impl StateDir {
             self.clock_path(),
             self.roots_path(),
             self.chain_path(),
+            self.anew_path(),
             self.key_path(),
             self.identity_path(),
         ] {
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(FileError::new("remove", &path, error).into());
-                }
-                _ => {}
-            }
+            remove_file(&path)?;
         }
         crate::platform::sync_folder(&self.root)
             .map_err(|error| FileError::new("sync", &self.root, error))?;
@@ -283,12 +280,8 @@ impl StateDir {
     pub fn give_up_identity(&self, old: &AgentIdentity) -> Result<(), StateError> {
         let path = self.identity_path();
         std::fs::remove_file(&path).map_err(|error| FileError::new("remove", &path, error))?;
-        let attempts = self.attempts();
-        if attempts.exists() {
-            let aside = self.root.join(format!("attempts-of-{}", old.agent));
-            std::fs::rename(&attempts, &aside)
-                .map_err(|error| FileError::new("set aside", &attempts, error))?;
-        }
+        self.set_attempts_aside(old.agent)?;
+        self.forget_anew()?;
         crate::platform::sync_folder(&self.root)
             .map_err(|error| FileError::new("sync", &self.root, error))?;
         Ok(())
@@ -313,7 +306,7 @@ impl StateDir {
         Ok(())
     }
 
-    /// Keeps what an enrollment gave; a request that waited is done with.
+    /// Keeps what an enrollment gave; a request that waited is done with. `name` is what it asked for.
     ///
     /// # Errors
     /// When a file cannot be written; the agent is not enrolled then.
@@ -328,7 +321,7 @@ impl StateDir {
             server,
             agent: enrolled.agent,
             desktop: enrolled.desktop,
-            name,
+            name: enrolled.name.clone().unwrap_or(name),
             sandbox_root,
         };
         self.keep_update_keys(&enrolled.update_keys)?;
@@ -368,13 +361,93 @@ impl StateDir {
     /// # Errors
     /// When the file cannot be removed.
     pub fn forget_waiting(&self) -> Result<(), StateError> {
-        let path = self.waiting_path();
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(FileError::new("remove", &path, error).into())
+        remove_file(&self.waiting_path())
+    }
+
+    fn anew_path(&self) -> PathBuf {
+        self.root.join("anew.json")
+    }
+
+    /// What a copy does to become a desktop of its own, where it does.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn anew(&self) -> Result<Option<Anew>, StateError> {
+        Ok(durable::read_json(&self.anew_path())?)
+    }
+
+    /// Keeps what a copy does to become a desktop of its own; with an answer in it, that is what happens.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn keep_anew(&self, anew: &Anew) -> Result<(), StateError> {
+        Ok(durable::write_json(&self.anew_path(), anew)?)
+    }
+
+    /// Forgets what a copy did to become a desktop of its own.
+    ///
+    /// # Errors
+    /// When the file cannot be removed.
+    pub fn forget_anew(&self) -> Result<(), StateError> {
+        remove_file(&self.anew_path())
+    }
+
+    /// Does what a copy was answered: sets the identity aside that it shares with another machine, and keeps its own. Cut off
+    /// anywhere, it is done by the next call. Without an answer there is nothing to do.
+    ///
+    /// # Errors
+    /// When a file cannot be read, written or removed.
+    pub fn finish_anew(&self) -> Result<(), StateError> {
+        let Some(anew) = self.anew()? else {
+            return Ok(());
+        };
+        let Some(answer) = anew.answer else {
+            return Ok(());
+        };
+        self.set_copied_aside(anew.of)?;
+        match answer {
+            Answered::Enrolled {
+                before,
+                name,
+                enrolled,
+            } => {
+                self.keep_enrolled(before.server, name, before.sandbox_root, &enrolled)?;
             }
-            Ok(()) | Err(_) => Ok(()),
+            Answered::Waits(waiting) => self.keep_waiting(&waiting)?,
         }
+        self.forget_anew()
+    }
+
+    /// Removes the credentials of an agent that this machine is a copy of, and sets its journal aside: its server waits for what
+    /// is in there from the other one. Whoever is enrolled here instead is left as it is.
+    fn set_copied_aside(&self, of: AgentId) -> Result<(), StateError> {
+        if self.identity()?.is_some_and(|there| there.agent != of) {
+            return Ok(());
+        }
+        // First of all: without it nothing of the rest is used.
+        remove_file(&self.identity_path())?;
+        self.set_attempts_aside(of)?;
+        for path in [
+            self.history(),
+            self.roots_path(),
+            self.chain_path(),
+            self.key_path(),
+        ] {
+            remove_file(&path)?;
+        }
+        crate::platform::sync_folder(&self.root)
+            .map_err(|error| FileError::new("sync", &self.root, error))?;
+        Ok(())
+    }
+
+    fn set_attempts_aside(&self, of: AgentId) -> Result<(), StateError> {
+        let attempts = self.attempts();
+        if attempts.exists() {
+            let aside = self.root.join(format!("attempts-of-{of}"));
+            std::fs::rename(&attempts, &aside)
+                .map_err(|error| FileError::new("set aside", &attempts, error))?;
+        }
+        Ok(())
     }
 
     /// Keeps a renewed certificate for the same key; roots first, so that the chain is never ahead of them.
@@ -404,5 +477,162 @@ impl StateDir {
             &self.clock_path(),
             millis.to_string().as_bytes(),
         )?)
+    }
+}
+
+/// Removes a file; one that is gone already is fine.
+fn remove_file(path: &Path) -> Result<(), StateError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(FileError::new("remove", path, error).into())
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use outfitter_ids::EnrollmentRequestId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const OLD: u128 = 1;
+    const NEW: u128 = 2;
+
+    fn agent(id: u128) -> AgentId {
+        AgentId::new(Uuid::from_u128(id))
+    }
+
+    /// A folder that holds the copied identity, with a journal.
+    fn copied(folder: &Path) -> (StateDir, AgentIdentity) {
+        let state = StateDir::open(folder).expect("a folder");
+        let before = AgentIdentity {
+            server: "[::1]:7443".parse().expect("an address"),
+            agent: agent(OLD),
+            desktop: DesktopId::new(Uuid::from_u128(OLD)),
+            name: "pc".to_owned(),
+            sandbox_root: None,
+        };
+        state
+            .keep_identity(&before, "old key", "old chain", "old roots")
+            .expect("kept");
+        std::fs::create_dir(state.attempts()).expect("a journal");
+        std::fs::write(state.attempts().join("open"), "").expect("an attempt");
+        std::fs::write(state.history(), "{}").expect("a history");
+        (state, before)
+    }
+
+    fn enrolled(before: &AgentIdentity) -> Anew {
+        Anew {
+            of: before.agent,
+            key_pem: "new key".to_owned(),
+            answer: Some(Answered::Enrolled {
+                before: before.clone(),
+                name: "pc".to_owned(),
+                enrolled: Box::new(Enrolled {
+                    agent: agent(NEW),
+                    desktop: DesktopId::new(Uuid::from_u128(NEW)),
+                    name: Some("pc-0a1b".to_owned()),
+                    key_pem: "new key".to_owned(),
+                    chain_pem: "new chain".to_owned(),
+                    roots_pem: "new roots".to_owned(),
+                    server_time_millis: 7,
+                    update_keys: Vec::new(),
+                }),
+            }),
+        }
+    }
+
+    /// Files whose writing, or setting aside, can be made to fail by a folder with something in it that stands in the way.
+    const STEPS: [&str; 7] = [
+        "attempts-of-00000000-0000-0000-0000-000000000001",
+        "history.json",
+        "server-time.new",
+        "key.pem.new",
+        "roots.pem.new",
+        "chain.pem.new",
+        "identity.json.new",
+    ];
+
+    #[test]
+    fn a_copy_that_is_cut_off_anywhere_is_the_old_desktop_or_becomes_the_new_one() {
+        for step in STEPS {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (state, before) = copied(folder.path());
+            let asked = Anew {
+                answer: None,
+                ..enrolled(&before)
+            };
+            state.keep_anew(&asked).expect("kept");
+            state.finish_anew().expect("there is nothing to do");
+            assert_eq!(state.identity().expect("read"), Some(before.clone()));
+
+            state.keep_anew(&enrolled(&before)).expect("kept");
+            let obstacle = state.root().join(step);
+            let there = std::fs::read(&obstacle).is_ok();
+            if there {
+                std::fs::remove_file(&obstacle).expect("removed");
+            }
+            std::fs::create_dir_all(obstacle.join("in the way")).expect("an obstacle");
+            state.finish_anew().expect_err(step);
+            assert_eq!(state.identity().expect("read"), None, "{step}: a half");
+            std::fs::remove_dir_all(&obstacle).expect("out of the way");
+
+            for _ in 0..2 {
+                state.finish_anew().expect(step);
+                let now = state.identity().expect("read").expect("an identity");
+                assert_eq!((now.agent, now.name.as_str()), (agent(NEW), "pc-0a1b"));
+                let pem = (state.key_pem(), state.chain_pem(), state.roots_pem());
+                assert_eq!(
+                    (
+                        pem.0.expect("a key"),
+                        pem.1.expect("a chain"),
+                        pem.2.expect("roots")
+                    ),
+                    (
+                        "new key".to_owned(),
+                        "new chain".to_owned(),
+                        "new roots".to_owned()
+                    )
+                );
+                assert!(!state.attempts().exists() && !state.history().exists());
+                assert!(state.root().join(STEPS[0]).join("open").exists());
+                assert_eq!(state.anew().expect("read"), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_copy_that_waits_for_approval_holds_nothing_of_the_old_desktop() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (state, before) = copied(folder.path());
+        let waiting = Waiting {
+            server: before.server.clone(),
+            root_pins: vec!["ab".repeat(32)],
+            token: None,
+            request: EnrollmentRequestId::new(Uuid::from_u128(3)),
+            name: "pc".to_owned(),
+            sandbox_root: None,
+            key_pem: "new key".to_owned(),
+        };
+        let anew = Anew {
+            answer: Some(Answered::Waits(Box::new(waiting.clone()))),
+            ..enrolled(&before)
+        };
+        state.keep_anew(&anew).expect("kept");
+        state.finish_anew().expect("finished");
+        assert_eq!(state.identity().expect("read"), None);
+        assert_eq!(state.waiting().expect("read"), Some(waiting));
+        for gone in [
+            "key.pem",
+            "chain.pem",
+            "roots.pem",
+            "history.json",
+            "anew.json",
+            "attempts",
+        ] {
+            assert!(!state.root().join(gone).exists(), "{gone}");
+        }
     }
 }

@@ -49,6 +49,7 @@ pub(crate) const DELETED_APPS: &str = "/api/v1/{project_id}/deleted-apps";
 pub(crate) const PACKAGE_SETTINGS: &str = "/api/v1/{project_id}/package-settings";
 pub(crate) const RUNNING_PROGRAMS: &str = "/api/v1/{project_id}/running-programs";
 pub(crate) const LOGGED_IN_USERS: &str = "/api/v1/{project_id}/logged-in-users";
+pub(crate) const COPIES: &str = "/api/v1/{project_id}/copies";
 pub(crate) const STORE_COLLECT: &str = "/api/v1/store/actions/collect";
 pub(crate) const DESKTOPS: &str = "/api/v1/{project_id}/desktops";
 pub(crate) const INVENTORY: &str = "/api/v1/{project_id}/inventory";

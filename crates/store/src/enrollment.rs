@@ -21,8 +21,8 @@ use crate::agent::{NewAgent, NewCertificate};
 use crate::desktop::{NewDesktop, Persistence};
 use crate::query::{Conditions, Page, json};
 use crate::{
-    AgentKey, Db, DesktopKey, DesktopTag, DomainKey, EnrollmentRequestKey, EnrollmentTokenKey,
-    Listed, ProjectKey, StoreError, Tx,
+    AgentKey, CopyOf, Db, DesktopKey, DesktopTag, DomainKey, EnrollmentRequestKey,
+    EnrollmentTokenKey, Listed, ProjectKey, StoreError, Tx,
 };
 
 /// SHA-256 of a secret. Compared in constant time.
@@ -106,6 +106,8 @@ pub enum ClaimProof {
     Secret(SecretDigest),
     /// An administrator approved this request, made with the token while it was valid.
     Approval(EnrollmentRequestKey),
+    /// The project's setting names the token for copies, and this is one: see [`EnrollmentClaim::copy`].
+    Copy,
 }
 
 /// An agent that wants in.
@@ -127,12 +129,14 @@ pub struct EnrollmentClaim {
     pub new_user_id: UserId,
     /// Id of a desktop that is registered.
     pub new_desktop_id: DesktopId,
+    /// Whose copy it is. A copy never takes the place of a live agent, whatever the token may do.
+    pub copy: Option<CopyOf>,
     /// The agent.
     pub agent: NewAgent,
 }
 
 /// What an accepted claim made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enrolled {
     /// The agent.
     pub agent: AgentKey,
@@ -142,6 +146,8 @@ pub struct Enrolled {
     pub desktop: DesktopKey,
     /// Its public id.
     pub desktop_id: DesktopId,
+    /// Its name as it was asked for, or the spare one.
+    pub name: DesktopName,
     /// The account of its project.
     pub domain: DomainKey,
     /// The desktop's project.
@@ -172,6 +178,7 @@ struct TokenRow {
     project_id: i64,
     project_public_id: Uuid,
     domain_id: i64,
+    for_copies: i64,
 }
 
 #[derive(FromQueryResult)]
@@ -187,13 +194,15 @@ struct Admitted {
     domain: DomainKey,
     project: ProjectKey,
     project_id: ProjectId,
+    name: DesktopName,
     desktop: Option<NamedDesktopRow>,
     tags: Vec<DesktopTag>,
 }
 
 const TOKEN_COLUMNS: &str = "t.id, t.public_id, t.name, t.secret_digest, t.max_uses, t.uses, t.expires_at, \
      t.revoked_at, t.may_attach, t.may_reenroll, t.desktop_id, t.networks, t.tags, t.needs_approval, t.created_at, t.project_id, \
-     p.public_id AS project_public_id, p.domain_id";
+     p.public_id AS project_public_id, p.domain_id, \
+     CAST(CASE WHEN p.copies_token_id = t.id THEN 1 ELSE 0 END AS BIGINT) AS for_copies";
 
 impl TokenRow {
     fn list<T: serde::de::DeserializeOwned>(
@@ -284,23 +293,74 @@ impl Db<'_> {
         })
     }
 
+    /// The clause that holds the rows of a joined table.
+    fn held(&self, table: &str) -> String {
+        match self.dialect().for_update() {
+            "" => String::new(),
+            clause => format!("{clause} OF {table}"),
+        }
+    }
+
+    /// Holds the desktop of a name, where it is registered.
+    async fn desktop_named(
+        &self,
+        project: ProjectKey,
+        name: &DesktopName,
+    ) -> Result<Option<NamedDesktopRow>, StoreError> {
+        self.one(
+            "look a desktop up by name",
+            &format!(
+                "SELECT d.id, d.public_id, \
+                 (SELECT a.id FROM agent a WHERE a.desktop_id = d.id AND a.revoked_at IS NULL) AS live_agent \
+                 FROM desktop d WHERE d.project_id = $1 AND d.name_folded = $2 AND d.deleted_at IS NULL{}",
+                self.held("d")
+            ),
+            [project.into(), name.folded().into()],
+        )
+        .await
+    }
+
+    /// The name that a claim gets, and the desktop that is registered under it. A copy whose name has a live agent gets
+    /// its first spare one that nobody has; where there is none, the name that it asks for.
+    async fn place_of(
+        &self,
+        project: ProjectKey,
+        claim: &EnrollmentClaim,
+    ) -> Result<(DesktopName, Option<NamedDesktopRow>), StoreError> {
+        let desktop = self.desktop_named(project, &claim.name).await?;
+        let is_live = desktop.as_ref().is_some_and(|row| row.live_agent.is_some());
+        if let Some(copy) = claim.copy.as_ref().filter(|_| is_live) {
+            for spare in &copy.spare_names {
+                if self.desktop_named(project, spare).await?.is_none() {
+                    return Ok((spare.clone(), None));
+                }
+            }
+        }
+        Ok((claim.name.clone(), desktop))
+    }
+
+    /// The name that a claim of the project would get now.
+    pub(crate) async fn enrollment_name(
+        &self,
+        project: ProjectKey,
+        claim: &EnrollmentClaim,
+    ) -> Result<DesktopName, StoreError> {
+        Ok(self.place_of(project, claim).await?.0)
+    }
+
     /// Judges a claim and holds the rows that the answer rests on.
     async fn admit(
         &self,
         claim: &EnrollmentClaim,
         now: Millis,
     ) -> Result<Result<Admitted, EnrollmentRefusal>, StoreError> {
-        let held = |table: &str| match self.dialect().for_update() {
-            "" => String::new(),
-            clause => format!("{clause} OF {table}"),
-        };
         let token: Option<TokenRow> = self
             .one(
                 "look an enrollment token up",
                 &format!(
                     "SELECT {TOKEN_COLUMNS} FROM enrollment_token t JOIN project p ON p.id = t.project_id \
                      WHERE t.public_id = $1 AND p.enabled = 1{}",
-                    held("t")
+                    self.held("t")
                 ),
                 [claim.token_id.uuid().into()],
             )
@@ -308,10 +368,17 @@ impl Db<'_> {
         let believed = |token: &TokenRow| match &claim.proof {
             ClaimProof::Secret(digest) => digest.is(&token.secret_digest),
             ClaimProof::Approval(_) => true,
+            ClaimProof::Copy => token.for_copies != 0 && claim.copy.is_some(),
         };
         let Some(token) = token.filter(believed) else {
             return Ok(Err(EnrollmentRefusal::TokenUnknown));
         };
+        let project = ProjectKey::new(token.project_id);
+        if let (ClaimProof::Copy, Some(copy)) = (&claim.proof, &claim.copy)
+            && !self.copied_agent_stands(project, copy.agent).await?
+        {
+            return Ok(Err(EnrollmentRefusal::TokenUnknown));
+        }
         let mut facts = token.facts()?;
         if let ClaimProof::Approval(request) = claim.proof {
             if !self.enrollment_request_is_open(request, now).await? {
@@ -327,18 +394,7 @@ impl Db<'_> {
         if claim.user.is_some() && token.may_attach == 0 {
             return Ok(Err(EnrollmentRefusal::MayNotAttach));
         }
-        let desktop: Option<NamedDesktopRow> = self
-            .one(
-                "look a desktop up by name",
-                &format!(
-                    "SELECT d.id, d.public_id, \
-                     (SELECT a.id FROM agent a WHERE a.desktop_id = d.id AND a.revoked_at IS NULL) AS live_agent \
-                     FROM desktop d WHERE d.project_id = $1 AND d.name_folded = $2 AND d.deleted_at IS NULL{}",
-                    held("d")
-                ),
-                [token.project_id.into(), claim.name.folded().into()],
-            )
-            .await?;
+        let (name, desktop) = self.place_of(project, claim).await?;
         let found = desktop.as_ref().map(|desktop| desktop.id);
         if token.desktop_id.is_some() && token.desktop_id != found {
             return Ok(Err(EnrollmentRefusal::OtherDesktop));
@@ -346,7 +402,7 @@ impl Db<'_> {
         let has_live_agent = desktop
             .as_ref()
             .is_some_and(|desktop| desktop.live_agent.is_some());
-        if has_live_agent && token.may_reenroll == 0 {
+        if has_live_agent && (token.may_reenroll == 0 || claim.copy.is_some()) {
             return Ok(Err(EnrollmentRefusal::NameTaken));
         }
         let tags = token.tags()?;
@@ -362,14 +418,19 @@ impl Db<'_> {
                 return Ok(Err(EnrollmentRefusal::TooManyTags));
             }
         }
-        if token.needs_approval != 0 && matches!(claim.proof, ClaimProof::Secret(_)) {
+        let is_approved = match claim.proof {
+            ClaimProof::Secret(_) | ClaimProof::Copy => false,
+            ClaimProof::Approval(_) => true,
+        };
+        if token.needs_approval != 0 && !is_approved {
             return Ok(Err(EnrollmentRefusal::ApprovalNeeded));
         }
         Ok(Ok(Admitted {
             token: EnrollmentTokenKey::new(token.id),
             domain: DomainKey::new(token.domain_id),
-            project: ProjectKey::new(token.project_id),
+            project,
             project_id: ProjectId::new(token.project_public_id),
+            name,
             desktop,
             tags,
         }))
@@ -444,7 +505,8 @@ impl Tx {
     }
 
     /// Lets an agent in: binds it to the registered desktop of that name that has no live agent, else registers
-    /// one; attaches the user; sets the token's tags; counts the use. A token that may re-enroll revokes a live agent.
+    /// one; attaches the user; sets the token's tags; counts the use. A token that may re-enroll revokes a live agent. A copy
+    /// is not noted any more at the agent that it is a copy of.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another claim took the name first (repeat it, in a fresh transaction); a
@@ -475,7 +537,7 @@ impl Tx {
             None => {
                 let new = NewDesktop {
                     id: claim.new_desktop_id,
-                    name: claim.name.clone(),
+                    name: admitted.name.clone(),
                     os_type: claim.os_type,
                     desktop_type: DesktopType::Dedicated,
                     persistence: Persistence::Persistent,
@@ -496,6 +558,9 @@ impl Tx {
         if let ClaimProof::Approval(request) = claim.proof {
             self.enrollment_request_collected(request, agent).await?;
         }
+        if let Some(copy) = &claim.copy {
+            self.agent_copy_settle(copy.agent, &copy.told).await?;
+        }
         self.run(
             "count the use of an enrollment token",
             "UPDATE enrollment_token SET uses = uses + 1 WHERE id = $1",
@@ -507,6 +572,7 @@ impl Tx {
             agent_id: claim.agent.id,
             desktop,
             desktop_id,
+            name: admitted.name,
             project,
             domain: admitted.domain,
             project_id: admitted.project_id,

@@ -3,6 +3,7 @@
 //! A decision is one conditional update, so of two only the first counts. What comes in is what the row says, by
 //! [`Tx::enrollment_claim`] with [`ClaimProof::Approval`](crate::ClaimProof::Approval).
 
+use outfitter_agent_protocol::MachineIdentity;
 use outfitter_domain::Millis;
 use outfitter_domain::fleet::{
     EnrollmentRefusal, REQUEST_LIFE, REQUESTS_UNDECIDED_MAX, RequestState, request_state,
@@ -11,7 +12,7 @@ use outfitter_ids::{AgentId, DesktopId, EnrollmentRequestId, EnrollmentTokenId};
 use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
-use crate::query::{Conditions, Page, id_array, in_ids};
+use crate::query::{Conditions, Page, id_array, in_ids, json};
 use crate::{
     AgentKey, Db, DomainKey, EnrollmentClaim, EnrollmentRequestKey, Listed, ProjectKey, StoreError,
     Tx,
@@ -44,6 +45,8 @@ pub struct EnrollmentRequest {
     pub arch: String,
     /// The folder that plays the desktop, where one does.
     pub sandbox_root: Option<String>,
+    /// Whose copy it is, where it is one.
+    pub copy: Option<RequestCopy>,
     /// Address that it first called from.
     pub address: String,
     /// When it first asked.
@@ -60,8 +63,21 @@ pub struct EnrollmentRequest {
     pub expires_at: Millis,
 }
 
+/// Whose copy it is that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestCopy {
+    /// The agent whose certificate was copied.
+    pub agent: AgentKey,
+    /// Public id of the desktop that it stood for.
+    pub desktop: DesktopId,
+    /// Name of that desktop.
+    pub desktop_name: String,
+    /// What the copy told of itself.
+    pub told: MachineIdentity,
+}
+
 /// The agent that a request became.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestAgent {
     /// Row.
     pub key: AgentKey,
@@ -69,6 +85,8 @@ pub struct RequestAgent {
     pub id: AgentId,
     /// Public id of its desktop.
     pub desktop: DesktopId,
+    /// Name of its desktop.
+    pub desktop_name: String,
     /// Whether it still stands: neither it nor its desktop nor the project went.
     pub live: bool,
 }
@@ -98,6 +116,10 @@ struct RequestRow {
     os: String,
     arch: String,
     sandbox_root: Option<String>,
+    copy_of: Option<i64>,
+    copy_desktop_id: Option<Uuid>,
+    copy_desktop_name: Option<String>,
+    copy_identity: Option<String>,
     address: String,
     asked_at: i64,
     seen_at: i64,
@@ -106,6 +128,7 @@ struct RequestRow {
     agent_id: Option<i64>,
     agent_public_id: Option<Uuid>,
     desktop_public_id: Option<Uuid>,
+    desktop_name: Option<String>,
     agent_live: i64,
     expires_at: i64,
 }
@@ -119,21 +142,43 @@ struct TokenOwnerRow {
 const REQUEST: &str = "SELECT q.id, q.public_id, q.key_digest, t.public_id AS token_public_id, \
      t.name AS token_name, q.name, q.user_name, q.machine_id, q.agent_version, q.os, q.arch, q.sandbox_root, \
      q.address, q.asked_at, q.seen_at, q.approved, q.decided_at, q.agent_id, a.public_id AS agent_public_id, \
-     d.public_id AS desktop_public_id, q.expires_at, \
+     d.public_id AS desktop_public_id, d.name AS desktop_name, q.expires_at, q.copy_of, q.copy_identity, \
+     o.public_id AS copy_desktop_id, o.name AS copy_desktop_name, \
      CAST(CASE WHEN a.revoked_at IS NULL AND d.deleted_at IS NULL AND p.enabled = 1 THEN 1 ELSE 0 END AS BIGINT) \
      AS agent_live \
      FROM enrollment_request q JOIN enrollment_token t ON t.id = q.token_id \
      JOIN project p ON p.id = q.project_id \
-     LEFT JOIN agent a ON a.id = q.agent_id LEFT JOIN desktop d ON d.id = a.desktop_id";
+     LEFT JOIN agent a ON a.id = q.agent_id LEFT JOIN desktop d ON d.id = a.desktop_id \
+     LEFT JOIN agent c ON c.id = q.copy_of LEFT JOIN desktop o ON o.id = c.desktop_id";
 
 impl RequestRow {
     fn read(self) -> Result<EnrollmentRequest, StoreError> {
-        let agent = match (self.agent_id, self.agent_public_id, self.desktop_public_id) {
-            (Some(key), Some(id), Some(desktop)) => Some(RequestAgent {
+        let agent = match (
+            self.agent_id,
+            self.agent_public_id,
+            self.desktop_public_id,
+            self.desktop_name,
+        ) {
+            (Some(key), Some(id), Some(desktop), Some(desktop_name)) => Some(RequestAgent {
                 key: AgentKey::new(key),
                 id: AgentId::new(id),
                 desktop: DesktopId::new(desktop),
+                desktop_name,
                 live: self.agent_live != 0,
+            }),
+            _ => None,
+        };
+        let copy = match (
+            self.copy_of,
+            self.copy_desktop_id,
+            self.copy_desktop_name,
+            self.copy_identity,
+        ) {
+            (Some(agent), Some(desktop), Some(desktop_name), Some(told)) => Some(RequestCopy {
+                agent: AgentKey::new(agent),
+                desktop: DesktopId::new(desktop),
+                desktop_name,
+                told: json("enrollment_request", "copy_identity", self.id, &told)?,
             }),
             _ => None,
         };
@@ -157,6 +202,7 @@ impl RequestRow {
             os: self.os,
             arch: self.arch,
             sandbox_root: self.sandbox_root,
+            copy,
             address: self.address,
             asked_at: Millis::new(self.asked_at),
             seen_at: Millis::new(self.seen_at),
@@ -269,7 +315,7 @@ impl Db<'_> {
 
 impl Tx {
     /// Stores what an agent asks for that [`Tx::enrollment_claim`] refused with
-    /// [`EnrollmentRefusal::ApprovalNeeded`]. Answers whose project it is in.
+    /// [`EnrollmentRefusal::ApprovalNeeded`], with the name that it would get now. Answers whose project it is in.
     ///
     /// # Errors
     /// The database's; a refusal is the inner error, and nothing is written then.
@@ -304,17 +350,21 @@ impl Tx {
             return Ok(Err(EnrollmentRefusal::TooManyWaiting));
         }
         let agent = &claim.agent;
+        let name = db
+            .enrollment_name(ProjectKey::new(owner.project_id), claim)
+            .await?;
+        let copy = claim.copy.as_ref();
         self.run(
             "store an enrollment request",
             "INSERT INTO enrollment_request (public_id, project_id, token_id, key_digest, name, user_name, machine_id, \
-             agent_version, os, arch, sandbox_root, address, asked_at, seen_at, expires_at) \
-             SELECT $1, t.project_id, t.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13 \
+             agent_version, os, arch, sandbox_root, address, asked_at, seen_at, expires_at, copy_of, copy_identity) \
+             SELECT $1, t.project_id, t.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15 \
              FROM enrollment_token t WHERE t.public_id = $2",
             [
                 id.uuid().into(),
                 claim.token_id.uuid().into(),
                 key_digest.to_vec().into(),
-                claim.name.as_str().into(),
+                name.as_str().into(),
                 claim.user.as_ref().map(|user| user.as_str()).into(),
                 agent.machine_id.as_str().into(),
                 agent.version.as_str().into(),
@@ -324,6 +374,11 @@ impl Tx {
                 claim.peer.to_string().into(),
                 now.get().into(),
                 now.plus(REQUEST_LIFE).get().into(),
+                copy.map(|copy| copy.agent.get()).into(),
+                copy.map(|copy| {
+                    serde_json::to_string(&copy.told).expect("texts and numbers are JSON")
+                })
+                .into(),
             ],
         )
         .await?;

@@ -20,6 +20,7 @@ mod authorization;
 mod bucket;
 mod changes;
 mod closure;
+mod copies;
 mod db;
 mod deployment;
 mod desktop;
@@ -89,6 +90,7 @@ pub use audit::{
 pub use authorization::AccountFilter;
 pub use bucket::{Bucket, BucketObject, BucketUpload, BucketUploadPart, NewBucketUpload};
 pub use changes::Changes;
+pub use copies::{CopiesSet, CopiesToken, CopyOf};
 pub use db::{Db, Tx};
 pub use deployment::{
     DeploymentFilter, DeploymentProgress, DeploymentView, Expanded, Expansion, FailLimit,
@@ -109,7 +111,7 @@ pub use download_limits::StoredLimits;
 pub use enrollment::{
     ClaimProof, Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken, SecretDigest,
 };
-pub use enrollment_request::{EnrollmentRequest, RequestAgent, RequestDecision};
+pub use enrollment_request::{EnrollmentRequest, RequestAgent, RequestCopy, RequestDecision};
 pub use error::{OpenFailure, StoreError};
 pub use freeze::{Freeze, FreezeScope};
 pub use group::{Group, GroupFilter, NewGroup};

@@ -19,7 +19,7 @@ use outfitter_ids::AttemptId;
 use tokio::sync::{mpsc, watch};
 
 use super::machine::{
-    Effect, Ending, Input, Introduction, LinkTrust, Machine, Pace, SourceRefusal,
+    CopyRefusal, Effect, Ending, Input, Introduction, LinkTrust, Machine, Pace, SourceRefusal,
 };
 use super::telling::InventoryDigests;
 use crate::clock::Clock;
@@ -272,9 +272,12 @@ pub enum RunEnd {
         /// The server's sentence.
         reason: String,
     },
+    /// This machine is a copy that may enroll anew, and whatever ran was stopped.
+    Copy(CopyRefusal),
 }
 
-/// Runs the agent until `shutdown` turns true (or its sender is gone), or until its desktop is decommissioned.
+/// Runs the agent until `shutdown` turns true (or its sender is gone), until its desktop is decommissioned, or until it turns
+/// out to be a copy that may enroll anew.
 pub async fn run<T: Transport, D: Desktop, R: Renewals>(
     parts: Parts<T, D, R>,
     clock: &dyn Clock,
@@ -379,6 +382,7 @@ pub async fn run<T: Transport, D: Desktop, R: Renewals>(
                         None => inputs.push_back(Input::InventoryLost),
                     },
                     Effect::InventoryNoted(kind) => desktop.inventory_noted(kind),
+                    Effect::LeaveAsCopy(refusal) => end = RunEnd::Copy(*refusal),
                     Effect::Note(text) => tracing::info!("{text}"),
                 }
             }

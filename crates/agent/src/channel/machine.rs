@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use outfitter_agent_protocol::{
-    AgentMessage, AttemptReport, AttemptStage, DetectionRule, FailureCode, HISTORY_BEHIND, Hello,
-    InventoryKind, MachineIdentity, PROTOCOL, Phase, ServerMessage, Source, Task, UpdateOffer,
-    UpdateReport, Welcome,
+    AgentMessage, AttemptReport, AttemptStage, COPY, DetectionRule, FailureCode, HISTORY_BEHIND,
+    Hello, InventoryKind, MachineIdentity, PROTOCOL, Phase, ServerMessage, Source, Task,
+    UpdateOffer, UpdateReport, Welcome,
 };
 use outfitter_ids::AttemptId;
 
@@ -57,7 +57,7 @@ impl Default for Pace {
 /// it is taken for dead.
 const MISSED_HEARTBEATS: u32 = 3;
 
-/// How long attempts of a decommissioned desktop may take to stop. Ours: an installer that is asked to is killed 5 s later, and
+/// How long attempts of a desktop that is decommissioned, or another, may take to stop. Ours: an installer that is asked to is killed 5 s later, and
 /// its end is looked at.
 const LEAVE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -180,6 +180,15 @@ pub enum Ending {
     Decommissioned,
 }
 
+/// The server refused this machine as a copy, and lets it enroll anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyRefusal {
+    /// What was told of it.
+    pub identity: MachineIdentity,
+    /// What the server asked for, in seconds.
+    pub retry_after_secs: Option<u32>,
+}
+
 /// Why there is no source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceRefusal {
@@ -271,6 +280,8 @@ pub enum Effect {
     SendInventory(InventoryKind),
     /// The server has the part: it need not be kept any longer.
     InventoryNoted(InventoryKind),
+    /// This machine is a copy: what the journal holds is another desktop's. `Exit` follows.
+    LeaveAsCopy(Box<CopyRefusal>),
     /// Write a line into the log.
     Note(String),
     /// Everything is said; leave.
@@ -308,7 +319,7 @@ enum Link {
         trust: Option<LinkTrust>,
     },
     Session(Session),
-    /// The desktop is gone: what runs is stopped, until then.
+    /// This is not that desktop, or not any more: what runs is stopped, until then.
     Leaving {
         until: Moment,
     },
@@ -337,6 +348,8 @@ pub struct Machine {
     pace: Pace,
     random: SplitMix,
     link: Link,
+    /// What the last `Hello` said about which machine this is.
+    told: Option<MachineIdentity>,
     failures: u32,
     entries: BTreeMap<AttemptId, Entry>,
     renewal: Option<Renewal>,
@@ -386,6 +399,7 @@ impl Machine {
             link: Link::Waiting {
                 until: Moment::ZERO,
             },
+            told: None,
             failures: 0,
             entries,
             renewal: None,
@@ -542,7 +556,7 @@ impl Machine {
         out
     }
 
-    /// The desktop is gone: stops what runs, and leaves when that has ended.
+    /// This is not that desktop, or not any more: stops what runs, and leaves when that has ended.
     fn leave(&mut self, now: Moment, out: &mut Vec<Effect>) {
         self.link = Link::Leaving {
             until: now + LEAVE_LIMIT,
@@ -587,6 +601,7 @@ impl Machine {
             until: now + self.pace.greeting_limit,
             trust: Some(trust),
         };
+        self.told.clone_from(&identity);
         out.push(Effect::Send(AgentMessage::Hello(Hello {
             protocol: PROTOCOL,
             agent_version: self.introduction.agent_version.clone(),
@@ -664,12 +679,21 @@ impl Machine {
                         code,
                         reason,
                         retry_after_secs,
+                        enroll_anew,
                     } => {
                         // Obeyed where the server is trusted with work: it costs what was going on.
                         if code == HISTORY_BEHIND && trust == LinkTrust::Full {
                             self.set_back(out);
                         }
                         self.refused(&code, &reason, retry_after_secs, now, out);
+                        let may = code == COPY && enroll_anew && trust == LinkTrust::Full;
+                        if let Some(identity) = self.told.take_if(|_| may) {
+                            out.push(Effect::LeaveAsCopy(Box::new(CopyRefusal {
+                                identity,
+                                retry_after_secs,
+                            })));
+                            self.leave(now, out);
+                        }
                     }
                     // Whoever is too old for everything else is still offered this. Its signature decides.
                     ServerMessage::Update(offer) => out.push(Effect::OfferUpdate(offer)),
@@ -703,6 +727,7 @@ impl Machine {
                 code,
                 reason,
                 retry_after_secs,
+                enroll_anew: _,
             } => self.refused(&code, &reason, retry_after_secs, now, out),
             ServerMessage::Heartbeat { server_time_millis } => {
                 out.push(Effect::LearnTime(server_time_millis));

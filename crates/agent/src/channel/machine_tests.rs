@@ -1,5 +1,5 @@
-use outfitter_agent_protocol::{Method, PackageRef, SourceTrust, TaskKind, UpdateStage};
-use outfitter_ids::{AppId, DesktopId, JobId, RevisionId};
+use outfitter_agent_protocol::{History, Method, PackageRef, SourceTrust, TaskKind, UpdateStage};
+use outfitter_ids::{AppId, DesktopId, HistoryId, JobId, RevisionId};
 use uuid::Uuid;
 
 use super::*;
@@ -526,6 +526,7 @@ fn the_moment_the_server_names_is_kept() {
             code: "shutting_down".to_owned(),
             reason: "an upgrade".to_owned(),
             retry_after_secs: Some(7),
+            enroll_anew: false,
         }),
         at(10),
     );
@@ -619,6 +620,7 @@ fn a_state_of_before_drops_what_was_going_on_then_and_comes_back_with_a_new_hist
         code: HISTORY_BEHIND.to_owned(),
         reason: "set back".to_owned(),
         retry_after_secs: None,
+        enroll_anew: false,
     };
     let journal = [
         report(ONE, AttemptStage::Running),
@@ -648,6 +650,61 @@ fn a_state_of_before_drops_what_was_going_on_then_and_comes_back_with_a_new_hist
     machine.step(opened(LinkTrust::TimeOnly), at(0));
     let effects = machine.step(Input::Received(behind()), at(1));
     assert!(!effects.contains(&Effect::BeginHistory), "{effects:?}");
+}
+
+#[test]
+fn a_copy_that_may_enroll_anew_stops_what_is_another_desktops_and_leaves() {
+    let told = MachineIdentity {
+        marks: BTreeMap::new(),
+        history: History {
+            id: HistoryId::new(Uuid::from_u128(3)),
+            count: 4,
+        },
+        begun_anew: false,
+    };
+    let journal = [
+        report(ONE, AttemptStage::Accepted),
+        report(TWO, AttemptStage::Ended),
+    ];
+    for (enroll_anew, trust, leaves) in [
+        (true, LinkTrust::Full, true),
+        (false, LinkTrust::Full, false),
+        (true, LinkTrust::TimeOnly, false),
+    ] {
+        let mut machine = machine(&journal);
+        machine.step(Input::Tick, at(0));
+        let opened = Input::Opened {
+            trust,
+            identity: Some(told.clone()),
+        };
+        machine.step(opened, at(0));
+        let refused = ServerMessage::Refused {
+            code: COPY.to_owned(),
+            reason: "another machine".to_owned(),
+            retry_after_secs: Some(300),
+            enroll_anew,
+        };
+        let effects = machine.step(Input::Received(refused), at(1));
+        let left = Effect::LeaveAsCopy(Box::new(CopyRefusal {
+            identity: told.clone(),
+            retry_after_secs: Some(300),
+        }));
+        assert_eq!(effects.contains(&left), leaves, "{effects:?}");
+        assert_eq!(
+            effects.contains(&Effect::Cancel { attempt: ONE }),
+            leaves,
+            "{effects:?}"
+        );
+        if leaves {
+            // It does not come back under that name.
+            assert_eq!(machine.step(Input::Tick, at(2)), []);
+            let ended = machine.step(Input::Ended { attempt: ONE }, at(3));
+            assert_eq!(ended, [Effect::Exit]);
+        } else {
+            let back = machine.wake_at().expect("a moment");
+            assert!(back >= at(300_000), "{back:?}");
+        }
+    }
 }
 
 #[test]

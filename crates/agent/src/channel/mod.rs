@@ -10,7 +10,8 @@ pub use driver::{
     Renewals, RunEnd, TimeLearned, Transport, run,
 };
 pub use machine::{
-    Effect, Ending, Input, Introduction, LinkTrust, Machine, Moment, Pace, SourceRefusal,
+    CopyRefusal, Effect, Ending, Input, Introduction, LinkTrust, Machine, Moment, Pace,
+    SourceRefusal,
 };
 pub use telling::InventoryDigests;
 pub use websocket::WebSocketTransport;

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stderr, reason = "a failed test shows the agent's log")]
 
 mod approval;
+mod copies;
 mod crashes;
 mod desk;
 mod downloads;

@@ -15,10 +15,10 @@ use axum::{Extension, Json, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use outfitter_agent_protocol::{
-    APPROVAL_PATH, AgentMessage, ApprovalRequest, AttemptStage, DESK_PATH, DeskAnswer, DeskRequest,
-    EnrollPending, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken, Envelope,
-    Evidence, FailureCode, HISTORY_BEHIND, Hello, PROTOCOL, PackageRef, RawSignature,
-    ServerMessage, Source, SourceTrust, Task, Welcome,
+    APPROVAL_PATH, AgentMessage, ApprovalRequest, AttemptStage, COPY, COPY_PATH, CopyRequest,
+    DESK_PATH, DeskAnswer, DeskRequest, EnrollPending, EnrollRefusal, EnrollRequest,
+    EnrollResponse, EnrollmentToken, Envelope, Evidence, FailureCode, HISTORY_BEHIND, Hello,
+    PROTOCOL, PackageRef, RawSignature, ServerMessage, Source, SourceTrust, Task, Welcome,
 };
 use outfitter_ids::{AgentId, AttemptId, DesktopId, EnrollmentRequestId, EnrollmentTokenId};
 use rcgen::{
@@ -81,6 +81,12 @@ struct Inner {
     refusal: Option<EnrollRefusal>,
     /// The next hello is told that its history is behind.
     behind: bool,
+    /// Each hello is told that it is a copy's, which may enroll anew.
+    sees_copy: bool,
+    /// What copies that ask to are answered.
+    copy_answer: CopyAnswer,
+    /// What they asked.
+    copies: Vec<CopyRequest>,
     packages: HashMap<String, Bytes>,
     tasks: BTreeMap<AttemptId, Task>,
     /// Rate that sources name, and for how many seconds.
@@ -98,6 +104,19 @@ struct Inner {
     asked: usize,
     /// Of each agent that enrolled: SHA-256 of the certificate, and the bare public key.
     keys: Vec<([u8; 32], Vec<u8>)>,
+}
+
+/// What a copy is answered that wants to enroll anew.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CopyAnswer {
+    /// It is in.
+    In,
+    /// It is in, and does not hear of it.
+    Lost,
+    /// The token is used up.
+    Refused,
+    /// It waits for an administrator.
+    Waits,
 }
 
 struct Authority {
@@ -180,6 +199,9 @@ impl TestServer {
                 faults: Vec::new(),
                 refusal: None,
                 behind: false,
+                sees_copy: false,
+                copy_answer: CopyAnswer::In,
+                copies: Vec::new(),
                 packages: HashMap::new(),
                 tasks: BTreeMap::new(),
                 rate: None,
@@ -200,6 +222,7 @@ impl TestServer {
         let router = Router::new()
             .route("/enroll", post(enroll))
             .route(APPROVAL_PATH, post(approval))
+            .route(COPY_PATH, post(copy))
             .route("/channel", get(channel))
             .route(DESK_PATH, post(desk))
             .route("/packages/{sha256}", get(package))
@@ -286,6 +309,21 @@ impl TestServer {
     /// Tells the next hello that its history is behind.
     pub(crate) fn know_a_later_state(&self) {
         self.inner(|inner| inner.behind = true);
+    }
+
+    /// Takes whoever connects for a copy, until one is let in.
+    pub(crate) fn see_a_copy(&self, answer: CopyAnswer) {
+        self.inner(|inner| {
+            inner.sees_copy = true;
+            inner.copy_answer = answer;
+        });
+    }
+
+    /// Waits until copies asked so often; what they asked.
+    pub(crate) async fn copies(&self, count: usize) -> Vec<CopyRequest> {
+        self.wait_for("a copy that asks", |inner| inner.copies.len() >= count)
+            .await;
+        self.inner(|inner| inner.copies.clone())
     }
 
     pub(crate) fn add_faults(&self, faults: impl IntoIterator<Item = Fault>) {
@@ -510,6 +548,38 @@ async fn enroll(State(shared): State<Arc<Shared>>, Json(request): Json<EnrollReq
     waits()
 }
 
+async fn copy(
+    State(shared): State<Arc<Shared>>,
+    Extension(HasCertificate(certified)): Extension<HasCertificate>,
+    Json(request): Json<CopyRequest>,
+) -> Response {
+    if !certified {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let answer = {
+        let mut inner = shared.inner.lock().unwrap();
+        inner.copies.push(request.clone());
+        inner.sees_copy = matches!(inner.copy_answer, CopyAnswer::Lost | CopyAnswer::Refused);
+        inner.copy_answer
+    };
+    shared.changed.send_modify(|count| *count += 1);
+    match answer {
+        CopyAnswer::In => let_in(&shared, &request.csr_pem),
+        CopyAnswer::Lost => StatusCode::BAD_GATEWAY.into_response(),
+        CopyAnswer::Refused => {
+            let refusal = EnrollRefusal {
+                code: "token_used_up".to_owned(),
+                reason: "the enrollment token has no use left".to_owned(),
+            };
+            (StatusCode::FORBIDDEN, Json(refusal)).into_response()
+        }
+        CopyAnswer::Waits => {
+            assert!(request.can_wait);
+            waits()
+        }
+    }
+}
+
 fn waits() -> Response {
     let pending = EnrollPending {
         request: EnrollmentRequestId::new(Uuid::from_u128(7)),
@@ -557,6 +627,7 @@ fn let_in(shared: &Shared, csr_pem: &str) -> Response {
         chain_pem,
         roots_pem: shared.authority.root_pem.clone(),
         server_time_millis: now_millis(),
+        name: None,
         update_keys: Vec::new(),
     })
     .into_response()
@@ -648,6 +719,15 @@ fn react(shared: &Shared, message: &AgentMessage) -> Vec<ServerMessage> {
             code: HISTORY_BEHIND.to_owned(),
             reason: "a snapshot was restored".to_owned(),
             retry_after_secs: None,
+            enroll_anew: false,
+        }];
+    }
+    if matches!(message, AgentMessage::Hello(_)) && inner.sees_copy {
+        return vec![ServerMessage::Refused {
+            code: COPY.to_owned(),
+            reason: "another machine has this key".to_owned(),
+            retry_after_secs: Some(1),
+            enroll_anew: true,
         }];
     }
     let go = |attempt: &AttemptId| ServerMessage::Go { attempt: *attempt };

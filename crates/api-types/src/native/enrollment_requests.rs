@@ -21,6 +21,15 @@ pub enum EnrollmentRequestState {
     Enrolled,
 }
 
+/// Whose copy a machine that wants to enroll is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EnrollmentRequestCopy {
+    /// ID of the desktop whose disk was copied.
+    pub desktop_id: String,
+    /// Its name.
+    pub desktop_name: String,
+}
+
 /// An enrollment that waits for an administrator, or did.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -34,6 +43,9 @@ pub struct EnrollmentRequest {
     /// LOCAL user that it would attach.
     #[schema(nullable = false)]
     pub user: Option<String>,
+    /// Whose copy the machine is, where it was seen to be one.
+    #[schema(nullable = false)]
+    pub copy_of: Option<EnrollmentRequestCopy>,
     /// Address that the machine first called from.
     pub address: String,
     /// Operating system, as the machine reports it.

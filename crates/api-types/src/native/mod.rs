@@ -10,6 +10,7 @@ pub mod agents_online;
 pub mod attempts;
 pub mod audit;
 pub mod cancel;
+pub mod copies;
 pub mod deployments;
 pub mod desktops;
 pub mod detection;

@@ -16,6 +16,8 @@ pub(crate) enum ProjectCommand {
     Programs(ProgramsArgs),
     /// Show or set whether whoever logs in at a desktop without a user becomes its user, in the connection's own project
     LoggedIn(LoggedInArgs),
+    /// Show or set whether copies of enrolled machines are refused or enroll anew, in the connection's own project
+    Copies(CopiesArgs),
 }
 
 #[derive(Debug, Args)]
@@ -53,6 +55,16 @@ pub(crate) struct LoggedInArgs {
     /// Who becomes the user of a single-user desktop that has none, at a login
     #[arg(long, value_name = "WHO", value_enum)]
     pub(crate) attach: Option<LoggedInWho>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CopiesArgs {
+    /// They become desktops of their own, with this token of the project and within its bounds
+    #[arg(long, value_name = "TOKEN_ID")]
+    pub(crate) enroll_with: Option<String>,
+    /// They are refused, and an administrator settles it
+    #[arg(long, conflicts_with = "enroll_with")]
+    pub(crate) refuse: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -77,6 +77,7 @@ fn view(requests: &[EnrollmentRequest]) -> View {
             "address",
             "system",
             "token",
+            "copy of",
             "asked",
             "last seen",
             "state",
@@ -92,6 +93,11 @@ fn view(requests: &[EnrollmentRequest]) -> View {
                     request.address.clone().into(),
                     format!("{} {}", request.os, request.arch).into(),
                     request.token_name.clone().into(),
+                    request
+                        .copy_of
+                        .as_ref()
+                        .map_or_else(|| "-".to_owned(), |copy| copy.desktop_name.clone())
+                        .into(),
                     request.asked_at.to_string().into(),
                     request.seen_at.to_string().into(),
                     match request.state {

@@ -1,3 +1,4 @@
+use outfitter_api_types::native::copies::{CopiesSettings, SetCopiesReq};
 use outfitter_api_types::native::logged_in_users::{LoggedInUsersMode, LoggedInUsersSettings};
 use outfitter_api_types::native::packages::{PackageSettings, SetPackageSettingsReq, SetQuotaReq};
 use outfitter_api_types::native::projects::{CreateProjectReq, CreateProjectResponse, Project};
@@ -10,7 +11,7 @@ use serde_json::json;
 
 use super::{Session, note_cut};
 use crate::args::project::{
-    LoggedInArgs, LoggedInWho, ProgramsArgs, ProgramsMode, ProjectCommand, QuotaArgs,
+    CopiesArgs, LoggedInArgs, LoggedInWho, ProgramsArgs, ProgramsMode, ProjectCommand, QuotaArgs,
 };
 use crate::listing::{self, Listing};
 use crate::outcome::{CommandError, Outcome};
@@ -68,6 +69,7 @@ pub(super) async fn run(
         }
         ProjectCommand::Programs(args) => programs(args, session).await?,
         ProjectCommand::LoggedIn(args) => logged_in(args, session).await?,
+        ProjectCommand::Copies(args) => copies(args, session).await?,
     }
     Ok(Outcome::Done)
 }
@@ -96,6 +98,29 @@ async fn programs(args: ProgramsArgs, session: &Session) -> Result<(), CommandEr
                 settings.wait_seconds
             ),
             RunningProgramsMode::Stop => "running programs are stopped at once".to_owned(),
+        })
+    });
+    Ok(())
+}
+
+async fn copies(args: CopiesArgs, session: &Session) -> Result<(), CommandError> {
+    let settings: CopiesSettings = if args.refuse || args.enroll_with.is_some() {
+        let body = json!(SetCopiesReq {
+            token_id: args.enroll_with,
+        });
+        session
+            .client
+            .call(Method::PUT, paths::COPIES, &[], Some(&body))
+            .await?
+    } else {
+        session.client.get(paths::COPIES, &[]).await?
+    };
+    session.printer.show(&settings, || {
+        View::Line(match (&settings.token_id, &settings.token_name) {
+            (Some(id), Some(name)) => {
+                format!("a copy of an enrolled machine becomes a desktop of its own, with the token {name} ({id})")
+            }
+            _ => "a copy of an enrolled machine is refused until an administrator settles it".to_owned(),
         })
     });
     Ok(())

@@ -75,6 +75,7 @@ const COMMANDS: &[&str] = &[
     "project packages",
     "project programs",
     "project logged-in",
+    "project copies",
     "store collect",
     "download-limits",
     "download-limits show",

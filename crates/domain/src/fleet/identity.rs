@@ -112,9 +112,9 @@ pub struct SeenCopy {
 }
 
 impl SeenCopy {
-    /// Whether it is the machine that was seen before.
-    pub fn is(&self, other: &Self) -> bool {
-        self.marks == other.marks && self.history.id == other.history.id
+    /// Whether it is the machine that tells this of itself.
+    pub fn is(&self, told: &MachineIdentity) -> bool {
+        self.marks == told.marks && self.history.id == told.history.id
     }
 
     /// What is noted of the agent once an administrator said that this machine, which was refused, is the real one.

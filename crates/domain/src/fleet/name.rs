@@ -49,6 +49,18 @@ impl DesktopName {
     pub fn folded(&self) -> String {
         fold(&self.0)
     }
+
+    /// Names to try where this one is taken: its first ten characters, `-` and four hex digits; one for each two bytes of
+    /// `chance`.
+    pub fn spares(&self, chance: &[u8]) -> Vec<Self> {
+        let end = DESKTOP_NAME_MAX - "-0000".len();
+        let base = &self.0[..self.0.len().min(end)];
+        let base = base.trim_end_matches('-');
+        chance
+            .chunks_exact(2)
+            .map(|pair| Self(format!("{base}-{:02x}{:02x}", pair[0], pair[1])))
+            .collect()
+    }
 }
 
 impl fmt::Display for DesktopName {
@@ -99,6 +111,24 @@ impl LocalUserName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spare_names_are_names_and_begin_like_the_one_that_is_taken() {
+        for (name, spares) in [
+            ("pc", ["pc-0a1b", "pc-ff00"]),
+            ("a23456789012345", ["a234567890-0a1b", "a234567890-ff00"]),
+            ("abcdefghi-jk", ["abcdefghi-0a1b", "abcdefghi-ff00"]),
+        ] {
+            let name = DesktopName::parse(name).expect("a name");
+            let made = name.spares(&[0x0a, 0x1b, 0xff, 0, 7]);
+            assert!(
+                made.iter()
+                    .all(|spare| DesktopName::parse(spare.as_str()).as_ref() == Ok(spare))
+            );
+            let texts: Vec<_> = made.iter().map(DesktopName::as_str).collect();
+            assert_eq!(texts, spares);
+        }
+    }
 
     #[test]
     fn desktop_names_follow_the_contract() {

@@ -13,12 +13,12 @@ use outfitter_domain::Millis;
 use outfitter_domain::fleet::{DesktopName, EnrollmentRefusal, LocalUserName, RequestState};
 use outfitter_ids::{AgentId, DesktopId, UserId};
 use outfitter_store::{
-    ClaimProof, EnrollmentClaim, EnrollmentRequest, NewAgent, RequestAgent, StoreError,
+    ClaimProof, CopyOf, EnrollmentClaim, EnrollmentRequest, NewAgent, StoreError,
 };
 
 use super::enroll::{
-    EnrollAnswer, certificate, check_protocol, counted, issue, keep_certificate, let_in, os_type,
-    pause_secs, welcome,
+    EnrollAnswer, certificate, check_protocol, counted, issue, issue_again, let_in, os_type,
+    pause_secs,
 };
 use super::pki::Issued;
 use super::refusal::Refusal;
@@ -56,7 +56,7 @@ async fn answer(
         .await
         .map_err(failed)?
         .ok_or_else(unknown)?;
-    let agent_id = request.agent.map_or_else(
+    let agent_id = request.agent.as_ref().map_or_else(
         || AgentId::new(services.ids.uuid(now.get())),
         |agent| agent.id,
     );
@@ -64,7 +64,20 @@ async fn answer(
     if issued.key_digest != request.key_digest {
         return Err(unknown());
     }
-    match (request.state, request.agent) {
+    stand_of(services, &request, &issued, source, now).await
+}
+
+/// Tells who shows the key of a request how it stands, and lets it in where it was approved.
+pub(super) async fn stand_of(
+    services: &Services,
+    request: &EnrollmentRequest,
+    issued: &Issued,
+    source: IpAddr,
+    now: Millis,
+) -> Result<EnrollAnswer, Refusal> {
+    let failed = |error: StoreError| Refusal::busy("look an enrollment request up", &error);
+    let unknown = || Refusal::enrollment(EnrollmentRefusal::RequestUnknown);
+    match (request.state, &request.agent) {
         (RequestState::Refused, _) => Err(Refusal::enrollment(EnrollmentRefusal::ApprovalRefused)),
         (RequestState::Waiting, _) => {
             let tx = services.store.write().await.map_err(failed)?;
@@ -80,13 +93,13 @@ async fn answer(
                 pause_secs(request.asked_at, now),
             ))
         }
-        (_, Some(agent)) if agent.live => issue_again(services, agent, &issued, now)
+        (_, Some(agent)) if agent.live => issue_again(services, agent.clone(), issued, now)
             .await
             .map_err(failed),
         (_, Some(_)) => Err(unknown()),
         (_, None) => {
-            let claim = claim(services, &request, agent_id, &issued, source, now)?;
-            let_in(services, &claim, &issued, None, now).await
+            let claim = claim(services, request, issued, source, now)?;
+            let_in(services, &claim, issued, None, now).await
         }
     }
 }
@@ -95,17 +108,16 @@ async fn answer(
 fn claim(
     services: &Services,
     request: &EnrollmentRequest,
-    agent: AgentId,
     issued: &Issued,
     source: IpAddr,
     now: Millis,
 ) -> Result<EnrollmentClaim, Refusal> {
     let invalid = |reason: String| Refusal::forbidden("name_invalid", reason);
+    let name = DesktopName::parse(&request.name).map_err(|error| invalid(error.to_string()))?;
     Ok(EnrollmentClaim {
         token_id: request.token_id,
         proof: ClaimProof::Approval(request.key),
         peer: source,
-        name: DesktopName::parse(&request.name).map_err(|error| invalid(error.to_string()))?,
         os_type: os_type(&request.os),
         user: request
             .user
@@ -115,8 +127,16 @@ fn claim(
             .map_err(|error| invalid(error.to_string()))?,
         new_user_id: UserId::new(services.ids.uuid(now.get())),
         new_desktop_id: DesktopId::new(services.ids.uuid(now.get())),
+        copy: request.copy.as_ref().map(|copy| CopyOf {
+            agent: copy.agent,
+            desktop: copy.desktop,
+            desktop_name: copy.desktop_name.clone(),
+            told: copy.told.clone(),
+            spare_names: name.spares(&issued.key_digest),
+        }),
+        name,
         agent: NewAgent {
-            id: agent,
+            id: issued.agent,
             machine_id: request.machine_id.clone(),
             version: request.agent_version.clone(),
             os: request.os.clone(),
@@ -125,19 +145,4 @@ fn claim(
             certificate: certificate(issued),
         },
     })
-}
-
-/// Tells an agent once more that it is in, with a certificate beside the one that it did not get.
-async fn issue_again(
-    services: &Services,
-    agent: RequestAgent,
-    issued: &Issued,
-    now: Millis,
-) -> Result<EnrollAnswer, StoreError> {
-    let tx = services.store.write().await?;
-    tx.certificate_insert(agent.key, &certificate(issued))
-        .await?;
-    keep_certificate(&tx, issued).await?;
-    tx.commit().await?;
-    Ok(welcome(services, agent.id, agent.desktop, issued, now))
 }

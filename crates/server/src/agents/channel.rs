@@ -38,7 +38,7 @@ use super::enroll::keep_certificate;
 use super::peer::{Standing, identify};
 use super::questions::{Answer, Seen};
 use super::refusal::Refusal;
-use super::registry::{Registration, Takes};
+use super::registry::{PROBE_LIMIT, Registration, Takes};
 use crate::app::agent_releases::{Share, choose, offer};
 use crate::app::inventory;
 use crate::app::job_events::{self, EventError};
@@ -54,8 +54,9 @@ const READ_BUFFER_BYTES: usize = 1024;
 /// How long an agent may take for its first message, and for taking one of ours.
 const MESSAGE_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long a channel may take to answer when another machine wants its place, in seconds.
-const PROBE_LIMIT_SECS: u32 = 10;
+/// When a copy whose original was asked to show life is to come back, in seconds: by then that is known. Ours: a little more than
+/// [`PROBE_LIMIT`].
+const AFTER_PROBE_SECS: u32 = 15;
 
 /// Heartbeats an agent may miss before its channel counts as lost.
 const MISSED_HEARTBEATS: u32 = 3;
@@ -114,8 +115,14 @@ enum End {
          drops what was going on then"
     )]
     Behind,
-    #[error("{}", copy_words(.0, *.1))]
-    Copy(String, CopySign),
+    #[error("{}", copy_words(name, *sign, *enroll_anew))]
+    Copy {
+        /// The desktop's name.
+        name: String,
+        sign: CopySign,
+        /// Its project lets copies enroll anew.
+        enroll_anew: bool,
+    },
     #[error("the agent sent something else than a message: {0}")]
     Protocol(String),
     #[error("the socket failed")]
@@ -164,6 +171,13 @@ pub async fn session<S: Socket>(
             code: code.to_owned(),
             reason: end.to_string(),
             retry_after_secs,
+            enroll_anew: matches!(
+                end,
+                End::Copy {
+                    enroll_anew: true,
+                    ..
+                }
+            ),
         };
         // Best effort: the agent may be gone.
         drop(send(&mut socket, &refused).await);
@@ -181,9 +195,11 @@ impl End {
             Self::Shutdown => Some(("shutting_down", Some(1))),
             Self::TooOld(_) => Some(("protocol_too_old", Some(3600))),
             Self::Behind => Some((HISTORY_BEHIND, None)),
-            // By then it is known whether the other one lives.
-            Self::Copy(_, CopySign::BothAlive) => Some((COPY, Some(PROBE_LIMIT_SECS + 5))),
-            Self::Copy(..) => Some((COPY, Some(300))),
+            Self::Copy {
+                sign: CopySign::BothAlive,
+                ..
+            } => Some((COPY, Some(AFTER_PROBE_SECS))),
+            Self::Copy { .. } => Some((COPY, Some(300))),
             Self::Protocol(_) => Some(("protocol_error", Some(60))),
             Self::Store(_) | Self::Event(_) => Some(("busy", Some(5))),
         }
@@ -259,8 +275,8 @@ async fn run<S: Socket>(
     result
 }
 
-/// What a copy is told.
-fn copy_words(name: &str, sign: CopySign) -> String {
+/// What a copy is told, and what becomes of it.
+pub(super) fn copy_words(name: &str, sign: CopySign, enroll_anew: bool) -> String {
     let what = match sign {
         CopySign::OtherMachine => {
             format!(
@@ -276,10 +292,19 @@ fn copy_words(name: &str, sign: CopySign) -> String {
             format!("another machine with the same disk was {name} before this one, and is back")
         }
     };
-    format!(
-        "{what}. To make this machine a desktop of its own run `outfitter-agent enroll --replace` here; if it is the real one, an \
-         administrator says so with `outfitter desktop identity {name} --real refused`"
-    )
+    let real = format!(
+        "if it is the real one, an administrator says so with `outfitter desktop identity {name} --real refused`"
+    );
+    if enroll_anew {
+        format!(
+            "{what}. Copies of this project's desktops become desktops of their own: the agent asks for that now, an older one does \
+             after `outfitter-agent enroll --replace`; {real} before that"
+        )
+    } else {
+        format!(
+            "{what}. To make this machine a desktop of its own run `outfitter-agent enroll --replace` here; {real}"
+        )
+    }
 }
 
 /// Decides whether who connects is the machine that it says it is. Answers what is to be noted of it, and of a copy that lost
@@ -332,9 +357,10 @@ async fn judge_identity(
         IdentityVerdict::Copy(sign) => {
             let address = Some(address.ip().to_string());
             let mut copy = seen(told.marks.clone(), told.history, sign, address);
-            let before = holder.copy.as_ref().filter(|before| before.is(&copy));
+            let before = holder.copy.as_ref().filter(|before| before.is(told));
             copy.settled = before.is_some_and(|before| before.settled);
             let is_news = before.is_none();
+            let copies = services.store.db().copies_token(holder.project).await?;
             let tx = services.store.write().await?;
             tx.agent_copy_note(holder.agent, Some(&copy)).await?;
             tx.commit().await?;
@@ -351,7 +377,11 @@ async fn judge_identity(
                     .registry
                     .tell(holder.desktop, ServerMessage::Notice { text });
             }
-            return Err(End::Copy(holder.desktop_name.clone(), sign));
+            return Err(End::Copy {
+                name: holder.desktop_name.clone(),
+                sign,
+                enroll_anew: copies.is_some(),
+            });
         }
     };
     Ok(NotedIdentity::after(noted, told, verdict).map(|noted| (noted, lost)))
@@ -502,10 +532,13 @@ async fn converse<S: Socket>(
             () = registration.probed.notified() => {
                 let ping = timeout(MESSAGE_LIMIT, socket.send(Message::Ping(Bytes::new())));
                 ping.await.map_err(|_| End::Slow)?.map_err(End::Socket)?;
-                end = end.min(Instant::now() + Duration::from_secs(u64::from(PROBE_LIMIT_SECS)));
+                end = end.min(Instant::now() + PROBE_LIMIT);
             }
             received = timeout_at(end, socket.next()) => {
                 end = Instant::now() + silence;
+                if matches!(received, Ok(Some(Ok(_)))) {
+                    registration.heard.notify_waiters();
+                }
                 match received {
                     Err(_) => return Err(End::Silent),
                     Ok(None) => return Err(End::Closed),

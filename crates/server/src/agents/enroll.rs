@@ -18,8 +18,8 @@ use outfitter_domain::{Millis, OsType};
 use outfitter_ids::{AgentId, DesktopId, EnrollmentRequestId, UserId};
 use outfitter_store::{
     AuditActor, AuditActorKind, AuditFacts, AuditKind, AuditScope, AuditTarget, ClaimProof,
-    Enrolled, EnrollmentClaim, NewAgent, NewAuditScope, NewCertificate, SecretDigest, StoreError,
-    Tx,
+    Enrolled, EnrollmentClaim, NewAgent, NewAuditScope, NewCertificate, RequestAgent, SecretDigest,
+    StoreError, Tx,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -117,18 +117,16 @@ async fn admit(services: &Services, source: IpAddr, body: &Bytes) -> Result<Enro
             .map_err(|error| Refusal::forbidden("name_invalid", error.to_string()))?,
         new_user_id: UserId::new(new_uuid()),
         new_desktop_id: DesktopId::new(new_uuid()),
-        agent: NewAgent {
+        copy: None,
+        agent: reported_agent(NewAgent {
             id: agent_id,
-            machine_id: reported("machine_id", request.machine_id, MAX_REPORTED)?,
-            version: reported("agent_version", request.agent_version, MAX_REPORTED)?,
-            os: reported("os", request.os, MAX_REPORTED)?,
-            arch: reported("arch", request.arch, MAX_REPORTED)?,
-            sandbox_root: request
-                .sandbox_root
-                .map(|path| reported("sandbox_root", path, MAX_REPORTED_PATH))
-                .transpose()?,
+            machine_id: request.machine_id,
+            version: request.agent_version,
+            os: request.os,
+            arch: request.arch,
+            sandbox_root: request.sandbox_root,
             certificate: certificate(&issued),
-        },
+        })?,
     };
     let as_request = request
         .can_wait
@@ -186,17 +184,19 @@ pub(super) fn os_type(reported: &str) -> OsType {
     }
 }
 
-/// What an agent is told that is in.
-pub(super) fn welcome(
+/// What an agent is told that is in; `name` where it may not know what its desktop is called.
+fn welcome(
     services: &Services,
     agent: AgentId,
     desktop: DesktopId,
+    name: Option<String>,
     issued: &Issued,
     now: Millis,
 ) -> EnrollAnswer {
     EnrollAnswer::Enrolled(Box::new(EnrollResponse {
         agent,
         desktop,
+        name,
         chain_pem: issued.chain_pem.clone(),
         roots_pem: services.authority.get().roots_pem().to_owned(),
         server_time_millis: now.get(),
@@ -233,13 +233,23 @@ pub(super) async fn let_in(
     now: Millis,
 ) -> Result<EnrollAnswer, Refusal> {
     let failed = |error| Refusal::busy("enroll an agent", &error);
-    let resources = vec![format!("token:{}", claim.token_id)];
+    let mut resources = vec![format!("token:{}", claim.token_id)];
+    resources.extend(
+        claim
+            .copy
+            .as_ref()
+            .map(|copy| format!("desktop:{}", copy.desktop)),
+    );
     let facts = AuditFacts {
         domain: None,
         project: None,
         at: now,
         action: ENROLL.to_owned(),
-        operation: "EnrollAgent".to_owned(),
+        operation: match &claim.copy {
+            Some(_) => "EnrollCopy",
+            None => "EnrollAgent",
+        }
+        .to_owned(),
         actor: AuditActor {
             name: Some(claim.name.as_str().to_owned()),
             credential: format!("enrollment_token {}", claim.token_id),
@@ -262,6 +272,7 @@ pub(super) async fn let_in(
             "os": claim.agent.os,
             "arch": claim.agent.arch,
             "sandbox_root": claim.agent.sandbox_root,
+            "copy_of": claim.copy.as_ref().map(|copy| &copy.desktop_name),
         }),
     });
     let claimed = scope
@@ -314,13 +325,19 @@ pub(super) async fn let_in(
             tracing::info!(
                 agent.id = %enrolled.agent_id,
                 desktop.id = %enrolled.desktop_id,
-                desktop.name = claim.name.as_str(),
+                desktop.name = enrolled.name.as_str(),
+                copy_of = claim.copy.as_ref().map(|copy| copy.desktop_name.as_str()),
                 "enrolled"
             );
+            let name = claim
+                .copy
+                .as_ref()
+                .map(|_| enrolled.name.as_str().to_owned());
             Ok(welcome(
                 services,
                 enrolled.agent_id,
                 enrolled.desktop_id,
+                name,
                 issued,
                 now,
             ))
@@ -345,9 +362,47 @@ pub(super) async fn let_in(
     }
 }
 
+/// Tells an agent once more that it is in, with a certificate beside the one that it did not get.
+pub(super) async fn issue_again(
+    services: &Services,
+    agent: RequestAgent,
+    issued: &Issued,
+    now: Millis,
+) -> Result<EnrollAnswer, StoreError> {
+    let tx = services.store.write().await?;
+    tx.certificate_insert(agent.key, &certificate(issued))
+        .await?;
+    keep_certificate(&tx, issued).await?;
+    tx.commit().await?;
+    Ok(welcome(
+        services,
+        agent.id,
+        agent.desktop,
+        Some(agent.desktop_name),
+        issued,
+        now,
+    ))
+}
+
 /// Seconds until an agent that waits since `asked_at` asks again.
 pub(super) fn pause_secs(asked_at: Millis, now: Millis) -> u32 {
     u32::try_from(waiting_pause(asked_at, now).as_secs()).unwrap_or(u32::MAX)
+}
+
+/// What an agent tells about itself, as far as it can be kept.
+pub(super) fn reported_agent(told: NewAgent) -> Result<NewAgent, Refusal> {
+    Ok(NewAgent {
+        id: told.id,
+        machine_id: reported("machine_id", told.machine_id, MAX_REPORTED)?,
+        version: reported("agent_version", told.version, MAX_REPORTED)?,
+        os: reported("os", told.os, MAX_REPORTED)?,
+        arch: reported("arch", told.arch, MAX_REPORTED)?,
+        sandbox_root: told
+            .sandbox_root
+            .map(|path| reported("sandbox_root", path, MAX_REPORTED_PATH))
+            .transpose()?,
+        certificate: told.certificate,
+    })
 }
 
 /// A text that an agent tells about itself, as far as it can be kept.

@@ -9,12 +9,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use http::StatusCode;
 use outfitter_agent_protocol::{
-    APPROVAL_PATH, CHANNEL_PATH, DESK_PATH, ENROLL_PATH, INSTALLER_PATH, MAX_FRAME_BYTES,
-    PACKAGES_PATH, PROGRAMS_PATH,
+    APPROVAL_PATH, CHANNEL_PATH, COPY_PATH, DESK_PATH, ENROLL_PATH, INSTALLER_PATH,
+    MAX_FRAME_BYTES, PACKAGES_PATH, PROGRAMS_PATH,
 };
 use tower_http::timeout::TimeoutLayer;
 
-use super::{approval, channel, desk, downloads, enroll, installer, programs};
+use super::{approval, channel, copies, desk, downloads, enroll, installer, programs};
 use crate::services::Services;
 
 /// Longest time from the head of a request with a body (enrollment, people at the desktop) to its answer: who enrolls is
@@ -34,6 +34,13 @@ pub fn router(services: Arc<Services>) -> Router {
         .route(
             APPROVAL_PATH,
             post(approval::collect).layer(TimeoutLayer::with_status_code(
+                StatusCode::REQUEST_TIMEOUT,
+                ENROLL_LIMIT,
+            )),
+        )
+        .route(
+            COPY_PATH,
+            post(copies::enroll).layer(TimeoutLayer::with_status_code(
                 StatusCode::REQUEST_TIMEOUT,
                 ENROLL_LIMIT,
             )),

@@ -3,6 +3,7 @@
 pub mod approval;
 pub mod authority;
 pub mod channel;
+pub mod copies;
 pub mod desk;
 pub mod downloads;
 pub mod enroll;

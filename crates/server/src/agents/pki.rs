@@ -89,6 +89,8 @@ pub enum PkiError {
 
 /// A certificate that was issued to an agent.
 pub struct Issued {
+    /// The agent that it names.
+    pub agent: AgentId,
     /// Leaf, issuing certificate and root, PEM.
     pub chain_pem: String,
     /// SHA-256 of the leaf (DER): its name in the database.
@@ -208,16 +210,7 @@ impl Authority {
         agent: AgentId,
         now: Millis,
     ) -> Result<Issued, PkiError> {
-        let request = CertificateSigningRequestParams::from_pem(csr_pem).map_err(|error| {
-            PkiError::Request {
-                reason: error.to_string(),
-            }
-        })?;
-        if request.public_key.algorithm() != &PKCS_ECDSA_P256_SHA256 {
-            return Err(PkiError::Request {
-                reason: "the key must be P-256".to_owned(),
-            });
-        }
+        let request = read_request(csr_pem)?;
         let not_after = self.leaf_end(now)?;
         let mut params = params(&agent.to_string(), now, not_after);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -232,6 +225,7 @@ impl Authority {
             .map(|der| der.to_vec())
             .unwrap_or_default();
         Ok(Issued {
+            agent,
             chain_pem: self.chain(&leaf.pem()),
             fingerprint: fingerprint(leaf.der()),
             certificate: leaf.der().to_vec(),
@@ -239,7 +233,7 @@ impl Authority {
             issuer,
             not_before: now.minus(BACKDATE),
             not_after,
-            key_digest: Sha256::digest(request.public_key.subject_public_key_info()).into(),
+            key_digest: digest_of(&request),
         })
     }
 
@@ -319,6 +313,31 @@ impl Authority {
         .join("\n")
             + "\n"
     }
+}
+
+/// SHA-256 of the SubjectPublicKeyInfo of the key that signed a request.
+///
+/// # Errors
+/// [`PkiError::Request`] when the request is none or its key is not P-256.
+pub fn key_digest(csr_pem: &str) -> Result<[u8; 32], PkiError> {
+    read_request(csr_pem).map(|request| digest_of(&request))
+}
+
+fn digest_of(request: &CertificateSigningRequestParams) -> [u8; 32] {
+    Sha256::digest(request.public_key.subject_public_key_info()).into()
+}
+
+fn read_request(csr_pem: &str) -> Result<CertificateSigningRequestParams, PkiError> {
+    let request =
+        CertificateSigningRequestParams::from_pem(csr_pem).map_err(|error| PkiError::Request {
+            reason: error.to_string(),
+        })?;
+    if request.public_key.algorithm() != &PKCS_ECDSA_P256_SHA256 {
+        return Err(PkiError::Request {
+            reason: "the key must be P-256".to_owned(),
+        });
+    }
+    Ok(request)
 }
 
 /// SHA-256 of a certificate (DER).

@@ -8,16 +8,21 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use outfitter_agent_protocol::ServerMessage;
 use outfitter_store::DesktopKey;
 use tokio::sync::{Notify, mpsc};
-use tokio_util::sync::CancellationToken;
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::questions::Questions;
 
 /// Messages that wait for a channel's socket. A slow agent gets no more; its leases lapse.
 const QUEUE_LENGTH: usize = 8;
+
+/// How long a channel may take to answer when another machine wants its place.
+pub const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
 /// The live channels of this process.
 #[derive(Default)]
@@ -42,6 +47,9 @@ struct Entry {
     queue: mpsc::Sender<Arc<ServerMessage>>,
     replaced: CancellationToken,
     probed: Arc<Notify>,
+    heard: Arc<Notify>,
+    gone: CancellationToken,
+    _goes: DropGuard,
 }
 
 /// What became of a message.
@@ -63,6 +71,8 @@ pub struct Registration {
     pub replaced: CancellationToken,
     /// Notified when the far end has to show that it lives.
     pub probed: Arc<Notify>,
+    /// To be notified, with all its waiters, whenever something is heard of the far end.
+    pub heard: Arc<Notify>,
 }
 
 impl Registry {
@@ -71,6 +81,8 @@ impl Registry {
         let (queue, outgoing) = mpsc::channel(QUEUE_LENGTH);
         let replaced = CancellationToken::new();
         let probed = Arc::new(Notify::new());
+        let heard = Arc::new(Notify::new());
+        let gone = CancellationToken::new();
         let mut channels = self.channels();
         if let Some(older) = channels.get(&desktop) {
             if older.epoch >= epoch {
@@ -86,12 +98,16 @@ impl Registry {
                 queue,
                 replaced: replaced.clone(),
                 probed: Arc::clone(&probed),
+                heard: Arc::clone(&heard),
+                _goes: gone.clone().drop_guard(),
+                gone,
             },
         );
         Some(Registration {
             outgoing,
             replaced,
             probed,
+            heard,
         })
     }
 
@@ -123,6 +139,28 @@ impl Registry {
         if let Some(entry) = self.channels().get(&desktop) {
             entry.probed.notify_one();
         }
+    }
+
+    /// Has the far end of a desktop's channel show that it lives, and waits for that, [`PROBE_LIMIT`] at most.
+    pub async fn shows_life(&self, desktop: DesktopKey) -> bool {
+        let ends = self
+            .channels()
+            .get(&desktop)
+            .map(|entry| (Arc::clone(&entry.heard), entry.gone.clone()));
+        let Some((heard, gone)) = ends else {
+            return false;
+        };
+        // What is heard from here on counts.
+        let heard = heard.notified();
+        self.probe(desktop);
+        let lives = async {
+            tokio::select! {
+                () = heard => true,
+                // A newer one may have taken its place.
+                () = gone.cancelled() => self.is_there(desktop),
+            }
+        };
+        timeout(PROBE_LIMIT, lives).await.unwrap_or(false)
     }
 
     /// Queues what may as well be lost for whatever channel the desktop has.
@@ -213,6 +251,29 @@ mod tests {
         registry.remove(desktop, 4);
         assert_eq!(registry.epoch(desktop), Some(5));
         assert_eq!(registry.try_send(desktop, 4, heartbeat()), Delivery::Gone);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_channel_shows_life_by_what_is_heard_after_it_was_asked() {
+        let registry = Registry::default();
+        let desktop = DesktopKey::new(1);
+        assert!(!registry.shows_life(desktop).await, "there is none");
+        let first = registry.insert(desktop, 1, Takes::Work).expect("a channel");
+        first.heard.notify_waiters();
+        assert!(!registry.shows_life(desktop).await, "it says nothing");
+        let answered = async {
+            first.probed.notified().await;
+            first.heard.notify_waiters();
+        };
+        assert!(tokio::join!(registry.shows_life(desktop), answered).0);
+        let replaced = async {
+            first.probed.notified().await;
+            registry.insert(desktop, 2, Takes::Work)
+        };
+        let (lives, second) = tokio::join!(registry.shows_life(desktop), replaced);
+        assert!(lives && second.is_some(), "a newer one took its place");
+        let lost = async { registry.remove(desktop, 2) };
+        assert!(!tokio::join!(registry.shows_life(desktop), lost).0);
     }
 
     #[test]

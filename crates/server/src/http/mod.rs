@@ -13,6 +13,7 @@ pub(crate) mod buckets;
 pub mod call;
 mod catalogs;
 mod console;
+mod copies;
 mod deployments;
 mod desktops;
 mod directory;
@@ -85,6 +86,7 @@ pub fn routes() -> Routes {
     install::register(&mut routes);
     jobs::register(&mut routes);
     logged_in_users::register(&mut routes);
+    copies::register(&mut routes);
     deployments::register(&mut routes);
     events::register(&mut routes);
     download_limits::register(&mut routes);

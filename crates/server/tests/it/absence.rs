@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outfitter_agent::agent::{self, AgentEnd, AgentError};
+use outfitter_agent::anew::{self, GoesOn};
+use outfitter_agent::clock::Clock;
 use outfitter_agent::enroll::{Enrollment, enroll};
 use outfitter_agent::proxy::Proxies;
 use outfitter_agent::state_dir::{AgentIdentity, StateDir, StateError};
@@ -126,10 +128,22 @@ impl Desk {
         let (stop, shutdown) = watch::channel(false);
         let state = StateDir::open(&self.state()).unwrap();
         let clock = Arc::clone(&self.clock);
-        let task =
-            tokio::spawn(
-                async move { Box::pin(agent::run(state, clock, Role::Base, shutdown)).await },
-            );
+        let task = tokio::spawn(async move {
+            loop {
+                let ready = anew::ready(&state, shutdown.clone()).await;
+                if ready.expect("it may run") == GoesOn::Stopped {
+                    return Ok(AgentEnd::Stopped);
+                }
+                let clock: Arc<dyn Clock> = clock.clone();
+                let run = agent::run(state.clone(), clock.clone(), Role::Base, shutdown.clone());
+                match Box::pin(run).await? {
+                    AgentEnd::Copy(refusal) => {
+                        Box::pin(anew::enroll(&state, clock, &refusal, shutdown.clone())).await;
+                    }
+                    end => return Ok(end),
+                }
+            }
+        });
         self.running = Some((stop, task));
     }
 
@@ -174,8 +188,8 @@ fn archive(content: &str) -> Vec<u8> {
     members.into_inner().unwrap()
 }
 
-/// Installs a new app, which a desktop unpacks, everywhere; waits until its job has ended well, and looks there.
-pub(crate) async fn runs_a_job(server: &TestServer, desk: &Desk, name: &str) {
+/// Gives everybody a new app, which a desktop unpacks; its id.
+pub(crate) async fn installs(server: &TestServer, name: &str) -> String {
     let path = format!("/api/v1/{{p}}/packages?file_name={name}.tar");
     let request = server.request(Method::POST, &path).body(archive(name));
     let stored = TestServer::send(request).await.ok(200);
@@ -192,6 +206,12 @@ pub(crate) async fn runs_a_job(server: &TestServer, desk: &Desk, name: &str) {
         )
         .await
         .ok(200);
+    app
+}
+
+/// Installs a new app, which a desktop unpacks, everywhere; waits until its job has ended well, and looks there.
+pub(crate) async fn runs_a_job(server: &TestServer, desk: &Desk, name: &str) {
+    let app = installs(server, name).await;
     let jobs = format!("/v1/{{p}}/app-center/jobs?app_id={app}");
     for _ in 0..1200 {
         let listed = server.get(&jobs).await.ok(200);

@@ -17,6 +17,7 @@ mod cases;
 mod company_directory;
 mod concurrency;
 mod conformance;
+mod copies;
 mod coverage;
 mod desktops;
 mod detect;

@@ -362,6 +362,13 @@ const READINGS: &[Reading] = &[
             ("running_programs", Column("p.running_programs")),
             ("close_wait_secs", Column("p.close_wait_secs")),
             (
+                "copies_token",
+                List(
+                    "t.name",
+                    "enrollment_token t WHERE t.id = p.copies_token_id",
+                ),
+            ),
+            (
                 "features",
                 List(
                     "f.name || '=' || f.enabled",

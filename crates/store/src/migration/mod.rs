@@ -128,6 +128,10 @@ impl MigratorTrait for Migrator {
                 name: "0029_logged_in_users",
                 sql: include_str!("../../migrations/0029_logged_in_users.sql"),
             }),
+            Box::new(Script {
+                name: "0030_copies",
+                sql: include_str!("../../migrations/0030_copies.sql"),
+            }),
         ]
     }
 }

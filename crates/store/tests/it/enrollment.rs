@@ -40,6 +40,7 @@ pub(crate) fn claim(token: &NewEnrollmentToken, name: &str, mark: u8) -> Enrollm
         user: None,
         new_user_id: UserId::new(id()),
         new_desktop_id: DesktopId::new(id()),
+        copy: None,
         agent: NewAgent {
             id: AgentId::new(id()),
             machine_id: "m".to_owned(),

@@ -12,6 +12,7 @@ mod app_builders;
 mod app_control;
 mod audit;
 mod authorization;
+mod copies;
 mod database;
 mod deployment;
 mod desktop;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use outfitter_api_types::native::enrollment_requests::{
-    EnrollmentRequest, EnrollmentRequestState, ListEnrollmentRequestsQuery,
+    EnrollmentRequest, EnrollmentRequestCopy, EnrollmentRequestState, ListEnrollmentRequestsQuery,
     ListEnrollmentRequestsResponse,
 };
 use outfitter_api_types::time::WireTime;
@@ -49,6 +49,10 @@ fn wire(request: outfitter_store::EnrollmentRequest) -> EnrollmentRequest {
         },
         name: request.name,
         user: request.user,
+        copy_of: request.copy.map(|copy| EnrollmentRequestCopy {
+            desktop_id: copy.desktop.to_string(),
+            desktop_name: copy.desktop_name,
+        }),
         address: request.address,
         os: request.os,
         arch: request.arch,
