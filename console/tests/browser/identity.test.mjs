@@ -33,7 +33,7 @@ test('a copy that was refused is shown, found from the overview, and settled as 
   await scene.desktop('BEN-DESK', 'ben');
   const page = await scene.loggedIn();
   await heading(page, 'Overview');
-  const copy = scene.copyOf('ANA-DESK');
+  const copy = await scene.copyOf('ANA-DESK');
   await scene.seenCopy('ANA-DESK');
   await page.reload();
   const attention = page.getByRole('region', { name: 'Needs attention' });
@@ -69,7 +69,7 @@ test('a copy that was refused is shown, found from the overview, and settled as 
 
 test('a desktop is handed over to the machine that was refused, and the other one is refused', async () => {
   await scene.desktop('BEN-DESK', 'ben');
-  const copy = scene.copyOf('BEN-DESK');
+  const copy = await scene.copyOf('BEN-DESK');
   const { id } = await scene.seenCopy('BEN-DESK');
   const page = await scene.loggedIn({}, `/console/local-1/desktops/${id}`);
   await notice(page, 'BEN-DESK').getByRole('button', { name: 'It is the real one' }).click();

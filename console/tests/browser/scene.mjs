@@ -255,15 +255,18 @@ export class Scene {
     this.#agents.push(agent);
   }
 
-  /** Starts another machine with a copy of a desktop's disk, which is on. Answers what `stopAgent` and `startAgent` know it by. */
-  copyOf(name) {
+  /** Starts another machine with a copy of a desktop's disk, made while that is off. Answers what `stopAgent` and `startAgent` know it by. */
+  async copyOf(name) {
     const copy = `${name}-copy`;
     const [root, state] = ['root', 'state'].map((part) => join(this.#folder, copy, part));
     mkdirSync(root, { recursive: true });
+    // An agent that runs tidies its folder while it is read.
+    await this.stopAgent(name);
     cpSync(join(this.#folder, name, 'state'), state, { recursive: true });
     const path = join(state, 'identity.json');
     // Its root is what a played machine is told by.
     writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), sandbox_root: root }));
+    this.startAgent(name);
     this.startAgent(copy);
     return copy;
   }
@@ -680,7 +683,7 @@ export async function furnish(scene, { desktops: count = 5 } = {}) {
   await waitFor('the deployment to halt', async () => (await scene.call('GET', `/api/v1/{p}/deployments/${halted}`)).halted_at !== undefined);
   // A newer version, which nobody has yet.
   await scene.call('PATCH', `/v1/{p}/app-center/apps/${good}`, { version: '2.5', install_command: '/bin/sh ${FILE_PATH} --quiet' });
-  scene.copyOf('BEN-DESK');
+  await scene.copyOf('BEN-DESK');
   const copied = await scene.seenCopy('BEN-DESK');
   const desktops = await scene.call('GET', '/api/v1/{p}/desktops?name=ANA');
   return { app: good, lying, failing, deployment, halted, desktop: desktops.items[0].id, copied: copied.id, group: user_groups[0].id };
