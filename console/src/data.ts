@@ -96,6 +96,15 @@ export function useDesktops(filter: DesktopFilter, offset: number, limit: number
   });
 }
 
+/** What becomes of copies of desktops. */
+export function useCopies() {
+  const { id: project_id } = useProject();
+  return useQuery({
+    queryKey: ['copies', project_id],
+    queryFn: () => ok(api.GET('/api/v1/{project_id}/copies', { params: { path: { project_id } } })),
+  });
+}
+
 /** Machines that wait for approval, newest first. */
 export function useWaitingEnrollments(limit: number) {
   const { id: project_id } = useProject();

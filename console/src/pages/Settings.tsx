@@ -9,6 +9,8 @@ import { Problem } from '../components/states';
 import { useRefresh } from '../data';
 import { LANGUAGES, useTexts, type Language } from '../i18n';
 import { usePath, useProject, useSession } from '../session';
+import { standingOf } from '../tokens';
+import { Copies } from './settings/Copies';
 import { Downloads } from './settings/Downloads';
 import { Networks } from './settings/Networks';
 import { LoggedInUsers } from './settings/LoggedInUsers';
@@ -88,6 +90,7 @@ export default function Settings() {
         <FreezeSwitches />
         <RunningPrograms />
         <LoggedInUsers />
+        <Copies />
         <Tokens />
         <Networks />
         <Downloads />
@@ -128,8 +131,8 @@ function Tokens() {
     queryFn: () => ok(api.GET('/api/v1/{project_id}/enrollment-tokens', { params: { path: { project_id }, query: { limit: 50, offset: 0 } } })),
   });
   const state = (token: Shape<'EnrollmentToken'>) => {
-    if (token.revoked_at !== undefined) return <Pill tone="bad">{t('token.revoked')}</Pill>;
-    if (token.expires_at !== undefined && new Date(token.expires_at).getTime() < Date.now()) return <Pill tone="wait">{t('token.expired')}</Pill>;
+    const standing = standingOf(token, Date.now());
+    if (standing !== 'valid') return <Pill tone={standing === 'revoked' ? 'bad' : 'wait'}>{t(`token.${standing}`)}</Pill>;
     return <Pill tone="ok">{t(token.needs_approval ? 'token.with-approval' : 'token.valid')}</Pill>;
   };
   return (

@@ -52,7 +52,7 @@ test('a copy that was refused is shown, found from the overview, and settled as 
   await told.getByRole('button', { name: 'It is a copy' }).click();
   const dialog = page.getByRole('dialog', { name: 'Keep ANA-DESK where it is?' });
   await dialog.getByText('The other one is a copy: it stays refused').waitFor();
-  await dialog.getByRole('button', { name: 'Refuse the copy' }).click();
+  await dialog.getByRole('button', { name: 'It is a copy' }).click();
   await told.waitFor({ state: 'detached' });
   await facts.getByText('one machine').waitFor();
   assert.equal((await shown('ANA-DESK')).agent.copy, undefined);
@@ -88,10 +88,46 @@ test('a desktop is handed over to the machine that was refused, and the other on
   await page.getByRole('button', { name: 'It is a copy' }).click();
   // Somebody else was faster.
   await scene.call('PUT', `/api/v1/{p}/desktops/${id}/identity`, { real: 'present' });
-  await page.getByRole('dialog').getByRole('button', { name: 'Refuse the copy' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'It is a copy' }).click();
   await page.getByRole('dialog').getByText('No other machine has connected as this desktop').waitFor();
   await page.keyboard.press('Escape');
   await notice(page, 'BEN-DESK').waitFor({ state: 'detached' });
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
+test('copies enroll anew with the token that is chosen for them, when somebody approves', async () => {
+  await scene.desktop('CHLOE-DESK', 'chloe');
+  await scene.call('POST', '/api/v1/{p}/enrollment-tokens', { name: 'for copies', expires_in_seconds: 86_400, needs_approval: true });
+  const page = await scene.loggedIn({}, '/console/local-1/settings');
+  const card = page.getByRole('region', { name: 'Copies of desktops' });
+  await card.getByText('A copy runs nothing.').waitFor();
+  await card.getByText('They enroll anew', { exact: true }).click();
+  const token = card.getByRole('combobox', { name: 'Token that copies enroll with' });
+  await token.click();
+  await page.getByRole('option', { name: /^bootstrap/ }).click();
+  await card.getByText('Who steals a disk gets a desktop too').waitFor();
+  await token.click();
+  await page.getByRole('option', { name: /^for copies/ }).click();
+  await card.getByText('Each copy waits under Desktops until somebody approves it.').waitFor();
+  await card.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('Saved.').waitFor();
+
+  const copy = await scene.copyOf('CHLOE-DESK');
+  await scene.seenCopy('CHLOE-DESK');
+  await page.goto('/console/local-1/desktops');
+  const waiting = page.getByRole('region', { name: 'Waiting for approval' }).first();
+  await waiting.getByRole('link', { name: 'a copy of CHLOE-DESK' }).waitFor();
+  await waiting.getByRole('button', { name: /^Approve CHLOE-DESK/ }).click();
+  await page.getByText('Each becomes a desktop when its agent asks next').waitFor();
+  await restarted(copy);
+  const { items } = await waitFor('the copy to be a desktop of its own', async () => {
+    const listed = await scene.call('GET', '/api/v1/{p}/desktops?name=CHLOE-DESK&agent=online');
+    return listed.count === 2 && listed;
+  });
+  assert.deepEqual(items.map((desktop) => desktop.agent.copy), [undefined, undefined]);
+  await page.goto('/console/local-1/settings');
+  await card.getByText('Each copy waits under Desktops until somebody approves it.').waitFor();
   assert.deepEqual(page.complaints, []);
   await page.context().close();
 });

@@ -616,6 +616,12 @@ export const STATES = (ids) => [
     await page.getByText('Would go now').waitFor();
   }, { whole: true }],
   ['packages-quota', 'packages', (page) => page.getByRole('button', { name: 'Set quota' }).click()],
+  ['settings-copies', 'settings', async (page) => {
+    await page.getByText('They enroll anew', { exact: true }).click();
+    await page.getByRole('combobox', { name: 'Token that copies enroll with' }).click();
+    await page.getByRole('option', { name: /^bootstrap/ }).click();
+    await page.getByText('Who steals a disk gets a desktop too').waitFor();
+  }, { whole: true }],
   ['settings-network', 'settings', (page) => page.getByRole('button', { name: 'Add network' }).click()],
   ['settings-revoke', 'settings', (page) => page.getByRole('button', { name: /^Revoke / }).first().click()],
   ['languages', 'overview', (page) => page.getByRole('button', { name: 'Language' }).click()],

@@ -4,7 +4,8 @@ import { IconFingerprint } from '@tabler/icons-react';
 import { useState } from 'react';
 import { api, ok, type Shape } from '../../api/client';
 import { ConfirmByName, FormDialog, say, When } from '../../components/parts';
-import { useRefresh } from '../../data';
+import { Problem } from '../../components/states';
+import { useCopies, useRefresh } from '../../data';
 import { useTexts, wordOf } from '../../i18n';
 import { useProject } from '../../session';
 
@@ -70,6 +71,8 @@ function Keep({ desktop, onClose }: { desktop: Desktop; onClose: () => void }) {
   const { t } = useTexts();
   const { name } = desktop;
   const settle = useSettle(desktop);
+  const copies = useCopies();
+  const token = copies.data?.token_name;
   const save = useMutation({
     mutationFn: () => settle('present'),
     onSuccess: () => {
@@ -78,11 +81,14 @@ function Keep({ desktop, onClose }: { desktop: Desktop; onClose: () => void }) {
     },
   });
   return (
-    <FormDialog title={t('copy.keep-title', { name })} opened onClose={onClose} submit={t('copy.keep')} save={save}>
-      <Text size="sm">{t('copy.keep-effect')}</Text>
-      <Text size="sm" c="dimmed">
-        {t('copy.own-desktop')} <Code>outfitter-agent enroll --replace</Code>
-      </Text>
+    <FormDialog title={t('copy.keep-title', { name })} opened onClose={onClose} submit={t('copy.keep')} disabled={copies.data === undefined} save={save}>
+      {copies.error !== null && <Problem error={copies.error} />}
+      {copies.data !== undefined && <Text size="sm">{token === undefined ? t('copy.keep-effect') : t('copy.keep-anew', { token })}</Text>}
+      {copies.data !== undefined && token === undefined && (
+        <Text size="sm" c="dimmed">
+          {t('copy.own-desktop')} <Code>outfitter-agent enroll --replace</Code>
+        </Text>
+      )}
     </FormDialog>
   );
 }

@@ -1,11 +1,12 @@
-import { Button, Group, Table, Text } from '@mantine/core';
+import { Anchor, Button, Group, Table, Text } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
+import { Link } from 'react-router';
 import { api, ok } from '../../api/client';
 import { ListTable, say, When } from '../../components/parts';
 import { Problem } from '../../components/states';
 import { useRefresh, useWaitingEnrollments } from '../../data';
 import { useTexts } from '../../i18n';
-import { useProject } from '../../session';
+import { usePath, useProject } from '../../session';
 
 /** Machines shown at once; the next ones come when these are decided. */
 const SHOWN = 25;
@@ -13,6 +14,7 @@ const SHOWN = 25;
 /** Machines whose token demands approval: let in or refused here. Nothing where none waits. */
 export function Waiting() {
   const { t } = useTexts();
+  const path = usePath();
   const refresh = useRefresh();
   const { id: project_id } = useProject();
   const list = useWaitingEnrollments(SHOWN);
@@ -59,6 +61,11 @@ export function Waiting() {
               <Text size="sm" fw={600}>
                 {request.name}
               </Text>
+              {request.copy_of !== undefined && (
+                <Anchor component={Link} to={path(`desktops/${request.copy_of.desktop_id}`)} size="xs" c="var(--care)">
+                  {t('waiting.copy-of', { name: request.copy_of.desktop_name })}
+                </Anchor>
+              )}
               {request.user !== undefined && (
                 <Text size="xs" c="dimmed">
                   {request.user}
