@@ -17,6 +17,13 @@ export function useEditAddress(): (edit: (next: URLSearchParams) => void) => voi
   );
 }
 
+/** The text of a query for our server, to which a plus sign is itself and no space. */
+export function queryText(values: Record<string, unknown>): string {
+  return Object.entries(values)
+    .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)
+    .join('&');
+}
+
 /** One value that lives in the address, so that what one sees can be shared. The empty text is left out. */
 export function useInAddress(name: string, initial = ''): [string, (value: string) => void] {
   const [search] = useSearchParams();

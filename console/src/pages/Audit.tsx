@@ -4,7 +4,7 @@ import { IconCircleCheck, IconFileDownload, IconHistory, IconShieldCheck, IconAl
 import { useState } from 'react';
 import { useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
-import { useInAddress } from '../address';
+import { queryText, useInAddress } from '../address';
 import { Copy, ListPanel, ListTable, PageHead, Pill, SearchBox, When } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { localeOf, useTexts, wordOf } from '../i18n';
@@ -61,7 +61,7 @@ export default function Audit() {
         : ok(api.GET('/api/v1/{project_id}/audit', { params: { path: { project_id }, query } }));
     },
   });
-  const query = new URLSearchParams(filter as Record<string, string>).toString();
+  const query = queryText(filter);
   const exported = `/api/v1/${domain ? '' : `${project_id}/`}audit/export${query === '' ? '' : `?${query}`}`;
   const choose = (set: (value: string) => void) => (value: string | null) => set(value ?? '');
   return (

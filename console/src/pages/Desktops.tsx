@@ -16,7 +16,7 @@ import { IconDeviceDesktop, IconFileImport, IconFileSpreadsheet, IconPlus, IconR
 import { useState } from 'react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
-import { useInAddress, usePage } from '../address';
+import { queryText, useInAddress, usePage } from '../address';
 import { SavedViews } from '../components/SavedViews';
 import { FormDialog, ListPanel, ListTable, PageHead, Pages, Pill, say, SearchBox, States, When } from '../components/parts';
 import { Empty } from '../components/states';
@@ -83,7 +83,7 @@ export default function Desktops() {
   const ids = [...chosen].slice(0, MOST_PUSHED);
   const isFiltered = Object.keys(given(filter)).length > 0;
   const isEmpty = count === 0 && !isFiltered;
-  const query = new URLSearchParams(Object.entries(given(filter)).map(([name, value]) => [name, String(value)])).toString();
+  const query = queryText(given(filter));
   const actions = (
     <>
       <Button component={Link} to={path('import/desktops')} variant="default" leftSection={<IconFileImport size={18} />}>

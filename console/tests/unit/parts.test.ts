@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { queryText } from '../../src/address';
 import { problemOf } from '../../src/api/client';
 import { bytes, relative } from '../../src/components/parts';
 import { reasonOf } from '../../src/data';
@@ -88,4 +89,8 @@ it('fills the form with what the package proposes', () => {
     'editor-2.zip',
   );
   expect(draft).toMatchObject({ name: 'editor', version: '2', installType: 'UNZIP_INSTALL', installCommand: 'unzip ${FILE_PATH}' });
+});
+
+it('asks with a space where a space is meant: a plus sign is itself', () => {
+  expect(queryText({ actor: 'ann lee', status: 'on+off', agent: true })).toBe('actor=ann%20lee&status=on%2Boff&agent=true');
 });

@@ -26,6 +26,7 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+mod account;
 mod desk;
 mod detection;
 mod enrollment;
@@ -36,6 +37,7 @@ mod message;
 mod receipt;
 mod update;
 
+pub use account::{AccountMeaning, meanings_of_account};
 pub use desk::{
     DESK_PAGE, DESK_PATH, DeskAnswer, DeskApp, DeskApps, DeskAsk, DeskJob, DeskRefusal,
     DeskRequest, MAX_DESK_ANSWER_BYTES, MAX_DESK_ASK_BYTES, MAX_DESK_TEXT_CHARS, desk_text,

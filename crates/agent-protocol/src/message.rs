@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     DetectionRule, Envelope, FailureCode, InventoryAsk, InventoryReport, Phase, UpdateOffer,
-    UpdateReport, UpdateStage,
+    UpdateReport, UpdateStage, meanings_of_account,
 };
 
 /// What an agent sends.
@@ -397,25 +397,12 @@ pub struct UserSession {
 }
 
 impl UserSession {
-    /// Whether the desktop's system may call the user by this account: `name`, `DOMAIN\name` or `name@domain`, the domain
-    /// whole or its first part, without regard to case. Sources: sssd.conf(5), `full_name_format`; smb.conf(5),
-    /// `winbind separator`.
+    /// Whether the desktop's system may call the user by this account.
     pub fn is_account(&self, account: &str) -> bool {
-        let (account, user) = (account.to_lowercase(), self.user.to_lowercase());
-        if account == user {
-            return true;
-        }
-        let domain = self.domain.to_lowercase();
-        let is_ours = |named: &str| {
-            named == domain || domain.split('.').next() == Some(named) && !named.is_empty()
-        };
-        let before = account
-            .split_once('\\')
-            .is_some_and(|(named, name)| name == user && is_ours(named));
-        let after = account
-            .rsplit_once('@')
-            .is_some_and(|(name, named)| name == user && is_ours(named));
-        before || after
+        let user = self.user.to_lowercase();
+        meanings_of_account(account)
+            .iter()
+            .any(|meaning| meaning.name.to_lowercase() == user && meaning.may_be_of(&self.domain))
     }
 }
 

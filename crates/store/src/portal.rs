@@ -255,7 +255,7 @@ impl Db<'_> {
                 "find the users of a desktop",
                 &format!(
                     "{} JOIN desktop_user du ON du.user_id = u.id WHERE du.desktop_id = $1 AND u.name_folded = $2 \
-                     ORDER BY u.id LIMIT 2",
+                     ORDER BY u.id",
                     end_users()
                 ),
                 [desktop.into(), fold(name).into()],
@@ -300,7 +300,7 @@ impl Db<'_> {
                 "find users of the company directory",
                 &format!(
                     "{} WHERE p.public_id = $1 AND u.name_folded = $2 AND u.external_id IS NOT NULL \
-                     ORDER BY u.id LIMIT 2",
+                     ORDER BY u.id",
                     end_users()
                 ),
                 [project.uuid().into(), fold(name).into()],

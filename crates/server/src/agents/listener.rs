@@ -19,7 +19,7 @@ use crate::services::Services;
 
 /// Longest time from the head of a request with a body (enrollment, people at the desktop) to its answer: who enrolls is
 /// unknown until the body has come.
-const ENROLL_LIMIT: Duration = Duration::from_secs(30);
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// The agent listener's service.
 pub fn router(services: Arc<Services>) -> Router {
@@ -28,21 +28,21 @@ pub fn router(services: Arc<Services>) -> Router {
             ENROLL_PATH,
             post(enroll::enroll).layer(TimeoutLayer::with_status_code(
                 StatusCode::REQUEST_TIMEOUT,
-                ENROLL_LIMIT,
+                ANSWER_LIMIT,
             )),
         )
         .route(
             APPROVAL_PATH,
             post(approval::collect).layer(TimeoutLayer::with_status_code(
                 StatusCode::REQUEST_TIMEOUT,
-                ENROLL_LIMIT,
+                ANSWER_LIMIT,
             )),
         )
         .route(
             COPY_PATH,
             post(copies::enroll).layer(TimeoutLayer::with_status_code(
                 StatusCode::REQUEST_TIMEOUT,
-                ENROLL_LIMIT,
+                ANSWER_LIMIT,
             )),
         )
         .route(CHANNEL_PATH, get(channel::upgrade))
@@ -50,7 +50,7 @@ pub fn router(services: Arc<Services>) -> Router {
             DESK_PATH,
             post(desk::ask).layer(TimeoutLayer::with_status_code(
                 StatusCode::REQUEST_TIMEOUT,
-                ENROLL_LIMIT,
+                ANSWER_LIMIT,
             )),
         )
         .route(

@@ -6,10 +6,9 @@
 
 use std::sync::Arc;
 
-use outfitter_agent_protocol::InventoryFacts;
+use outfitter_agent_protocol::{InventoryFacts, meanings_of_account};
 use outfitter_domain::Millis;
 use outfitter_domain::fleet::{self, LocalUserName, LoggedInUsers};
-use outfitter_domain::portal::meanings_of_account;
 use outfitter_ids::UserId;
 use outfitter_store::{AuditScope, CertificateHolder, DomainKey, StoreError, Tx, UserKey};
 

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use outfitter_agent_protocol::{Approach, TaskKind};
+use outfitter_agent_protocol::{AccountMeaning, Approach, TaskKind, meanings_of_account};
 use outfitter_directory::Failure;
 use outfitter_domain::fleet::Feature;
 use outfitter_domain::portal::{
-    AccountMeaning, Act, Installed, NewestJob, PortalFacts, PortalView, RequestedBy, Standing,
-    decide_deferral, decide_view, meanings_of_account,
+    Act, Installed, NewestJob, PortalFacts, PortalView, RequestedBy, Standing, decide_deferral,
+    decide_view,
 };
 use outfitter_domain::text::fold;
 use outfitter_ids::{AppId, DesktopId, JobId, ProjectId};
