@@ -76,7 +76,7 @@ function PushOnto() {
         {networks.data !== undefined && (
           <Text size="sm" c="dimmed">
             {networks.data.count === 0 ? t('agents.no-network') : t('agents.networks', { names: networks.data.items.map((network) => network.network).join(', ') })}{' '}
-            <Anchor component={Link} to={path('settings#networks')} size="sm" underline="always">
+            <Anchor component={Link} to={path('settings#networks')} size="sm">
               {t('networks.title')}
             </Anchor>
           </Text>

@@ -182,7 +182,7 @@ export default function Deployment() {
             <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="xs">
               {rest.desktops_skipped.items.map((skipped) => (
                 <Text size="sm" key={`${skipped.desktop_id}${skipped.app_id}`}>
-                  <Anchor component={Link} to={path(`desktops/${skipped.desktop_id}`)} size="sm" underline="always">
+                  <Anchor component={Link} to={path(`desktops/${skipped.desktop_id}`)} size="sm">
                     {skipped.desktop_name}
                   </Anchor>{' '}
                   · {apps.data?.find((app) => app.id === skipped.app_id)?.name ?? t('app.unknown')} · {t(`skip.${skipped.reason}`)}

@@ -142,7 +142,7 @@ function Tokens() {
       </Text>
       <Text size="sm" c="dimmed" px="var(--pad)" pb={8}>
         {t('token.make')}{' '}
-        <Anchor component={Link} to={path('desktops?enroll=1')} size="sm" underline="always">
+        <Anchor component={Link} to={path('desktops?enroll=1')} size="sm">
           {t('desktop.enroll')}
         </Anchor>
       </Text>

@@ -78,7 +78,7 @@ export function Copies() {
           {mode === 'enroll' && tokens.data !== undefined && options.length === 0 && (
             <Text size="sm">
               {t('copies.no-token')}{' '}
-              <Anchor component={Link} to={path('desktops?enroll=1')} size="sm" underline="always">
+              <Anchor component={Link} to={path('desktops?enroll=1')} size="sm">
                 {t('desktop.enroll')}
               </Anchor>
             </Text>
