@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine as _;
@@ -54,6 +55,9 @@ pub struct EnrollRequest {
     /// Whether the agent can wait for an administrator's approval: understands [`EnrollPending`].
     #[serde(default)]
     pub can_wait: bool,
+    /// The machine's marks, as in [`MachineIdentity`]: by them it takes its desktop back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub marks: BTreeMap<String, String>,
 }
 
 impl fmt::Debug for EnrollRequest {
@@ -139,7 +143,7 @@ pub struct ApprovalRequest {
 /// Answer of `/enroll` and of `/channel` (before the upgrade) when they refuse: a person can read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrollRefusal {
-    /// Stable code: `token_unknown`, `token_expired`, `token_revoked`, `token_used_up`, `name_taken`,
+    /// Stable code: `token_unknown`, `token_expired`, `token_revoked`, `token_used_up`, `name_taken`, `still_seen`,
     /// `name_invalid`, `other_desktop`, `may_not_attach`, `other_network`, `too_many_tags`, `approval_needed`, `too_many_waiting`,
     /// `request_unknown`, `approval_refused`, `csr_invalid`, `protocol_too_old`, [`DECOMMISSIONED`], `project_disabled`,
     /// `certificate_unknown`, `certificate_expired`, `certificate_required`, [`crate::COPY`], `state`, `busy`.

@@ -59,6 +59,7 @@ pub use message::{
     AgentMessage, Approach, AttemptReport, AttemptStage, COPY, ExitMeaning, ExitOutcome,
     HISTORY_BEHIND, Hello, History, MAX_MARK_BYTES, MAX_MARKS, MachineIdentity, Method, PackageRef,
     RunningPrograms, ServerMessage, Source, SourceTrust, Task, TaskKind, UserSession, Welcome,
+    are_marks_bounded,
 };
 
 pub use receipt::{

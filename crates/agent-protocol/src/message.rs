@@ -244,12 +244,16 @@ pub struct MachineIdentity {
 impl MachineIdentity {
     /// Whether it keeps to the limits.
     pub fn is_bounded(&self) -> bool {
-        self.marks.len() <= MAX_MARKS
-            && self
-                .marks
-                .iter()
-                .all(|(name, mark)| name.len().max(mark.len()) <= MAX_MARK_BYTES)
+        are_marks_bounded(&self.marks)
     }
+}
+
+/// Whether marks keep to the limits.
+pub fn are_marks_bounded(marks: &BTreeMap<String, String>) -> bool {
+    marks.len() <= MAX_MARKS
+        && marks
+            .iter()
+            .all(|(name, mark)| name.len().max(mark.len()) <= MAX_MARK_BYTES)
 }
 
 /// How often an agent has connected under one id.

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::Waiting;
 use crate::clock::SystemClock;
+use crate::history::marks;
 use crate::proxy::Proxies;
 use crate::server_client::{ServerAddress, ServerClient, chain, read_refusal};
 use crate::tls::{KnownTime, Roots, ServerTls, TlsError, spki_sha256};
@@ -166,6 +167,7 @@ async fn ask(enrollment: &Enrollment, patience: Patience) -> Result<Answer, Enro
             .as_ref()
             .map(|root| root.display().to_string()),
         can_wait: patience == Patience::UntilDecided,
+        marks: marks(enrollment.sandbox_root.as_deref()),
     };
     let response = client
         .request(Method::POST, ENROLL_PATH)

@@ -4,11 +4,12 @@
 //! one has counted its use. Repeating an accepted claim is refused (the name is taken then), so an agent that
 //! missed the answer needs a token that may re-enroll.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use outfitter_domain::fleet::{
-    DesktopName, DesktopType, EnrollmentRefusal, LocalUserName, Network, TAGS_PER_DESKTOP_MAX,
-    TokenFacts, decide_token,
+    DesktopName, DesktopType, EnrollmentRefusal, LocalUserName, Network, NotedIdentity, Presence,
+    TAGS_PER_DESKTOP_MAX, Takeover, TokenFacts, decide_takeover, decide_token,
 };
 use outfitter_domain::{Millis, OsType};
 use outfitter_ids::{AgentId, DesktopId, EnrollmentTokenId, ProjectId, UserId};
@@ -131,8 +132,38 @@ pub struct EnrollmentClaim {
     pub new_desktop_id: DesktopId,
     /// Whose copy it is. A copy never takes the place of a live agent, whatever the token may do.
     pub copy: Option<CopyOf>,
+    /// What it tells of its machine.
+    pub marks: BTreeMap<String, String>,
+    /// What was seen of the live agent of the desktop that it claims; `None`: nobody looked.
+    pub rival: Option<Rival>,
     /// The agent.
     pub agent: NewAgent,
+}
+
+/// A live agent that was looked after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rival {
+    /// The agent.
+    pub agent: AgentKey,
+    /// The channel epoch of its desktop then: what was seen holds as long as it is that.
+    pub epoch: i64,
+    /// Whether it is there.
+    pub presence: Presence,
+}
+
+/// The live agent of a desktop that somebody claims, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRival {
+    /// The agent.
+    pub agent: AgentKey,
+    /// Its desktop.
+    pub desktop: DesktopKey,
+    /// The channel epoch of the desktop.
+    pub epoch: i64,
+    /// What it is known by.
+    pub noted: Option<NotedIdentity>,
+    /// When it was heard of last, as far as that is written down.
+    pub last_seen_at: Option<Millis>,
 }
 
 /// What an accepted claim made.
@@ -154,8 +185,8 @@ pub struct Enrolled {
     pub project: ProjectKey,
     /// Its public id.
     pub project_id: ProjectId,
-    /// Whether a live agent was replaced: its channel must be closed.
-    pub replaced: bool,
+    /// Whether a live agent was replaced, and why: its channel must be closed.
+    pub replaced: Option<Takeover>,
 }
 
 #[derive(FromQueryResult)]
@@ -185,7 +216,29 @@ struct TokenRow {
 struct NamedDesktopRow {
     id: i64,
     public_id: Uuid,
+    channel_epoch: i64,
+    last_seen_at: Option<i64>,
     live_agent: Option<i64>,
+    noted_identity: Option<String>,
+}
+
+impl NamedDesktopRow {
+    /// The live agent of the desktop.
+    fn rival(&self) -> Result<Option<StoredRival>, StoreError> {
+        let Some(agent) = self.live_agent else {
+            return Ok(None);
+        };
+        let noted = self.noted_identity.as_deref();
+        Ok(Some(StoredRival {
+            agent: AgentKey::new(agent),
+            desktop: DesktopKey::new(self.id),
+            epoch: self.channel_epoch,
+            noted: noted
+                .map(|text| json("agent", "noted_identity", agent, text))
+                .transpose()?,
+            last_seen_at: self.last_seen_at.map(Millis::new),
+        }))
+    }
 }
 
 /// A claim that nothing speaks against.
@@ -196,6 +249,7 @@ struct Admitted {
     project_id: ProjectId,
     name: DesktopName,
     desktop: Option<NamedDesktopRow>,
+    takeover: Option<Takeover>,
     tags: Vec<DesktopTag>,
 }
 
@@ -203,6 +257,10 @@ const TOKEN_COLUMNS: &str = "t.id, t.public_id, t.name, t.secret_digest, t.max_u
      t.revoked_at, t.may_attach, t.may_reenroll, t.desktop_id, t.networks, t.tags, t.needs_approval, t.created_at, t.project_id, \
      p.public_id AS project_public_id, p.domain_id, \
      CAST(CASE WHEN p.copies_token_id = t.id THEN 1 ELSE 0 END AS BIGINT) AS for_copies";
+
+const NAMED_DESKTOP: &str = "SELECT d.id, d.public_id, d.channel_epoch, d.last_seen_at, a.id AS live_agent, a.noted_identity \
+     FROM desktop d LEFT JOIN agent a ON a.desktop_id = d.id AND a.revoked_at IS NULL \
+     WHERE d.name_folded = $2 AND d.deleted_at IS NULL AND d.project_id =";
 
 impl TokenRow {
     fn list<T: serde::de::DeserializeOwned>(
@@ -249,7 +307,47 @@ fn list_text<T: Serialize>(list: &[T]) -> Option<String> {
     (!list.is_empty()).then(|| serde_json::to_string(list).expect("texts and numbers are JSON"))
 }
 
+/// Whether a claim takes the place of a live agent. What was seen of another one, or before another channel, is nothing.
+fn takeover(
+    token: &TokenRow,
+    claim: &EnrollmentClaim,
+    rival: &StoredRival,
+) -> Result<Takeover, EnrollmentRefusal> {
+    if claim.copy.is_some() {
+        return Err(EnrollmentRefusal::NameTaken);
+    }
+    let seen = claim
+        .rival
+        .filter(|seen| (seen.agent, seen.epoch) == (rival.agent, rival.epoch));
+    decide_takeover(
+        token.may_reenroll != 0,
+        rival.noted.as_ref(),
+        &claim.marks,
+        seen.map_or(Presence::Alive, |seen| seen.presence),
+    )
+}
+
 impl Db<'_> {
+    /// The live agent of the desktop that a claim names.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn enrollment_rival(
+        &self,
+        claim: &EnrollmentClaim,
+    ) -> Result<Option<StoredRival>, StoreError> {
+        let row: Option<NamedDesktopRow> = self
+            .one(
+                "look for the live agent of a desktop",
+                &format!(
+                    "{NAMED_DESKTOP} (SELECT project_id FROM enrollment_token WHERE public_id = $1)"
+                ),
+                [claim.token_id.uuid().into(), claim.name.folded().into()],
+            )
+            .await?;
+        row.map_or(Ok(None), |row| row.rival())
+    }
+
     /// Tokens of the project, newest first; without those made for one desktop alone, which come and go by themselves.
     ///
     /// # Errors
@@ -309,12 +407,7 @@ impl Db<'_> {
     ) -> Result<Option<NamedDesktopRow>, StoreError> {
         self.one(
             "look a desktop up by name",
-            &format!(
-                "SELECT d.id, d.public_id, \
-                 (SELECT a.id FROM agent a WHERE a.desktop_id = d.id AND a.revoked_at IS NULL) AS live_agent \
-                 FROM desktop d WHERE d.project_id = $1 AND d.name_folded = $2 AND d.deleted_at IS NULL{}",
-                self.held("d")
-            ),
+            &format!("{NAMED_DESKTOP} $1{}", self.held("d")),
             [project.into(), name.folded().into()],
         )
         .await
@@ -399,12 +492,18 @@ impl Db<'_> {
         if token.desktop_id.is_some() && token.desktop_id != found {
             return Ok(Err(EnrollmentRefusal::OtherDesktop));
         }
-        let has_live_agent = desktop
+        let rival = desktop
             .as_ref()
-            .is_some_and(|desktop| desktop.live_agent.is_some());
-        if has_live_agent && (token.may_reenroll == 0 || claim.copy.is_some()) {
-            return Ok(Err(EnrollmentRefusal::NameTaken));
-        }
+            .map(NamedDesktopRow::rival)
+            .transpose()?
+            .flatten();
+        let takeover = match rival
+            .map(|rival| takeover(&token, claim, &rival))
+            .transpose()
+        {
+            Ok(takeover) => takeover,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         let tags = token.tags()?;
         if let Some(found) = found.filter(|_| !tags.is_empty()) {
             let desktop = DesktopKey::new(found);
@@ -432,6 +531,7 @@ impl Db<'_> {
             project_id: ProjectId::new(token.project_public_id),
             name,
             desktop,
+            takeover,
             tags,
         }))
     }
@@ -506,7 +606,8 @@ impl Tx {
 
     /// Lets an agent in: binds it to the registered desktop of that name that has no live agent, else registers
     /// one; attaches the user; sets the token's tags; counts the use. A token that may re-enroll revokes a live agent. A copy
-    /// is not noted any more at the agent that it is a copy of.
+    /// is not noted any more at the agent that it is a copy of. A machine that is the one that the live agent stood for revokes
+    /// it too, where [`EnrollmentClaim::rival`] says that it is gone.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another claim took the name first (repeat it, in a fresh transaction); a
@@ -528,11 +629,7 @@ impl Tx {
                     self.agents_revoke(&[desktop], now).await?;
                 }
                 self.desktop_os_set(desktop, claim.os_type).await?;
-                (
-                    desktop,
-                    DesktopId::new(row.public_id),
-                    row.live_agent.is_some(),
-                )
+                (desktop, DesktopId::new(row.public_id), admitted.takeover)
             }
             None => {
                 let new = NewDesktop {
@@ -543,7 +640,7 @@ impl Tx {
                     persistence: Persistence::Persistent,
                 };
                 let desktop = self.desktop_insert(project, &new, now).await?;
-                (desktop, claim.new_desktop_id, false)
+                (desktop, claim.new_desktop_id, None)
             }
         };
         if let Some(name) = &claim.user {

@@ -3,10 +3,12 @@
 //! A decision is one conditional update, so of two only the first counts. What comes in is what the row says, by
 //! [`Tx::enrollment_claim`] with [`ClaimProof::Approval`](crate::ClaimProof::Approval).
 
+use std::collections::BTreeMap;
+
 use outfitter_agent_protocol::MachineIdentity;
 use outfitter_domain::Millis;
 use outfitter_domain::fleet::{
-    EnrollmentRefusal, REQUEST_LIFE, REQUESTS_UNDECIDED_MAX, RequestState, request_state,
+    EnrollmentRefusal, Presence, REQUEST_LIFE, REQUESTS_UNDECIDED_MAX, RequestState, request_state,
 };
 use outfitter_ids::{AgentId, DesktopId, EnrollmentRequestId, EnrollmentTokenId};
 use sea_orm::FromQueryResult;
@@ -47,6 +49,10 @@ pub struct EnrollmentRequest {
     pub sandbox_root: Option<String>,
     /// Whose copy it is, where it is one.
     pub copy: Option<RequestCopy>,
+    /// What it told of its machine.
+    pub marks: BTreeMap<String, String>,
+    /// Public id of the desktop that it takes back, where it does without the token's word.
+    pub takes_back: Option<DesktopId>,
     /// Address that it first called from.
     pub address: String,
     /// When it first asked.
@@ -120,6 +126,8 @@ struct RequestRow {
     copy_desktop_id: Option<Uuid>,
     copy_desktop_name: Option<String>,
     copy_identity: Option<String>,
+    marks: Option<String>,
+    takes_back: Option<Uuid>,
     address: String,
     asked_at: i64,
     seen_at: i64,
@@ -143,6 +151,7 @@ const REQUEST: &str = "SELECT q.id, q.public_id, q.key_digest, t.public_id AS to
      t.name AS token_name, q.name, q.user_name, q.machine_id, q.agent_version, q.os, q.arch, q.sandbox_root, \
      q.address, q.asked_at, q.seen_at, q.approved, q.decided_at, q.agent_id, a.public_id AS agent_public_id, \
      d.public_id AS desktop_public_id, d.name AS desktop_name, q.expires_at, q.copy_of, q.copy_identity, \
+     q.marks, (SELECT x.public_id FROM agent b JOIN desktop x ON x.id = b.desktop_id WHERE b.id = q.takes_back) AS takes_back, \
      o.public_id AS copy_desktop_id, o.name AS copy_desktop_name, \
      CAST(CASE WHEN a.revoked_at IS NULL AND d.deleted_at IS NULL AND p.enabled = 1 THEN 1 ELSE 0 END AS BIGINT) \
      AS agent_live \
@@ -182,6 +191,10 @@ impl RequestRow {
             }),
             _ => None,
         };
+        let marks = match &self.marks {
+            Some(text) => json("enrollment_request", "marks", self.id, text)?,
+            None => BTreeMap::new(),
+        };
         Ok(EnrollmentRequest {
             key: EnrollmentRequestKey::new(self.id),
             id: EnrollmentRequestId::new(self.public_id),
@@ -203,6 +216,8 @@ impl RequestRow {
             arch: self.arch,
             sandbox_root: self.sandbox_root,
             copy,
+            marks,
+            takes_back: self.takes_back.map(DesktopId::new),
             address: self.address,
             asked_at: Millis::new(self.asked_at),
             seen_at: Millis::new(self.seen_at),
@@ -354,11 +369,17 @@ impl Tx {
             .enrollment_name(ProjectKey::new(owner.project_id), claim)
             .await?;
         let copy = claim.copy.as_ref();
+        // That it may was decided by the refusal.
+        let takes_back = claim
+            .rival
+            .filter(|rival| rival.presence == Presence::Gone)
+            .map(|rival| rival.agent.get());
         self.run(
             "store an enrollment request",
             "INSERT INTO enrollment_request (public_id, project_id, token_id, key_digest, name, user_name, machine_id, \
-             agent_version, os, arch, sandbox_root, address, asked_at, seen_at, expires_at, copy_of, copy_identity) \
-             SELECT $1, t.project_id, t.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15 \
+             agent_version, os, arch, sandbox_root, address, asked_at, seen_at, expires_at, copy_of, copy_identity, \
+             marks, takes_back) \
+             SELECT $1, t.project_id, t.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15, $16, $17 \
              FROM enrollment_token t WHERE t.public_id = $2",
             [
                 id.uuid().into(),
@@ -379,6 +400,10 @@ impl Tx {
                     serde_json::to_string(&copy.told).expect("texts and numbers are JSON")
                 })
                 .into(),
+                (!claim.marks.is_empty())
+                    .then(|| serde_json::to_string(&claim.marks).expect("texts are JSON"))
+                    .into(),
+                takes_back.into(),
             ],
         )
         .await?;

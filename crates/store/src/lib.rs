@@ -109,7 +109,8 @@ pub use directory::{
 };
 pub use download_limits::StoredLimits;
 pub use enrollment::{
-    ClaimProof, Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken, SecretDigest,
+    ClaimProof, Enrolled, EnrollmentClaim, EnrollmentTokenRecord, NewEnrollmentToken, Rival,
+    SecretDigest, StoredRival,
 };
 pub use enrollment_request::{EnrollmentRequest, RequestAgent, RequestCopy, RequestDecision};
 pub use error::{OpenFailure, StoreError};

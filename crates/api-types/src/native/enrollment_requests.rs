@@ -46,6 +46,9 @@ pub struct EnrollmentRequest {
     /// Whose copy the machine is, where it was seen to be one.
     #[schema(nullable = false)]
     pub copy_of: Option<EnrollmentRequestCopy>,
+    /// ID of the desktop that it takes back: its machine, by its hardware, is the one that the desktop was.
+    #[schema(nullable = false)]
+    pub takes_back_desktop_id: Option<String>,
     /// Address that the machine first called from.
     pub address: String,
     /// Operating system, as the machine reports it.

@@ -39,6 +39,11 @@ pub enum EnrollmentRefusal {
         "a desktop of this name has a live agent: choose another --name, or use a token that may re-enroll"
     )]
     NameTaken,
+    /// The machine is the one that the desktop's live agent stands for, which may still be there.
+    #[error(
+        "the agent of this machine's desktop was heard of a moment ago: stop it, and try again in a few minutes"
+    )]
+    StillSeen,
     /// The token is for another desktop.
     #[error(
         "this enrollment token is for another desktop: ask an administrator for one of your own"
@@ -81,6 +86,7 @@ impl EnrollmentRefusal {
             Self::TooManyTags => "too_many_tags",
             Self::NameInvalid => "name_invalid",
             Self::NameTaken => "name_taken",
+            Self::StillSeen => "still_seen",
             Self::OtherDesktop => "other_desktop",
             Self::MayNotAttach => "may_not_attach",
             Self::ApprovalNeeded => "approval_needed",

@@ -12,6 +12,8 @@ use outfitter_agent_protocol::{History, MachineIdentity};
 use outfitter_ids::HistoryId;
 use serde::{Deserialize, Serialize};
 
+use super::enrollment::EnrollmentRefusal;
+
 /// What the server noted of an agent at its last accepted connect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotedIdentity {
@@ -131,6 +133,65 @@ impl SeenCopy {
                 .filter(|_| same_marks),
         }
     }
+}
+
+/// Marks of the machine itself, whatever it starts from: its firmware's uuid, or the folder that plays it. A machine id is none:
+/// a copied disk has it.
+const HARDWARE: [&str; 2] = ["product", "folder"];
+
+/// Whether the live agent whose desktop somebody claims is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Its channel is here, and it answers or has not been asked.
+    Alive,
+    /// There is no channel here, but it was heard of less than three heartbeats ago: another server may have it.
+    Recent,
+    /// Neither.
+    Gone,
+}
+
+/// Why who enrolls takes the place of a live agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takeover {
+    /// The token may.
+    ByToken,
+    /// It is the same machine, by its hardware, and the agent is gone.
+    ByMark,
+}
+
+/// Decides whether who enrolls takes the place of the desktop's live agent; total. `noted` is what that one is known by, `marks`
+/// what who enrolls tells of its machine.
+///
+/// # Errors
+/// [`EnrollmentRefusal::NameTaken`]; [`EnrollmentRefusal::StillSeen`] where it is the same machine, and who it was may still be
+/// there.
+pub fn decide_takeover(
+    may_reenroll: bool,
+    noted: Option<&NotedIdentity>,
+    marks: &BTreeMap<String, String>,
+    presence: Presence,
+) -> Result<Takeover, EnrollmentRefusal> {
+    if may_reenroll {
+        return Ok(Takeover::ByToken);
+    }
+    if !noted.is_some_and(|noted| is_same_hardware(&noted.marks, marks)) {
+        return Err(EnrollmentRefusal::NameTaken);
+    }
+    match presence {
+        Presence::Alive => Err(EnrollmentRefusal::NameTaken),
+        Presence::Recent => Err(EnrollmentRefusal::StillSeen),
+        Presence::Gone => Ok(Takeover::ByMark),
+    }
+}
+
+/// Whether two lists of marks name the same hardware: one mark of it is the same, and none differs.
+pub fn is_same_hardware(
+    some: &BTreeMap<String, String>,
+    others: &BTreeMap<String, String>,
+) -> bool {
+    let of = |name| Some((some.get(name)?, others.get(name)?));
+    let mut known = HARDWARE.into_iter().filter_map(of).peekable();
+    known.peek().is_some() && known.all(|(mark, other)| mark == other)
 }
 
 /// Whether two lists of marks are of two machines: one that both know differs. A mark that one of them could not read says
@@ -467,6 +528,64 @@ mod tests {
             let verdict = server.connect(&first, Other::Silent);
             assert!(matches!(verdict, Copy(_)), "{sign:?}: {verdict:?}");
         }
+    }
+
+    #[test]
+    fn a_machine_takes_its_desktop_back_by_its_hardware_alone_and_from_nobody_who_is_there() {
+        use EnrollmentRefusal::{NameTaken, StillSeen};
+        use Presence::{Alive, Gone, Recent};
+        use Takeover::{ByMark, ByToken};
+        let other_disk: &[_] = &[("machine_id", "9"), ("product", "a")];
+        let other_board: &[_] = &[("machine_id", "1"), ("product", "b")];
+        let as_user: &[_] = &[("machine_id", "1")];
+        let in_a_folder: &[_] = &[("product", "a"), ("folder", "f")];
+        for (what, may_reenroll, told, presence, outcome) in [
+            ("recomposed", false, other_disk, Gone, Ok(ByMark)),
+            ("set up anew", false, ONE, Gone, Ok(ByMark)),
+            ("one more mark", false, in_a_folder, Gone, Ok(ByMark)),
+            ("it lives", false, other_disk, Alive, Err(NameTaken)),
+            (
+                "it may live elsewhere",
+                false,
+                other_disk,
+                Recent,
+                Err(StillSeen),
+            ),
+            ("another board", false, other_board, Gone, Err(NameTaken)),
+            (
+                "another board, who lives",
+                false,
+                other_board,
+                Recent,
+                Err(NameTaken),
+            ),
+            (
+                "a machine id is no proof",
+                false,
+                as_user,
+                Gone,
+                Err(NameTaken),
+            ),
+            ("nothing is told", false, &[], Gone, Err(NameTaken)),
+            (
+                "the token may, whoever it is",
+                true,
+                other_board,
+                Alive,
+                Ok(ByToken),
+            ),
+        ] {
+            let decided = decide_takeover(may_reenroll, Some(&noted()), &marks(told), presence);
+            assert_eq!(decided, outcome, "{what}");
+        }
+        // Of an agent that never connected nothing is known.
+        assert_eq!(
+            decide_takeover(false, None, &marks(ONE), Gone),
+            Err(NameTaken)
+        );
+        let both = marks(&[("product", "a"), ("folder", "f")]);
+        let moved = marks(&[("product", "a"), ("folder", "g")]);
+        assert!(!is_same_hardware(&both, &moved));
     }
 
     #[test]

@@ -19,7 +19,10 @@ pub use approval::{
 };
 pub use enrollment::{EnrollmentRefusal, TokenFacts, decide_token};
 pub use feature::{FEATURES_MAX, Feature, is_feature_name};
-pub use identity::{CopySign, IdentityVerdict, NotedIdentity, Other, SeenCopy, decide_identity};
+pub use identity::{
+    CopySign, IdentityVerdict, NotedIdentity, Other, Presence, SeenCopy, Takeover, decide_identity,
+    decide_takeover, is_same_hardware,
+};
 pub use logged_in::{LoggedInUsers, newcomer};
 pub use name::{DesktopName, DesktopNameError, LocalUserName, LocalUserNameError};
 pub use network::{Network, NetworkError};

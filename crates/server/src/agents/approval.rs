@@ -135,6 +135,8 @@ fn claim(
             spare_names: name.spares(&issued.key_digest),
         }),
         name,
+        marks: request.marks.clone(),
+        rival: None,
         agent: NewAgent {
             id: issued.agent,
             machine_id: request.machine_id.clone(),

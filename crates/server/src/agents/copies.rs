@@ -6,6 +6,7 @@
 //! key: asking again with that key gives the same agent, or the same request, so a lost answer costs nothing. The one that
 //! was copied is left as it is.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -186,6 +187,8 @@ fn claim(
             spare_names: name.spares(&issued.key_digest),
         }),
         name,
+        marks: BTreeMap::new(),
+        rival: None,
         agent: reported_agent(NewAgent {
             id: issued.agent,
             machine_id: asked.machine_id,
@@ -213,8 +216,6 @@ fn id_of_key(what: &str, key_digest: &[u8; 32]) -> Uuid {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use outfitter_agent_protocol::History;
     use outfitter_ids::HistoryId;
 

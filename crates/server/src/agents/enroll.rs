@@ -10,22 +10,26 @@ use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse, Response};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
-use outfitter_agent_protocol::{EnrollPending, EnrollRequest, EnrollResponse, PROTOCOL_FLOOR};
+use outfitter_agent_protocol::{
+    EnrollPending, EnrollRequest, EnrollResponse, PROTOCOL_FLOOR, are_marks_bounded,
+};
 use outfitter_domain::fleet::{
-    DesktopName, EnrollmentRefusal, LocalUserName, REQUEST_LIFE, waiting_pause,
+    DesktopName, EnrollmentRefusal, LocalUserName, Presence, REQUEST_LIFE, Takeover,
+    is_same_hardware, waiting_pause,
 };
 use outfitter_domain::{Millis, OsType};
 use outfitter_ids::{AgentId, DesktopId, EnrollmentRequestId, UserId};
 use outfitter_store::{
     AuditActor, AuditActorKind, AuditFacts, AuditKind, AuditScope, AuditTarget, ClaimProof,
-    Enrolled, EnrollmentClaim, NewAgent, NewAuditScope, NewCertificate, RequestAgent, SecretDigest,
-    StoreError, Tx,
+    Enrolled, EnrollmentClaim, NewAgent, NewAuditScope, NewCertificate, RequestAgent, Rival,
+    SecretDigest, StoreError, Tx,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::pki::{Issued, PkiError};
 use super::refusal::Refusal;
+use crate::app::desktops::presence_grace;
 use crate::audit::refusals;
 use crate::edge::RetryAfter;
 use crate::services::Services;
@@ -96,6 +100,12 @@ async fn admit(services: &Services, source: IpAddr, body: &Bytes) -> Result<Enro
     let request: EnrollRequest = serde_json::from_slice(body)
         .map_err(|error| Refusal::bad_request("request_invalid", error.to_string()))?;
     check_protocol(request.protocol)?;
+    if !are_marks_bounded(&request.marks) {
+        return Err(Refusal::bad_request(
+            "request_invalid",
+            "marks beyond their limits",
+        ));
+    }
     let now = services.clock.now();
     let new_uuid = || services.ids.uuid(now.get());
     let agent_id = AgentId::new(new_uuid());
@@ -118,6 +128,8 @@ async fn admit(services: &Services, source: IpAddr, body: &Bytes) -> Result<Enro
         new_user_id: UserId::new(new_uuid()),
         new_desktop_id: DesktopId::new(new_uuid()),
         copy: None,
+        marks: request.marks,
+        rival: None,
         agent: reported_agent(NewAgent {
             id: agent_id,
             machine_id: request.machine_id,
@@ -277,55 +289,32 @@ pub(super) async fn let_in(
     });
     let claimed = scope
         .run(async {
-            let tx = services.store.write().await?;
-            let claimed = match (tx.enrollment_claim(claim, now).await?, as_request) {
-                (Ok(enrolled), _) => {
-                    keep_certificate(&tx, issued).await?;
-                    scope.identify(|facts| {
-                        facts.domain = Some(enrolled.domain);
-                        facts.project = Some(enrolled.project);
-                        facts.actor = AuditActor {
-                            kind: AuditActorKind::Agent,
-                            id: Some(enrolled.agent_id.to_string()),
-                            ..facts.actor.clone()
-                        };
-                    });
-                    Claimed::In(enrolled)
-                }
-                (Err(EnrollmentRefusal::ApprovalNeeded), Some(request)) => {
-                    let stored = tx
-                        .enrollment_request_insert(request, claim, &issued.key_digest, now)
-                        .await?;
-                    let (domain, project) = match stored {
-                        Ok(owner) => owner,
-                        Err(refusal) => return Ok(Err(refusal)),
-                    };
-                    scope.identify(|facts| {
-                        facts.domain = Some(domain);
-                        facts.project = Some(project);
-                        "RequestEnrollment".clone_into(&mut facts.operation);
-                    });
-                    Claimed::Waits(EnrollPending {
-                        request,
-                        expires_at_millis: now.plus(REQUEST_LIFE).get(),
-                    })
-                }
-                (Err(refusal), _) => return Ok(Err(refusal)),
+            let first = attempt(services, &scope, claim, issued, as_request, now).await?;
+            if !matches!(first, Err(EnrollmentRefusal::NameTaken)) {
+                return Ok(first);
+            }
+            // It may be the very machine that the agent there stands for.
+            let Some(rival) = rival_of(services, claim, now).await? else {
+                return Ok(first);
             };
-            tx.commit().await?;
-            Ok::<_, StoreError>(Ok(claimed))
+            let claim = EnrollmentClaim {
+                rival: Some(rival),
+                ..claim.clone()
+            };
+            attempt(services, &scope, &claim, issued, as_request, now).await
         })
         .await
         .map_err(failed)?;
     match claimed {
         Ok(Claimed::In(enrolled)) => {
-            if enrolled.replaced {
+            if enrolled.replaced.is_some() {
                 services.registry.close(enrolled.desktop);
             }
             tracing::info!(
                 agent.id = %enrolled.agent_id,
                 desktop.id = %enrolled.desktop_id,
                 desktop.name = enrolled.name.as_str(),
+                taken_back = enrolled.replaced == Some(Takeover::ByMark),
                 copy_of = claim.copy.as_ref().map(|copy| copy.desktop_name.as_str()),
                 "enrolled"
             );
@@ -360,6 +349,95 @@ pub(super) async fn let_in(
             Err(Refusal::enrollment(refusal))
         }
     }
+}
+
+/// Carries a claim out, or stores it as a request; a refusal writes nothing.
+async fn attempt(
+    services: &Services,
+    scope: &AuditScope,
+    claim: &EnrollmentClaim,
+    issued: &Issued,
+    as_request: Option<EnrollmentRequestId>,
+    now: Millis,
+) -> Result<Result<Claimed, EnrollmentRefusal>, StoreError> {
+    let tx = services.store.write().await?;
+    let claimed = match (tx.enrollment_claim(claim, now).await?, as_request) {
+        (Ok(enrolled), _) => {
+            keep_certificate(&tx, issued).await?;
+            scope.identify(|facts| {
+                facts.domain = Some(enrolled.domain);
+                facts.project = Some(enrolled.project);
+                facts.actor = AuditActor {
+                    kind: AuditActorKind::Agent,
+                    id: Some(enrolled.agent_id.to_string()),
+                    ..facts.actor.clone()
+                };
+                if enrolled.replaced == Some(Takeover::ByMark) {
+                    "TakeDesktopBack".clone_into(&mut facts.operation);
+                }
+            });
+            Claimed::In(enrolled)
+        }
+        (Err(EnrollmentRefusal::ApprovalNeeded), Some(request)) => {
+            let stored = tx
+                .enrollment_request_insert(request, claim, &issued.key_digest, now)
+                .await?;
+            let (domain, project) = match stored {
+                Ok(owner) => owner,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            scope.identify(|facts| {
+                facts.domain = Some(domain);
+                facts.project = Some(project);
+                "RequestEnrollment".clone_into(&mut facts.operation);
+            });
+            Claimed::Waits(EnrollPending {
+                request,
+                expires_at_millis: now.plus(REQUEST_LIFE).get(),
+            })
+        }
+        (Err(refusal), _) => return Ok(Err(refusal)),
+    };
+    tx.commit().await?;
+    Ok(Ok(claimed))
+}
+
+/// Looks after the live agent of the desktop that a claim names, where the claim is its machine's by its marks: a channel here
+/// is asked for a sign of life. In no transaction: that may take ten seconds.
+async fn rival_of(
+    services: &Services,
+    claim: &EnrollmentClaim,
+    now: Millis,
+) -> Result<Option<Rival>, StoreError> {
+    let Some(stored) = services.store.db().enrollment_rival(claim).await? else {
+        return Ok(None);
+    };
+    let noted = stored.noted.as_ref();
+    if !noted.is_some_and(|noted| is_same_hardware(&noted.marks, &claim.marks)) {
+        return Ok(None);
+    }
+    let was_seen = || {
+        let grace = presence_grace(services);
+        stored
+            .last_seen_at
+            .is_some_and(|seen| seen.plus(grace) >= now)
+    };
+    let presence = if services.registry.is_there(stored.desktop) {
+        if services.registry.shows_life(stored.desktop).await {
+            Presence::Alive
+        } else {
+            Presence::Gone
+        }
+    } else if was_seen() {
+        Presence::Recent
+    } else {
+        Presence::Gone
+    };
+    Ok(Some(Rival {
+        agent: stored.agent,
+        epoch: stored.epoch,
+        presence,
+    }))
 }
 
 /// Tells an agent once more that it is in, with a certificate beside the one that it did not get.

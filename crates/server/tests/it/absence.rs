@@ -7,7 +7,7 @@ use std::time::Duration;
 use outfitter_agent::agent::{self, AgentEnd, AgentError};
 use outfitter_agent::anew::{self, GoesOn};
 use outfitter_agent::clock::Clock;
-use outfitter_agent::enroll::{Enrollment, enroll};
+use outfitter_agent::enroll::{EnrollError, Enrollment, enroll};
 use outfitter_agent::proxy::Proxies;
 use outfitter_agent::state_dir::{AgentIdentity, StateDir, StateError};
 use outfitter_agent::update::launcher::Role;
@@ -37,10 +37,34 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) async fn enrolled(server: &TestServer, name: &str) -> Self {
-        let text = |member: &str| server.bootstrap[member].as_str().unwrap().to_owned();
+        let desk = Self::blank();
+        desk.enroll(server, name).await.unwrap();
+        desk
+    }
+
+    /// A machine that is no desktop yet.
+    pub(crate) fn blank() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("root");
-        std::fs::create_dir(&root).unwrap();
+        std::fs::create_dir(folder.path().join("root")).unwrap();
+        Self {
+            folder,
+            clock: SetClock::right(),
+            running: None,
+        }
+    }
+
+    /// Starts the machine from a fresh disk.
+    pub(crate) fn recompose(&self) {
+        assert!(self.running.is_none());
+        std::fs::remove_dir_all(self.state()).unwrap();
+        std::fs::remove_dir_all(self.root()).unwrap();
+        std::fs::create_dir(self.root()).unwrap();
+    }
+
+    /// Makes it a desktop, with the first token of the server.
+    pub(crate) async fn enroll(&self, server: &TestServer, name: &str) -> Result<(), EnrollError> {
+        let text = |member: &str| server.bootstrap[member].as_str().unwrap().to_owned();
+        let root = self.root();
         let enrollment = Enrollment {
             server: text("agent_endpoint").parse().unwrap(),
             token: EnrollmentToken::parse(&text("enrollment_token")).unwrap(),
@@ -51,13 +75,8 @@ impl Desk {
             source_ip: None,
             proxies: Proxies::default(),
         };
-        let enrolled = enroll(&enrollment).await.unwrap();
-        let desk = Self {
-            folder,
-            clock: SetClock::right(),
-            running: None,
-        };
-        let state = StateDir::open(&desk.state()).unwrap();
+        let enrolled = enroll(&enrollment).await?;
+        let state = StateDir::open(&self.state()).unwrap();
         let identity = AgentIdentity {
             server: enrollment.server,
             agent: enrolled.agent,
@@ -76,17 +95,12 @@ impl Desk {
         state
             .keep_server_millis(enrolled.server_time_millis)
             .unwrap();
-        desk
+        Ok(())
     }
 
     /// Another machine with a copy of its disk.
     pub(crate) fn copied(&self) -> Self {
-        let copy = Self {
-            folder: tempfile::tempdir().unwrap(),
-            clock: SetClock::right(),
-            running: None,
-        };
-        std::fs::create_dir(copy.root()).unwrap();
+        let copy = Self::blank();
         copy_folder(&self.state(), &copy.state());
         let state = StateDir::open(&copy.state()).unwrap();
         let mut identity = state.require_identity().unwrap();

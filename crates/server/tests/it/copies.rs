@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use outfitter_agent::enroll::EnrollError;
 use outfitter_test_support::postgres::TestDatabase;
 use outfitter_test_support::store::empty_postgres;
 use serde_json::{Value, json};
@@ -192,4 +193,53 @@ async fn what_becomes_of_copies_is_set_with_a_token_of_the_project_and_is_on_rec
         .filter(|entry| entry["operation"] == "SetCopies");
     assert!(set.count() >= 2, "{audit}");
     server.stop().await;
+}
+
+/// Why a machine does not become the desktop `desk`.
+async fn refusal(server: &TestServer, machine: &Desk) -> String {
+    match machine.enroll(server, "desk").await {
+        Err(EnrollError::Refused { code, .. }) => code,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+async fn taken_back(database: Option<TestDatabase>) {
+    let clock = SetClock::right();
+    let mut server = TestServer::start_by(&clock, database).await;
+    let mut desk = Desk::enrolled(&server, "desk").await;
+    desk.start();
+    runs_a_job(&server, &desk, "one").await;
+    let before = desktops(&server, 1).await[0]["id"].clone();
+    // A second machine with the same mark, while the first one lives.
+    assert_eq!(refusal(&server, &desk).await, "name_taken");
+    desk.stop().await;
+    desk.recompose();
+    // Another server might have its channel, as far as this one knows.
+    server.restart().await;
+    assert_eq!(refusal(&server, &desk).await, "still_seen");
+    clock.set_days_ahead(1);
+    // Its token of the interface has ended by then.
+    server.restart().await;
+    let other = Desk::blank();
+    assert_eq!(
+        refusal(&server, &other).await,
+        "name_taken",
+        "another machine"
+    );
+
+    desk.clock.set_days_ahead(1);
+    desk.enroll(&server, "desk").await.unwrap();
+    desk.start();
+    runs_a_job(&server, &desk, "two").await;
+    assert_eq!(desktops(&server, 1).await[0]["id"], before);
+    let audit = server.get("/api/v1/{p}/audit?limit=100").await.ok(200);
+    assert!(audit.to_string().contains("TakeDesktopBack"), "{audit}");
+    desk.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_recomposed_desktop_takes_its_identity_back_by_the_mark_of_its_machine() {
+    taken_back(None).await;
+    taken_back(Some(empty_postgres().await)).await;
 }

@@ -261,6 +261,13 @@ const READINGS: &[Reading] = &[
             ("user", Column("q.user_name")),
             ("machine_id", Column("q.machine_id")),
             ("address", Column("q.address")),
+            (
+                "takes_back",
+                List(
+                    "d.name",
+                    "agent a JOIN desktop d ON d.id = a.desktop_id WHERE a.id = q.takes_back",
+                ),
+            ),
             ("approved", Column("q.approved")),
             ("decided_at", Column("q.decided_at")),
             ("expires_at", Column("q.expires_at")),

@@ -132,6 +132,10 @@ impl MigratorTrait for Migrator {
                 name: "0030_copies",
                 sql: include_str!("../../migrations/0030_copies.sql"),
             }),
+            Box::new(Script {
+                name: "0031_taking_back",
+                sql: include_str!("../../migrations/0031_taking_back.sql"),
+            }),
         ]
     }
 }

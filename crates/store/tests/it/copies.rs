@@ -107,7 +107,7 @@ on_both! {
         see(&test, &of, 3).await;
 
         let second = enroll(&test, &copy_of(&of, &replacing, 2)).await.unwrap();
-        assert_eq!((second.name.as_str(), second.replaced), ("PC-0202", false));
+        assert_eq!((second.name.as_str(), second.replaced), ("PC-0202", None));
         assert_ne!(second.desktop, of.desktop);
         assert!(is_seen(&test).await, "another copy than the one that came in");
         // The first spare name is taken too.
@@ -178,7 +178,7 @@ on_both! {
             ..wish
         };
         let enrolled = enroll(&test, &approved).await.unwrap();
-        assert_eq!((enrolled.name.as_str(), enrolled.replaced), ("PC-0202", false));
+        assert_eq!((enrolled.name.as_str(), enrolled.replaced), ("PC-0202", None));
         assert!(!is_seen(&test).await);
         let agent = test.store.db().agent_find(enrolled.agent_id).await.unwrap().unwrap();
         assert_eq!((agent.key, agent.desktop_name.as_str(), agent.live), (enrolled.agent, "PC-0202", true));

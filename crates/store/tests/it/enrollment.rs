@@ -1,11 +1,15 @@
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use outfitter_domain::fleet::{DesktopName, DesktopType, EnrollmentRefusal, LocalUserName};
+use outfitter_domain::fleet::{
+    DesktopName, DesktopType, EnrollmentRefusal, LocalUserName, NotedIdentity, Presence, Takeover,
+};
 use outfitter_domain::{Millis, OsType};
 use outfitter_ids::{AgentId, DesktopId, EnrollmentTokenId, UserId};
 use outfitter_store::{
     ClaimProof, DesktopFilter, DesktopOrder, DesktopTag, Enrolled, EnrollmentClaim, EpochRaise,
-    HolderState, LeftUsers, NewAgent, NewCertificate, NewEnrollmentToken, Page, SecretDigest,
+    HolderState, LeftUsers, NewAgent, NewCertificate, NewEnrollmentToken, Page, Rival,
+    SecretDigest,
 };
 
 use crate::database::{NOW, TestStore, id, on_both};
@@ -41,6 +45,8 @@ pub(crate) fn claim(token: &NewEnrollmentToken, name: &str, mark: u8) -> Enrollm
         new_user_id: UserId::new(id()),
         new_desktop_id: DesktopId::new(id()),
         copy: None,
+        marks: BTreeMap::new(),
+        rival: None,
         agent: NewAgent {
             id: AgentId::new(id()),
             machine_id: "m".to_owned(),
@@ -75,7 +81,48 @@ pub(crate) async fn enroll(
     outcome
 }
 
+pub(crate) fn marks(machine_id: &str, product: &str) -> BTreeMap<String, String> {
+    [("machine_id", machine_id), ("product", product)]
+        .map(|(name, mark)| (name.to_owned(), mark.to_owned()))
+        .into()
+}
+
 on_both! {
+    async fn a_recomposed_desktop_is_taken_back_by_its_hardware_once_its_agent_is_gone(test: TestStore) {
+        let token = token();
+        store_token(&test, &token).await;
+        let first = enroll(&test, &claim(&token, "desk-1", 1)).await.unwrap();
+        let noted = NotedIdentity { marks: marks("1", "a"), history: None, before: None, barred: None };
+        let tx = test.store.write().await.unwrap();
+        tx.agent_identity_note(first.agent, &noted).await.unwrap();
+        tx.commit().await.unwrap();
+
+        let back = EnrollmentClaim { marks: marks("2", "a"), ..claim(&token, "DESK-1", 2) };
+        assert_eq!(enroll(&test, &back).await, Err(EnrollmentRefusal::NameTaken), "nobody looked after the agent");
+        let rival = test.store.db().enrollment_rival(&back).await.unwrap().unwrap();
+        assert_eq!((rival.agent, rival.desktop, rival.noted), (first.agent, first.desktop, Some(noted)));
+        let seen = |presence, epoch| Some(Rival { agent: rival.agent, epoch, presence });
+        for (presence, epoch, refusal) in [
+            (Presence::Alive, rival.epoch, EnrollmentRefusal::NameTaken),
+            (Presence::Recent, rival.epoch, EnrollmentRefusal::StillSeen),
+            // It has connected since it was looked after.
+            (Presence::Gone, rival.epoch + 1, EnrollmentRefusal::NameTaken),
+        ] {
+            let refused = EnrollmentClaim { rival: seen(presence, epoch), ..back.clone() };
+            assert_eq!(enroll(&test, &refused).await, Err(refusal), "{presence:?}");
+        }
+        let gone = seen(Presence::Gone, rival.epoch);
+        let other = EnrollmentClaim { marks: marks("1", "b"), rival: gone, ..back.clone() };
+        assert_eq!(enroll(&test, &other).await, Err(EnrollmentRefusal::NameTaken));
+        let second = enroll(&test, &EnrollmentClaim { rival: gone, ..back }).await.unwrap();
+        assert_eq!(
+            (second.desktop, second.desktop_id, second.replaced),
+            (first.desktop, first.desktop_id, Some(Takeover::ByMark))
+        );
+        let holder = test.store.db().certificate_holder(&[1; 32]).await.unwrap().unwrap();
+        assert_eq!(holder.state, HolderState::Gone);
+    }
+
     async fn a_token_for_one_desktop_lets_in_no_other_and_is_not_listed(test: TestStore) {
         let tx = test.store.write().await.unwrap();
         let mine = tx.desktop_insert(test.project, &desktop("Desk-1"), NOW).await.unwrap();
@@ -101,7 +148,7 @@ on_both! {
 
         let windows = EnrollmentClaim { os_type: OsType::Windows, ..claim(&token, "desk-1", 1) };
         let bound = enroll(&test, &windows).await.unwrap();
-        assert_eq!((bound.desktop, bound.desktop_id, bound.replaced), (key, registered.id, false));
+        assert_eq!((bound.desktop, bound.desktop_id, bound.replaced), (key, registered.id, None));
         assert_eq!(bound.project, test.project);
         let made = enroll(&test, &claim(&token, "desk-2", 2)).await.unwrap();
         assert_ne!(made.desktop, key);
@@ -122,7 +169,7 @@ on_both! {
         let first = enroll(&test, &claim(&plain, "desk-1", 1)).await.unwrap();
         assert_eq!(enroll(&test, &claim(&plain, "DESK-1", 2)).await, Err(EnrollmentRefusal::NameTaken));
         let second = enroll(&test, &claim(&replacing, "desk-1", 3)).await.unwrap();
-        assert_eq!((second.desktop, second.replaced), (first.desktop, true));
+        assert_eq!((second.desktop, second.replaced), (first.desktop, Some(Takeover::ByToken)));
 
         let db = test.store.db();
         assert_eq!(db.certificate_holder(&[1; 32]).await.unwrap().unwrap().state, HolderState::Gone);

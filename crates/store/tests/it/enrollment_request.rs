@@ -2,15 +2,17 @@ use std::time::Duration;
 
 use outfitter_domain::Millis;
 use outfitter_domain::fleet::{
-    EnrollmentRefusal, REQUEST_LIFE, REQUESTS_UNDECIDED_MAX, RequestState,
+    EnrollmentRefusal, NotedIdentity, Presence, REQUEST_LIFE, REQUESTS_UNDECIDED_MAX, RequestState,
+    Takeover,
 };
 use outfitter_ids::EnrollmentRequestId;
 use outfitter_store::{
     ClaimProof, EnrollmentClaim, EnrollmentRequest, NewEnrollmentToken, Page, RequestDecision,
+    Rival,
 };
 
 use crate::database::{NOW, TestStore, id, on_both};
-use crate::enrollment::{claim, enroll, store_token, token};
+use crate::enrollment::{claim, enroll, marks, store_token, token};
 
 fn demanding() -> NewEnrollmentToken {
     NewEnrollmentToken {
@@ -77,6 +79,33 @@ fn approved(claim: &EnrollmentClaim, request: &EnrollmentRequest) -> EnrollmentC
 }
 
 on_both! {
+    async fn a_machine_that_takes_its_desktop_back_waits_for_approval_like_any_other(test: TestStore) {
+        let plain = token();
+        store_token(&test, &plain).await;
+        let first = enroll(&test, &claim(&plain, "Desk-1", 1)).await.unwrap();
+        let noted = NotedIdentity { marks: marks("1", "a"), history: None, before: None, barred: None };
+        let tx = test.store.write().await.unwrap();
+        tx.agent_identity_note(first.agent, &noted).await.unwrap();
+        tx.commit().await.unwrap();
+        let demanding = demanding();
+        store_token(&test, &demanding).await;
+        let wish = EnrollmentClaim { marks: marks("2", "a"), ..claim(&demanding, "desk-1", 2) };
+        assert_eq!(enroll(&test, &wish).await, Err(EnrollmentRefusal::NameTaken));
+        let stored = test.store.db().enrollment_rival(&wish).await.unwrap().unwrap();
+        let rival = Some(Rival { agent: stored.agent, epoch: stored.epoch, presence: Presence::Gone });
+        let wish = EnrollmentClaim { rival, ..wish };
+        assert_eq!(enroll(&test, &wish).await, Err(EnrollmentRefusal::ApprovalNeeded));
+        let request = ask(&test, &wish, 2).await.unwrap();
+        let found = find(&test, request, NOW).await.unwrap();
+        assert_eq!((found.takes_back, &found.marks), (Some(first.desktop_id), &wish.marks));
+        assert_eq!(decide(&test, &[request], true, NOW).await, RequestDecision::Made);
+        // Its agent is looked after once more when it comes in.
+        let late = EnrollmentClaim { rival: None, ..approved(&wish, &found) };
+        assert_eq!(enroll(&test, &late).await, Err(EnrollmentRefusal::NameTaken));
+        let back = enroll(&test, &approved(&wish, &found)).await.unwrap();
+        assert_eq!((back.desktop, back.replaced), (first.desktop, Some(Takeover::ByMark)));
+    }
+
     async fn a_token_that_demands_approval_makes_nothing_but_a_request(test: TestStore) {
         let token = demanding();
         store_token(&test, &token).await;

@@ -53,6 +53,7 @@ fn wire(request: outfitter_store::EnrollmentRequest) -> EnrollmentRequest {
             desktop_id: copy.desktop.to_string(),
             desktop_name: copy.desktop_name,
         }),
+        takes_back_desktop_id: request.takes_back.map(|id| id.to_string()),
         address: request.address,
         os: request.os,
         arch: request.arch,
