@@ -21,38 +21,19 @@ use crate::services::Services;
 /// unknown until the body has come.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
+/// Ends a request that is not answered by then.
+fn in_time() -> TimeoutLayer {
+    TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_LIMIT)
+}
+
 /// The agent listener's service.
 pub fn router(services: Arc<Services>) -> Router {
     Router::new()
-        .route(
-            ENROLL_PATH,
-            post(enroll::enroll).layer(TimeoutLayer::with_status_code(
-                StatusCode::REQUEST_TIMEOUT,
-                ANSWER_LIMIT,
-            )),
-        )
-        .route(
-            APPROVAL_PATH,
-            post(approval::collect).layer(TimeoutLayer::with_status_code(
-                StatusCode::REQUEST_TIMEOUT,
-                ANSWER_LIMIT,
-            )),
-        )
-        .route(
-            COPY_PATH,
-            post(copies::enroll).layer(TimeoutLayer::with_status_code(
-                StatusCode::REQUEST_TIMEOUT,
-                ANSWER_LIMIT,
-            )),
-        )
+        .route(ENROLL_PATH, post(enroll::enroll).layer(in_time()))
+        .route(APPROVAL_PATH, post(approval::collect).layer(in_time()))
+        .route(COPY_PATH, post(copies::enroll).layer(in_time()))
         .route(CHANNEL_PATH, get(channel::upgrade))
-        .route(
-            DESK_PATH,
-            post(desk::ask).layer(TimeoutLayer::with_status_code(
-                StatusCode::REQUEST_TIMEOUT,
-                ANSWER_LIMIT,
-            )),
-        )
+        .route(DESK_PATH, post(desk::ask).layer(in_time()))
         .route(
             &format!("{PACKAGES_PATH}{{sha256}}"),
             get(downloads::download),
