@@ -95,7 +95,7 @@ fn processors() -> Vec<usize> {
 
 /// Keeps this thread and those that it will start on one processor. A world and its database's thread wait for each other at
 /// each statement, and to wake another processor costs more than the statement (measured on two: 1.2 s of processor time a
-/// seed, kept together 0.7 s).
+/// seed, kept together 0.8 s).
 fn stay_on(processor: usize) {
     let mut only = CpuSet::new();
     only.set(processor).unwrap();
