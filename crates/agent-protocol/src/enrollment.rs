@@ -25,6 +25,9 @@ pub const INSTALLER_PATH: &str = "/install.sh";
 /// its credentials.
 pub const DECOMMISSIONED: &str = "decommissioned";
 
+/// Code of the refusal of a key that stands for no request and for no live agent.
+pub const REQUEST_UNKNOWN: &str = "request_unknown";
+
 /// Asks for a certificate. The key stays on the desktop.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct EnrollRequest {
@@ -70,8 +73,8 @@ impl fmt::Debug for EnrollRequest {
 }
 
 /// Asks for a certificate of its own, as the copy that the server saw in the caller's certificate; see
-/// [`crate::ServerMessage::Refused`]. The answers are those of [`ENROLL_PATH`]; 409: the server sees no copy in it now. Asking
-/// again with the same key gives the same agent, so a lost answer costs nothing.
+/// [`crate::ServerMessage::Refused`]. The answers are those of [`ENROLL_PATH`]; 409: the server sees no other machine in it now.
+/// Asking again with the same key gives the same agent, or tells of the same request, so a lost answer costs nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyRequest {
     /// [`crate::PROTOCOL`] of the agent.
@@ -120,7 +123,7 @@ pub struct EnrollResponse {
 }
 
 /// Answer 202 of `/enroll`, of [`COPY_PATH`] and of [`APPROVAL_PATH`]: an administrator has yet to approve. `Retry-After` says in how many
-/// seconds to ask there.
+/// seconds to ask again: of an `/enroll` at [`APPROVAL_PATH`], else at the same place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrollPending {
     /// What to ask about.
@@ -145,7 +148,7 @@ pub struct ApprovalRequest {
 pub struct EnrollRefusal {
     /// Stable code: `token_unknown`, `token_expired`, `token_revoked`, `token_used_up`, `name_taken`, `still_seen`,
     /// `name_invalid`, `other_desktop`, `may_not_attach`, `other_network`, `too_many_tags`, `approval_needed`, `too_many_waiting`,
-    /// `request_unknown`, `approval_refused`, `csr_invalid`, `protocol_too_old`, [`DECOMMISSIONED`], `project_disabled`,
+    /// [`REQUEST_UNKNOWN`], `approval_refused`, `csr_invalid`, `protocol_too_old`, [`DECOMMISSIONED`], `project_disabled`,
     /// `certificate_unknown`, `certificate_expired`, `certificate_required`, [`crate::COPY`], `state`, `busy`.
     pub code: String,
     /// A sentence that says what to do.

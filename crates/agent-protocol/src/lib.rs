@@ -46,7 +46,7 @@ pub use detection::{DetectionRule, MAX_RULE_BYTES, MAX_RULE_DEPTH, MAX_SCRIPT_SE
 pub use enrollment::{
     APPROVAL_PATH, ApprovalRequest, COPY_PATH, CopyRequest, DECOMMISSIONED, ENROLL_PATH,
     EnrollPending, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken, INSTALLER_PATH,
-    TokenTextError,
+    REQUEST_UNKNOWN, TokenTextError,
 };
 pub use evidence::{Detection, Evidence, FailureCode, Phase, PhaseMark};
 pub use inventory::{

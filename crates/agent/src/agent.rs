@@ -108,10 +108,12 @@ pub async fn run(
         "the agent of {} begins",
         identity.name
     );
+    // Whatever goes on under these credentials ends with the run.
+    let (stop, stopping) = watch::channel(false);
     let people = tokio::spawn(desk::serve(
         desk::socket_path(identity.sandbox_root.as_deref()),
         credentials.clone(),
-        shutdown.clone(),
+        stopping.clone(),
     ));
     let (try_out, mut wanted) = watch::channel(false);
     let updates = Updates::new(
@@ -165,7 +167,6 @@ pub async fn run(
         journal: loaded.attempts,
         seed: random(),
     };
-    let (stop, stopping) = watch::channel(false);
     let mut channel = Box::pin(channel::run(parts, &*clock, stopping));
     let end = tokio::select! {
         biased;
@@ -194,6 +195,8 @@ pub async fn run(
         }
     };
     steady.abort();
+    // Also of those who are being answered.
+    stop.send_replace(true);
     people.abort();
     match &end {
         Ok(_) => tracing::info!("the agent ends; installers that run go on"),

@@ -1,9 +1,10 @@
 //! A copy of an enrolled machine that becomes a desktop of its own, where the server lets it
 //! (docs/adr/0029-identity.md).
 //!
-//! Guarantees: nothing of the desktop that was copied is used any more once the server has answered, and all of it until
-//! then. `anew.json` holds the new key from before the server is asked, so that a lost answer is told again; with the answer in
-//! it, it is what happens, however often the agent is cut off on the way.
+//! Guarantees: nothing of the desktop that was copied is used any more once the server has let this machine in, and all of it
+//! until then: while an administrator has yet to approve, the agent goes on calling as what it was copied from, in case it is
+//! said to be the real one. `anew.json` holds the new key from before the server is asked, so that a lost answer is told again;
+//! with the answer in it, it is what happens, however often the agent is cut off on the way.
 //! Woken by: the end of an agent's run, see [`AgentEnd::Copy`](crate::agent::AgentEnd::Copy).
 //! On crash: [`ready`] finishes what an earlier process decided, before anything else looks at the folder.
 
@@ -11,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outfitter_agent_protocol::{COPY_PATH, CopyRequest, EnrollPending, PROTOCOL};
+use outfitter_agent_protocol::{COPY_PATH, CopyRequest, PROTOCOL, REQUEST_UNKNOWN};
 use outfitter_ids::AgentId;
 use rcgen::KeyPair;
 use reqwest::{Method, StatusCode};
@@ -19,13 +20,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::agent::{jitter, machine_id};
-use crate::approval::{self, WaitError, Waiting};
+use crate::approval::{self, WaitError};
 use crate::channel::{CopyRefusal, LinkTrust};
 use crate::clock::Clock;
 use crate::credentials::SharedCredentials;
-use crate::enroll::{EnrollError, Enrolled, Pins, name_of_host, signing_request};
+use crate::enroll::{self, EnrollError, Enrolled, Pins, name_of_host, signing_request};
 use crate::proxy::{Proxies, ProxyError};
-use crate::server_client::{chain, read_refusal};
+use crate::server_client::{chain, retry_after_secs};
 use crate::state_dir::{AgentIdentity, StateDir, StateError};
 use crate::version::version;
 
@@ -42,26 +43,27 @@ pub struct Anew {
     pub of: AgentId,
     /// The new private key, PEM.
     pub key_pem: String,
-    /// What the server answered; `None`: nothing yet, as far as is known.
+    /// What the server gave; `None`: nothing yet, as far as is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answered>,
 }
 
-/// What becomes of the copy.
+/// A desktop of its own.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answered {
-    /// A desktop of its own.
-    Enrolled {
-        /// The copied identity, which says where the server is.
-        before: AgentIdentity,
-        /// What it is asked under.
-        name: String,
-        /// What the server gave.
-        enrolled: Box<Enrolled>,
-    },
-    /// One that waits for an administrator.
-    Waits(Box<Waiting>),
+pub struct Answered {
+    /// The copied identity, which says where the server is.
+    pub before: AgentIdentity,
+    /// The name that was asked for.
+    pub name: String,
+    /// What the server gave.
+    pub enrolled: Box<Enrolled>,
+}
+
+/// What the server says.
+enum Heard {
+    In(Box<Answered>),
+    /// An administrator has to approve; ask again after this time.
+    Waits(Duration),
 }
 
 impl fmt::Debug for Anew {
@@ -98,8 +100,8 @@ pub enum GoesOn {
     Stopped,
 }
 
-/// Finishes what was decided about a copy, and waits for an approval where one is wanted. Afterwards the folder holds an
-/// identity, if it ever will.
+/// Finishes what was decided about a copy, and waits where this machine's enrollment has to be approved. Afterwards the folder
+/// holds an identity, if it ever will.
 ///
 /// # Errors
 /// See [`WaitError`].
@@ -114,24 +116,32 @@ pub async fn ready(state: &StateDir, shutdown: watch::Receiver<bool>) -> Result<
     Ok(GoesOn::Yes)
 }
 
-/// Asks the server to let this machine, which it refused as a copy, enroll anew; where it does not, waits as long as the
-/// refusal said. What came of it is in the log and in the folder: see [`ready`].
+/// Asks the server to let this machine, which it refused as a copy, enroll anew; where it does not yet, waits as long as it said.
+/// What came of it is in the log and in the folder.
 pub async fn enroll(
     state: &StateDir,
     clock: Arc<dyn Clock>,
     refusal: &CopyRefusal,
     mut shutdown: watch::Receiver<bool>,
 ) -> GoesOn {
-    match ask(state, clock, refusal).await {
-        Ok(()) => return GoesOn::Yes,
-        Err(error) => tracing::warn!(
-            "this machine does not become a desktop of its own yet: {}",
-            chain(&error)
-        ),
-    }
-    let told = refusal
-        .retry_after_secs
-        .map_or(PAUSE, |secs| Duration::from_secs(secs.into()));
+    let told = match ask(state, clock, refusal).await {
+        Ok(None) => return GoesOn::Yes,
+        Ok(Some(pause)) => {
+            tracing::info!(
+                "this machine becomes a desktop of its own when an administrator approves it"
+            );
+            pause
+        }
+        Err(error) => {
+            tracing::warn!(
+                "this machine does not become a desktop of its own yet: {}",
+                chain(&error)
+            );
+            refusal
+                .retry_after_secs
+                .map_or(PAUSE, |secs| Duration::from_secs(secs.into()))
+        }
+    };
     let pause = told.clamp(Duration::from_secs(1), LONGEST_PAUSE) + jitter(Duration::from_secs(1));
     tokio::select! {
         () = tokio::time::sleep(pause) => GoesOn::Yes,
@@ -143,11 +153,12 @@ pub async fn enroll(
     }
 }
 
+/// The time until it is asked again; `None`: this machine is another desktop from here on.
 async fn ask(
     state: &StateDir,
     clock: Arc<dyn Clock>,
     refusal: &CopyRefusal,
-) -> Result<(), AnewError> {
+) -> Result<Option<Duration>, AnewError> {
     let _lock = state.lock()?;
     let before = state.require_identity()?;
     let mut anew = match state.anew()?.filter(|anew| anew.of == before.agent) {
@@ -164,18 +175,22 @@ async fn ask(
             anew
         }
     };
-    let answer = match call(state, clock, &before, refusal, &anew.key_pem).await {
-        Err(AnewError::Server(error @ EnrollError::Refused { .. })) => {
-            // The key is good for nothing: it was not let in, or is not any more.
-            state.forget_anew()?;
-            return Err(error.into());
+    let heard = call(state, clock, &before, refusal, &anew.key_pem).await;
+    if let Err(AnewError::Server(EnrollError::Refused { code, .. })) = &heard
+        && code == REQUEST_UNKNOWN
+    {
+        // It was let in, and is not any more.
+        state.forget_anew()?;
+    }
+    match heard? {
+        Heard::Waits(pause) => Ok(Some(pause)),
+        Heard::In(answer) => {
+            anew.answer = Some(*answer);
+            state.keep_anew(&anew)?;
+            state.finish_anew()?;
+            Ok(None)
         }
-        answered => answered?,
-    };
-    anew.answer = Some(answer);
-    state.keep_anew(&anew)?;
-    state.finish_anew()?;
-    Ok(())
+    }
 }
 
 async fn call(
@@ -184,7 +199,7 @@ async fn call(
     before: &AgentIdentity,
     refusal: &CopyRefusal,
     key_pem: &str,
-) -> Result<Answered, AnewError> {
+) -> Result<Heard, AnewError> {
     let proxies = Proxies::of_process(&state.settings()?)?;
     let unreachable = |reason: String| EnrollError::Unreachable {
         server: before.server.clone(),
@@ -222,37 +237,20 @@ async fn call(
     }
     let status = response.status();
     if status == StatusCode::ACCEPTED {
-        let pending: EnrollPending = response
-            .json()
-            .await
-            .map_err(|error| EnrollError::BadAnswer(chain(&error)))?;
-        return Ok(Answered::Waits(Box::new(Waiting {
-            server: before.server.clone(),
-            root_pins: pins.texts(),
-            token: None,
-            request: pending.request,
-            name,
-            sandbox_root: before.sandbox_root.clone(),
-            key_pem: key_pem.to_owned(),
-        })));
+        let pause = retry_after_secs(&response);
+        return Ok(Heard::Waits(
+            pause.map_or(PAUSE, |secs| Duration::from_secs(secs.into())),
+        ));
     }
     if status.is_success() {
         let enrolled = pins.enrolled(response, &key).await?;
-        return Ok(Answered::Enrolled {
+        return Ok(Heard::In(Box::new(Answered {
             before: before.clone(),
             name,
             enrolled: Box::new(enrolled),
-        });
+        })));
     }
-    let refused = read_refusal(response).await;
-    Err(AnewError::Server(if status == StatusCode::FORBIDDEN {
-        EnrollError::Refused {
-            code: refused.code,
-            reason: refused.reason,
-        }
-    } else {
-        unreachable(format!("{}: {}", refused.code, refused.reason))
-    }))
+    Err(enroll::refusal(response).await.into())
 }
 
 /// The name that a copy asks for: its host's, or the copied one where a folder plays the desktop or the host has none of its own.

@@ -33,9 +33,8 @@ pub struct Waiting {
     pub server: ServerAddress,
     /// Lower-case hex SHA-256 of the SubjectPublicKeyInfo of each root that the token named.
     pub root_pins: Vec<String>,
-    /// The token that it was made with; `None`: none, as a copy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<EnrollmentTokenId>,
+    /// The token that it was made with.
+    pub token: EnrollmentTokenId,
     /// The request.
     pub request: EnrollmentRequestId,
     /// The desktop's name.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use outfitter_agent_protocol::{
-    ENROLL_PATH, EnrollPending, EnrollRequest, EnrollResponse, EnrollmentToken, PROTOCOL, UpdateKey,
+    ENROLL_PATH, EnrollPending, EnrollRefusal, EnrollRequest, EnrollResponse, EnrollmentToken,
+    PROTOCOL, UpdateKey,
 };
 use outfitter_ids::{AgentId, DesktopId};
 use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
@@ -71,6 +72,14 @@ pub enum EnrollError {
     /// The server said no.
     #[error("the server refuses ({code}): {reason}")]
     Refused {
+        /// Stable code.
+        code: String,
+        /// A sentence for a person.
+        reason: String,
+    },
+    /// The server cannot say yes or no now.
+    #[error("the server puts it off ({code}): {reason}")]
+    PutOff {
         /// Stable code.
         code: String,
         /// A sentence for a person.
@@ -186,7 +195,7 @@ async fn ask(enrollment: &Enrollment, patience: Patience) -> Result<Answer, Enro
         return Ok(Answer::Waits(Box::new(Waiting {
             server: enrollment.server.clone(),
             root_pins: enrollment.token.root_pins.clone(),
-            token: Some(enrollment.token.id),
+            token: enrollment.token.id,
             request: pending.request,
             name: enrollment.name.clone(),
             sandbox_root: enrollment.sandbox_root.clone(),
@@ -194,14 +203,23 @@ async fn ask(enrollment: &Enrollment, patience: Patience) -> Result<Answer, Enro
         })));
     }
     if !response.status().is_success() {
-        let refusal = read_refusal(response).await;
-        return Err(EnrollError::Refused {
-            code: refusal.code,
-            reason: refusal.reason,
-        });
+        return Err(refusal(response).await);
     }
     let enrolled = pins.enrolled(response, &key).await?;
     Ok(Answer::Enrolled(Box::new(enrolled)))
+}
+
+/// Why a server does not let this machine in: not at all, or not now.
+pub(crate) async fn refusal(response: Response) -> EnrollError {
+    let status = response.status();
+    let EnrollRefusal { code, reason } = read_refusal(response).await;
+    let passes = status.is_server_error()
+        || [StatusCode::CONFLICT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+    if passes {
+        EnrollError::PutOff { code, reason }
+    } else {
+        EnrollError::Refused { code, reason }
+    }
 }
 
 /// The roots that a token names, or that are trusted already: who is spoken to, and who may say that an agent is in.
@@ -232,11 +250,6 @@ impl Pins {
             return Err(EnrollError::NoPins);
         }
         Ok(Self(pins))
-    }
-
-    /// As a token writes them.
-    pub(crate) fn texts(&self) -> Vec<String> {
-        self.0.iter().map(hex::encode).collect()
     }
 
     /// A client without a certificate for the server that has one of the roots.

@@ -21,7 +21,7 @@ use outfitter_agent::update::launcher::{self, Launcher, Next, Role, TrialEnd};
 use outfitter_agent::{doctor, platform};
 use outfitter_agent_protocol::{DeskAnswer, DeskAsk, EnrollmentToken};
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -223,7 +223,7 @@ mod code {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let Ok(filter) = EnvFilter::try_new(&arguments.log) else {
+    let Ok(filter) = arguments.log.parse::<Targets>() else {
         complain(&format!("{:?} is no log filter", arguments.log));
         return ExitCode::from(code::USAGE);
     };
@@ -322,7 +322,7 @@ fn code_of(error: &anyhow::Error) -> u8 {
     if let Some(error) = error.downcast_ref::<EnrollError>() {
         return match error {
             EnrollError::Refused { .. } => code::REFUSED,
-            EnrollError::Unreachable { .. } => code::UNREACHABLE,
+            EnrollError::PutOff { .. } | EnrollError::Unreachable { .. } => code::UNREACHABLE,
             EnrollError::NoPins
             | EnrollError::BadAnswer(_)
             | EnrollError::Key(_)
@@ -443,7 +443,7 @@ async fn asked_already(
         return Ok(None);
     };
     let is_the_same = waiting.server == enrollment.server
-        && waiting.token == Some(enrollment.token.id)
+        && waiting.token == enrollment.token.id
         && waiting.name == enrollment.name
         && waiting.sandbox_root == enrollment.sandbox_root;
     if !is_the_same {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use outfitter_ids::{AgentId, DesktopId};
 use serde::{Deserialize, Serialize};
 
-use crate::anew::{Anew, Answered};
+use crate::anew::Anew;
 use crate::approval::Waiting;
 use crate::durable::{self, FileError};
 use crate::enroll::Enrolled;
@@ -405,16 +405,12 @@ impl StateDir {
             return Ok(());
         };
         self.set_copied_aside(anew.of)?;
-        match answer {
-            Answered::Enrolled {
-                before,
-                name,
-                enrolled,
-            } => {
-                self.keep_enrolled(before.server, name, before.sandbox_root, &enrolled)?;
-            }
-            Answered::Waits(waiting) => self.keep_waiting(&waiting)?,
-        }
+        self.keep_enrolled(
+            answer.before.server,
+            answer.name,
+            answer.before.sandbox_root,
+            &answer.enrolled,
+        )?;
         self.forget_anew()
     }
 
@@ -492,10 +488,10 @@ fn remove_file(path: &Path) -> Result<(), StateError> {
 
 #[cfg(test)]
 mod tests {
-    use outfitter_ids::EnrollmentRequestId;
     use uuid::Uuid;
 
     use super::*;
+    use crate::anew::Answered;
 
     const OLD: u128 = 1;
     const NEW: u128 = 2;
@@ -527,7 +523,7 @@ mod tests {
         Anew {
             of: before.agent,
             key_pem: "new key".to_owned(),
-            answer: Some(Answered::Enrolled {
+            answer: Some(Answered {
                 before: before.clone(),
                 name: "pc".to_owned(),
                 enrolled: Box::new(Enrolled {
@@ -600,39 +596,6 @@ mod tests {
                 assert!(state.root().join(STEPS[0]).join("open").exists());
                 assert_eq!(state.anew().expect("read"), None);
             }
-        }
-    }
-
-    #[test]
-    fn a_copy_that_waits_for_approval_holds_nothing_of_the_old_desktop() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (state, before) = copied(folder.path());
-        let waiting = Waiting {
-            server: before.server.clone(),
-            root_pins: vec!["ab".repeat(32)],
-            token: None,
-            request: EnrollmentRequestId::new(Uuid::from_u128(3)),
-            name: "pc".to_owned(),
-            sandbox_root: None,
-            key_pem: "new key".to_owned(),
-        };
-        let anew = Anew {
-            answer: Some(Answered::Waits(Box::new(waiting.clone()))),
-            ..enrolled(&before)
-        };
-        state.keep_anew(&anew).expect("kept");
-        state.finish_anew().expect("finished");
-        assert_eq!(state.identity().expect("read"), None);
-        assert_eq!(state.waiting().expect("read"), Some(waiting));
-        for gone in [
-            "key.pem",
-            "chain.pem",
-            "roots.pem",
-            "history.json",
-            "anew.json",
-            "attempts",
-        ] {
-            assert!(!state.root().join(gone).exists(), "{gone}");
         }
     }
 }

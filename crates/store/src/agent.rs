@@ -257,7 +257,7 @@ impl Tx {
     }
 
     /// Revokes the live agents of desktops, and every certificate of theirs. Open channels are the caller's to
-    /// close.
+    /// close; one that is being opened loses, since the epoch is another.
     ///
     /// # Errors
     /// The database's.
@@ -280,7 +280,16 @@ impl Tx {
         self.run(
             "revoke agents",
             &format!("UPDATE agent SET revoked_at = $2 WHERE revoked_at IS NULL AND {of_desktops}"),
-            [keys, now.get().into()],
+            [keys.clone(), now.get().into()],
+        )
+        .await?;
+        self.run(
+            "raise the channel epochs of desktops whose agents were revoked",
+            &format!(
+                "UPDATE desktop SET channel_epoch = channel_epoch + 1 WHERE {}",
+                in_keys(self.dialect(), "id", "$1")
+            ),
+            [keys],
         )
         .await
         .map(drop)

@@ -20,7 +20,7 @@ pub struct CopyOf {
     pub desktop_name: String,
     /// What the copy told of itself.
     pub told: MachineIdentity,
-    /// Names to try where the one that it asks for has a live agent.
+    /// Names to try where the one that it asks for is taken.
     pub spare_names: Vec<DesktopName>,
 }
 
@@ -116,8 +116,8 @@ impl Db<'_> {
             .one(
                 "look an agent up",
                 "SELECT a.id, d.public_id AS desktop_public_id, d.name AS desktop_name, \
-                 CAST(CASE WHEN a.revoked_at IS NULL AND d.deleted_at IS NULL AND p.enabled = 1 THEN 1 ELSE 0 END AS BIGINT) \
-                 AS live FROM agent a JOIN desktop d ON d.id = a.desktop_id JOIN project p ON p.id = d.project_id \
+                 CAST(CASE WHEN a.revoked_at IS NULL AND d.deleted_at IS NULL THEN 1 ELSE 0 END AS BIGINT) \
+                 AS live FROM agent a JOIN desktop d ON d.id = a.desktop_id \
                  WHERE a.public_id = $1",
                 [id.uuid().into()],
             )

@@ -1,8 +1,8 @@
 //! Enrollment tokens, and letting an agent in with one.
 //!
 //! [`Tx::enrollment_claim`] decides and writes in one transaction: a refused claim changes nothing, an accepted
-//! one has counted its use. Repeating an accepted claim is refused (the name is taken then), so an agent that
-//! missed the answer needs a token that may re-enroll.
+//! one has counted its use. The name of an accepted claim is taken: an agent that missed the answer comes in again as the same
+//! machine, by the marks that were noted, or with a token that may re-enroll.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::agent::{NewAgent, NewCertificate};
 use crate::desktop::{NewDesktop, Persistence};
+use crate::enrollment_request::OpenRequest;
 use crate::query::{Conditions, Page, json};
 use crate::{
     AgentKey, CopyOf, Db, DesktopKey, DesktopTag, DomainKey, EnrollmentRequestKey,
@@ -130,7 +131,7 @@ pub struct EnrollmentClaim {
     pub new_user_id: UserId,
     /// Id of a desktop that is registered.
     pub new_desktop_id: DesktopId,
-    /// Whose copy it is. A copy never takes the place of a live agent, whatever the token may do.
+    /// Whose copy it is. A copy never takes the place of a registered desktop, whatever the token may do.
     pub copy: Option<CopyOf>,
     /// What it tells of its machine.
     pub marks: BTreeMap<String, String>,
@@ -307,18 +308,18 @@ fn list_text<T: Serialize>(list: &[T]) -> Option<String> {
     (!list.is_empty()).then(|| serde_json::to_string(list).expect("texts and numbers are JSON"))
 }
 
-/// Whether a claim takes the place of a live agent. What was seen of another one, or before another channel, is nothing.
+/// Whether a claim takes the place of a live agent. What was seen of another one, or before another channel, is nothing; nor is
+/// another one than the approval of the claim was about.
 fn takeover(
     token: &TokenRow,
     claim: &EnrollmentClaim,
     rival: &StoredRival,
+    approved: Option<&OpenRequest>,
 ) -> Result<Takeover, EnrollmentRefusal> {
-    if claim.copy.is_some() {
-        return Err(EnrollmentRefusal::NameTaken);
-    }
     let seen = claim
         .rival
-        .filter(|seen| (seen.agent, seen.epoch) == (rival.agent, rival.epoch));
+        .filter(|seen| (seen.agent, seen.epoch) == (rival.agent, rival.epoch))
+        .filter(|seen| approved.is_none_or(|request| request.takes_back == Some(seen.agent)));
     decide_takeover(
         token.may_reenroll != 0,
         rival.noted.as_ref(),
@@ -413,23 +414,23 @@ impl Db<'_> {
         .await
     }
 
-    /// The name that a claim gets, and the desktop that is registered under it. A copy whose name has a live agent gets
-    /// its first spare one that nobody has; where there is none, the name that it asks for.
+    /// The name that a claim gets, and the desktop that is registered under it. A copy gets a name that no desktop has, the one
+    /// that it asks for or its first spare one; `None`: each is taken.
     async fn place_of(
         &self,
         project: ProjectKey,
         claim: &EnrollmentClaim,
-    ) -> Result<(DesktopName, Option<NamedDesktopRow>), StoreError> {
-        let desktop = self.desktop_named(project, &claim.name).await?;
-        let is_live = desktop.as_ref().is_some_and(|row| row.live_agent.is_some());
-        if let Some(copy) = claim.copy.as_ref().filter(|_| is_live) {
-            for spare in &copy.spare_names {
-                if self.desktop_named(project, spare).await?.is_none() {
-                    return Ok((spare.clone(), None));
-                }
+    ) -> Result<Option<(DesktopName, Option<NamedDesktopRow>)>, StoreError> {
+        let Some(copy) = &claim.copy else {
+            let desktop = self.desktop_named(project, &claim.name).await?;
+            return Ok(Some((claim.name.clone(), desktop)));
+        };
+        for name in std::iter::once(&claim.name).chain(&copy.spare_names) {
+            if self.desktop_named(project, name).await?.is_none() {
+                return Ok(Some((name.clone(), None)));
             }
         }
-        Ok((claim.name.clone(), desktop))
+        Ok(None)
     }
 
     /// The name that a claim of the project would get now.
@@ -438,7 +439,8 @@ impl Db<'_> {
         project: ProjectKey,
         claim: &EnrollmentClaim,
     ) -> Result<DesktopName, StoreError> {
-        Ok(self.place_of(project, claim).await?.0)
+        let place = self.place_of(project, claim).await?;
+        Ok(place.map_or_else(|| claim.name.clone(), |(name, _)| name))
     }
 
     /// Judges a claim and holds the rows that the answer rests on.
@@ -473,21 +475,27 @@ impl Db<'_> {
             return Ok(Err(EnrollmentRefusal::TokenUnknown));
         }
         let mut facts = token.facts()?;
-        if let ClaimProof::Approval(request) = claim.proof {
-            if !self.enrollment_request_is_open(request, now).await? {
-                return Ok(Err(EnrollmentRefusal::RequestUnknown));
+        let approved = match claim.proof {
+            ClaimProof::Secret(_) | ClaimProof::Copy => None,
+            ClaimProof::Approval(request) => {
+                let Some(open) = self.enrollment_request_open(request, now).await? else {
+                    return Ok(Err(EnrollmentRefusal::RequestUnknown));
+                };
+                // Both were judged when it asked.
+                facts.expires_at = None;
+                facts.networks.clear();
+                Some(open)
             }
-            // Both were judged when it asked.
-            facts.expires_at = None;
-            facts.networks.clear();
-        }
+        };
         if let Err(refusal) = decide_token(&facts, claim.peer, now) {
             return Ok(Err(refusal));
         }
         if claim.user.is_some() && token.may_attach == 0 {
             return Ok(Err(EnrollmentRefusal::MayNotAttach));
         }
-        let (name, desktop) = self.place_of(project, claim).await?;
+        let Some((name, desktop)) = self.place_of(project, claim).await? else {
+            return Ok(Err(EnrollmentRefusal::NameTaken));
+        };
         let found = desktop.as_ref().map(|desktop| desktop.id);
         if token.desktop_id.is_some() && token.desktop_id != found {
             return Ok(Err(EnrollmentRefusal::OtherDesktop));
@@ -498,7 +506,7 @@ impl Db<'_> {
             .transpose()?
             .flatten();
         let takeover = match rival
-            .map(|rival| takeover(&token, claim, &rival))
+            .map(|rival| takeover(&token, claim, &rival, approved.as_ref()))
             .transpose()
         {
             Ok(takeover) => takeover,
@@ -517,11 +525,7 @@ impl Db<'_> {
                 return Ok(Err(EnrollmentRefusal::TooManyTags));
             }
         }
-        let is_approved = match claim.proof {
-            ClaimProof::Secret(_) | ClaimProof::Copy => false,
-            ClaimProof::Approval(_) => true,
-        };
-        if token.needs_approval != 0 && !is_approved {
+        if token.needs_approval != 0 && approved.is_none() {
             return Ok(Err(EnrollmentRefusal::ApprovalNeeded));
         }
         Ok(Ok(Admitted {
@@ -605,8 +609,8 @@ impl Tx {
     }
 
     /// Lets an agent in: binds it to the registered desktop of that name that has no live agent, else registers
-    /// one; attaches the user; sets the token's tags; counts the use. A token that may re-enroll revokes a live agent. A copy
-    /// is not noted any more at the agent that it is a copy of. A machine that is the one that the live agent stood for revokes
+    /// one; attaches the user; sets the token's tags; notes the marks; counts the use. A token that may re-enroll revokes a live
+    /// agent. A copy is not noted any more at the agent that it is a copy of. A machine that is the one that the live agent stood for revokes
     /// it too, where [`EnrollmentClaim::rival`] says that it is gone.
     ///
     /// # Errors
@@ -652,6 +656,16 @@ impl Tx {
         }
         self.tags_set(desktop, &admitted.tags).await?;
         let agent = self.agent_insert(desktop, &claim.agent, now).await?;
+        if !claim.marks.is_empty() {
+            // Its history is told when it connects.
+            let known = NotedIdentity {
+                marks: claim.marks.clone(),
+                history: None,
+                before: None,
+                barred: None,
+            };
+            self.agent_identity_note(agent, &known).await?;
+        }
         if let ClaimProof::Approval(request) = claim.proof {
             self.enrollment_request_collected(request, agent).await?;
         }

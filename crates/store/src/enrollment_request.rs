@@ -65,6 +65,8 @@ pub struct EnrollmentRequest {
     pub decided_at: Option<Millis>,
     /// The agent that it became.
     pub agent: Option<RequestAgent>,
+    /// Whether its project is enabled: while it is not, nobody comes in.
+    pub project_enabled: bool,
     /// First instant at which it is over.
     pub expires_at: Millis,
 }
@@ -93,8 +95,14 @@ pub struct RequestAgent {
     pub desktop: DesktopId,
     /// Name of its desktop.
     pub desktop_name: String,
-    /// Whether it still stands: neither it nor its desktop nor the project went.
+    /// Whether it still stands: neither it nor its desktop went.
     pub live: bool,
+}
+
+/// A request that was approved.
+pub(crate) struct OpenRequest {
+    /// The live agent whose place it was shown to take.
+    pub(crate) takes_back: Option<AgentKey>,
 }
 
 /// What a decision met.
@@ -138,7 +146,13 @@ struct RequestRow {
     desktop_public_id: Option<Uuid>,
     desktop_name: Option<String>,
     agent_live: i64,
+    project_enabled: i64,
     expires_at: i64,
+}
+
+#[derive(FromQueryResult)]
+struct OpenRow {
+    takes_back: Option<i64>,
 }
 
 #[derive(FromQueryResult)]
@@ -153,8 +167,8 @@ const REQUEST: &str = "SELECT q.id, q.public_id, q.key_digest, t.public_id AS to
      d.public_id AS desktop_public_id, d.name AS desktop_name, q.expires_at, q.copy_of, q.copy_identity, \
      q.marks, (SELECT x.public_id FROM agent b JOIN desktop x ON x.id = b.desktop_id WHERE b.id = q.takes_back) AS takes_back, \
      o.public_id AS copy_desktop_id, o.name AS copy_desktop_name, \
-     CAST(CASE WHEN a.revoked_at IS NULL AND d.deleted_at IS NULL AND p.enabled = 1 THEN 1 ELSE 0 END AS BIGINT) \
-     AS agent_live \
+     CAST(CASE WHEN a.revoked_at IS NULL AND d.deleted_at IS NULL THEN 1 ELSE 0 END AS BIGINT) AS agent_live, \
+     p.enabled AS project_enabled \
      FROM enrollment_request q JOIN enrollment_token t ON t.id = q.token_id \
      JOIN project p ON p.id = q.project_id \
      LEFT JOIN agent a ON a.id = q.agent_id LEFT JOIN desktop d ON d.id = a.desktop_id \
@@ -224,6 +238,7 @@ impl RequestRow {
             state: request_state(self.approved.map(|yes| yes != 0), agent.is_some()),
             decided_at: self.decided_at.map(Millis::new),
             agent,
+            project_enabled: self.project_enabled != 0,
             expires_at: Millis::new(self.expires_at),
         })
     }
@@ -286,7 +301,7 @@ impl Db<'_> {
         })
     }
 
-    /// A request that is not over, of an enabled project, of whatever project: the agent that asks has no other name.
+    /// A request that is not over, of whatever project: the agent that asks has no other name.
     ///
     /// # Errors
     /// The database's.
@@ -298,33 +313,33 @@ impl Db<'_> {
         let row: Option<RequestRow> = self
             .one(
                 "look an enrollment request up",
-                &format!(
-                    "{REQUEST} WHERE q.public_id = $1 AND q.expires_at > $2 AND p.enabled = 1"
-                ),
+                &format!("{REQUEST} WHERE q.public_id = $1 AND q.expires_at > $2"),
                 [id.uuid().into(), now.get().into()],
             )
             .await?;
         row.map(RequestRow::read).transpose()
     }
 
-    /// Whether a request is approved and has yet to be collected; holds its row.
-    pub(crate) async fn enrollment_request_is_open(
+    /// A request that is approved and has yet to be collected; holds its row.
+    pub(crate) async fn enrollment_request_open(
         &self,
         request: EnrollmentRequestKey,
         now: Millis,
-    ) -> Result<bool, StoreError> {
-        let open: Option<i64> = self
-            .scalar(
+    ) -> Result<Option<OpenRequest>, StoreError> {
+        let open: Option<OpenRow> = self
+            .one(
                 "hold an enrollment request",
                 &format!(
-                    "SELECT id FROM enrollment_request WHERE id = $1 AND approved = 1 AND agent_id IS NULL \
+                    "SELECT takes_back FROM enrollment_request WHERE id = $1 AND approved = 1 AND agent_id IS NULL \
                      AND expires_at > $2{}",
                     self.dialect().for_update()
                 ),
                 [request.into(), now.get().into()],
             )
             .await?;
-        Ok(open.is_some())
+        Ok(open.map(|row| OpenRequest {
+            takes_back: row.takes_back.map(AgentKey::new),
+        }))
     }
 }
 

@@ -7,7 +7,7 @@ use outfitter_agent_protocol::{AgentMessage, CopyRequest, ServerMessage};
 use rcgen::{CertificateSigningRequestParams, PublicKeyData as _};
 
 use crate::process::{TestDesktop, quiet, wait_until};
-use crate::server::{Approval, CopyAnswer, Habits, TestServer};
+use crate::server::{CopyAnswer, Habits, TestServer};
 
 const COUNTS: &str = "echo x >>count";
 
@@ -119,24 +119,26 @@ fn identity_of(desktop: &TestDesktop) -> Option<AgentIdentity> {
 }
 
 #[tokio::test]
-async fn a_copy_that_is_refused_says_why_and_asks_again_with_another_key() {
+async fn a_copy_that_is_refused_says_why_and_asks_again() {
     let server = TestServer::start().await;
     let mut desktop = TestDesktop::started(&server).await;
     server.hello(1).await;
     desktop.kill_agent();
     let before = identity(&desktop);
-    server.see_a_copy(CopyAnswer::Refused);
+    server.see_a_copy(CopyAnswer::Refused("token_used_up"));
     desktop.start();
     server.copies(1).await;
     wait_until("the words are in the log", || {
-        desktop
-            .log()
-            .contains("the enrollment token has no use left")
+        desktop.log().contains("token_used_up): not as things are")
     })
     .await;
     assert_eq!(identity(&desktop), before);
     let asked = server.copies(2).await;
-    assert_ne!(key(&asked[0]), key(&asked[1]));
+    assert_eq!(key(&asked[0]), key(&asked[1]));
+    // A key that stands for nobody any more is given up.
+    server.see_a_copy(CopyAnswer::Refused("request_unknown"));
+    let asked = server.copies(5).await;
+    assert_ne!(key(&asked[0]), key(&asked[4]));
     server.see_a_copy(CopyAnswer::In);
     wait_until("it is another desktop", || {
         identity_of(&desktop).is_some_and(|now| now.agent != before.agent)
@@ -149,21 +151,43 @@ async fn a_copy_that_needs_approval_waits_for_it_and_goes_to_work_then() {
     let server = TestServer::start().await;
     let (mut desktop, _) = with_an_open_task(&server).await;
     let before = identity(&desktop);
-    server.set_approval(Approval::Undecided);
     server.see_a_copy(CopyAnswer::Waits);
     desktop.start();
-    server.asked(1).await;
-    // Nothing of the other desktop is left meanwhile, and a restart goes on waiting.
-    for gone in ["identity.json", "key.pem", "chain.pem", "attempts"] {
-        assert!(!desktop.state().join(gone).exists(), "{gone}");
-    }
+    server.copies(2).await;
     desktop.kill_agent();
     desktop.start();
-    server.asked(2).await;
-    assert_eq!(server.copies(1).await.len(), 1);
-    server.set_approval(Approval::Approved);
-    let hello = server.hello(3).await;
-    assert!(hello.attempts.is_empty(), "{:?}", hello.attempts);
+    let asked = server.copies(3).await;
+    assert!(asked.iter().all(|again| key(again) == key(&asked[0])));
+    assert_eq!(identity(&desktop), before, "nothing is decided yet");
+    let history = text(&desktop.state().join("history.json"));
+    server.see_a_copy(CopyAnswer::In);
+    server
+        .wait_for_message("a hello of its own", |message| {
+            let AgentMessage::Hello(hello) = message else {
+                return false;
+            };
+            let told = hello.identity.as_ref().unwrap();
+            !history.contains(&told.history.id.to_string()) && hello.attempts.is_empty()
+        })
+        .await;
     assert_ne!(identity(&desktop).agent, before.agent);
     assert_eq!(desktop.read("count"), "");
+}
+
+#[tokio::test]
+async fn who_waits_as_a_copy_and_is_said_to_be_the_real_one_is_that_desktop_as_before() {
+    let server = TestServer::start().await;
+    let (mut desktop, task) = with_an_open_task(&server).await;
+    let before = identity(&desktop);
+    server.see_a_copy(CopyAnswer::Waits);
+    desktop.start();
+    server.copies(1).await;
+    server.see_no_copy();
+    // What was open ended when it was taken for a copy; that is told now.
+    assert_eq!(server.evidence(task.attempt).await.exit_code, None);
+    assert_eq!(identity(&desktop), before);
+    let next = quiet(server.add_package("b.sh", COUNTS), "sh ${FILE_PATH}");
+    server.give(&next).await;
+    assert_eq!(server.evidence(next.attempt).await.exit_code, Some(0));
+    assert_eq!(desktop.read("count"), "x\n");
 }

@@ -113,8 +113,8 @@ pub(crate) enum CopyAnswer {
     In,
     /// It is in, and does not hear of it.
     Lost,
-    /// The token is used up.
-    Refused,
+    /// It is refused, with this code.
+    Refused(&'static str),
     /// It waits for an administrator.
     Waits,
 }
@@ -317,6 +317,11 @@ impl TestServer {
             inner.sees_copy = true;
             inner.copy_answer = answer;
         });
+    }
+
+    /// Takes whoever connects for what it says it is.
+    pub(crate) fn see_no_copy(&self) {
+        self.inner(|inner| inner.sees_copy = false);
     }
 
     /// Waits until copies asked so often; what they asked.
@@ -559,17 +564,17 @@ async fn copy(
     let answer = {
         let mut inner = shared.inner.lock().unwrap();
         inner.copies.push(request.clone());
-        inner.sees_copy = matches!(inner.copy_answer, CopyAnswer::Lost | CopyAnswer::Refused);
+        inner.sees_copy = inner.copy_answer != CopyAnswer::In;
         inner.copy_answer
     };
     shared.changed.send_modify(|count| *count += 1);
     match answer {
         CopyAnswer::In => let_in(&shared, &request.csr_pem),
         CopyAnswer::Lost => StatusCode::BAD_GATEWAY.into_response(),
-        CopyAnswer::Refused => {
+        CopyAnswer::Refused(code) => {
             let refusal = EnrollRefusal {
-                code: "token_used_up".to_owned(),
-                reason: "the enrollment token has no use left".to_owned(),
+                code: code.to_owned(),
+                reason: "not as things are".to_owned(),
             };
             (StatusCode::FORBIDDEN, Json(refusal)).into_response()
         }

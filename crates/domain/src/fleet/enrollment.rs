@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use outfitter_agent_protocol::REQUEST_UNKNOWN;
+
 use super::network::Network;
 use super::tag::TAGS_PER_DESKTOP_MAX;
 use crate::time::Millis;
@@ -91,7 +93,7 @@ impl EnrollmentRefusal {
             Self::MayNotAttach => "may_not_attach",
             Self::ApprovalNeeded => "approval_needed",
             Self::TooManyWaiting => "too_many_waiting",
-            Self::RequestUnknown => "request_unknown",
+            Self::RequestUnknown => REQUEST_UNKNOWN,
             Self::ApprovalRefused => "approval_refused",
         }
     }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use outfitter_agent_protocol::{History, MachineIdentity};
+use outfitter_agent_protocol::{History, MAX_MARKS, MachineIdentity};
 use outfitter_ids::HistoryId;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,17 @@ pub enum CopySign {
     BothAlive,
     /// It took the place of the one that was there first, which has come back.
     TookOver,
+}
+
+impl CopySign {
+    /// Whether it is another machine for certain. Of two with the same marks either may be the one that was copied: whoever
+    /// came first went on with the history.
+    pub const fn is_certain(self) -> bool {
+        match self {
+            Self::OtherMachine => true,
+            Self::BothAlive | Self::TookOver => false,
+        }
+    }
 }
 
 /// Who connects.
@@ -209,7 +220,12 @@ impl NotedIdentity {
         verdict: IdentityVerdict,
     ) -> Option<Self> {
         let mut marks = noted.map(|noted| noted.marks.clone()).unwrap_or_default();
-        marks.extend(told.marks.clone());
+        for (name, mark) in &told.marks {
+            // Those that are known stay: nobody pushes them out with names of its own.
+            if marks.len() < MAX_MARKS {
+                marks.entry(name.clone()).or_insert_with(|| mark.clone());
+            }
+        }
         let (before, barred) = match verdict {
             IdentityVerdict::Itself => {
                 noted.map_or((None, None), |noted| (noted.before, noted.barred))
@@ -589,10 +605,25 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_read_once_stays_known() {
+    fn what_could_not_be_read_once_stays_known_and_cannot_be_pushed_out() {
         let mut server = Server { noted: None };
         server.connect(&told(ONE, history(1, 1)), Other::Silent);
         server.connect(&told(&[("machine_id", "1")], history(1, 2)), Other::Silent);
-        assert_eq!(server.noted.map(|noted| noted.marks), Some(marks(ONE)));
+        let known = |server: &Server| server.noted.clone().map(|noted| noted.marks);
+        assert_eq!(known(&server), Some(marks(ONE)));
+        for count in 3..20 {
+            let name = format!("mark {count}");
+            server.connect(&told(&[(&name, "x")], history(1, count)), Other::Silent);
+        }
+        let noted = known(&server).unwrap();
+        assert_eq!(noted.len(), MAX_MARKS);
+        assert!(ONE.iter().all(|(name, mark)| noted[*name] == *mark));
+    }
+
+    #[test]
+    fn only_other_marks_tell_another_machine_for_certain() {
+        use CopySign::{BothAlive, OtherMachine, TookOver};
+        let certain = [OtherMachine, BothAlive, TookOver].map(CopySign::is_certain);
+        assert_eq!(certain, [true, false, false]);
     }
 }

@@ -76,32 +76,33 @@ pub(super) async fn stand_of(
     now: Millis,
 ) -> Result<EnrollAnswer, Refusal> {
     let failed = |error: StoreError| Refusal::busy("look an enrollment request up", &error);
-    let unknown = || Refusal::enrollment(EnrollmentRefusal::RequestUnknown);
-    match (request.state, &request.agent) {
-        (RequestState::Refused, _) => Err(Refusal::enrollment(EnrollmentRefusal::ApprovalRefused)),
-        (RequestState::Waiting, _) => {
-            let tx = services.store.write().await.map_err(failed)?;
-            tx.enrollment_request_seen(request.key, now)
-                .await
-                .map_err(failed)?;
-            tx.commit().await.map_err(failed)?;
-            Ok(EnrollAnswer::Waits(
-                EnrollPending {
-                    request: request.id,
-                    expires_at_millis: request.expires_at.get(),
-                },
-                pause_secs(request.asked_at, now),
-            ))
-        }
-        (_, Some(agent)) if agent.live => issue_again(services, agent.clone(), issued, now)
-            .await
-            .map_err(failed),
-        (_, Some(_)) => Err(unknown()),
-        (_, None) => {
-            let claim = claim(services, request, issued, source, now)?;
-            let_in(services, &claim, issued, None, now).await
-        }
+    if request.state == RequestState::Refused {
+        return Err(Refusal::enrollment(EnrollmentRefusal::ApprovalRefused));
     }
+    if let Some(agent) = &request.agent {
+        if !agent.live {
+            return Err(Refusal::enrollment(EnrollmentRefusal::RequestUnknown));
+        }
+        return issue_again(services, agent.clone(), issued, now)
+            .await
+            .map_err(failed);
+    }
+    if request.state == RequestState::Waiting || !request.project_enabled {
+        let tx = services.store.write().await.map_err(failed)?;
+        tx.enrollment_request_seen(request.key, now)
+            .await
+            .map_err(failed)?;
+        tx.commit().await.map_err(failed)?;
+        return Ok(EnrollAnswer::Waits(
+            EnrollPending {
+                request: request.id,
+                expires_at_millis: request.expires_at.get(),
+            },
+            pause_secs(request.asked_at, now),
+        ));
+    }
+    let claim = claim(services, request, issued, source, now)?;
+    let_in(services, &claim, issued, None, now).await
 }
 
 /// The claim that a request makes once it is approved.

@@ -380,7 +380,7 @@ async fn judge_identity(
             return Err(End::Copy {
                 name: holder.desktop_name.clone(),
                 sign,
-                enroll_anew: copies.is_some(),
+                enroll_anew: sign.is_certain() && copies.is_some(),
             });
         }
     };

@@ -1,28 +1,24 @@
 //! `POST /enroll/copy`: a copy of an enrolled machine becomes a desktop of its own, where its project names the token that
 //! lets copies in (docs/adr/0029-identity.md).
 //!
-//! **Guarantees.** Who asks shows the certificate that was copied, and is seen as a copy by the same rule that refused its
-//! channel; a machine that was set back while its old channel was not dead yet is none. The agent's id is made from its new
-//! key: asking again with that key gives the same agent, or the same request, so a lost answer costs nothing. The one that
-//! was copied is left as it is.
+//! **Guarantees.** Who asks shows the certificate that was copied, and is another machine by its marks, as when its channel was
+//! refused; between machines with the same marks an administrator decides. The agent's id is made from its new key: asking
+//! again with that key gives the same agent, or the same request, whatever became of the certificate, so a lost answer costs
+//! nothing. The one that was copied is left as it is.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State};
-use outfitter_agent_protocol::{COPY, CopyRequest, MachineIdentity};
+use outfitter_agent_protocol::{COPY, CopyRequest};
 use outfitter_domain::Millis;
 use outfitter_domain::fleet::{
-    CopySign, DesktopName, EnrollmentRefusal, IdentityVerdict, NotedIdentity, Other,
-    decide_identity,
+    DesktopName, EnrollmentRefusal, IdentityVerdict, Other, decide_identity,
 };
 use outfitter_ids::{AgentId, DesktopId, EnrollmentRequestId, EnrollmentTokenId, UserId};
-use outfitter_store::{
-    CertificateHolder, ClaimProof, CopyOf, DesktopKey, EnrollmentClaim, NewAgent,
-};
+use outfitter_store::{CertificateHolder, ClaimProof, CopyOf, EnrollmentClaim, NewAgent};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -34,7 +30,6 @@ use super::enroll::{
 use super::peer::identify;
 use super::pki::{Issued, key_digest};
 use super::refusal::Refusal;
-use super::registry::Registry;
 use crate::listen::PeerCertificate;
 use crate::services::Services;
 
@@ -48,14 +43,12 @@ pub async fn enroll(
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     body: Bytes,
 ) -> Result<EnrollAnswer, Refusal> {
-    // A lapsed certificate is as good here as it is for its renewal.
-    let (holder, _) = identify(&services, &peer).await?;
-    Box::pin(answer(&services, &holder, address.ip(), &body)).await
+    Box::pin(answer(&services, &peer, address.ip(), &body)).await
 }
 
 async fn answer(
     services: &Services,
-    holder: &CertificateHolder,
+    peer: &PeerCertificate,
     source: IpAddr,
     body: &Bytes,
 ) -> Result<EnrollAnswer, Refusal> {
@@ -77,12 +70,20 @@ async fn answer(
     if let Some(again) = answer_again(services, request_id, &issued, source, now).await? {
         return Ok(again);
     }
-    let noted = holder.identity.as_ref();
-    let sign = sign_of_copy(&services.registry, holder.desktop, noted, &asked.identity).await;
-    let Some(sign) = sign else {
-        return Err(Refusal::conflict(
-            "this machine is not seen as a copy now: it may connect as before",
-        ));
+    // A lapsed certificate is as good here as it is for its renewal.
+    let (holder, _) = identify(services, peer).await?;
+    let verdict = decide_identity(holder.identity.as_ref(), &asked.identity, Other::Silent);
+    let sign = match verdict {
+        IdentityVerdict::Copy(sign) if sign.is_certain() => sign,
+        IdentityVerdict::Copy(_)
+        | IdentityVerdict::Itself
+        | IdentityVerdict::Behind
+        | IdentityVerdict::Restored
+        | IdentityVerdict::Returned => {
+            return Err(Refusal::conflict(
+                "this machine is not another one by its marks now: it may connect as before",
+            ));
+        }
     };
     let token = services
         .store
@@ -92,7 +93,7 @@ async fn answer(
         .map_err(|error| Refusal::busy("read what becomes of copies", &error))?
         .ok_or_else(|| Refusal::forbidden(COPY, copy_words(&holder.desktop_name, sign, false)))?;
     let can_wait = asked.can_wait;
-    let claim = claim(services, holder, asked, token.id, source, &issued, now)?;
+    let claim = claim(services, &holder, asked, token.id, source, &issued, now)?;
     let_in(
         services,
         &claim,
@@ -132,34 +133,6 @@ async fn answer_again(
     }
 }
 
-/// How it is told that who asks is a copy; `None`: it is none now. Where another channel's life decides, that one is asked for
-/// a sign of it: who was set back to a snapshot may have left it behind.
-async fn sign_of_copy(
-    registry: &Registry,
-    desktop: DesktopKey,
-    noted: Option<&NotedIdentity>,
-    told: &MachineIdentity,
-) -> Option<CopySign> {
-    let verdict = |other| decide_identity(noted, told, other);
-    let is_there = registry.is_there(desktop);
-    let mut decided = verdict(if is_there {
-        Other::Alive
-    } else {
-        Other::Silent
-    });
-    if decided == IdentityVerdict::Copy(CopySign::BothAlive) && !registry.shows_life(desktop).await
-    {
-        decided = verdict(Other::Silent);
-    }
-    match decided {
-        IdentityVerdict::Copy(sign) => Some(sign),
-        IdentityVerdict::Itself
-        | IdentityVerdict::Behind
-        | IdentityVerdict::Restored
-        | IdentityVerdict::Returned => None,
-    }
-}
-
 fn claim(
     services: &Services,
     holder: &CertificateHolder,
@@ -179,6 +152,7 @@ fn claim(
         user: None,
         new_user_id: UserId::new(services.ids.uuid(now.get())),
         new_desktop_id: DesktopId::new(services.ids.uuid(now.get())),
+        marks: asked.identity.marks.clone(),
         copy: Some(CopyOf {
             agent: holder.agent,
             desktop: holder.desktop_id,
@@ -187,7 +161,6 @@ fn claim(
             spare_names: name.spares(&issued.key_digest),
         }),
         name,
-        marks: BTreeMap::new(),
         rival: None,
         agent: reported_agent(NewAgent {
             id: issued.agent,
@@ -216,53 +189,7 @@ fn id_of_key(what: &str, key_digest: &[u8; 32]) -> Uuid {
 
 #[cfg(test)]
 mod tests {
-    use outfitter_agent_protocol::History;
-    use outfitter_ids::HistoryId;
-
     use super::*;
-    use crate::agents::registry::Takes;
-
-    fn machine(count: i64) -> MachineIdentity {
-        MachineIdentity {
-            marks: BTreeMap::from([("product".to_owned(), "a".to_owned())]),
-            history: History {
-                id: HistoryId::new(Uuid::from_u128(1)),
-                count,
-            },
-            begun_anew: false,
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_was_set_back_while_its_old_channel_was_not_dead_yet_is_no_copy() {
-        let noted = NotedIdentity {
-            marks: machine(0).marks,
-            history: Some(machine(10).history),
-            before: None,
-            barred: None,
-        };
-        let registry = Registry::default();
-        let desktop = DesktopKey::new(1);
-        let asked = machine(3);
-        let sign = || sign_of_copy(&registry, desktop, Some(&noted), &asked);
-        assert_eq!(sign().await, None, "nobody else is there");
-        let channel = registry.insert(desktop, 1, Takes::Work).expect("a channel");
-        assert_eq!(sign().await, None, "the other one says nothing");
-        let answers = async {
-            channel.probed.notified().await;
-            channel.heard.notify_waiters();
-        };
-        let (sign_now, ()) = tokio::join!(sign(), answers);
-        assert_eq!(sign_now, Some(CopySign::BothAlive));
-        let other = MachineIdentity {
-            marks: BTreeMap::from([("product".to_owned(), "b".to_owned())]),
-            ..machine(3)
-        };
-        let sign = sign_of_copy(&registry, desktop, Some(&noted), &other).await;
-        assert_eq!(sign, Some(CopySign::OtherMachine));
-        let itself = sign_of_copy(&registry, desktop, Some(&noted), &machine(11)).await;
-        assert_eq!(itself, None);
-    }
 
     #[test]
     fn a_key_has_its_ids_for_ever() {

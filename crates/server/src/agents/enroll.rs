@@ -340,13 +340,14 @@ pub(super) async fn let_in(
             Ok(EnrollAnswer::Waits(pending, pause_secs(now, now)))
         }
         Err(refusal) => {
+            let refused = Refusal::enrollment(refusal);
             services.audit.refused(refusals::Refusal {
                 facts,
                 resources,
-                status: 403,
+                status: refused.status(),
                 reason: refusal.to_string(),
             });
-            Err(Refusal::enrollment(refusal))
+            Err(refused)
         }
     }
 }
@@ -422,7 +423,8 @@ async fn rival_of(
             .last_seen_at
             .is_some_and(|seen| seen.plus(grace) >= now)
     };
-    let presence = if services.registry.is_there(stored.desktop) {
+    // One of an earlier epoch may be what is left of it here: another server has the newest then.
+    let presence = if services.registry.has(stored.desktop, stored.epoch) {
         if services.registry.shows_life(stored.desktop).await {
             Presence::Alive
         } else {

@@ -29,9 +29,18 @@ impl Refusal {
         }
     }
 
-    /// The rules of enrollment say no.
+    /// The rules of enrollment say no, or not yet.
     pub fn enrollment(refusal: EnrollmentRefusal) -> Self {
-        Self::forbidden(refusal.code(), refusal.to_string())
+        let refused = Self::forbidden(refusal.code(), refusal.to_string());
+        if refusal == EnrollmentRefusal::StillSeen {
+            // Time alone settles it.
+            return Self {
+                status: StatusCode::CONFLICT,
+                retry_after_secs: Some(60),
+                ..refused
+            };
+        }
+        refused
     }
 
     /// Who calls is no enrolled agent.
@@ -108,6 +117,11 @@ impl Refusal {
                 ),
             )
         }
+    }
+
+    /// Status of the answer.
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
     }
 
     /// Whether the caller is at fault, and not we.

@@ -134,6 +134,13 @@ impl Registry {
         self.channels().contains_key(&desktop)
     }
 
+    /// Whether a desktop's channel of this epoch is here.
+    pub fn has(&self, desktop: DesktopKey, epoch: i64) -> bool {
+        self.channels()
+            .get(&desktop)
+            .is_some_and(|entry| entry.epoch == epoch)
+    }
+
     /// Has the far end of a desktop's channel show that it lives.
     pub fn probe(&self, desktop: DesktopKey) {
         if let Some(entry) = self.channels().get(&desktop) {
@@ -250,6 +257,7 @@ mod tests {
         assert!(first.replaced.is_cancelled());
         registry.remove(desktop, 4);
         assert_eq!(registry.epoch(desktop), Some(5));
+        assert!(registry.has(desktop, 5) && !registry.has(desktop, 4));
         assert_eq!(registry.try_send(desktop, 4, heartbeat()), Delivery::Gone);
     }
 

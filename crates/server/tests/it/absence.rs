@@ -110,6 +110,13 @@ impl Desk {
         copy
     }
 
+    /// Another machine with a copy of its disk, and with its marks.
+    pub(crate) fn twin(&self) -> Self {
+        let twin = Self::blank();
+        copy_folder(&self.state(), &twin.state());
+        twin
+    }
+
     /// What lies on its disk now.
     pub(crate) fn snapshot(&self) -> tempfile::TempDir {
         let snapshot = tempfile::tempdir().unwrap();

@@ -198,15 +198,39 @@ async fn what_becomes_of_copies_is_set_with_a_token_of_the_project_and_is_on_rec
 /// Why a machine does not become the desktop `desk`.
 async fn refusal(server: &TestServer, machine: &Desk) -> String {
     match machine.enroll(server, "desk").await {
-        Err(EnrollError::Refused { code, .. }) => code,
+        Err(EnrollError::Refused { code, .. } | EnrollError::PutOff { code, .. }) => code,
         other => panic!("not refused: {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn of_two_machines_with_the_same_marks_an_administrator_says_which_is_the_copy() {
+    let server = TestServer::start().await;
+    let id = token(&server, json!({"name": "copies"})).await;
+    server.put(COPIES, json!({ "token_id": id })).await.ok(200);
+    let mut first = Desk::enrolled(&server, "desk").await;
+    first.start();
+    runs_a_job(&server, &first, "one").await;
+    first.stop().await;
+    let mut twin = first.twin();
+    // The copy is started first, and is the one that is known from then on.
+    twin.start();
+    runs_a_job(&server, &first, "two").await;
+    first.start();
+    answer(&server, "/api/v1/{p}/desktops", is_seen).await;
+    let listed = desktops(&server, 1).await;
+    assert_eq!(listed[0]["agent"]["copy"]["sign"], "both_alive");
+    first.stop().await;
+    twin.stop().await;
+    server.stop().await;
 }
 
 async fn taken_back(database: Option<TestDatabase>) {
     let clock = SetClock::right();
     let mut server = TestServer::start_by(&clock, database).await;
     let mut desk = Desk::enrolled(&server, "desk").await;
+    // As if the answer had been lost.
+    desk.enroll(&server, "desk").await.unwrap();
     desk.start();
     runs_a_job(&server, &desk, "one").await;
     let before = desktops(&server, 1).await[0]["id"].clone();

@@ -123,7 +123,7 @@ on_both! {
         assert_eq!(test.number("SELECT count(*) FROM agent WHERE revoked_at IS NULL").await, 3);
     }
 
-    async fn a_copy_without_a_free_name_takes_no_live_agents_place(test: TestStore) {
+    async fn a_copy_without_a_free_name_takes_nobodys_place(test: TestStore) {
         let of = original(&test).await;
         let replacing = NewEnrollmentToken { may_reenroll: true, ..token() };
         store_token(&test, &replacing).await;
@@ -134,12 +134,14 @@ on_both! {
             ..claim.clone()
         };
         assert_eq!(enroll(&test, &nameless).await, Err(EnrollmentRefusal::NameTaken));
-        // A desktop that is registered and has no agent is bound, as with any claim.
+        // A desktop that is registered and has no agent is somebody's too.
         let tx = test.store.write().await.unwrap();
-        let free = tx.desktop_insert(test.project, &desktop("Free"), NOW).await.unwrap();
+        let registered = tx.desktop_insert(test.project, &desktop("Desk-1"), NOW).await.unwrap();
         tx.commit().await.unwrap();
-        let free_name = EnrollmentClaim { name: DesktopName::parse("free").unwrap(), ..claim.clone() };
-        assert_eq!(enroll(&test, &free_name).await.unwrap().desktop, free);
+        let its_name = EnrollmentClaim { name: DesktopName::parse("desk-1").unwrap(), ..claim.clone() };
+        let own = enroll(&test, &its_name).await.unwrap();
+        assert_ne!(own.desktop, registered);
+        assert_eq!(own.name.as_str(), "PC-0202");
         // Nobody is a copy of what is gone.
         let tx = test.store.write().await.unwrap();
         tx.agents_revoke(&[of.desktop], NOW).await.unwrap();

@@ -121,6 +121,15 @@ on_both! {
         );
         let holder = test.store.db().certificate_holder(&[1; 32]).await.unwrap().unwrap();
         assert_eq!(holder.state, HolderState::Gone);
+        // A channel that it was about to open is lost.
+        let tx = test.store.write().await.unwrap();
+        let before = EpochRaise { desktop: first.desktop, expected: rival.epoch };
+        assert_eq!(tx.channel_epoch_raise(&[before], NOW).await.unwrap(), []);
+        drop(tx);
+        // What the new one told of its machine is known before it connects: an answer that was lost can be had again.
+        let again = claim(&token, "desk-1", 3);
+        let known = test.store.db().enrollment_rival(&again).await.unwrap().unwrap();
+        assert_eq!((known.agent, known.noted.unwrap().marks), (second.agent, marks("2", "a")));
     }
 
     async fn a_token_for_one_desktop_lets_in_no_other_and_is_not_listed(test: TestStore) {

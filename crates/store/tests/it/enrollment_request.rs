@@ -106,6 +106,34 @@ on_both! {
         assert_eq!((back.desktop, back.replaced), (first.desktop, Some(Takeover::ByMark)));
     }
 
+    async fn what_was_approved_as_a_new_desktop_takes_nobodys_place(test: TestStore) {
+        let plain = token();
+        let demanding = demanding();
+        store_token(&test, &plain).await;
+        store_token(&test, &demanding).await;
+        let wish = EnrollmentClaim { marks: marks("2", "a"), ..claim(&demanding, "desk-1", 2) };
+        let request = ask(&test, &wish, 2).await.unwrap();
+        let found = find(&test, request, NOW).await.unwrap();
+        assert_eq!(found.takes_back, None);
+        assert_eq!(decide(&test, &[request], true, NOW).await, RequestDecision::Made);
+        // The same hardware, as far as both say, came in meanwhile, and is away.
+        let there = EnrollmentClaim { marks: marks("1", "a"), ..claim(&plain, "Desk-1", 1) };
+        enroll(&test, &there).await.unwrap();
+        let stored = test.store.db().enrollment_rival(&wish).await.unwrap().unwrap();
+        let rival = Some(Rival { agent: stored.agent, epoch: stored.epoch, presence: Presence::Gone });
+        let late = EnrollmentClaim { rival, ..approved(&wish, &found) };
+        assert_eq!(enroll(&test, &late).await, Err(EnrollmentRefusal::NameTaken));
+    }
+
+    async fn who_waits_in_a_disabled_project_is_not_forgotten(test: TestStore) {
+        let token = demanding();
+        store_token(&test, &token).await;
+        let request = ask(&test, &claim(&token, "a", 1), 1).await.unwrap();
+        assert!(find(&test, request, NOW).await.unwrap().project_enabled);
+        test.sql("UPDATE project SET enabled = 0").await;
+        assert!(!find(&test, request, NOW).await.unwrap().project_enabled);
+    }
+
     async fn a_token_that_demands_approval_makes_nothing_but_a_request(test: TestStore) {
         let token = demanding();
         store_token(&test, &token).await;
