@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test check proof soak mutants bench bench-push bench-idle screenshots recordings windows
+.PHONY: help setup build release demo test check proof soak mutants bench bench-push bench-idle screenshots recordings windows
 
 SEEDS ?= 200
 
@@ -15,6 +15,9 @@ setup: ## install what the other targets need
 
 build: ## compile everything that the tests use
 	@scripts/build
+
+release: ## the two programs as they are given out
+	@scripts/build release
 
 demo: ## server and five desktops on this machine; DEMO_ARGS="--keep" leaves them running
 	@scripts/build console

@@ -21,10 +21,10 @@ from typing import TypeVar
 import requests
 
 ROOT = Path(__file__).resolve().parents[2]
-# Tests use what `scripts/build` made, benchmarks a release.
-BUILT = ROOT / "target" / os.environ.get("OUTFITTER_BUILT", "debug")
-SERVER_BINARY = BUILT / "outfitter"
-AGENT_BINARY = BUILT / "outfitter-agent"
+# Tests use what `scripts/build` made, benchmarks what `scripts/build release` did.
+BUILT = os.environ.get("OUTFITTER_BUILT", "debug")
+SERVER_BINARY = ROOT / "target" / BUILT / "outfitter"
+AGENT_BINARY = ROOT / "target" / ("agent" if BUILT == "release" else BUILT) / "outfitter-agent"
 T = TypeVar("T")
 START_LIMIT_SECS = 60.0
 
