@@ -2,7 +2,7 @@
 `scripts/bench-idle [MINUTES]` runs it; the figures go to docs/benchmarks.md.
 
 Measured of each, with all its processes: proportional set size (its own pages, and its share of those that others have
-too), processor time, and how often its threads gave up the processor of their own accord, which is how often they woke."""
+too), resident set size (whole, those of others too), processor time, and how often its threads gave up the processor of their own accord, which is how often they woke."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ SETTLE_SECS = 60
 @dataclass
 class Use:
     pss_kib: int = 0
+    rss_kib: int = 0
     cpu_secs: float = 0.0
     wakeups: int = 0
     processes: int = 0
@@ -38,16 +39,17 @@ def use_of(session: int) -> Use:
         try:
             if not entry.name.isdigit() or os.getsid(int(entry.name)) != session:
                 continue
-            pss = next(line for line in (entry / "smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
+            memory = dict(line.split()[:2] for line in (entry / "smaps_rollup").read_text().splitlines()[1:])
             stat = (entry / "stat").read_text().rpartition(")")[2].split()
-            use.pss_kib += int(pss.split()[1])
+            use.pss_kib += int(memory["Pss:"])
+            use.rss_kib += int(memory["Rss:"])
             use.cpu_secs += (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
             use.processes += 1
             for task in (entry / "task").iterdir():
                 status = (task / "status").read_text()
                 use.wakeups += int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])
                 use.threads += 1
-        except (OSError, ProcessLookupError, StopIteration):
+        except (OSError, ProcessLookupError):
             continue
     return use
 
@@ -95,12 +97,12 @@ def main() -> None:
             time.sleep(minutes * 60)
             version = subprocess.run([str(SALT / "salt-minion"), "--version"], capture_output=True, text=True, check=True).stdout
             print(f"agent of {agent.stat().st_size / 2**20:.1f} MiB ({os.environ.get('OUTFITTER_BUILT', 'debug')} build), {version.strip()}, {minutes:g} minutes\n")
-            print("| idle for the same minutes | memory (PSS) | processes, threads | processor time | wakeups |\n| --- | --- | --- | --- | --- |")
+            print("| idle for the same minutes | memory: PSS, RSS | processes, threads | processor time | wakeups |\n| --- | --- | --- | --- | --- |")
             for name, process in watched.items():
                 process.assert_running()
                 was, now = before[name], use_of(process.popen.pid)
                 cpu, wakeups = (now.cpu_secs - was.cpu_secs) / minutes, (now.wakeups - was.wakeups) / minutes
-                print(f"| {name} | {now.pss_kib / 1024:.1f} MiB | {now.processes}, {now.threads} | {cpu:.3f} s a minute | {wakeups:.1f} a minute |")
+                print(f"| {name} | {now.pss_kib / 1024:.1f}, {now.rss_kib / 1024:.1f} MiB | {now.processes}, {now.threads} | {cpu:.3f} s a minute | {wakeups:.1f} a minute |")
         finally:
             for process in reversed(running):
                 process.stop()
