@@ -14,8 +14,8 @@ from outfitter import Server, wait_for
 from sdk import client
 from sshd import Hosts, stripped_agent
 
-# Good hosts beside the bad ones of each kind: a call takes a hundred desktops.
-GOOD = 80 if os.environ.get("OUTFITTER_PROOF_SIZE") == "full" else 4
+# Good hosts beside nine that are bad each in its own way, and more of those: a call takes a hundred desktops.
+GOOD, MORE_BAD = (80, 11) if os.environ.get("OUTFITTER_PROOF_SIZE") == "full" else (4, 1)
 # Far above what a machine of two cores needs for ten at once, with another test suite beside it.
 PUSH_LIMIT_SECS = 240.0
 
@@ -107,7 +107,7 @@ def test_good_hosts_get_a_working_agent_and_bad_ones_the_right_reason(pushing, h
         'chmod 755 "$1/usr/local/bin/uname"'
     )
     full = hosts.start(1007, size="4m")
-    hanging = hosts.start(1008, settings="ForceCommand sleep 600")
+    hanging = [hosts.start(1010 + number, settings="ForceCommand sleep 600") for number in range(1 + MORE_BAD)]
     dropping = hosts.start(1009)
     hosts.wait()
     cutter = hosts.cutting(dropping, after_bytes=1_500_000)
@@ -125,7 +125,8 @@ def test_good_hosts_get_a_working_agent_and_bad_ones_the_right_reason(pushing, h
     desktop("NO-SUDO", no_sudo.address, no_sudo.port, user="operator", sudo=False)
     desktop("WRONG-ARCH", wrong_arch.address, wrong_arch.port)
     desktop("FULL", full.address, full.port)
-    desktop("HANGING", hanging.address, hanging.port)
+    for number, host in enumerate(hanging):
+        desktop(f"HANGING-{number}", host.address, host.port)
     desktop("DROPPING", cutter.address, cutter.port)
     desktop("REFUSING", *refusing)
     desktop("SILENT", *silent)
@@ -151,7 +152,7 @@ def test_good_hosts_get_a_working_agent_and_bad_ones_the_right_reason(pushing, h
         "NO-SUDO": ("FAILED", "not_root"),
         "WRONG-ARCH": ("FAILED", "no_binary"),
         "FULL": ("FAILED", "no_room"),
-        "HANGING": ("FAILED", "probe_timeout"),
+        **{f"HANGING-{number}": ("FAILED", "probe_timeout") for number in range(len(hanging))},
         "DROPPING": ("FAILED", "dropped"),
         "REFUSING": ("FAILED", "connect_refused"),
         "SILENT": ("FAILED", "handshake_timeout"),
@@ -174,7 +175,7 @@ def test_good_hosts_get_a_working_agent_and_bad_ones_the_right_reason(pushing, h
     cutter.mend()
     reach(server, ids["WRONG-KEY"], address=wrong_key.address, port=wrong_key.port, user="root", key=hosts.key)
     reach(server, ids["SILENT"], address=no_sudo.address, port=no_sudo.port, user="root", key=hosts.key)
-    for name in ("HANGING", "NO-SUDO", "REFUSING"):
+    for name in ("HANGING-0", "NO-SUDO", "REFUSING"):
         server.request("DELETE", f"/api/v1/{{project_id}}/desktops/{ids[name]}/reach")
     action = ws.RunActionsOnWorkspaceJobRequest(job_id=job, body=ws.JobActionsReq(op_type="retry"))
     assert workspace.run_actions_on_workspace_job(action).job_id == job
