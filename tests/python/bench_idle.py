@@ -2,7 +2,8 @@
 `scripts/bench-idle [MINUTES]` runs it; the figures go to docs/benchmarks.md.
 
 Measured of each, with all its processes: proportional set size (its own pages, and its share of those that others have
-too), resident set size (whole, those of others too), processor time, and how often its threads gave up the processor of their own accord, which is how often they woke."""
+too), resident set size (whole, those of others too), processor time, and how often its threads gave up the processor of
+their own accord, which is how often they woke."""
 
 from __future__ import annotations
 

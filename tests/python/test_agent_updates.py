@@ -208,7 +208,8 @@ def test_agents_are_updated_under_load_with_power_cuts_and_survive_bad_builds(se
     wait_for(lambda: versions(server) == dict.fromkeys(names, "1.2.0"), "1.2.0 everywhere", LIMIT_SECS)
     took = time.monotonic() - begun
     hits = Counter(step for cutter in cutters for step in cutter.seen)
-    # Two of the steps are over so soon that not every run meets them.
+    # Two of the steps are over so soon that not every run meets them, and few desktops not each of the others.
+    assert hits.keys() & {"downloading", "downloaded"}, hits
     assert not FULL or hits.keys() | {"trial begun", "proven"} == set(STEPS), hits
     print(f"{AGENTS} agents updated in {took:.1f} s; power was cut when these steps were seen: {dict(hits)}")
 

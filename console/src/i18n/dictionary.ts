@@ -247,7 +247,7 @@ export const dictionary = {
   'copies.choose': ['Choose a token', '选择令牌'],
   'copies.ends': ['ends', '到期时间'],
   'copies.enroll': ['They enroll anew', '重新注册'],
-  'copies.enroll-text': ['A copy becomes a desktop of its own, with a key of its own and with what everybody gets. It comes in with this token and within its limits: approval, uses, networks, end. The desktop that was copied stays as it is.', '副本成为独立的桌面，拥有自己的密钥和面向所有人的应用。它使用此令牌接入，并受其限制：批准、次数、网络、期限。被复制的桌面保持不变。'],
+  'copies.enroll-text': ['A copy becomes a desktop of its own, with a key of its own and with what everybody gets. It comes in with this token and within its limits: approval, uses, networks, end. The desktop that was copied stays as it is. Of two machines with the same marks somebody still says which is the copy.', '副本成为独立的桌面，拥有自己的密钥和面向所有人的应用。它使用此令牌接入，并受其限制：批准、次数、网络、期限。被复制的桌面保持不变。若两台机器的标识相同，仍由管理员指明哪一台是副本。'],
   'copies.networks': ['from {networks}', '来自 {networks}'],
   'copies.no-approval': ['Who steals a disk gets a desktop too', '窃取磁盘的人也会得到桌面'],
   'copies.no-approval-text': ['This token lets every copy in unseen, and a stolen disk is a copy. A token with approval is the careful choice: somebody looks at each copy before it comes in.', '此令牌会让所有副本直接接入，而被盗的磁盘也是副本。更稳妥的选择是需要批准的令牌：每个副本接入前都有人确认。'],

@@ -25,7 +25,8 @@ use uuid::Uuid;
 use super::approval;
 use super::channel::copy_words;
 use super::enroll::{
-    EnrollAnswer, certificate, check_protocol, issue, issue_again, let_in, os_type, reported_agent,
+    EnrollAnswer, certificate, check_protocol, counted, issue, issue_again, let_in, os_type,
+    reported_agent,
 };
 use super::peer::identify;
 use super::pki::{Issued, key_digest};
@@ -43,7 +44,10 @@ pub async fn enroll(
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     body: Bytes,
 ) -> Result<EnrollAnswer, Refusal> {
-    Box::pin(answer(&services, &peer, address.ip(), &body)).await
+    let source = address.ip();
+    // Whoever has a key is answered before the certificate is looked at, which costs as much as an enrollment.
+    let answered = counted(&services, source, answer(&services, &peer, source, &body));
+    Box::pin(answered).await
 }
 
 async fn answer(

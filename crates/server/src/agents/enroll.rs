@@ -57,7 +57,7 @@ pub async fn enroll(
     Box::pin(admitted).await
 }
 
-/// Judges a call of somebody without a certificate, unless its address was refused too often.
+/// Judges a call of somebody who has not shown a good certificate, unless its address was refused too often.
 pub(super) async fn counted<T>(
     services: &Services,
     source: IpAddr,
@@ -501,34 +501,39 @@ fn reported(member: &str, text: String, most: usize) -> Result<String, Refusal> 
 mod tests {
     use axum::body::Body;
     use http::{Request, StatusCode};
+    use outfitter_agent_protocol::{COPY_PATH, ENROLL_PATH};
     use tower::ServiceExt as _;
 
     use super::*;
+    use crate::listen::PeerCertificate;
     use crate::testing::TestServer;
 
     #[tokio::test]
     async fn an_address_that_enrolls_in_vain_has_to_wait_and_others_need_not() {
         let server = TestServer::start().await;
         let router = crate::agents::listener::router(Arc::clone(&server.services));
-        let enroll = |address: [u8; 4]| {
-            let mut request = Request::post("/enroll").body(Body::from("{}")).unwrap();
+        let enroll = |path: &str, address: [u8; 4]| {
+            let mut request = Request::post(path).body(Body::from("{}")).unwrap();
             let peer = SocketAddr::from((address, 4711));
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(PeerCertificate(None));
             router.clone().oneshot(request)
         };
-        let mut tried = 0;
-        let refused = loop {
-            let answer = enroll([192, 0, 2, 1]).await.unwrap();
-            if answer.status() != StatusCode::BAD_REQUEST {
-                break answer;
-            }
-            tried += 1;
-            assert!(tried < 5_000, "never refused");
-        };
-        assert!(tried >= 600, "{tried}");
-        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
-        assert!(refused.headers().contains_key("retry-after"));
-        let other = enroll([192, 0, 2, 2]).await.unwrap();
-        assert_eq!(other.status(), StatusCode::BAD_REQUEST);
+        for (path, host) in [(ENROLL_PATH, 1), (COPY_PATH, 3)] {
+            let mut tried = 0;
+            let refused = loop {
+                let answer = enroll(path, [192, 0, 2, host]).await.unwrap();
+                if answer.status() != StatusCode::BAD_REQUEST {
+                    break answer;
+                }
+                tried += 1;
+                assert!(tried < 5_000, "never refused");
+            };
+            assert!(tried >= 600, "{tried}");
+            assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS, "{path}");
+            assert!(refused.headers().contains_key("retry-after"));
+            let other = enroll(path, [192, 0, 2, host + 1]).await.unwrap();
+            assert_eq!(other.status(), StatusCode::BAD_REQUEST, "{path}");
+        }
     }
 }
