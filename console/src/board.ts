@@ -49,7 +49,6 @@ export class Board {
   #shownFailures: readonly Failures[] | undefined;
   #reasons: readonly string[] = [];
   #failed = 0;
-  #unverified = 0;
   #listeners = new Set<Listener>();
   #version = 0;
   #order = 0;
@@ -78,11 +77,6 @@ export class Board {
 
   get failed(): number {
     return this.#failed;
-  }
-
-  /** Successes that are unverified. */
-  get unverified(): number {
-    return this.#unverified;
   }
 
   /** Failures by cause, the most frequent first. The same list until one of them changes. */
@@ -154,7 +148,6 @@ export class Board {
   }
 
   #count(job: JobRow): void {
-    if (isUnverified(job)) this.#unverified += 1;
     if (job.job_status !== 'FAIL') return;
     const reason = reasonOf(job.error_message);
     const group = this.#failures.get(reason) ?? { jobs: new Map<string, JobRow>(), apps: new Map<string, number>() };
@@ -167,7 +160,6 @@ export class Board {
   }
 
   #forget(job: JobRow): void {
-    if (isUnverified(job)) this.#unverified -= 1;
     if (job.job_status !== 'FAIL') return;
     const reason = reasonOf(job.error_message);
     const group = this.#failures.get(reason);

@@ -11,7 +11,8 @@ import { usePath } from '../session';
 
 export function sharesOf(counts: Shape<'DeploymentCounts'>, t: Write): Share[] {
   return [
-    { tone: 'ok', label: t('job.SUCCESS'), count: counts.jobs_success },
+    { tone: 'ok', label: t('job.SUCCESS'), count: counts.jobs_success - counts.jobs_unverified },
+    { tone: 'care', label: t('job.unverified'), count: counts.jobs_unverified },
     { tone: 'bad', label: t('job.FAIL'), count: counts.jobs_fail },
     { tone: 'busy', label: t('job.WAITING'), count: counts.jobs_waiting },
     { tone: 'wait', label: t('job.INIT'), count: counts.jobs_init },

@@ -35,16 +35,6 @@ describe('a board', () => {
     expect([board.job('j5')?.job_status, board.job(`j${MOST_SHOWN - 1}`), board.failed]).toEqual(['SUCCESS', undefined, 0]);
   });
 
-  it('counts successes that nothing verifies', () => {
-    const success = (at: number, proof: Job['proof']) => ({ ...job(at, 'SUCCESS'), proof });
-    const board = new Board([success(0, 'exit_code_only'), success(1, 'detection_rule'), job(2), job(3, 'FAIL', 'Too slow.')]);
-    expect(board.unverified).toBe(1);
-    board.apply([success(2, 'receipt_invalid')]);
-    expect(board.unverified).toBe(2);
-    board.apply([success(0, 'detection_rule'), job(2)]);
-    expect(board.unverified).toBe(0);
-  });
-
   it('counts failures by cause as they come and go', () => {
     const board = new Board([job(0, 'FAIL', 'No licence. Code 7.'), job(1, 'FAIL', 'No licence. Code 8.'), job(2, 'FAIL', 'Too slow.'), job(3)]);
     expect(board.failures).toEqual([

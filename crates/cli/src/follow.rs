@@ -289,6 +289,7 @@ fn counts_of(jobs: &[AppInstallJob]) -> DeploymentCounts {
         jobs_init: of(JobStatus::Init),
         jobs_waiting: of(JobStatus::Waiting),
         jobs_success: of(JobStatus::Success),
+        jobs_unverified: 0,
         jobs_fail: of(JobStatus::Fail),
         desktops_reached: 0,
         desktops_skipped: 0,

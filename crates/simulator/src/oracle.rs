@@ -335,7 +335,12 @@ impl Oracle {
              FROM (SELECT 0 AS wire UNION SELECT 1 UNION SELECT 2 UNION SELECT 3) w) WHERE real <> counted",
             &[],
         );
-        if miscounted > 0 {
+        let unverified = self.number(
+            "SELECT (SELECT COUNT(*) FROM job WHERE proof IN (3, 5)) \
+             - COALESCE((SELECT SUM(c.jobs) FROM job_count c WHERE c.dimension = 4), 0)",
+            &[],
+        );
+        if miscounted > 0 || unverified != 0 {
             self.world
                 .broken("I1", "the counters of jobs are not the jobs");
         }

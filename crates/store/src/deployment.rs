@@ -144,6 +144,8 @@ pub struct DeploymentView {
     pub apps: Vec<AppId>,
     /// Its jobs.
     pub jobs: JobCounts,
+    /// Those of its successes that are unverified.
+    pub jobs_unverified: i64,
     /// Desktops with at least one job.
     pub desktops_reached: i64,
     /// Pairs of desktop and app without a job.
@@ -590,6 +592,12 @@ impl Db<'_> {
                 .collect(),
             jobs: self
                 .job_counters(ProjectKey::new(row.project_id), 3, &row.id.to_string())
+                .await?,
+            jobs_unverified: self
+                .deployment_unverified(
+                    ProjectKey::new(row.project_id),
+                    DeploymentKey::new(row.id),
+                )
                 .await?,
             accounts_unknown: count(
                 "SELECT COUNT(*) FROM deployment_account WHERE deployment_id = $1 AND known = 0",

@@ -169,6 +169,9 @@ const fn dimension_of(kind: i64, dimension: i64) -> i64 {
     dimension + 10 * kind
 }
 
+/// Dimension of the counters of a deployment's unverified successes.
+const UNVERIFIED_OF_DEPLOYMENT: i64 = 4;
+
 /// The revision that a job `j` of app `a` is about, while it is not fixed: of an uninstall the one that the desktop has
 /// as far as we know, else the newest.
 pub(crate) const REVISION_OF_JOB: &str = "COALESCE(j.revision_id, CASE WHEN j.kind = 1 THEN ( \
@@ -247,6 +250,19 @@ impl CounterChanges {
                 .entry((of.project_id, dimension, key, wire.number()))
                 .or_default() += by;
         }
+    }
+
+    /// Counts successes of a deployment that are unverified.
+    pub(crate) fn add_unverified(&mut self, of: &Counted, by: i64) {
+        *self
+            .0
+            .entry((
+                of.project_id,
+                UNVERIFIED_OF_DEPLOYMENT,
+                of.deployment_id.to_string(),
+                WireState::Success.number(),
+            ))
+            .or_default() += by;
     }
 
     /// Writes them into the slot that `spread` (any number, such as a key) falls into.
@@ -770,6 +786,27 @@ impl Db<'_> {
         Ok(counts)
     }
 
+    /// How many successes of a deployment are unverified.
+    pub(crate) async fn deployment_unverified(
+        &self,
+        project: ProjectKey,
+        deployment: DeploymentKey,
+    ) -> Result<i64, StoreError> {
+        Ok(self
+            .scalar(
+                "count unverified successes",
+                "SELECT CAST(COALESCE(SUM(jobs), 0) AS BIGINT) FROM job_count \
+                 WHERE project_id = $1 AND dimension = $2 AND dimension_key = $3",
+                [
+                    project.into(),
+                    UNVERIFIED_OF_DEPLOYMENT.into(),
+                    deployment.get().to_string().into(),
+                ],
+            )
+            .await?
+            .unwrap_or(0))
+    }
+
     /// Finds a job of a project.
     ///
     /// # Errors
@@ -842,11 +879,20 @@ impl JobCounts {
 
 /// A job as the writers here look at it.
 #[derive(FromQueryResult)]
-struct WriteRow {
+pub(crate) struct WriteRow {
     id: i64,
     state: i64,
+    proof: Option<i64>,
     #[sea_orm(nested)]
-    counted: Counted,
+    pub(crate) counted: Counted,
+}
+
+impl WriteRow {
+    /// Whether it is a success that is unverified.
+    pub(crate) fn is_unverified(&self) -> bool {
+        let proof = self.proof.and_then(Proof::from_number);
+        proof.is_some_and(|proof| !proof.is_verified())
+    }
 }
 
 impl Tx {
@@ -951,6 +997,9 @@ impl Tx {
             if applied.contains(&change.job) && change.from.wire() != change.to.wire() {
                 counters.add(&change.counted, change.from.wire(), -1);
                 counters.add(&change.counted, change.to.wire(), 1);
+                if change.proof.is_some_and(|proof| !proof.is_verified()) {
+                    counters.add_unverified(&change.counted, 1);
+                }
             }
         }
         counters.write(self, changes[0].job).await?;
@@ -1061,7 +1110,7 @@ impl Tx {
         Ok(outcome)
     }
 
-    async fn job_rows(
+    pub(crate) async fn job_rows(
         &self,
         condition: &str,
         values: Vec<Value>,
@@ -1070,7 +1119,7 @@ impl Tx {
             .all(
                 "read jobs",
                 &format!(
-                    "SELECT j.id, j.state, {COUNTED_COLUMNS} FROM job j \
+                    "SELECT j.id, j.state, j.proof, {COUNTED_COLUMNS} FROM job j \
                      WHERE {condition} ORDER BY j.id"
                 ),
                 values,
@@ -1232,6 +1281,9 @@ impl Tx {
                 return Ok(Err(DeleteRefusal::Running));
             }
             counters.add(&row.counted, wire, -1);
+            if row.is_unverified() {
+                counters.add_unverified(&row.counted, -1);
+            }
         }
         if rows.is_empty() {
             return Ok(Ok(0));

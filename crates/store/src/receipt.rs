@@ -11,7 +11,7 @@ use outfitter_ids::{AgentId, AttemptId, DesktopId, JobId, ProjectId};
 use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
-use crate::job::key_list;
+use crate::job::{CounterChanges, key_list};
 use crate::query::{in_keys, json};
 use crate::{AttemptKey, Db, DomainKey, JobKey, ProjectKey, StoreError, Tx};
 
@@ -310,16 +310,27 @@ impl Tx {
             return Ok(false);
         }
         let proof = Proof::ReceiptInvalid.number();
-        self.run(
-            "take the proof from a job",
-            &format!(
-                "UPDATE job SET proof = {proof} WHERE id = $1 AND state = {} AND attempts = $2 \
-                 AND proof IS NOT NULL",
-                State::Succeeded.number()
-            ),
-            [receipt.job_key.into(), receipt.number.into()],
-        )
-        .await?;
+        let ended_by_it = format!(
+            "id = $1 AND state = {} AND attempts = $2 AND proof IS NOT NULL",
+            State::Succeeded.number()
+        );
+        let values = [receipt.job_key.into(), receipt.number.into()];
+        let before = self.job_rows(&ended_by_it, values.to_vec()).await?;
+        let taken = self
+            .run(
+                "take the proof from a job",
+                &format!("UPDATE job SET proof = {proof} WHERE {ended_by_it}"),
+                values,
+            )
+            .await?;
+        let mut counters = CounterChanges::default();
+        for row in before
+            .iter()
+            .filter(|row| taken == 1 && !row.is_unverified())
+        {
+            counters.add_unverified(&row.counted, 1);
+        }
+        counters.write(self, receipt.job_key.get()).await?;
         self.note(|changes| {
             changes.jobs.insert(receipt.job_key);
         });

@@ -61,6 +61,9 @@ pub struct DeploymentCounts {
     /// Jobs that ended well.
     #[schema(minimum = 0)]
     pub jobs_success: i64,
+    /// Those of the jobs that ended well whose success nothing but an exit code tells, or whose receipt proves nothing.
+    #[schema(minimum = 0)]
+    pub jobs_unverified: i64,
     /// Jobs that failed.
     #[schema(minimum = 0)]
     pub jobs_fail: i64,

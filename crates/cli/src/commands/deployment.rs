@@ -169,8 +169,15 @@ pub(super) fn deployment_view(deployment: &Deployment, names: &AppNames) -> View
         (
             "jobs",
             format!(
-                "{} success, {} failed, {} running, {} waiting for their desktop",
-                counts.jobs_success, counts.jobs_fail, counts.jobs_waiting, counts.jobs_init
+                "{} success{}, {} failed, {} running, {} waiting for their desktop",
+                counts.jobs_success,
+                match counts.jobs_unverified {
+                    0 => String::new(),
+                    unverified => format!(" ({unverified} unverified)"),
+                },
+                counts.jobs_fail,
+                counts.jobs_waiting,
+                counts.jobs_init
             ),
         ),
         ("desktops", format!("{} reached", counts.desktops_reached)),

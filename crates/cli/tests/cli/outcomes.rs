@@ -306,7 +306,7 @@ fn installs(ends: [(&str, Option<&str>); 3]) -> Canned {
             "expires_at": "2026-12-21T10:00:00.500Z",
             "repair": false,
             "counts": {
-                "jobs_init": counts[0], "jobs_waiting": counts[1], "jobs_success": counts[2],
+                "jobs_init": counts[0], "jobs_waiting": counts[1], "jobs_success": counts[2], "jobs_unverified": 0,
                 "jobs_fail": counts[3], "desktops_reached": 3, "desktops_skipped": 1,
                 "accounts_unknown": 1, "authorizations_widened": 1,
             },

@@ -159,6 +159,16 @@ async fn end(server: &TestServer, agent: &mut Played, task: &Task, envelope: Env
     looked_at(server, task).await
 }
 
+/// Unverified successes of each deployment.
+async fn unverified(server: &TestServer) -> Vec<i64> {
+    let listed = server.get("/api/v1/{p}/deployments").await.ok(200);
+    let deployments = listed["items"].as_array().unwrap();
+    deployments
+        .iter()
+        .map(|deployment| deployment["counts"]["jobs_unverified"].as_i64().unwrap())
+        .collect()
+}
+
 #[tokio::test]
 async fn what_the_device_signed_is_valid_and_can_be_exported() {
     let server = TestServer::start().await;
@@ -170,6 +180,7 @@ async fn what_the_device_signed_is_valid_and_can_be_exported() {
     let attempt = end(&server, &mut agent, &task, envelope.clone()).await;
     assert_eq!(attempt["receipt"]["signature"], "valid", "{attempt}");
     assert_eq!(attempt["receipt"]["proof"], "detection_rule");
+    assert_eq!(unverified(&server).await, [0]);
     let path = format!("/api/v1/{{p}}/jobs/{}/receipt", task.job);
     let exported = server.get(&path).await.ok(200);
     // The very bytes that came, for whoever has the root.
@@ -251,6 +262,8 @@ async fn forged_and_altered_receipts_prove_nothing_and_are_raised() {
         assert!(why.to_string().contains("not proven"), "{name}: {why}");
         refused.push(task.job.to_string());
     }
+    // Each of them came as a proof and was counted as one.
+    assert_eq!(unverified(&server).await, [1, 1, 1, 1]);
     let audit = server.get("/api/v1/{p}/audit?limit=100").await.ok(200);
     let entries = audit["items"].as_array().unwrap();
     for job in refused {

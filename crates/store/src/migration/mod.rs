@@ -136,6 +136,10 @@ impl MigratorTrait for Migrator {
                 name: "0031_taking_back",
                 sql: include_str!("../../migrations/0031_taking_back.sql"),
             }),
+            Box::new(Script {
+                name: "0032_unverified_counted",
+                sql: include_str!("../../migrations/0032_unverified_counted.sql"),
+            }),
         ]
     }
 }

@@ -421,6 +421,10 @@ impl Scene {
             (1, "CASE WHEN j.kind = 0 THEN CAST(j.app_id AS TEXT) END"),
             (2, "CASE WHEN j.kind = 0 THEN j.target END"),
             (3, "CAST(j.deployment_id AS TEXT)"),
+            (
+                4,
+                "CASE WHEN j.proof IN (3, 5) THEN CAST(j.deployment_id AS TEXT) END",
+            ),
             (10, "CASE WHEN j.kind = 1 THEN '' END"),
             (11, "CASE WHEN j.kind = 1 THEN CAST(j.app_id AS TEXT) END"),
             (12, "CASE WHEN j.kind = 1 THEN j.target END"),

@@ -186,6 +186,7 @@ pub(super) fn counts(view: &DeploymentView) -> DeploymentCounts {
         jobs_init: view.jobs.init,
         jobs_waiting: view.jobs.waiting,
         jobs_success: view.jobs.success,
+        jobs_unverified: view.jobs_unverified,
         jobs_fail: view.jobs.fail,
         desktops_reached: view.desktops_reached,
         desktops_skipped: view.pairs_skipped,
