@@ -1,5 +1,5 @@
 import type { Shape } from './api/client';
-import { reasonOf } from './data';
+import { reasonOf } from './failures';
 import type { JobRow } from './pages/Jobs';
 
 /** Most jobs that a board holds. Above it, it has the newest; the numbers beside it count all. */
@@ -12,10 +12,9 @@ export interface Failures {
   apps: string[];
   /** Some of the desktops. */
   desktops: string[];
+  /** How many desktops beyond these. */
+  others: number;
 }
-
-/** A success that nothing but the installer's exit code tells, or whose receipt proves nothing. */
-export const isUnverified = ({ job_status, proof }: JobRow) => job_status === 'SUCCESS' && (proof === 'exit_code_only' || proof === 'receipt_invalid');
 
 /** Desktops that stand for all those with the same failure. */
 const NAMED = 4;
@@ -32,9 +31,18 @@ function firstOf<T>(all: Iterable<T>, most: number): T[] {
   return first;
 }
 
+/** Counts one more or one less of a name; of which there is none any more is taken out. */
+function tally(counts: Map<string, number>, name: string | undefined, by: 1 | -1): void {
+  const key = name ?? '';
+  const count = (counts.get(key) ?? 0) + by;
+  if (count > 0) counts.set(key, count);
+  else counts.delete(key);
+}
+
 interface Group {
   jobs: Map<string, JobRow>;
   apps: Map<string, number>;
+  desktops: Map<string, number>;
 }
 
 /**
@@ -82,11 +90,12 @@ export class Board {
   /** Failures by cause, the most frequent first. The same list until one of them changes. */
   get failures(): readonly Failures[] {
     this.#shownFailures ??= [...this.#failures]
-      .map(([reason, { jobs, apps }]) => ({
+      .map(([reason, { jobs, apps, desktops }]) => ({
         reason,
         count: jobs.size,
         apps: [...apps.keys()],
-        desktops: [...new Set(firstOf(jobs.values(), NAMED).map((job) => job.instance_name ?? ''))],
+        desktops: firstOf(desktops.keys(), NAMED),
+        others: Math.max(0, desktops.size - NAMED),
       }))
       .sort((left, right) => right.count - left.count);
     return this.#shownFailures;
@@ -150,11 +159,11 @@ export class Board {
   #count(job: JobRow): void {
     if (job.job_status !== 'FAIL') return;
     const reason = reasonOf(job.error_message);
-    const group = this.#failures.get(reason) ?? { jobs: new Map<string, JobRow>(), apps: new Map<string, number>() };
+    const group = this.#failures.get(reason) ?? { jobs: new Map<string, JobRow>(), apps: new Map<string, number>(), desktops: new Map<string, number>() };
     this.#failures.set(reason, group);
     group.jobs.set(job.id, job);
-    const app = job.app_name ?? '';
-    group.apps.set(app, (group.apps.get(app) ?? 0) + 1);
+    tally(group.apps, job.app_name, 1);
+    tally(group.desktops, job.instance_name, 1);
     this.#failed += 1;
     this.#shownFailures = undefined;
   }
@@ -165,10 +174,8 @@ export class Board {
     const group = this.#failures.get(reason);
     if (group === undefined) return;
     group.jobs.delete(job.id);
-    const app = job.app_name ?? '';
-    const others = (group.apps.get(app) ?? 0) - 1;
-    if (others > 0) group.apps.set(app, others);
-    else group.apps.delete(app);
+    tally(group.apps, job.app_name, -1);
+    tally(group.desktops, job.instance_name, -1);
     if (group.jobs.size === 0) this.#failures.delete(reason);
     this.#failed -= 1;
     this.#shownFailures = undefined;

@@ -176,10 +176,3 @@ export function useRefresh() {
   const queries = useQueryClient();
   return (...kinds: string[]) => Promise.all(kinds.map((kind) => queries.invalidateQueries({ queryKey: [kind] })));
 }
-
-/** Failures with the same first sentence have the same cause as far as a person is concerned. */
-export function reasonOf(message: string | undefined): string {
-  const text = message ?? '';
-  const end = text.search(/[.。](\s|$)/);
-  return end < 0 ? text : text.slice(0, end + 1);
-}

@@ -85,27 +85,29 @@ export function AccountPicker({ label, value, onChange }: { label: string; value
           </Combobox.Options>
         </Combobox.Dropdown>
       </Combobox>
-      <Group gap={6} mt="xs">
-        {value.map((account) => (
-          <Badge
-            key={keyOf(account)}
-            size="lg"
-            variant="default"
-            tt="none"
-            fw={550}
-            leftSection={account.account_type === 'SIMPLE' ? <IconUser size={14} /> : <IconUsers size={14} />}
-            rightSection={
-              <CloseButton
-                size="xs"
-                aria-label={t('action.remove-this', { name: account.account })}
-                onClick={() => onChange(value.filter((other) => keyOf(other) !== keyOf(account)))}
-              />
-            }
-          >
-            {account.account}
-          </Badge>
-        ))}
-      </Group>
+      {value.length > 0 && (
+        <Group gap={6} mt="xs">
+          {value.map((account) => (
+            <Badge
+              key={keyOf(account)}
+              size="lg"
+              variant="default"
+              tt="none"
+              fw={550}
+              leftSection={account.account_type === 'SIMPLE' ? <IconUser size={14} /> : <IconUsers size={14} />}
+              rightSection={
+                <CloseButton
+                  size="xs"
+                  aria-label={t('action.remove-this', { name: account.account })}
+                  onClick={() => onChange(value.filter((other) => keyOf(other) !== keyOf(account)))}
+                />
+              }
+            >
+              {account.account}
+            </Badge>
+          ))}
+        </Group>
+      )}
     </div>
   );
 }

@@ -47,7 +47,6 @@ export function FreezeBanner() {
       mb="lg"
       icon={<IconSnowflake size={20} aria-hidden />}
       title={data?.server === undefined ? t('freeze.standing') : t('freeze.server')}
-      styles={{ title: { color: 'var(--care)' } }}
     >
       {standing.reason === undefined || standing.reason === '' ? standing.operator : t('freeze.by', { who: standing.operator, reason: standing.reason })} ·{' '}
       <When at={standing.since} />

@@ -3,7 +3,8 @@ import { useQuery } from '@tanstack/react-query';
 import { IconPlayerStop, IconRefresh } from '@tabler/icons-react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
-import { MOVING_MS, reasonOf } from '../data';
+import { MOVING_MS } from '../data';
+import { reasonOf, useReasonText } from '../failures';
 import { useTexts } from '../i18n';
 import { useCancel, useRetry, type JobRow } from '../pages/Jobs';
 import { usePath, useProject } from '../session';
@@ -50,9 +51,10 @@ export function JobNotes({ job }: { job: JobRow }) {
 /** How a job ended, in one sentence: why it failed, or what proves that it did not. */
 export function Outcome({ job }: { job: JobRow }) {
   const { t } = useTexts();
-  const reason = job.error_message === undefined || job.error_message === '' ? undefined : reasonOf(job.error_message);
+  const reasonText = useReasonText();
+  const reason = job.error_message === undefined || job.error_message === '' ? undefined : reasonText(reasonOf(job.error_message));
   return (
-    <Text size="sm" lineClamp={2} title={job.error_message} c={reason === undefined ? 'dimmed' : undefined}>
+    <Text size="sm" lineClamp={2} title={reason === undefined ? undefined : reasonText(job.error_message)} c={reason === undefined ? 'dimmed' : undefined}>
       {reason ?? (job.proof === undefined ? '–' : t(`proof.${job.proof}`))}
     </Text>
   );
@@ -60,6 +62,7 @@ export function Outcome({ job }: { job: JobRow }) {
 
 export function JobDetail({ job }: { job: JobRow }) {
   const { t } = useTexts();
+  const reasonText = useReasonText();
   const path = usePath();
   const { id: project_id } = useProject();
   const retry = useRetry();
@@ -78,7 +81,7 @@ export function JobDetail({ job }: { job: JobRow }) {
     <Stack>
       <Group justify="space-between">
         <Group gap="sm">
-          <JobPill status={job.job_status} />
+          <JobPill job={job} />
           <Anchor component={Link} to={path(`desktops/${job.instance_id}`)} size="sm">
             {job.instance_name}
           </Anchor>
@@ -99,7 +102,7 @@ export function JobDetail({ job }: { job: JobRow }) {
       </Group>
       {job.error_message !== undefined && job.error_message !== '' && (
         <Alert variant="outline" color="red" title={t('job.why')} styles={{ title: { color: 'var(--bad)' } }}>
-          {job.error_message}
+          {reasonText(job.error_message)}
         </Alert>
       )}
       {attempts.error !== null && <Problem error={attempts.error} />}
@@ -131,13 +134,14 @@ function AttemptView({ attempt, appId }: { attempt: Shape<'Attempt'>; appId: str
       </Group>
       <Stack gap="sm">
         {phases.length > 0 ? (
-          <Timeline bulletSize={14} lineWidth={2} active={phases.length}>
+          <Timeline bulletSize={14} lineWidth={2} active={phases.length} styles={{ itemBullet: { backgroundColor: 'var(--mantine-color-body)' } }}>
             {phases.map((mark, index) => {
               const end = phases[index + 1]?.started_at ?? receipt?.ended_at;
               const millis = end === undefined ? undefined : new Date(end).getTime() - new Date(mark.started_at).getTime();
               return (
                 <Timeline.Item
                   key={`${mark.phase}${mark.started_at}`}
+                  {...(receipt?.failure !== undefined && index === phases.length - 1 ? { color: 'var(--bad)' } : {})}
                   title={
                     <Text size="sm" fw={600} component="span">
                       {t(`phase.${mark.phase}`)}
@@ -145,7 +149,7 @@ function AttemptView({ attempt, appId }: { attempt: Shape<'Attempt'>; appId: str
                   }
                 >
                   <Text size="xs" c="dimmed">
-                    {millis === undefined ? '' : t('attempt.took', { seconds: (millis / 1000).toFixed(1) })}
+                    {millis === undefined ? '' : millis < 100 ? t('attempt.instant') : t('attempt.took', { seconds: (millis / 1000).toFixed(1) })}
                   </Text>
                 </Timeline.Item>
               );
@@ -172,9 +176,9 @@ function AttemptView({ attempt, appId }: { attempt: Shape<'Attempt'>; appId: str
               </Text>
             )}
             {receipt.command !== undefined && (
-              <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
-                <Code>{receipt.command}</Code>
-              </Text>
+              <Code block style={{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' }}>
+                {receipt.command}
+              </Code>
             )}
             {receipt.detected_after !== undefined && (
               <Text size="sm">
@@ -197,7 +201,7 @@ function AttemptView({ attempt, appId }: { attempt: Shape<'Attempt'>; appId: str
             )}
             {receipt.sandbox_root !== undefined && (
               <Text size="xs" c="dimmed" style={{ overflowWrap: 'anywhere' }}>
-                {t('attempt.sandbox')} <Code>{receipt.sandbox_root}</Code>
+                {t('attempt.sandbox', { path: receipt.sandbox_root })}
               </Text>
             )}
           </>

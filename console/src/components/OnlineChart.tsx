@@ -30,12 +30,12 @@ export default function OnlineChart() {
   const format = new Intl.DateTimeFormat(locale, hours === 24 ? { hour: '2-digit', minute: '2-digit' } : { weekday: 'short', hour: '2-digit', minute: '2-digit' });
   const { samples, now, step_seconds } = shown.data;
   // Where nothing was counted the line is broken, not drawn through.
-  const points: { time: string; online: number | null; agents: number | null }[] = [];
+  const points: { at: number; online: number | null; agents: number | null }[] = [];
   let before: number | undefined;
   for (const sample of [...samples, now]) {
     const at = new Date(sample.at).getTime();
-    if (before !== undefined && at - before > step_seconds * 2500) points.push({ time: format.format(before + step_seconds * 1000), online: null, agents: null });
-    points.push({ time: format.format(at), online: sample.online, agents: sample.agents });
+    if (before !== undefined && at - before > step_seconds * 2500) points.push({ at: before + step_seconds * 1000, online: null, agents: null });
+    points.push({ at, online: sample.online, agents: sample.agents });
     before = at;
   }
   const lowest = samples.reduce<(typeof samples)[number] | undefined>((found, sample) => (found === undefined || sample.online < found.online ? sample : found), undefined);
@@ -67,17 +67,18 @@ export default function OnlineChart() {
           <AreaChart
             h={200}
             data={points}
-            dataKey="time"
+            dataKey="at"
             series={[{ name: 'online', label: t('desktop.online'), color: 'indigo.6' }]}
             curveType="stepAfter"
             withDots={false}
             connectNulls={false}
             fillOpacity={0.25}
             strokeWidth={1.8}
-            gridAxis="y"
             tickLine="none"
             yAxisProps={{ allowDecimals: false, domain: [0, (most: number) => Math.max(1, most)], width: 44 }}
-            xAxisProps={{ minTickGap: 48 }}
+            xAxisProps={{ type: 'number', scale: 'time', domain: ['dataMin', 'dataMax'], tickFormatter: (at: number) => format.format(at), minTickGap: 48 }}
+            tooltipProps={{ labelFormatter: (at) => format.format(Number(at)) }}
+            areaChartProps={{ margin: { top: 12 } }}
             areaProps={{ isAnimationActive: false }}
           />
         </div>

@@ -1,4 +1,4 @@
-import { Accordion, Checkbox, NumberInput, SimpleGrid, Stack, Textarea, TextInput } from '@mantine/core';
+import { Accordion, Checkbox, NumberInput, SimpleGrid, Stack, Text, Textarea, TextInput } from '@mantine/core';
 import type { Shape } from '../api/client';
 import { PasswordField } from './parts';
 import { useTexts } from '../i18n';
@@ -80,7 +80,11 @@ export function ReachForm({ draft, onChange, of, hasLogin }: { draft: ReachDraft
       </SimpleGrid>
       <Accordion variant="contained">
         <Accordion.Item value="more">
-          <Accordion.Control>{t('reach.more')}</Accordion.Control>
+          <Accordion.Control>
+            <Text size="sm" fw={600}>
+              {t('reach.more')}
+            </Text>
+          </Accordion.Control>
           <Accordion.Panel>
             <Stack gap="sm">
               <TextInput label={t('reach.host-key')} description={t('reach.host-key-hint')} placeholder="SHA256:…" {...text('host_key')} />

@@ -1,10 +1,10 @@
-import { ActionIcon, Button, Group, Menu, Modal, Stack, Text, TextInput } from '@mantine/core';
+import { ActionIcon, Button, Group, Menu, Text, TextInput } from '@mantine/core';
 import { useLocalStorage } from '@mantine/hooks';
 import { IconBookmark, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useLocation, useNavigate } from 'react-router';
 import { useTexts } from '../i18n';
-import { Copy } from './parts';
+import { Copy, FormDialog } from './parts';
 
 /** A view is an address with a name; names are kept in this browser, addresses can be shared with anybody. */
 interface View {
@@ -22,6 +22,11 @@ export function SavedViews() {
   const [views, setViews] = useLocalStorage<View[]>({ key: `outfitter.views.${pathname}`, defaultValue: [] });
   const [naming, setNaming] = useState(false);
   const [name, setName] = useState('');
+  const save = () => {
+    setViews([...views.filter((view) => view.name !== name.trim()), { name: name.trim(), search }].slice(-MOST));
+    setName('');
+    setNaming(false);
+  };
   const here = `${window.location.origin}/console${pathname}${search}`;
   return (
     <>
@@ -45,31 +50,22 @@ export function SavedViews() {
           <Menu.Item onClick={() => setNaming(true)}>{t('views.save')}</Menu.Item>
         </Menu.Dropdown>
       </Menu>
-      <Modal opened={naming} onClose={() => setNaming(false)} title={t('views.save')} closeButtonProps={{ 'aria-label': t('action.close') }} centered>
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            setViews([...views.filter((view) => view.name !== name.trim()), { name: name.trim(), search }].slice(-MOST));
-            setName('');
-            setNaming(false);
-          }}
-        >
-          <Stack>
-            <TextInput data-autofocus label={t('app.name')} required maxLength={60} value={name} onChange={(event) => setName(event.currentTarget.value)} />
-            <Group gap={4} wrap="nowrap">
-              <Text size="sm" c="dimmed" style={{ overflowWrap: 'anywhere' }}>
-                {t('views.shared')} {here}
-              </Text>
-              <Copy text={here} />
-            </Group>
-            <Group justify="flex-end">
-              <Button type="submit" disabled={name.trim() === ''}>
-                {t('action.save')}
-              </Button>
-            </Group>
-          </Stack>
-        </form>
-      </Modal>
+      <FormDialog
+        title={t('views.save')}
+        opened={naming}
+        onClose={() => setNaming(false)}
+        submit={t('action.save')}
+        disabled={name.trim() === ''}
+        save={{ mutate: save, isPending: false, error: null }}
+      >
+        <TextInput data-autofocus label={t('app.name')} required maxLength={60} value={name} onChange={(event) => setName(event.currentTarget.value)} />
+        <Group gap={4} wrap="nowrap">
+          <Text size="sm" c="dimmed" style={{ overflowWrap: 'anywhere' }}>
+            {t('views.shared')} {here}
+          </Text>
+          <Copy text={here} />
+        </Group>
+      </FormDialog>
     </>
   );
 }

@@ -33,7 +33,7 @@ import { useEffect, useState, type ReactNode } from 'react';
 import { Link } from 'react-router';
 import { ApiProblem, type Shape } from '../api/client';
 import { useInAddress } from '../address';
-import { languageNow, localeOf, useTexts, write, type TextKey } from '../i18n';
+import { languageNow, localeOf, useTexts, write } from '../i18n';
 import { Problem } from './states';
 
 /** One of a few choices; on a phone they stand below each other. */
@@ -356,16 +356,19 @@ export function AppIcon({ app, size = 40 }: { app: Pick<Shape<'Application'>, 'n
 export type JobStatus = Shape<'JobStatus'>;
 
 export const JOB_TONE: Record<JobStatus, Tone> = { INIT: 'wait', WAITING: 'busy', SUCCESS: 'ok', FAIL: 'bad' };
-const JOB_WORD: Record<JobStatus, TextKey> = {
-  INIT: 'job.INIT',
-  WAITING: 'job.WAITING',
-  SUCCESS: 'job.SUCCESS',
-  FAIL: 'job.FAIL',
-};
+interface Judged {
+  job_status: JobStatus;
+  proof?: Shape<'JobEvent'>['proof'];
+}
 
-export function JobPill({ status }: { status: JobStatus }) {
+/** A success that nothing but the installer's exit code tells, or whose receipt proves nothing. */
+export const isUnverified = ({ job_status, proof }: Judged) => job_status === 'SUCCESS' && (proof === 'exit_code_only' || proof === 'receipt_invalid');
+
+/** How far a job is; an unverified success is no success like the others. */
+export function JobPill({ job }: { job: Judged }) {
   const { t } = useTexts();
-  return <Pill tone={JOB_TONE[status]}>{t(JOB_WORD[status])}</Pill>;
+  if (isUnverified(job)) return <Pill tone="care">{t('job.unverified')}</Pill>;
+  return <Pill tone={JOB_TONE[job.job_status]}>{t(`job.${job.job_status}`)}</Pill>;
 }
 
 export interface Share {
@@ -414,6 +417,8 @@ export function Legend({ shares }: { shares: Share[] }) {
 interface FormProps {
   save: Pick<UseMutationResult<unknown, Error, void>, 'mutate' | 'isPending' | 'error'>;
   submit: string;
+  /** What leaving says where "Cancel" could be taken for the act. */
+  leave?: string | undefined;
   onClose: () => void;
   disabled?: boolean | undefined;
   destructive?: boolean;
@@ -421,7 +426,7 @@ interface FormProps {
 }
 
 /** Fields, what went wrong, and the buttons to leave and to go on. */
-export function DialogForm({ save, submit, onClose, disabled = false, destructive = false, children }: FormProps) {
+export function DialogForm({ save, submit, leave, onClose, disabled = false, destructive = false, children }: FormProps) {
   const { t } = useTexts();
   return (
     <form
@@ -433,9 +438,9 @@ export function DialogForm({ save, submit, onClose, disabled = false, destructiv
       <Stack>
         {children}
         {save.error !== null && <Problem error={save.error} />}
-        <Group justify="flex-end">
+        <Group justify="flex-end" className="dialog-acts">
           <Button variant="default" onClick={onClose}>
-            {t('action.cancel')}
+            {leave ?? t('action.cancel')}
           </Button>
           <Button type="submit" disabled={disabled} loading={save.isPending} {...(destructive ? { color: 'red' } : {})}>
             {submit}
@@ -518,6 +523,7 @@ export function ConfirmByName({
   title,
   effect,
   action,
+  leave,
   opened,
   onClose,
   onConfirm,
@@ -526,6 +532,7 @@ export function ConfirmByName({
   title: string;
   effect: ReactNode;
   action: string;
+  leave?: string;
   opened: boolean;
   onClose: () => void;
   onConfirm: () => Promise<unknown>;
@@ -539,7 +546,7 @@ export function ConfirmByName({
     reset();
   }, [opened, reset]);
   return (
-    <FormDialog title={title} opened={opened} onClose={onClose} submit={action} destructive disabled={text !== name} save={confirm}>
+    <FormDialog title={title} opened={opened} onClose={onClose} submit={action} leave={leave} destructive disabled={text !== name} save={confirm}>
       <Text component="div" size="sm">
         {effect}
       </Text>

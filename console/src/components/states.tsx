@@ -64,7 +64,7 @@ export function Empty({
       <Title order={2} size="h4">
         {title}
       </Title>
-      <Text c="dimmed" maw={520} component="div">
+      <Text c="dimmed" maw={520} component="div" style={{ textWrap: 'balance' }}>
         {children}
       </Text>
       {action !== undefined && (

@@ -29,7 +29,7 @@ export const NOUNS: Record<Noun, Kind> = {
   },
   users: {
     columns: users.COLUMNS,
-    example: 'name,email,phone,description,groups\nmei,mei@example.com,,Design,design;writers\ntom,tom@example.com,,,',
+    example: 'name,email,phone,description,groups\nmei,mei@example.com,,Design,design;lab\ntom,tom@example.com,,,',
     stale: ['users', 'groups'],
     plan: async (project_id, lines) => {
       const [known, all] = await Promise.all([users.known(project_id), schemas()]);

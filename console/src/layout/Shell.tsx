@@ -9,9 +9,9 @@ import {
   IconHistory,
   IconKey,
   IconListDetails,
+  IconLock,
   IconLogout,
   IconPackages,
-  IconPassword,
   IconPlugConnected,
   IconRocket,
   IconSettings,
@@ -53,6 +53,8 @@ export function Shell({ children }: { children: ReactNode }) {
   const logOut = useLogOut();
   const navigate = useNavigate();
   const { pathname } = useLocation();
+  // An import belongs to the list that it fills.
+  const place = !pathname.startsWith(path('import/')) ? pathname : path(pathname === path('import/desktops') ? 'desktops' : 'people');
   const [opened, { toggle, close }] = useDisclosure(false);
   const [renewing, setRenewing] = useState(false);
   useEffect(() => {
@@ -94,9 +96,13 @@ export function Shell({ children }: { children: ReactNode }) {
               </Menu.Target>
               <Menu.Dropdown>
                 <Menu.Label>
+                  {/* On a phone the button has no room for the name. */}
+                  <Text span inherit hiddenFrom="sm">
+                    {session.user_name} ·{' '}
+                  </Text>
                   {session.domain_name} · {project.name}
                 </Menu.Label>
-                <Menu.Item leftSection={<IconPassword size={16} />} onClick={() => setRenewing(true)}>
+                <Menu.Item leftSection={<IconLock size={16} />} onClick={() => setRenewing(true)}>
                   {t('own-password.title')}
                 </Menu.Item>
                 <Menu.Item leftSection={<IconLogout size={16} />} onClick={() => void logOut()}>
@@ -112,7 +118,7 @@ export function Shell({ children }: { children: ReactNode }) {
           <Stack gap={2}>
             {PAGES.map(({ page, label, icon: Icon }) => {
               const to = path(page);
-              const active = pathname === to || pathname.startsWith(`${to}/`);
+              const active = place === to || place.startsWith(`${to}/`);
               return (
                 <NavLink
                   key={page}

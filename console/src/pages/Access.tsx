@@ -1,6 +1,7 @@
 import { Tabs } from '@mantine/core';
 import { useSearchParams } from 'react-router';
 import { PageHead } from '../components/parts';
+import { TabsList } from '../components/TabsList';
 import { useTexts } from '../i18n';
 import { Explain } from './access/Explain';
 import { Groups } from './access/Groups';
@@ -23,13 +24,13 @@ export default function Access() {
         onChange={(value) => setSearch(value === null || value === 'users' ? {} : { tab: value }, { replace: true })}
         keepMounted={false}
       >
-        <Tabs.List mb="md">
+        <TabsList value={tab}>
           {(Object.keys(TABS) as (keyof typeof TABS)[]).map((name) => (
             <Tabs.Tab key={name} value={name}>
               {t(`access.tab.${name}`)}
             </Tabs.Tab>
           ))}
-        </Tabs.List>
+        </TabsList>
         {Object.entries(TABS).map(([name, Content]) => (
           <Tabs.Panel key={name} value={name}>
             <Content />

@@ -97,7 +97,7 @@ export default function AddApps() {
           </Text>
           <FileButton onChange={(files) => void uploads.add(files)} multiple inputProps={{ 'aria-label': t('add.choose') }}>
             {(props) => (
-              <Button {...props} leftSection={<IconUpload size={18} />} mt="xs">
+              <Button {...props} variant={items.length === 0 ? 'filled' : 'default'} leftSection={<IconUpload size={18} />} mt="xs">
                 {t('add.choose')}
               </Button>
             )}

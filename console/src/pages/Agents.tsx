@@ -1,15 +1,16 @@
-import { Alert, Anchor, Button, Checkbox, Code, Group, List, Modal, SegmentedControl, Stack, Table, Tabs, Text } from '@mantine/core';
+import { Alert, Anchor, Button, Checkbox, Code, Group, List, Modal, Stack, Table, Tabs, Text } from '@mantine/core';
 import { useMutation, useQueries, useQuery } from '@tanstack/react-query';
 import { IconAlertTriangle, IconCircleCheck, IconDeviceDesktop, IconPlugConnected, IconRocket, IconRoute } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useChosenInAddress, useInAddress, usePage } from '../address';
-import { bytes, ListPanel, ListTable, PageHead, Pages, Pill, say, SearchBox } from '../components/parts';
+import { bytes, DialogForm, ListPanel, ListTable, PageHead, Pages, Pill, say, SearchBox, States } from '../components/parts';
 import { reachDraft, ReachForm, wireReach } from '../components/ReachForm';
 import { Empty, Problem } from '../components/states';
+import { TabsList } from '../components/TabsList';
 import { offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
-import { useTexts } from '../i18n';
+import { useTexts, wordOf } from '../i18n';
 import { usePath, useProject } from '../session';
 import { Releases } from './agents/Releases';
 import { AgentPill, usePush } from './Desktops';
@@ -28,10 +29,10 @@ export default function Agents() {
       <PageHead title={t('agents.title')} sub={t('agents.sub')} />
       {/* What one tab keeps in the address means nothing to the other. */}
       <Tabs value={tab} onChange={(value) => setSearch(value === 'updates' ? { tab: value } : {}, { replace: true })} keepMounted={false}>
-        <Tabs.List mb="md">
+        <TabsList value={tab}>
           <Tabs.Tab value="push">{t('agents.push')}</Tabs.Tab>
           <Tabs.Tab value="updates">{t('releases.title')}</Tabs.Tab>
-        </Tabs.List>
+        </TabsList>
         {Object.entries(TABS).map(([name, Content]) => (
           <Tabs.Panel key={name} value={name}>
             <Content />
@@ -55,6 +56,7 @@ function PushOnto() {
   const isFiltered = name !== '' || show !== 'none';
   const [chosen, choose] = useChosenInAddress('desktop', MOST);
   const list = useDesktops({ name, ...(show === 'none' || show === 'offline' ? { agent: show } : {}) }, offsetOf(page), PAGE_SIZE);
+  const isBare = useDesktops({}, 0, 1).data?.count === 0;
   const networks = useQuery({
     queryKey: ['networks', project_id],
     queryFn: () => ok(api.GET('/api/v1/{project_id}/network-reaches', { params: { path: { project_id } } })),
@@ -82,7 +84,7 @@ function PushOnto() {
           </Text>
         )}
         <Group gap="sm">
-          <SegmentedControl
+          <States
             aria-label={t('list.state')}
             value={show}
             onChange={setShow}
@@ -101,19 +103,17 @@ function PushOnto() {
           {list.data?.count === 0 ? (
             <Empty
               icon={<IconDeviceDesktop />}
-              title={t(isFiltered ? 'agents.none-such' : 'agents.none')}
+              title={t(isBare ? 'desktops.empty' : isFiltered ? 'agents.none-such' : 'agents.none')}
               action={
                 <>
                   <Button component={Link} to={path('desktops')} variant="default">
                     {t('nav.desktops')}
                   </Button>
-                  <Button component={Link} to={path('desktops?enroll=1')} variant="default">
-                    {t('desktop.enroll')}
-                  </Button>
+                  <Button component={Link} to={path('desktops?enroll=1')}>{t('desktop.enroll')}</Button>
                 </>
               }
             >
-              {t(isFiltered ? 'agents.none-such-text' : 'agents.none-text')}
+              {t(isBare ? 'desktops.empty-text' : isFiltered ? 'agents.none-such-text' : 'agents.none-text')}
             </Empty>
           ) : (
             <>
@@ -125,12 +125,13 @@ function PushOnto() {
                   onChange={() => choose((before) => (all ? before.filter((id) => !here.includes(id)) : [...new Set([...before, ...here])]))}
                 />
               </Group>
-              <ListTable label={t('agents.title')} head={[{ hidden: t('desktop.choose') }, t('job.desktop'), t('desktop.agent'), t('agents.reached'), { hidden: t('action.edit') }]}>
+              <ListTable label={t('agents.title')} head={[{ hidden: t('desktop.choose') }, t('job.desktop'), t('desktop.agent'), t('agents.reach'), { hidden: t('action.edit') }]}>
                 {items.map((desktop) => (
                   <Row
                     key={desktop.id}
                     desktop={desktop}
                     reach={reaches.get(desktop.id)}
+                    byNetwork={networks.data?.count !== 0}
                     chosen={chosen.includes(desktop.id)}
                     full={chosen.length >= MOST}
                     onChoose={(is) => choose((before) => (is ? [...before, desktop.id] : before.filter((id) => id !== desktop.id)))}
@@ -151,6 +152,7 @@ function PushOnto() {
 function Row({
   desktop,
   reach,
+  byNetwork,
   chosen,
   full,
   onChoose,
@@ -158,6 +160,8 @@ function Row({
 }: {
   desktop: Shape<'RegisteredDesktop'>;
   reach: Shape<'DesktopReach'> | undefined;
+  /** Whether what the desktop leaves open may come from a network. */
+  byNetwork: boolean;
   chosen: boolean;
   full: boolean;
   onChoose: (is: boolean) => void;
@@ -194,10 +198,12 @@ function Row({
           )}
         </Table.Td>
         <Table.Td>
-          <Text size="sm">{way === '' ? t('agents.by-network') : <Code>{way}</Code>}</Text>
+          <Text size="sm" {...(way === '' && !byNetwork ? { c: 'dimmed' } : {})}>
+            {way !== '' ? <Code>{way}</Code> : t(byNetwork ? 'agents.by-network' : 'agents.not-set')}
+          </Text>
           {reach !== undefined && (way !== '' || reach.has_login) && (
             <Text size="xs" c="dimmed">
-              {reach.has_login ? t('agents.login-stored') : t('agents.login-network')}
+              {t(reach.has_login ? 'agents.login-stored' : byNetwork ? 'agents.login-network' : 'agents.login-none')}
               {reach.jump_address !== undefined && ` · ${t('agents.through', { name: reach.jump_address })}`}
             </Text>
           )}
@@ -231,7 +237,7 @@ function Row({
                 variant="outline"
                 color={found.ok ? 'green' : 'red'}
                 icon={found.ok ? <IconCircleCheck color="var(--ok)" /> : <IconAlertTriangle color="var(--bad)" />}
-                title={found.ok ? t('agents.probe-ok') : t('agents.probe-fails', { step: found.step ?? '' })}
+                title={found.ok ? t('agents.probe-ok') : t('agents.probe-fails', { step: wordOf(t, 'agents.step', found.step ?? '') })}
               >
                 <Stack gap={4}>
                   {found.ok ? (
@@ -254,11 +260,14 @@ function Row({
                     </Text>
                   )}
                   {found.would.length > 0 && (
-                    <List size="sm">
-                      {found.would.map((line) => (
-                        <List.Item key={line}>{line}</List.Item>
-                      ))}
-                    </List>
+                    <>
+                      <Text size="sm">{t('agents.would')}</Text>
+                      <List size="sm">
+                        {found.would.map((line) => (
+                          <List.Item key={line}>{line}</List.Item>
+                        ))}
+                      </List>
+                    </>
                   )}
                 </Stack>
               </Alert>
@@ -307,38 +316,23 @@ function ReachEditor({ desktopId, reach, onDone }: { desktopId: string; reach: S
     onSuccess: done,
   });
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        save.mutate();
-      }}
-    >
-      <Stack>
-        <Text size="sm" c="dimmed">
-          {t('agents.reach-text')}
-        </Text>
-        {reach?.pinned_host_key !== undefined && (
-          <Group gap="xs">
-            <Pill tone="ok">{t('agents.pinned')}</Pill>
-            <Code style={{ overflowWrap: 'anywhere' }}>{reach.pinned_host_key}</Code>
-          </Group>
-        )}
-        <ReachForm draft={draft} onChange={setDraft} of="desktop" hasLogin={reach?.has_login ?? false} />
-        {(save.error ?? forget.error) !== null && <Problem error={(save.error ?? forget.error) as Error} />}
-        <Group justify="space-between">
-          <Button variant="default" loading={forget.isPending} disabled={reach?.updated_at === undefined && reach?.pinned_host_key === undefined} onClick={() => forget.mutate()}>
-            {t('agents.forget')}
-          </Button>
-          <Group gap="sm">
-            <Button variant="default" onClick={onDone}>
-              {t('action.cancel')}
-            </Button>
-            <Button type="submit" loading={save.isPending}>
-              {t('action.save')}
-            </Button>
-          </Group>
+    <DialogForm save={save} submit={t('action.save')} onClose={onDone}>
+      <Text size="sm" c="dimmed">
+        {t('agents.reach-text')}
+      </Text>
+      {reach?.pinned_host_key !== undefined && (
+        <Group gap="xs">
+          <Pill tone="ok">{t('agents.pinned')}</Pill>
+          <Code style={{ overflowWrap: 'anywhere' }}>{reach.pinned_host_key}</Code>
         </Group>
-      </Stack>
-    </form>
+      )}
+      <ReachForm draft={draft} onChange={setDraft} of="desktop" hasLogin={reach?.has_login ?? false} />
+      {(reach?.updated_at !== undefined || reach?.pinned_host_key !== undefined) && (
+        <Button variant="default" style={{ alignSelf: 'flex-start' }} loading={forget.isPending} onClick={() => forget.mutate()}>
+          {t('agents.forget')}
+        </Button>
+      )}
+      {forget.error !== null && <Problem error={forget.error} />}
+    </DialogForm>
   );
 }

@@ -6,7 +6,6 @@ import {
   FileButton,
   Group,
   Menu,
-  SegmentedControl,
   Stack,
   Table,
   Tabs,
@@ -16,13 +15,14 @@ import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconChevronDown, IconDownload, IconEye, IconEyeOff, IconPackageOff, IconPencil, IconTool, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
-import { api, ApiProblem, ok, type Shape } from '../api/client';
+import { api, ok, type Shape } from '../api/client';
 import { useInAddress } from '../address';
 import { AccountPicker, keyOf } from '../components/AccountPicker';
 import { AppForm, type AppDraft } from '../components/AppForm';
 import { Outcome } from '../components/JobDrawer';
-import { AppIcon, ConfirmByName, Copy, Facts, FormDialog, JobPill, ListTable, PageHead, PageProblem, PageWaiting, Panel, say, sayProblem, When } from '../components/parts';
-import { Problem } from '../components/states';
+import { AppIcon, Choice, ConfirmByName, Copy, Facts, FormDialog, JobPill, ListTable, PageHead, PageProblem, PageWaiting, Panel, say, sayProblem, When } from '../components/parts';
+import { Empty, Problem } from '../components/states';
+import { TabsList } from '../components/TabsList';
 import { useApp, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
@@ -57,7 +57,26 @@ export default function AppDetail() {
   const trail = [{ label: t('nav.apps'), to: path('apps') }];
   if (error !== null) return <PageProblem title={t('job.app')} error={error} trail={trail} />;
   if (isPending) return <PageWaiting />;
-  if (app === undefined) return <PageProblem title={t('job.app')} error={new ApiProblem(404, '', t('app.gone'), '')} trail={trail} />;
+  if (app === undefined) {
+    return (
+      <>
+        <PageHead title={t('job.app')} trail={trail} />
+        <section className="panel">
+          <Empty
+            icon={<IconPackageOff />}
+            title={t('app.gone')}
+            action={
+              <Button component={Link} to={path('apps')} variant="default">
+                {t('app.all')}
+              </Button>
+            }
+          >
+            {t('app.gone-text')}
+          </Empty>
+        </section>
+      </>
+    );
+  }
   return (
     <>
       <PageHead
@@ -106,14 +125,14 @@ export default function AppDetail() {
         }
       />
       <Tabs value={tab} onChange={(value) => setTab(value ?? 'about')} keepMounted={false}>
-        <Tabs.List mb="md">
+        <TabsList value={tab}>
           <Tabs.Tab value="about">{t('app.about')}</Tabs.Tab>
           <Tabs.Tab value="detection">{t('app.detection')}</Tabs.Tab>
           <Tabs.Tab value="revisions">{t('app.revisions')}</Tabs.Tab>
           <Tabs.Tab value="outdated">{t('outdated.title')}</Tabs.Tab>
           <Tabs.Tab value="who">{t('app.for')}</Tabs.Tab>
           <Tabs.Tab value="jobs">{t('nav.jobs')}</Tabs.Tab>
-        </Tabs.List>
+        </TabsList>
         <Tabs.Panel value="about">
           <About app={app} />
         </Tabs.Panel>
@@ -219,23 +238,27 @@ function About({ app }: { app: Shape<'Application'> }) {
         </Stack>
       </Panel>
       <Panel title={t('app.icon')}>
-        <Group>
+        <Group wrap="nowrap" align="flex-start">
           <AppIcon app={app} size={64} />
-          <FileButton accept="image/png" onChange={(file) => file !== null && icon.mutate(file)} inputProps={{ 'aria-label': t('app.icon-choose') }}>
-            {(props) => (
-              <Button {...props} variant="default" loading={icon.isPending}>
-                {t('app.icon-choose')}
-              </Button>
-            )}
-          </FileButton>
-          {app.app_icon_url !== undefined && app.app_icon_url !== '' && (
-            <Button variant="default" loading={icon.isPending} onClick={() => icon.mutate(null)}>
-              {t('app.icon-remove')}
-            </Button>
-          )}
-          <Text size="sm" c="dimmed">
-            {t('app.icon-hint')}
-          </Text>
+          <Stack gap="xs">
+            <Group gap="xs">
+              <FileButton accept="image/png" onChange={(file) => file !== null && icon.mutate(file)} inputProps={{ 'aria-label': t('app.icon-choose') }}>
+                {(props) => (
+                  <Button {...props} variant="default" loading={icon.isPending}>
+                    {t('app.icon-choose')}
+                  </Button>
+                )}
+              </FileButton>
+              {app.app_icon_url !== undefined && app.app_icon_url !== '' && (
+                <Button variant="default" loading={icon.isPending} onClick={() => icon.mutate(null)}>
+                  {t('app.icon-remove')}
+                </Button>
+              )}
+            </Group>
+            <Text size="sm" c="dimmed">
+              {t('app.icon-hint')}
+            </Text>
+          </Stack>
         </Group>
       </Panel>
     </Stack>
@@ -314,7 +337,9 @@ function Edit({ app, opened, onClose }: { app: Shape<'Application'>; opened: boo
       submit={t('action.save')}
       save={save}
     >
-      <Alert variant="default">{t('app.edit-note')}</Alert>
+      <Text size="sm" c="dimmed">
+        {t('app.edit-note')}
+      </Text>
       <AppForm draft={draft} onChange={setDraft} only="edit" />
     </FormDialog>
   );
@@ -340,17 +365,18 @@ function Who({ app }: { app: Shape<'Application'> }) {
   return (
     <Panel title={t('app.for')}>
       <Stack>
-        <SegmentedControl
-          style={{ alignSelf: 'flex-start' }}
-          aria-label={t('app.for')}
-          value={app.authorization_type}
-          disabled={change.isPending}
-          onChange={(value) => change.mutate({ authorization_type: value as Shape<'AssignType'> })}
-          data={[
-            { value: 'ALL_USER', label: t('app.for-all') },
-            { value: 'ASSIGN_USER', label: t('app.for-some') },
-          ]}
-        />
+        <div>
+          <Choice
+            aria-label={t('app.for')}
+            value={app.authorization_type}
+            disabled={change.isPending}
+            onChange={(value) => change.mutate({ authorization_type: value as Shape<'AssignType'> })}
+            data={[
+              { value: 'ALL_USER', label: t('app.for-all') },
+              { value: 'ASSIGN_USER', label: t('app.for-some') },
+            ]}
+          />
+        </div>
         {list.error !== null && <Problem error={list.error} />}
         {app.authorization_type === 'ALL_USER' ? (
           <Text size="sm" c="dimmed">
@@ -390,6 +416,16 @@ function AppJobs({ appId }: { appId: string }) {
   if (jobs.error !== null) return <Problem error={jobs.error} />;
   return (
     <section className="panel">
+      {jobs.data !== undefined && jobs.data.count > 0 && (
+        <Group justify="space-between" px="var(--pad)" pt={14}>
+          <Text size="sm" c="dimmed">
+            {t('list.count', { n: jobs.data.count })}
+          </Text>
+          <Anchor component={Link} to={path(`jobs?app=${appId}`)} size="sm">
+            {t('app.all-jobs')}
+          </Anchor>
+        </Group>
+      )}
       {jobs.data?.items.length === 0 ? (
         <Text size="sm" c="dimmed" p="var(--pad)">
           {t('jobs.empty-text')}
@@ -404,7 +440,7 @@ function AppJobs({ appId }: { appId: string }) {
                 </Anchor>
               </Table.Td>
               <Table.Td>
-                <JobPill status={job.job_status} />
+                <JobPill job={job} />
               </Table.Td>
               <Table.Td>
                 <Outcome job={job} />

@@ -52,7 +52,7 @@ export default function Apps() {
   );
   return (
     <>
-      <PageHead title={t('nav.apps')} sub={t('apps.sub')} actions={add} />
+      <PageHead title={t('nav.apps')} sub={t('apps.sub')} {...(apps.data?.length === 0 ? {} : { actions: add })} />
       {apps.error !== null && <Problem error={apps.error} onRetry={() => void apps.refetch()} />}
       {apps.data !== undefined && apps.data.length === 0 ? (
         <section className="panel">
@@ -113,11 +113,15 @@ export default function Apps() {
                       </Text>
                     </div>
                   </Group>
-                  <Text size="sm" c="dimmed" className="two-lines" mih={40}>
+                  <Text size="sm" c="dimmed" className="two-lines" mih="2lh">
                     {app.description}
                   </Text>
                   <Group gap={6} mt="sm">
-                    {app.status === 'FORBIDDEN' && <Visibility app={app} />}
+                    {app.status === 'FORBIDDEN' && (
+                      <Badge variant="default" size="sm" tt="none" fw={600} style={{ color: 'var(--care)', background: 'var(--care-soft)', borderColor: 'transparent' }}>
+                        {t('app.hidden')}
+                      </Badge>
+                    )}
                     <Badge variant="default" size="sm" tt="none" fw={550}>
                       {categoryName(app.catalog_id)}
                     </Badge>

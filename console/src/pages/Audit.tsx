@@ -1,21 +1,30 @@
 import { Alert, Anchor, Button, Code, Drawer, Group, Modal, SegmentedControl, Select, SimpleGrid, Stack, Table, Text, TextInput, Title } from '@mantine/core';
 import { keepPreviousData, useMutation, useQuery } from '@tanstack/react-query';
 import { IconCircleCheck, IconFileDownload, IconHistory, IconShieldCheck, IconAlertTriangle } from '@tabler/icons-react';
-import { useState } from 'react';
+import { Fragment, useState } from 'react';
 import { useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { queryText, useInAddress } from '../address';
 import { Copy, ListPanel, ListTable, PageHead, Pill, SearchBox, When } from '../components/parts';
 import { Empty, Problem } from '../components/states';
-import { localeOf, useTexts, wordOf } from '../i18n';
+import { localeOf, useTexts, wordOf, type Write } from '../i18n';
 import { useProject } from '../session';
 
 /** Entries in one page. */
 const PAGE_SIZE = 50;
 
-const KINDS = ['change', 'refusal', 'widening', 'enrollment', 'retention'] as const;
+const KINDS = ['change', 'refusal', 'widening', 'enrollment', 'retention', 'results'] as const;
 
 type Entry = Shape<'AuditEntry'>;
+
+/** When it happened last: the time of an entry that tells of many is that of the first. */
+function lastOf({ time, detail }: Entry): string {
+  const last: unknown = detail['last_at'];
+  return typeof last === 'number' ? new Date(last).toISOString() : time;
+}
+
+/** What an entry is about; the server itself has no name. */
+const resourceWord = (resource: string, t: Write) => (resource === 'server:' ? t('audit.actor.server') : resource);
 
 /** What the address asks for, as the query of the list and of the export. */
 function useFilter() {
@@ -38,6 +47,9 @@ function useFilter() {
   const filter = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== '')) as Partial<Record<keyof typeof all, never>>;
   return { filter, domain: text('scope') === 'domain', isFiltered: Object.keys(filter).length > 0 };
 }
+
+/** A field for a time that holds none is quiet, as one with a placeholder is. */
+const dateStyles = (value: string) => (value === '' ? { input: { color: 'var(--mantine-color-dimmed)' } } : {});
 
 export default function Audit() {
   const { t } = useTexts();
@@ -74,7 +86,7 @@ export default function Audit() {
             <Button component="a" href={exported} download="audit.jsonl" variant="default" leftSection={<IconFileDownload size={18} />}>
               {t('audit.export')}
             </Button>
-            <Button leftSection={<IconShieldCheck size={18} />} onClick={() => setVerifying(true)}>
+            <Button variant="default" leftSection={<IconShieldCheck size={18} />} onClick={() => setVerifying(true)}>
               {t('audit.verify')}
             </Button>
           </>
@@ -96,7 +108,8 @@ export default function Audit() {
             placeholder={t('audit.kind')}
             clearable
             clearButtonProps={{ 'aria-label': t('action.clear') }}
-            w={190}
+            flex="1 1 150px"
+            maw={{ sm: 190 }}
             data={KINDS.map((value) => ({ value, label: t(`audit.kind.${value}`) }))}
             value={kind === '' ? null : kind}
             onChange={choose(setKind)}
@@ -106,7 +119,8 @@ export default function Audit() {
             placeholder={t('audit.outcome')}
             clearable
             clearButtonProps={{ 'aria-label': t('action.clear') }}
-            w={150}
+            flex="1 1 120px"
+            maw={{ sm: 150 }}
             data={(['done', 'refused'] as const).map((value) => ({ value, label: t(`audit.outcome.${value}`) }))}
             value={outcome === '' ? null : outcome}
             onChange={choose(setOutcome)}
@@ -116,9 +130,9 @@ export default function Audit() {
           <SearchBox label={t('audit.actor')} name="actor" />
           <SearchBox label={t('audit.action')} name="action" />
           <SearchBox label={t('audit.resource')} name="resource" />
-          <SearchBox label={t('problem.request')} name="request" />
-          <TextInput type="datetime-local" aria-label={t('audit.from')} leftSection={<Text size="xs">{t('audit.from')}</Text>} leftSectionWidth={56} value={from} onChange={(event) => setFrom(event.currentTarget.value)} />
-          <TextInput type="datetime-local" aria-label={t('audit.to')} leftSection={<Text size="xs">{t('audit.to')}</Text>} leftSectionWidth={56} value={to} onChange={(event) => setTo(event.currentTarget.value)} />
+          <SearchBox label={t('audit.request')} name="request" />
+          <TextInput type="datetime-local" aria-label={t('audit.from')} leftSection={<Text size="xs">{t('audit.from')}</Text>} leftSectionWidth={56} styles={dateStyles(from)} value={from} onChange={(event) => setFrom(event.currentTarget.value)} />
+          <TextInput type="datetime-local" aria-label={t('audit.to')} leftSection={<Text size="xs">{t('audit.to')}</Text>} leftSectionWidth={56} styles={dateStyles(to)} value={to} onChange={(event) => setTo(event.currentTarget.value)} />
         </SimpleGrid>
       </Stack>
       <ListPanel list={list}>
@@ -127,20 +141,9 @@ export default function Audit() {
             {isFiltered ? t('list.none-text') : t('audit.empty-text')}
           </Empty>
         ) : (
-          <ListTable label={t('nav.audit')} head={[t('audit.when'), t('audit.who'), t('audit.what'), t('audit.on'), t('audit.outcome')]}>
+          <ListTable label={t('nav.audit')} head={[t('audit.what'), t('audit.on'), t('audit.who'), t('audit.when'), t('audit.outcome')]}>
             {list.data?.items.map((entry) => (
               <Table.Tr key={entry.id}>
-                <Table.Td style={{ whiteSpace: 'nowrap' }}>
-                  <When at={entry.time} />
-                </Table.Td>
-                <Table.Td>
-                  <Text size="sm" fw={600}>
-                    {entry.actor.name ?? wordOf(t, 'audit.actor', entry.actor.kind)}
-                  </Text>
-                  <Text size="xs" c="dimmed">
-                    {entry.address}
-                  </Text>
-                </Table.Td>
                 <Table.Td>
                   <Anchor component="button" type="button" size="sm" fw={600} onClick={() => open(entry.id)}>
                     {entry.operation}
@@ -152,6 +155,17 @@ export default function Audit() {
                 </Table.Td>
                 <Table.Td>
                   <Resource entry={entry} />
+                </Table.Td>
+                <Table.Td>
+                  <Text size="sm" fw={600}>
+                    {entry.actor.name ?? wordOf(t, 'audit.actor', entry.actor.kind)}
+                  </Text>
+                  <Text size="xs" c="dimmed">
+                    {entry.address}
+                  </Text>
+                </Table.Td>
+                <Table.Td style={{ whiteSpace: 'nowrap' }}>
+                  <When at={lastOf(entry)} />
                 </Table.Td>
                 <Table.Td>
                   <Outcome entry={entry} />
@@ -192,14 +206,22 @@ function Resource({ entry }: { entry: Entry }) {
   const [first, ...rest] = entry.resources;
   if (first === undefined) return <>–</>;
   return (
-    <div className="clip" title={entry.resources.join('\n')}>
+    <div className="clip" title={entry.resources.map((resource) => resourceWord(resource, t)).join('\n')}>
       <Text size="sm" truncate>
-        {entry.resource_name ?? first}
+        {entry.resource_name ?? resourceWord(first, t)}
       </Text>
-      <Text size="xs" c="dimmed" truncate>
-        {entry.resource_name === undefined ? '' : first}
-        {rest.length > 0 && t('deployment.more', { n: rest.length })}
-      </Text>
+      <Group gap={4} wrap="nowrap">
+        {entry.resource_name !== undefined && (
+          <Text size="xs" c="dimmed" truncate>
+            {resourceWord(first, t)}
+          </Text>
+        )}
+        {rest.length > 0 && (
+          <Text size="xs" c="dimmed" flex="none">
+            {t('deployment.more', { n: rest.length })}
+          </Text>
+        )}
+      </Group>
     </div>
   );
 }
@@ -221,17 +243,28 @@ function EntryDrawer({ id, domain, onClose }: { id: string; domain: boolean; onC
         : ok(api.GET('/api/v1/{project_id}/audit/{entry_id}', { params: { path: { project_id, entry_id: id } } })),
   });
   const entry = found.data?.entry;
+  const instant = (at: string) => new Date(at).toLocaleString(localeOf(language), { dateStyle: 'medium', timeStyle: 'medium' });
   const facts: [string, React.ReactNode][] =
     entry === undefined
       ? []
       : [
-          [t('audit.when'), new Date(entry.time).toLocaleString(localeOf(language))],
-          [t('audit.who'), `${entry.actor.name ?? '–'} (${wordOf(t, 'audit.actor', entry.actor.kind)})`],
+          [t('audit.when'), [...new Set([entry.time, lastOf(entry)].map(instant))].join(' – ')],
+          [t('audit.who'), entry.actor.name === undefined ? wordOf(t, 'audit.actor', entry.actor.kind) : `${entry.actor.name} (${wordOf(t, 'audit.actor', entry.actor.kind)})`],
           [t('audit.credential'), <Code key="c">{entry.actor.credential}</Code>],
           [t('audit.address'), entry.address ?? '–'],
           [t('explain.action'), <Code key="a">{entry.action}</Code>],
-          [t('problem.request'), entry.request_id === undefined ? '–' : <Code key="r">{entry.request_id}</Code>],
-          [t('audit.place'), entry.sequence === undefined ? t('audit.unsealed') : <Code key="s">{`${entry.sequence}:${entry.hash?.slice(0, 16) ?? ''}…`}</Code>],
+          [t('audit.request'), entry.request_id === undefined ? '–' : <Code key="r">{entry.request_id}</Code>],
+          [
+            t('audit.place'),
+            entry.sequence === undefined ? (
+              t('audit.unsealed')
+            ) : (
+              <Group key="s" gap={4} wrap="nowrap">
+                <Code>{`${entry.sequence}:${entry.hash?.slice(0, 16) ?? ''}…`}</Code>
+                <Copy text={`${entry.sequence}:${entry.hash ?? ''}`} />
+              </Group>
+            ),
+          ],
         ];
   return (
     <Drawer
@@ -272,7 +305,7 @@ function EntryDrawer({ id, domain, onClose }: { id: string; domain: boolean; onC
               </Text>
               {entry.resources.map((resource) => (
                 <Text size="sm" key={resource} style={{ overflowWrap: 'anywhere' }}>
-                  <Code>{resource}</Code>
+                  <Code>{resourceWord(resource, t)}</Code>
                 </Text>
               ))}
             </div>
@@ -286,18 +319,17 @@ function EntryDrawer({ id, domain, onClose }: { id: string; domain: boolean; onC
             </Text>
           ) : (
             <ListTable label={t('audit.differences')} least={420} titled={false} head={[t('audit.member'), t('audit.before'), t('audit.after')]}>
-              {found.data?.differences.map((difference) => (
-                <Table.Tr key={`${difference.resource}${difference.member}`}>
-                  <Table.Td style={{ verticalAlign: 'top' }}>
-                    <Code>{difference.member === '' ? difference.resource : difference.member}</Code>
-                  </Table.Td>
-                  <Table.Td className="gone">
-                    <Value value={difference.before} />
-                  </Table.Td>
-                  <Table.Td className="come">
-                    <Value value={difference.after} />
-                  </Table.Td>
-                </Table.Tr>
+              {found.data?.differences.map((difference, index, all) => (
+                <Fragment key={`${difference.resource}${difference.member}`}>
+                  {difference.resource !== all[index - 1]?.resource && (
+                    <Table.Tr>
+                      <Table.Td colSpan={3}>
+                        <Code>{resourceWord(difference.resource, t)}</Code>
+                      </Table.Td>
+                    </Table.Tr>
+                  )}
+                  <Changed difference={difference} />
+                </Fragment>
               ))}
             </ListTable>
           )}
@@ -313,10 +345,44 @@ function EntryDrawer({ id, domain, onClose }: { id: string; domain: boolean; onC
   );
 }
 
-function Value({ value }: { value: unknown }) {
-  const text = shown(value);
+/** A member with what it was and is; a whole resource that came or went takes the whole row. */
+function Changed({ difference }: { difference: Shape<'AuditDifference'> }) {
+  const { t } = useTexts();
+  const sides = [
+    { name: t('audit.before'), text: shown(difference.before), kind: 'gone' },
+    { name: t('audit.after'), text: shown(difference.after), kind: 'come' },
+  ];
+  if (difference.member === '') {
+    return sides
+      .filter(({ text }) => text !== '')
+      .map(({ name, text, kind }) => (
+        <Table.Tr key={kind}>
+          <Table.Td colSpan={3} className={kind}>
+            <Text size="xs" c="dimmed">
+              {name}
+            </Text>
+            <Value text={text} />
+          </Table.Td>
+        </Table.Tr>
+      ));
+  }
   return (
-    <Text size="sm" style={{ overflowWrap: 'anywhere', whiteSpace: 'pre-wrap', minWidth: 120 }} component="div">
+    <Table.Tr>
+      <Table.Td w={{ sm: '30%' }} style={{ verticalAlign: 'top' }}>
+        <Code>{difference.member}</Code>
+      </Table.Td>
+      {sides.map(({ text, kind }) => (
+        <Table.Td key={kind} w={{ sm: '35%' }} style={{ verticalAlign: 'top' }} {...(text === '' ? {} : { className: kind })}>
+          <Value text={text} />
+        </Table.Td>
+      ))}
+    </Table.Tr>
+  );
+}
+
+function Value({ text }: { text: string }) {
+  return (
+    <Text size="xs" ff="monospace" style={{ overflowWrap: 'anywhere', whiteSpace: 'pre-wrap' }} component="div">
       {text === '' ? '–' : text}
     </Text>
   );
@@ -375,15 +441,18 @@ function Verify({ opened, onClose }: { opened: boolean; onClose: () => void }) {
               title={found.whole ? t('audit.whole') : t('audit.not-whole')}
             >
               <Stack gap={4}>
-                <Text size="sm">{t('audit.checked', { n: found.checked, unsealed: found.unsealed })}</Text>
+                <Text size="sm">
+                  {t('audit.checked', { n: found.checked })} {found.unsealed > 0 && t('audit.waiting', { n: found.unsealed })}
+                </Text>
                 {found.deleted_to_sequence > 0 && <Text size="sm">{t('audit.deleted-to', { n: found.deleted_to_sequence })}</Text>}
                 {found.sequence > 0 && (
-                  <Group gap={4} wrap="nowrap">
-                    <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
-                      {t('audit.note')} <Code>{place}</Code>
-                    </Text>
-                    <Copy text={place} />
-                  </Group>
+                  <div>
+                    <Text size="sm">{t('audit.note')}</Text>
+                    <Group gap={4} wrap="nowrap">
+                      <Code style={{ display: 'block', overflowWrap: 'anywhere' }}>{place}</Code>
+                      <Copy text={place} />
+                    </Group>
+                  </div>
                 )}
                 {found.findings.map((finding, index) => (
                   <Text size="sm" key={index}>

@@ -1,16 +1,17 @@
 import { Alert, Anchor, Button, Group, SegmentedControl, SimpleGrid, Stack, Table, Text, Title } from '@mantine/core';
 import { keepPreviousData, queryOptions, useMutation, useQuery } from '@tanstack/react-query';
-import { IconPlayerStop, IconRefresh } from '@tabler/icons-react';
+import { IconBan, IconPlayerPlay, IconRefresh } from '@tabler/icons-react';
 import { useMemo, useState, useSyncExternalStore, type ReactNode } from 'react';
 import { Link, useParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
-import { Board, isUnverified, MOST_SHOWN } from '../board';
+import { Board, MOST_SHOWN } from '../board';
 import { JobDrawer, Outcome } from '../components/JobDrawer';
-import { ConfirmByName, JOB_TONE, JobPill, Legend, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, say, sayProblem, ShareBar, When, type Tone } from '../components/parts';
+import { ConfirmByName, isUnverified, JOB_TONE, JobPill, Legend, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, say, sayProblem, ShareBar, When, type Tone } from '../components/parts';
 import { Squares } from '../components/Squares';
 import { Problem } from '../components/states';
 import { deploymentJobs, deploymentKey, MOVING_MS, offsetOf, PAGE_SIZE, QUIET_MS, useAllApps, useRefresh } from '../data';
+import { useReasonText } from '../failures';
 import { localeOf, useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { DeploymentState, sharesOf, titleOf } from './Deployments';
@@ -94,27 +95,30 @@ export default function Deployment() {
   if (deployment.data === undefined) return <PageWaiting />;
   const rest = deployment.data;
   const title = titleOf(rest, apps.data, t);
+  const [halted, haltedEnd] = t('deployment.halted-text').split('{when}');
   return (
     <>
       <PageHead
         title={title}
         trail={trail}
         sub={
-          <>
-            {t('deployment.by', { who: rest.operator })} · <When at={rest.created_at} /> ·{' '}
-            {t('deployment.reached', { n: rest.reached })}
-          </>
+          <Group gap="xs">
+            <Counted id={id}>{(counts) => <DeploymentState deployment={{ ...rest, counts }} />}</Counted>
+            <span>
+              {t('deployment.by', { who: rest.operator })} · <When at={rest.created_at} /> ·{' '}
+              {t('deployment.reached', { n: rest.reached })}
+            </span>
+          </Group>
         }
         actions={
           <Group gap="sm">
-            <Counted id={id}>{(counts) => <DeploymentState deployment={{ ...rest, counts }} />}</Counted>
             {moving && rest.halted_at !== undefined && (
-              <Button variant="default" loading={resume.isPending} onClick={() => resume.mutate()}>
+              <Button variant="default" leftSection={<IconPlayerPlay size={16} />} loading={resume.isPending} onClick={() => resume.mutate()}>
                 {t('deployment.resume')}
               </Button>
             )}
             {moving && (
-              <Button variant="default" leftSection={<IconPlayerStop size={16} />} onClick={() => setCancelling(true)}>
+              <Button variant="default" leftSection={<IconBan size={16} />} onClick={() => setCancelling(true)}>
                 {t('deployment.cancel')}
               </Button>
             )}
@@ -125,7 +129,9 @@ export default function Deployment() {
       <Stack gap="lg">
         {rest.halted_at !== undefined && (
           <Alert variant="outline" color="yellow" title={t('deployment.halted')}>
-            {t('deployment.halted-text')} <When at={rest.halted_at} />
+            {halted}
+            <When at={rest.halted_at} />
+            {haltedEnd}
           </Alert>
         )}
         <Panel>
@@ -156,7 +162,7 @@ export default function Deployment() {
                 onChange={setView}
                 data={[
                   { value: '', label: t('list.all') },
-                  { value: 'moving', label: t('deployment.moving') },
+                  { value: 'moving', label: t('deployment.running') },
                   { value: 'failed', label: t('job.FAIL') },
                 ]}
               />
@@ -201,10 +207,12 @@ export default function Deployment() {
         </Title>
       </Stack>
       <ConfirmByName
-        name={title}
+        // Its title is too long to type.
+        name={apps.data?.find((app) => app.id === rest.app_ids[0])?.name ?? t('app.unknown')}
         title={t('deployment.cancel-title', { name: title })}
         effect={<Counted id={id}>{({ jobs_init, jobs_waiting }) => t('deployment.cancel-effect', { n: jobs_init + jobs_waiting })}</Counted>}
         action={t('deployment.cancel')}
+        leave={t('deployment.keep')}
         opened={cancelling}
         onClose={() => setCancelling(false)}
         onConfirm={async () => {
@@ -291,6 +299,7 @@ function RetryAll({ board }: { board: Board }) {
 
 function FailurePanel({ board }: { board: Board }) {
   const { t } = useTexts();
+  const reasonText = useReasonText();
   const retry = useRetry();
   const reasons = useOf(board, ({ reasons }) => reasons);
   if (reasons.length === 0) return null;
@@ -301,7 +310,7 @@ function FailurePanel({ board }: { board: Board }) {
           <Group key={reason} justify="space-between" wrap="nowrap" align="flex-start">
             <div>
               <Text size="sm" fw={600}>
-                {reason || t('problem.no-text')}
+                {reasonText(reason) || t('problem.no-text')}
               </Text>
               <Text size="sm" c="dimmed">
                 <Told
@@ -310,7 +319,11 @@ function FailurePanel({ board }: { board: Board }) {
                   text={(found) =>
                     found === undefined
                       ? ''
-                      : [t('overview.reason-jobs', { n: found.count }), found.apps.join(', '), found.desktops.join(', ')].join(' · ')
+                      : [
+                          t('overview.reason-jobs', { n: found.count }),
+                          found.apps.join(', '),
+                          found.desktops.join(', ') + (found.others > 0 ? t('deployment.more', { n: found.others }) : ''),
+                        ].join(' · ')
                   }
                 />
               </Text>
@@ -319,7 +332,7 @@ function FailurePanel({ board }: { board: Board }) {
               size="xs"
               variant="default"
               style={{ flex: 'none' }}
-              aria-label={t('deployment.retry-these', { reason })}
+              aria-label={t('deployment.retry-these', { reason: reasonText(reason) })}
               onClick={() => retry.mutate(board.failedIds(reason))}
             >
               {t('job.retry')}
@@ -404,7 +417,7 @@ function List({ jobs, onOpen }: { jobs: readonly JobRow[]; onOpen: (id: string) 
   const [page, setPage] = usePage();
   return (
     <>
-      <ListTable label={t('deployment.grid')} head={[t('job.desktop'), t('job.app'), t('list.state'), t('job.why')]}>
+      <ListTable label={t('deployment.grid')} head={[t('job.desktop'), t('job.app'), t('list.state'), t('job.outcome')]}>
         {jobs.slice(offsetOf(page), offsetOf(page) + PAGE_SIZE).map((job) => (
           <Table.Tr key={job.id}>
             <Table.Td>
@@ -414,7 +427,7 @@ function List({ jobs, onOpen }: { jobs: readonly JobRow[]; onOpen: (id: string) 
             </Table.Td>
             <Table.Td>{job.app_name}</Table.Td>
             <Table.Td>
-              <JobPill status={job.job_status} />
+              <JobPill job={job} />
             </Table.Td>
             <Table.Td>
               <Outcome job={job} />

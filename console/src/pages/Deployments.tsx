@@ -36,7 +36,7 @@ export function titleOf(
   t: Write,
 ): string {
   const names = deployment.app_ids.map((id) => apps?.find((app) => app.id === id)?.name ?? t('app.unknown'));
-  const shown = names.slice(0, 3).join(', ');
+  const shown = names.slice(0, 3).join(t('list.comma'));
   const more = names.length > 3 ? t('deployment.more', { n: names.length - 3 }) : '';
   return t(deployment.kind === 'install' ? 'deployment.install-of' : 'deployment.uninstall-of', { apps: shown + more });
 }
@@ -73,44 +73,36 @@ export default function Deployments() {
   const [page, setPage] = usePage();
   const wanted = STATES.find((candidate) => candidate === state) ?? '';
   const list = useDeployments(wanted === '' ? undefined : wanted, offsetOf(page), PAGE_SIZE);
+  const isEmpty = list.data?.count === 0 && wanted === '';
+  const install = (
+    <Button component={Link} to={path('install')} leftSection={<IconDownload size={18} />}>
+      {t('nav.install')}
+    </Button>
+  );
   return (
     <>
-      <PageHead
-        title={t('nav.deployments')}
-        sub={t('deployments.sub')}
-        actions={
-          <Button component={Link} to={path('install')} leftSection={<IconDownload size={18} />}>
-            {t('nav.install')}
-          </Button>
-        }
-      />
-      <States
-        mb="md"
-        value={wanted}
-        onChange={setState}
-        aria-label={t('list.state')}
-        data={[
-          { value: '', label: t('list.all') },
-          { value: 'running', label: t('deployment.running') },
-          { value: 'ended', label: t('deployment.ended') },
-        ]}
-      />
+      <PageHead title={t('nav.deployments')} sub={t('deployments.sub')} actions={isEmpty ? undefined : install} />
+      {!isEmpty && (
+        <States
+          mb="md"
+          value={wanted}
+          onChange={setState}
+          aria-label={t('list.state')}
+          data={[
+            { value: '', label: t('list.all') },
+            { value: 'running', label: t('deployment.running') },
+            { value: 'ended', label: t('deployment.ended') },
+          ]}
+        />
+      )}
       <ListPanel list={list}>
-        {list.data?.items.length === 0 && wanted !== '' ? (
-          <Empty icon={<IconRocket />} title={t('list.none')}>
-            {t('list.none-text')}
+        {isEmpty ? (
+          <Empty icon={<IconRocket />} title={t('deployments.empty')} action={install}>
+            {t('deployments.empty-text')}
           </Empty>
         ) : list.data?.items.length === 0 ? (
-          <Empty
-            icon={<IconRocket />}
-            title={t('deployments.empty')}
-            action={
-              <Button component={Link} to={path('install')} variant="default">
-                {t('nav.install')}
-              </Button>
-            }
-          >
-            {t('deployments.empty-text')}
+          <Empty icon={<IconRocket />} title={t('list.none')}>
+            {t('list.none-text')}
           </Empty>
         ) : (
           <Stack gap="xl" p="var(--pad)">

@@ -1,6 +1,6 @@
-import { Anchor, Button, Code, Group, Select, Stack, Table, Text } from '@mantine/core';
+import { Anchor, Button, Group, Select, Stack, Table, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { IconDeviceDesktop, IconDownload, IconPackageOff, IconRocket, IconTrash } from '@tabler/icons-react';
+import { IconDeviceDesktop, IconDownload, IconPackageOff, IconPlugConnected, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
 import { api, ok } from '../api/client';
@@ -80,7 +80,7 @@ export default function Desktop() {
         t('desktop.identity-one')
       ) : (
         <Pill key="identity" tone="care">
-          {t('desktop.identity-two')}
+          {t('copy.has')}
         </Pill>
       ),
     ],
@@ -112,7 +112,7 @@ export default function Desktop() {
             <Button component={Link} to={path(`install?do=uninstall&desktop=${id}`)} variant="default" leftSection={<IconPackageOff size={18} />}>
               {t('mode.uninstall')}
             </Button>
-            <Button component={Link} to={path(`agents?desktop=${id}`)} variant="default" leftSection={<IconRocket size={18} />}>
+            <Button component={Link} to={path(`agents?desktop=${id}`)} variant="default" leftSection={<IconPlugConnected size={18} />}>
               {t('desktop.push')}
             </Button>
             <Button variant="default" leftSection={<IconTrash size={18} />} onClick={() => setDeleting(true)}>
@@ -127,7 +127,7 @@ export default function Desktop() {
           <Facts rows={facts} cols={{ base: 2, md: 3 }} />
           {desktop?.agent?.sandbox_root !== undefined && (
             <Text size="xs" c="dimmed" mt="md" style={{ overflowWrap: 'anywhere' }}>
-              {t('attempt.sandbox')} <Code>{desktop.agent.sandbox_root}</Code>
+              {t('attempt.sandbox', { path: desktop.agent.sandbox_root })}
             </Text>
           )}
         </Panel>
@@ -165,7 +165,7 @@ export default function Desktop() {
                     <JobNotes job={job} />
                   </Table.Td>
                   <Table.Td>
-                    <JobPill status={job.job_status} />
+                    <JobPill job={job} />
                   </Table.Td>
                   <Table.Td>
                     <Outcome job={job} />

@@ -12,7 +12,7 @@ import {
   TextInput,
 } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
-import { IconDeviceDesktop, IconFileImport, IconFileSpreadsheet, IconPlus, IconRocket } from '@tabler/icons-react';
+import { IconDeviceDesktop, IconFileImport, IconFileSpreadsheet, IconPlugConnected, IconPlus } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
@@ -92,7 +92,7 @@ export default function Desktops() {
       <Button variant="default" leftSection={<IconPlus size={18} />} onClick={() => setRegistering(true)}>
         {t('desktop.register')}
       </Button>
-      <Button leftSection={<IconRocket size={18} />} onClick={() => setEnroll('1')}>
+      <Button leftSection={<IconPlugConnected size={18} />} onClick={() => setEnroll('1')}>
         {t('desktop.enroll')}
       </Button>
     </>
@@ -125,17 +125,16 @@ export default function Desktops() {
               >
                 CSV
               </Button>
-              <Button
-                component={Link}
-                to={path(`agents?${ids.map((id) => `desktop=${id}`).join('&')}`)}
-                variant="default"
-                leftSection={<IconRocket size={16} />}
-                data-disabled={ids.length === 0 || undefined}
-                aria-disabled={ids.length === 0}
-                onClick={(event) => ids.length === 0 && event.preventDefault()}
-              >
-                {ids.length === 0 ? t('desktop.push') : t('desktop.push-chosen', { n: ids.length })}
-              </Button>
+              {ids.length > 0 && (
+                <Button
+                  component={Link}
+                  to={path(`agents?${ids.map((id) => `desktop=${id}`).join('&')}`)}
+                  variant="default"
+                  leftSection={<IconPlugConnected size={16} />}
+                >
+                  {t('desktop.push-chosen', { n: ids.length })}
+                </Button>
+              )}
             </Group>
           </Group>
           <Group gap="sm">
@@ -153,7 +152,7 @@ export default function Desktops() {
             />
             <SearchBox label={t('desktop.version')} name="version" />
             <Checkbox label={t('desktop.restart-needed')} checked={restart === '1'} onChange={(event) => setRestart(event.currentTarget.checked ? '1' : '')} />
-            <Checkbox label={t('desktops.copies')} checked={copy === '1'} onChange={(event) => setCopy(event.currentTarget.checked ? '1' : '')} />
+            <Checkbox label={t('copy.has')} checked={copy === '1'} onChange={(event) => setCopy(event.currentTarget.checked ? '1' : '')} />
           </Group>
         </Stack>
       )}
@@ -219,11 +218,11 @@ export default function Desktops() {
   );
   return (
     <>
-      <PageHead title={t('nav.desktops')} sub={t('desktops.sub')} actions={actions} />
+      <PageHead title={t('nav.desktops')} sub={t('desktops.sub')} actions={isEmpty && tab === 'list' ? undefined : actions} />
       {/* What one tab keeps in the address means nothing to the other. */}
       <Tabs value={tab} onChange={(value) => setParams(value === 'inventory' ? { tab: value } : {}, { replace: true })} mb="md">
         <Tabs.List>
-          <Tabs.Tab value="list">{t('list.all')}</Tabs.Tab>
+          <Tabs.Tab value="list">{t('desktops.list')}</Tabs.Tab>
           <Tabs.Tab value="inventory">{t('inventory.title')}</Tabs.Tab>
         </Tabs.List>
       </Tabs>

@@ -57,7 +57,7 @@ function Of({ noun }: { noun: Noun }) {
     <>
       <PageHead title={t(`import.title-${noun}`)} sub={t('import.sub')} trail={[list]} />
       <Stack gap="lg">
-        {!isBusy && <Chooser noun={noun} onFile={(file) => read.mutate(file)} />}
+        {!isBusy && <Chooser noun={noun} isAgain={read.data !== undefined} onFile={(file) => read.mutate(file)} />}
         <div role="status" aria-live="polite" style={{ display: 'contents' }}>
           {read.isPending && <Text size="sm">{t('import.reading', { name: read.variables.name })}</Text>}
         </div>
@@ -72,7 +72,7 @@ function Of({ noun }: { noun: Noun }) {
   );
 }
 
-function Chooser({ noun, onFile }: { noun: Noun; onFile: (file: File) => void }) {
+function Chooser({ noun, isAgain, onFile }: { noun: Noun; isAgain: boolean; onFile: (file: File) => void }) {
   const { t } = useTexts();
   const reset = useRef<() => void>(null);
   const take = (file: File | null | undefined) => {
@@ -92,7 +92,7 @@ function Chooser({ noun, onFile }: { noun: Noun; onFile: (file: File) => void })
       </Code>
       <FileButton onChange={take} accept=".csv,text/csv,text/plain" resetRef={reset} inputProps={{ 'aria-label': t('import.choose') }}>
         {(props) => (
-          <Button {...props} leftSection={<IconUpload size={18} />} mt="xs">
+          <Button {...props} variant={isAgain ? 'default' : 'filled'} leftSection={<IconUpload size={18} />} mt="xs">
             {t('import.choose')}
           </Button>
         )}
@@ -168,6 +168,11 @@ function Report({ noun, read, list, onBusy }: { noun: Noun; read: { name: string
         {state === 'planned' && todo > 0 && (
           <Group>
             <Button onClick={() => void begin()}>{t('import.begin', { n: todo })}</Button>
+            {counts.has('failed') && (
+              <Text size="sm" c="dimmed">
+                {t('import.left-out', { n: counts.get('failed') ?? 0 })}
+              </Text>
+            )}
           </Group>
         )}
         {state === 'running' && (
@@ -239,7 +244,7 @@ function Report({ noun, read, list, onBusy }: { noun: Noun; read: { name: string
                 <Table.Td>
                   <Pill tone={tone}>{t(word)}</Pill>
                 </Table.Td>
-                <Table.Td style={{ overflowWrap: 'anywhere' }}>{reasons.map((reason) => said(reason, t)).join(', ')}</Table.Td>
+                <Table.Td style={{ overflowWrap: 'anywhere' }}>{reasons.map((reason) => said(reason, t)).join(' · ')}</Table.Td>
               </Table.Tr>
             );
           })}

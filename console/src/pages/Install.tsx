@@ -1,7 +1,7 @@
 import { Alert, Anchor, Button, Checkbox, Group, List, NativeSelect, NumberInput, Select, SimpleGrid, Stack, Table, Text, TextInput, Title } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useMutation, useQuery } from '@tanstack/react-query';
-import { IconAlertTriangle, IconApps, IconCircleCheck, IconDownload, IconSearch, IconTrash, IconUpload } from '@tabler/icons-react';
+import { IconAlertTriangle, IconApps, IconCircleCheck, IconDownload, IconRefresh, IconSearch, IconTrash, IconUpload } from '@tabler/icons-react';
 import { useMemo, useState } from 'react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
 import { useChosenInAddress, useEditAddress } from '../address';
@@ -137,7 +137,7 @@ export default function Install() {
             leftSection={<IconSearch size={16} />}
             value={text}
             onChange={(event) => setText(event.currentTarget.value)}
-            maw={320}
+            className="search"
             mb="md"
           />
           <SimpleGrid cols={{ base: 1, xs: 2, md: 3 }} spacing="sm">
@@ -239,7 +239,7 @@ export default function Install() {
               {t('install.looking')}
             </Text>
           )}
-          {complete && preview.data !== undefined && <Preview preview={preview.data} nameOf={nameOf} nothing={t(`mode.${mode}.nothing`)} />}
+          {complete && preview.data !== undefined && <Preview preview={preview.data} mode={mode} nameOf={nameOf} />}
           <SimpleGrid cols={{ base: 1, sm: 2 }} mt="lg" maw={640}>
             <NumberInput
               label={t('install.limit')}
@@ -251,16 +251,18 @@ export default function Install() {
               allowDecimal={false}
               value={limit}
               onChange={setLimit}
-              rightSectionWidth={128}
-              rightSection={
-                <NativeSelect
-                  w="100%"
-                  aria-label={t('install.limit-in')}
-                  data={(['count', 'percent'] as const).map((value) => ({ value, label: t(`install.limit-in.${value}`) }))}
-                  value={limitIn}
-                  onChange={(event) => setLimitIn(event.currentTarget.value === 'percent' ? 'percent' : 'count')}
-                />
-              }
+              inputContainer={(input) => (
+                <Group gap="xs" wrap="nowrap">
+                  <div style={{ flex: 1, minWidth: 0 }}>{input}</div>
+                  <NativeSelect
+                    w={120}
+                    aria-label={t('install.limit-in')}
+                    data={(['count', 'percent'] as const).map((value) => ({ value, label: t(`install.limit-in.${value}`) }))}
+                    value={limitIn}
+                    onChange={(event) => setLimitIn(event.currentTarget.value === 'percent' ? 'percent' : 'count')}
+                  />
+                </Group>
+              )}
             />
             <Select
               label={t('install.wait')}
@@ -280,7 +282,7 @@ export default function Install() {
             <Button
               size="md"
               color={mode === 'uninstall' ? 'red' : undefined}
-              leftSection={mode === 'uninstall' ? <IconTrash size={18} /> : <IconDownload size={18} />}
+              leftSection={mode === 'uninstall' ? <IconTrash size={18} /> : mode === 'repair' ? <IconRefresh size={18} /> : <IconDownload size={18} />}
               disabled={!complete || preview.data === undefined || (preview.data.complete && preview.data.jobs === 0)}
               loading={install.isPending}
               onClick={() => install.mutate()}
@@ -294,7 +296,7 @@ export default function Install() {
   );
 }
 
-function Preview({ preview, nameOf, nothing }: { preview: Shape<'DeploymentPreview'>; nameOf: (id: string) => string; nothing: string }) {
+function Preview({ preview, mode, nameOf }: { preview: Shape<'DeploymentPreview'>; mode: (typeof MODES)[number]; nameOf: (id: string) => string }) {
   const { t } = useTexts();
   const path = usePath();
   const { desktops_reached, desktops_skipped, accounts_unknown, authorizations_widened } = preview;
@@ -305,7 +307,7 @@ function Preview({ preview, nameOf, nothing }: { preview: Shape<'DeploymentPrevi
           { label: t('preview.desktops'), value: desktops_reached.count },
           { label: t('preview.jobs'), value: preview.jobs },
           { label: t('preview.skipped'), value: desktops_skipped.count },
-          { label: t('preview.widened'), value: authorizations_widened.count },
+          ...(mode === 'uninstall' ? [] : [{ label: t('preview.widened'), value: authorizations_widened.count }]),
         ].map((figure) => (
           <div key={figure.label}>
             <Text size="sm" c="dimmed">
@@ -320,7 +322,7 @@ function Preview({ preview, nameOf, nothing }: { preview: Shape<'DeploymentPrevi
       </SimpleGrid>
       {!preview.complete && <Text size="sm">{t('preview.partial')}</Text>}
       {preview.complete && preview.jobs === 0 && (
-        <Alert variant="outline" color="yellow" icon={<IconAlertTriangle />} title={nothing}>
+        <Alert variant="outline" color="yellow" icon={<IconAlertTriangle />} title={t(`mode.${mode}.nothing`)}>
           {t('preview.nothing-text')}
         </Alert>
       )}
@@ -331,14 +333,14 @@ function Preview({ preview, nameOf, nothing }: { preview: Shape<'DeploymentPrevi
             {desktops_reached.items
               .slice(0, 8)
               .map((desktop) => desktop.desktop_name)
-              .join(', ')}
-            {desktops_reached.count > 8 && ` ${t('deployment.more', { n: desktops_reached.count - Math.min(8, desktops_reached.items.length) })}`}
+              .join(t('list.comma'))}
+            {desktops_reached.count > 8 && t('deployment.more', { n: desktops_reached.count - Math.min(8, desktops_reached.items.length) })}
           </Text>
         </Group>
       )}
       {accounts_unknown.count > 0 && (
         <Alert variant="outline" color="yellow" icon={<IconAlertTriangle />} title={t('preview.unknown', { n: accounts_unknown.count })}>
-          {accounts_unknown.items.map((account) => account.account).join(', ')} – {t('preview.unknown-text')}{' '}
+          {accounts_unknown.items.map((account) => account.account).join(t('list.comma'))} – {t('preview.unknown-text')}{' '}
           <Anchor component={Link} to={path('people')} size="sm" underline="always">
             {t('nav.people')}
           </Anchor>

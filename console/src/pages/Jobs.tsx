@@ -78,6 +78,7 @@ export default function Jobs() {
   const retry = useRetry();
   const failedHere = list.data?.items.filter((job) => job.job_status === 'FAIL') ?? [];
   const ids = failedHere.filter((job) => chosen.has(job.id)).map((job) => job.id);
+  const all = ids.length === failedHere.length;
   return (
     <>
       <PageHead title={t('nav.jobs')} sub={t('jobs.sub')} />
@@ -140,56 +141,77 @@ export default function Jobs() {
             {t('jobs.empty-text')}
           </Empty>
         ) : (
-          <ListTable
-            label={t('nav.jobs')}
-            head={[{ hidden: t('job.choose') }, t('job.app'), t('job.desktop'), t('job.target'), t('list.state'), t('job.outcome'), t('list.changed')]}
-          >
-            {list.data?.items.map((job) => (
-              <Table.Tr key={job.id}>
-                <Table.Td w={40}>
-                  {job.job_status === 'FAIL' && (
-                    <Checkbox
-                      aria-label={t('job.choose-this', { app: job.app_name ?? '', desktop: job.instance_name ?? '' })}
-                      checked={chosen.has(job.id)}
-                      onChange={(event) => {
-                        const next = new Set(chosen);
-                        if (event.currentTarget.checked) next.add(job.id);
-                        else next.delete(job.id);
-                        setChosen(next);
-                      }}
-                    />
+          <>
+            {failedHere.length > 0 && (
+              <Group px="var(--pad)" pt={14}>
+                <Checkbox
+                  label={t('job.choose-page')}
+                  checked={all}
+                  indeterminate={!all && ids.length > 0}
+                  onChange={() => setChosen(new Set(all ? [] : failedHere.map((job) => job.id)))}
+                />
+              </Group>
+            )}
+            <ListTable
+              label={t('nav.jobs')}
+              head={[
+                ...(failedHere.length > 0 ? [{ hidden: t('job.choose') }] : []),
+                t('job.app'),
+                t('job.desktop'),
+                t('job.target'),
+                t('list.state'),
+                t('job.outcome'),
+                t('list.changed'),
+              ]}
+            >
+              {list.data?.items.map((job) => (
+                <Table.Tr key={job.id}>
+                  {failedHere.length > 0 && (
+                    <Table.Td w={40}>
+                      {job.job_status === 'FAIL' && (
+                        <Checkbox
+                          aria-label={t('job.choose-this', { app: job.app_name ?? '', desktop: job.instance_name ?? '' })}
+                          checked={chosen.has(job.id)}
+                          onChange={(event) => {
+                            const next = new Set(chosen);
+                            if (event.currentTarget.checked) next.add(job.id);
+                            else next.delete(job.id);
+                            setChosen(next);
+                          }}
+                        />
+                      )}
+                    </Table.Td>
                   )}
-                </Table.Td>
-                <Table.Td>
-                  <div>
-                    <Anchor component="button" type="button" size="sm" fw={600} ta="left" onClick={() => open(job.id)}>
-                      {job.app_name}
+                  <Table.Td>
+                    <div className="kept">
+                      <Anchor component="button" type="button" size="sm" fw={600} ta="left" onClick={() => open(job.id)}>
+                        {job.app_name}
+                      </Anchor>{' '}
+                      <Text span size="sm" c="dimmed">
+                        {job.app_version}
+                      </Text>
+                    </div>
+                    <JobNotes job={job} />
+                  </Table.Td>
+                  <Table.Td>
+                    <Anchor component={Link} to={path(`desktops/${job.instance_id}`)} size="sm">
+                      {job.instance_name}
                     </Anchor>
-                    {'\u00a0'}
-                    <Text span size="sm" c="dimmed">
-                      {job.app_version}
-                    </Text>
-                  </div>
-                  <JobNotes job={job} />
-                </Table.Td>
-                <Table.Td>
-                  <Anchor component={Link} to={path(`desktops/${job.instance_id}`)} size="sm">
-                    {job.instance_name}
-                  </Anchor>
-                </Table.Td>
-                <Table.Td>{job.target}</Table.Td>
-                <Table.Td>
-                  <JobPill status={job.job_status} />
-                </Table.Td>
-                <Table.Td>
-                  <Outcome job={job} />
-                </Table.Td>
-                <Table.Td style={{ whiteSpace: 'nowrap' }}>
-                  <When at={job.update_time ?? job.create_time} />
-                </Table.Td>
-              </Table.Tr>
-            ))}
-          </ListTable>
+                  </Table.Td>
+                  <Table.Td>{job.target || '–'}</Table.Td>
+                  <Table.Td>
+                    <JobPill job={job} />
+                  </Table.Td>
+                  <Table.Td>
+                    <Outcome job={job} />
+                  </Table.Td>
+                  <Table.Td style={{ whiteSpace: 'nowrap' }}>
+                    <When at={job.update_time ?? job.create_time} />
+                  </Table.Td>
+                </Table.Tr>
+              ))}
+            </ListTable>
+          </>
         )}
         {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
       </ListPanel>

@@ -6,7 +6,8 @@ import { Link } from 'react-router';
 import { api, ApiProblem, ok, type Shape } from '../api/client';
 import { AppIcon, Legend, PageHead, Panel, ShareBar, When, type Share } from '../components/parts';
 import { Empty, Problem } from '../components/states';
-import { reasonOf, useAllApps, useDeployments, useDesktops, useJobs, useWaitingEnrollments, MOVING_MS, QUIET_MS, type DesktopFilter } from '../data';
+import { useAllApps, useDeployments, useDesktops, useJobs, useWaitingEnrollments, MOVING_MS, QUIET_MS, type DesktopFilter } from '../data';
+import { reasonOf, useReasonText } from '../failures';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { DeploymentRow, titleOf } from './Deployments';
@@ -52,6 +53,7 @@ function Shares({ shares }: { shares: Share[] | undefined }) {
 
 export default function Overview() {
   const { t } = useTexts();
+  const reasonText = useReasonText();
   const path = usePath();
   const project = useProject();
   const fleet = useDesktops({}, 0, 1);
@@ -95,7 +97,7 @@ export default function Overview() {
     { tone: 'care', label: t('desktop.no-agent'), count: bare, to: path('desktops?state=none') },
   ];
   const jobShares: Share[] = [
-    { tone: 'ok', label: t('job.SUCCESS'), count: Math.max(0, (succeeded.data?.count ?? 0) - (unverified.data?.count ?? 0)) },
+    { tone: 'ok', label: t('job.SUCCESS'), count: Math.max(0, (succeeded.data?.count ?? 0) - (unverified.data?.count ?? 0)), to: path('jobs?status=SUCCESS') },
     { tone: 'care', label: t('job.unverified'), count: unverified.data?.count ?? 0, to: path('jobs?unverified=1') },
     { tone: 'bad', label: t('job.FAIL'), count: failed.data?.count ?? 0, to: path('jobs?status=FAIL') },
     { tone: 'busy', label: t('job.WAITING'), count: running.data?.count ?? 0, to: path('jobs?status=WAITING') },
@@ -177,17 +179,17 @@ export default function Overview() {
                 <Group key={reason} justify="space-between" align="flex-start" wrap="nowrap">
                   <div>
                     <Text size="sm" fw={600}>
-                      {reason || t('problem.no-text')}
+                      {reasonText(reason) || t('problem.no-text')}
                     </Text>
                     <Text size="sm" c="dimmed">
-                      {t('overview.reason-jobs', { n: jobs.length })} · {[...new Set(jobs.map((job) => job.app_name))].slice(0, 3).join(', ')}
+                      {t('overview.reason-jobs', { n: jobs.length })} · {[...new Set(jobs.map((job) => job.app_name))].slice(0, 3).join(t('list.comma'))}
                     </Text>
                   </div>
                   <Button
                     size="xs"
                     variant="default"
                     style={{ flex: 'none' }}
-                    aria-label={t('deployment.retry-these', { reason })}
+                    aria-label={t('deployment.retry-these', { reason: reasonText(reason) })}
                     loading={retry.isPending}
                     onClick={() => retry.mutate(jobs.map((job) => job.id))}
                   >
@@ -199,26 +201,26 @@ export default function Overview() {
                 <Attention
                   key={deployment.id}
                   icon={<IconHandStop size={18} />}
-                  text={`${titleOf(deployment, apps.data, t)}: ${t('overview.halted')}`}
+                  text={t('overview.halted', { name: titleOf(deployment, apps.data, t) })}
                   to={path(`deployments/${deployment.id}`)}
-                  action={t('overview.look')}
+                  action={t('action.show')}
                 />
               ))}
               {copies > 0 && (
-                <Attention icon={<IconFingerprint size={18} />} text={t('overview.copies', { n: copies })} to={path('desktops?copy=1')} action={t('overview.look')} />
+                <Attention icon={<IconFingerprint size={18} />} text={t('overview.copies', { n: copies })} to={path('desktops?copy=1')} action={t('action.show')} />
               )}
               {asking > 0 && (
-                <Attention icon={<IconUserCheck size={18} />} text={t('overview.asking', { n: asking })} to={path('desktops')} action={t('overview.look')} />
+                <Attention icon={<IconUserCheck size={18} />} text={t('overview.asking', { n: asking })} to={path('desktops')} action={t('action.show')} />
               )}
               {directory.data?.stale === true && (
-                <Attention icon={<IconAddressBook size={18} />} text={t('directory.unreadable')} to={path('people?tab=directory')} action={t('overview.look')} />
+                <Attention icon={<IconAddressBook size={18} />} text={t('directory.unreadable')} to={path('people?tab=directory')} action={t('action.show')} />
               )}
               {(damaged.data?.count ?? 0) > 0 && (
                 <Attention
                   icon={<IconPackageOff size={18} />}
                   text={t('overview.damaged', { n: damaged.data?.count ?? 0 })}
                   to={path('packages')}
-                  action={t('overview.look')}
+                  action={t('action.show')}
                 />
               )}
               {restart > 0 && (

@@ -95,7 +95,7 @@ function Space() {
         </Stack>
       )}
       <FormDialog title={t('packages.set-quota')} opened={editing} onClose={() => setEditing(false)} submit={t('action.save')} save={quota}>
-        <NumberInput data-autofocus label={t('packages.quota')} description={t('packages.quota-hint')} min={0.001} decimalScale={3} suffix=" GB" value={limit} onChange={setLimit} />
+        <NumberInput data-autofocus label={t('packages.quota')} description={t('packages.quota-hint')} min={0.001} decimalScale={3} value={limit} onChange={setLimit} />
       </FormDialog>
     </Panel>
   );
@@ -240,6 +240,7 @@ function Housekeeping() {
   const [removing, setRemoving] = useState(false);
   const look = useMutation({ mutationFn: (dry_run: boolean) => ok(api.POST('/api/v1/store/actions/collect', { body: { dry_run } })) });
   const found = look.data;
+  const isNothing = found !== undefined && found.due.count + found.waiting.count + found.missing.length + found.failed === 0;
   return (
     <Panel
       title={t('packages.housekeeping')}
@@ -263,21 +264,27 @@ function Housekeeping() {
         {look.error !== null && <Problem error={look.error} />}
         {found !== undefined && (
           <>
-            <SimpleGrid cols={{ base: 2, sm: 4 }} role="status">
-              {[
-                [t(found.dry_run ? 'packages.due' : 'packages.gone'), `${found.due.count} · ${bytes(found.due.size_bytes)}`],
-                [t('packages.waiting'), `${found.waiting.count} · ${bytes(found.waiting.size_bytes)}`],
-                [t('packages.missing'), String(found.missing.length)],
-                [t('packages.failed'), String(found.failed)],
-              ].map(([label, value]) => (
-                <div key={label}>
-                  <Text size="sm" c="dimmed">
-                    {label}
-                  </Text>
-                  <Text fw={650}>{value}</Text>
-                </div>
-              ))}
-            </SimpleGrid>
+            {isNothing ? (
+              <Text size="sm" role="status">
+                {t('packages.nothing')}
+              </Text>
+            ) : (
+              <SimpleGrid cols={{ base: 2, sm: 4 }} role="status">
+                {[
+                  [t(found.dry_run ? 'packages.due' : 'packages.gone'), t('packages.items', { n: found.due.count, size: bytes(found.due.size_bytes) })],
+                  [t('packages.waiting'), t('packages.items', { n: found.waiting.count, size: bytes(found.waiting.size_bytes) })],
+                  [t('packages.missing'), String(found.missing.length)],
+                  [t('packages.failed'), String(found.failed)],
+                ].map(([label, value]) => (
+                  <div key={label}>
+                    <Text size="sm" c="dimmed">
+                      {label}
+                    </Text>
+                    <Text fw={650}>{value}</Text>
+                  </div>
+                ))}
+              </SimpleGrid>
+            )}
             {found.missing.length > 0 && (
               <Alert variant="outline" color="red" title={t('packages.missing')}>
                 {found.missing.slice(0, 10).map((digest) => (

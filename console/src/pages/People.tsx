@@ -1,12 +1,13 @@
 import { Button, Checkbox, Group, Modal, Stack, Table, Tabs, Text, Textarea, TextInput } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
-import { IconFileImport, IconPlus, IconTrash, IconUser, IconUsers } from '@tabler/icons-react';
+import { IconFileImport, IconPlus, IconSearch, IconTrash, IconUser, IconUsers } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
 import { ConfirmByName, FormDialog, ListPanel, ListTable, PageHead, Pages, PasswordField, Pill, say, sayProblem, SearchBox } from '../components/parts';
 import { Empty } from '../components/states';
+import { TabsList } from '../components/TabsList';
 import { offsetOf, PAGE_SIZE, useGroups, useRefresh, useUsers } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
@@ -19,11 +20,11 @@ export default function People() {
     <>
       <PageHead title={t('nav.people')} sub={t('people.sub')} />
       <Tabs value={tab} onChange={(value) => setTab(value ?? 'users')} keepMounted={false}>
-        <Tabs.List mb="md">
+        <TabsList value={tab}>
           <Tabs.Tab value="users">{t('people.users')}</Tabs.Tab>
           <Tabs.Tab value="groups">{t('people.groups')}</Tabs.Tab>
           <Tabs.Tab value="directory">{t('directory.title')}</Tabs.Tab>
-        </Tabs.List>
+        </TabsList>
         <Tabs.Panel value="users">
           <Users />
         </Tabs.Panel>
@@ -57,25 +58,32 @@ function Users() {
   const list = useUsers(search, offsetOf(page), PAGE_SIZE);
   const [adding, setAdding] = useState(false);
   const [deleting, setDeleting] = useState<Shape<'User'>>();
-  const add = (
-    <Button leftSection={<IconPlus size={18} />} onClick={() => setAdding(true)}>
-      {t('people.add-user')}
-    </Button>
+  const actions = (
+    <Group gap="xs">
+      <ImportLink noun="users" />
+      <Button leftSection={<IconPlus size={18} />} onClick={() => setAdding(true)}>
+        {t('people.add-user')}
+      </Button>
+    </Group>
   );
   const count = list.data?.total_count ?? 0;
+  const isEmpty = list.data !== undefined && count === 0 && search === '';
   return (
     <>
-      <Group mb="md" justify="space-between">
-        <SearchBox label={t('people.search-users')} />
-        <Group gap="xs">
-          <ImportLink noun="users" />
-          {add}
+      {!isEmpty && (
+        <Group mb="md" justify="space-between">
+          <SearchBox label={t('people.search-users')} />
+          {actions}
         </Group>
-      </Group>
+      )}
       <ListPanel list={list}>
-        {list.data !== undefined && count === 0 ? (
-          <Empty icon={<IconUser />} title={search === '' ? t('people.no-users') : t('list.none')}>
-            {search === '' ? t('people.no-users-text') : t('list.none-text')}
+        {isEmpty ? (
+          <Empty icon={<IconUser />} title={t('people.no-users')} action={actions}>
+            {t('people.no-users-text')}
+          </Empty>
+        ) : list.data !== undefined && count === 0 ? (
+          <Empty icon={<IconUser />} title={t('list.none')}>
+            {t('list.none-text')}
           </Empty>
         ) : (
           <ListTable label={t('people.users')} head={[t('app.name'), t('people.email'), t('people.groups'), t('nav.desktops'), t('list.state'), { hidden: t('action.delete') }]}>
@@ -191,6 +199,7 @@ function Groups() {
   const [deleting, setDeleting] = useState<Shape<'UserGroupInfo'>>();
   const [members, setMembers] = useState<Shape<'UserGroupInfo'>>();
   const count = list.data?.total_count ?? 0;
+  const isEmpty = list.data !== undefined && count === 0 && search === '';
   const add = useMutation({
     mutationFn: () =>
       ok(
@@ -207,21 +216,30 @@ function Groups() {
       return refresh('groups');
     },
   });
+  const actions = (
+    <Group gap="xs">
+      <ImportLink noun="groups" />
+      <Button leftSection={<IconPlus size={18} />} onClick={() => setAdding(true)}>
+        {t('people.add-group')}
+      </Button>
+    </Group>
+  );
   return (
     <>
-      <Group mb="md" justify="space-between">
-        <SearchBox label={t('people.search-groups')} />
-        <Group gap="xs">
-          <ImportLink noun="groups" />
-          <Button leftSection={<IconPlus size={18} />} onClick={() => setAdding(true)}>
-            {t('people.add-group')}
-          </Button>
+      {!isEmpty && (
+        <Group mb="md" justify="space-between">
+          <SearchBox label={t('people.search-groups')} />
+          {actions}
         </Group>
-      </Group>
+      )}
       <ListPanel list={list}>
-        {list.data !== undefined && count === 0 ? (
-          <Empty icon={<IconUsers />} title={search === '' ? t('people.no-groups') : t('list.none')}>
-            {search === '' ? t('people.no-groups-text') : t('list.none-text')}
+        {isEmpty ? (
+          <Empty icon={<IconUsers />} title={t('people.no-groups')} action={actions}>
+            {t('people.no-groups-text')}
+          </Empty>
+        ) : list.data !== undefined && count === 0 ? (
+          <Empty icon={<IconUsers />} title={t('list.none')}>
+            {t('list.none-text')}
           </Empty>
         ) : (
           <ListTable label={t('people.groups')} head={[t('app.name'), t('people.platform'), t('people.members'), t('app.description'), { hidden: t('action.edit') }]}>
@@ -292,23 +310,42 @@ function Groups() {
   );
 }
 
+/** Members, and other users, that one search shows. */
+const SHOWN = 50;
+
 function Members({ group, onClose }: { group: Shape<'UserGroupInfo'> | undefined; onClose: () => void }) {
   const { t } = useTexts();
   const refresh = useRefresh();
   const { id: project_id } = useProject();
   const group_id = group?.id ?? '';
   const [text, setText] = useState('');
-  const users = useUsers(text, 0, 50);
-  const members = useQuery({
-    queryKey: ['members', project_id, group_id],
+  const users = useUsers(text, 0, SHOWN);
+  const path = { project_id, group_id };
+  // Members come first, as they were when the search began: who is ticked stays in place.
+  const first = useQuery({
+    queryKey: ['members-first', project_id, group_id, text],
     enabled: group !== undefined,
+    staleTime: Infinity,
+    gcTime: 0,
+    placeholderData: (before, query) => (query?.queryKey[2] === group_id ? before : undefined),
     queryFn: () =>
-      ok(api.GET('/v2/{project_id}/groups/{group_id}/users', { params: { path: { project_id, group_id }, query: { limit: 100, offset: 0 } } })),
+      ok(api.GET('/v2/{project_id}/groups/{group_id}/users', { params: { path, query: { limit: SHOWN, offset: 0, ...(text === '' ? {} : { user_name: text }) } } })),
+  });
+  const ahead = first.data?.users ?? [];
+  const taken = new Set(ahead.map((user) => user.id));
+  const shown = first.isPending ? [] : [...ahead, ...(users.data?.users ?? []).filter((user) => !taken.has(user.id))];
+  // Asked by name: a group may have more members than one answer holds.
+  const user_names = shown.map((user) => user.user_name ?? '');
+  const members = useQuery({
+    queryKey: ['members', project_id, group_id, user_names],
+    enabled: group !== undefined && shown.length > 0,
+    placeholderData: (before, query) => (query?.queryKey[2] === group_id ? before : undefined),
+    queryFn: () => ok(api.GET('/v2/{project_id}/groups/{group_id}/users', { params: { path, query: { user_names } } })),
   });
   const inside = new Set(members.data?.users?.map((user) => user.id));
   const change = useMutation({
     mutationFn: ({ id, op_type }: { id: string; op_type: Shape<'GroupOperation'> }) =>
-      ok(api.POST('/v2/{project_id}/groups/{group_id}/actions', { params: { path: { project_id, group_id } }, body: { op_type, user_ids: [id] } })),
+      ok(api.POST('/v2/{project_id}/groups/{group_id}/actions', { params: { path }, body: { op_type, user_ids: [id] } })),
     onError: (problem) => sayProblem(problem, t('people.members')),
     onSettled: () => refresh('members', 'groups', 'users'),
   });
@@ -321,29 +358,28 @@ function Members({ group, onClose }: { group: Shape<'UserGroupInfo'> | undefined
       centered
     >
       <Stack>
-        {group?.platform_type === 'AD' && (
-          <Text size="sm" c="dimmed">
-            {t('import.from-directory')}
-          </Text>
-        )}
+        <Text size="sm" c="dimmed">
+          {t(group?.platform_type === 'AD' ? 'import.from-directory' : 'people.at-once')}
+        </Text>
         <TextInput
           data-autofocus
           type="search"
           aria-label={t('people.search-users')}
           placeholder={t('people.search-users')}
+          leftSection={<IconSearch size={16} />}
           value={text}
           onChange={(event) => setText(event.currentTarget.value)}
         />
-        {users.data?.users?.map((user) => (
+        {shown.map((user) => (
           <Checkbox
             key={user.id}
             label={user.user_name}
             checked={inside.has(user.id)}
-            disabled={members.isPending || change.isPending || group?.platform_type === 'AD'}
+            disabled={members.isPending || members.isPlaceholderData || change.isPending || group?.platform_type === 'AD'}
             onChange={(event) => change.mutate({ id: user.id ?? '', op_type: event.currentTarget.checked ? 'ADD' : 'DELETE' })}
           />
         ))}
-        {users.data?.users?.length === 0 && (
+        {users.data !== undefined && !first.isPending && shown.length === 0 && (
           <Text size="sm" c="dimmed">
             {t('people.none-found')}
           </Text>

@@ -56,7 +56,13 @@ export default function Push() {
     <>
       <PageHead
         title={t('push.title')}
-        sub={job.data.begin_time === undefined ? undefined : <When at={job.data.begin_time} />}
+        sub={
+          job.data.begin_time === undefined ? undefined : (
+            <>
+              {t('push.started')} <When at={job.data.begin_time} />
+            </>
+          )
+        }
         trail={trail}
         actions={
           job.data.status === 'FAILED' ? (
@@ -92,25 +98,27 @@ export default function Push() {
                     )}
                   </Table.Td>
                   <Table.Td>
-                    <Text size="sm" maw={620} style={{ overflowWrap: 'anywhere' }}>
-                      {part.fail_reason === undefined || part.fail_reason === '' ? (part.message ?? '–') : part.fail_reason}
-                    </Text>
-                    {part.error_code !== undefined && part.error_code !== '' && (
-                      <Text size="xs" c="dimmed">
-                        <Code>{part.error_code}</Code>
+                    <Stack gap={4} align="flex-start">
+                      <Text size="sm" maw={620} style={{ overflowWrap: 'anywhere' }}>
+                        {part.fail_reason === undefined || part.fail_reason === '' ? (part.message ?? '–') : part.fail_reason}
                       </Text>
-                    )}
-                    {part.status === 'FAILED' && (
-                      <Anchor component={Link} to={path(`agents?show=all&q=${encodeURIComponent(part.desktop_name ?? '')}`)} size="sm">
-                        {t('push.mend')}
-                      </Anchor>
-                    )}
-                    {command !== undefined && (
-                      <Group gap={4} wrap="nowrap">
-                        <Code style={{ overflowWrap: 'anywhere' }}>{command}</Code>
-                        <Copy text={command} />
-                      </Group>
-                    )}
+                      {part.error_code !== undefined && part.error_code !== '' && (
+                        <Text size="xs" c="dimmed">
+                          <Code>{part.error_code}</Code>
+                        </Text>
+                      )}
+                      {part.status === 'FAILED' && (
+                        <Anchor component={Link} to={path(`agents?show=all&q=${encodeURIComponent(part.desktop_name ?? '')}`)} size="sm">
+                          {t('push.mend')}
+                        </Anchor>
+                      )}
+                      {command !== undefined && (
+                        <Group gap={4} wrap="nowrap">
+                          <Code style={{ overflowWrap: 'anywhere' }}>{command}</Code>
+                          <Copy text={command} />
+                        </Group>
+                      )}
+                    </Stack>
                   </Table.Td>
                 </Table.Tr>
               );

@@ -1,4 +1,4 @@
-import { Alert, Button, Code, SegmentedControl, Stack, Switch, Table, Text, Textarea, TextInput } from '@mantine/core';
+import { Alert, Button, Code, Input, SegmentedControl, Stack, Switch, Table, Text, Textarea, TextInput } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconInfoCircle, IconPlus, IconShieldLock, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
@@ -178,8 +178,8 @@ function AddRule({ opened, onClose }: { opened: boolean; onClose: () => void }) 
       ),
     onSuccess: () => {
       say(t('rules.added', { name }));
-      setName('');
-      setDescription('');
+      setScope('PRODUCT');
+      for (const set of [setName, setDescription, setPublisher, setProduct, setProcess, setPath]) set('');
       onClose();
       return refresh('rules');
     },
@@ -188,19 +188,25 @@ function AddRule({ opened, onClose }: { opened: boolean; onClose: () => void }) 
     <FormDialog title={t('rules.add')} opened={opened} onClose={onClose} submit={t('rules.add')} save={add}>
       <TextInput data-autofocus label={t('app.name')} required maxLength={128} value={name} onChange={(event) => setName(event.currentTarget.value)} />
       <Textarea label={t('app.description')} value={description} onChange={(event) => setDescription(event.currentTarget.value)} />
-      <SegmentedControl
-        aria-label={t('rules.matches')}
-        value={scope}
-        onChange={(value) => setScope(value as Shape<'RuleScope'>)}
-        data={[
-          { value: 'PRODUCT', label: t('rules.product') },
-          { value: 'PATH', label: t('rules.path') },
-        ]}
-      />
+      <Input.Wrapper label={t('rules.matches')} labelElement="div">
+        <SegmentedControl
+          fullWidth
+          aria-label={t('rules.matches')}
+          value={scope}
+          onChange={(value) => setScope(value as Shape<'RuleScope'>)}
+          data={[
+            { value: 'PRODUCT', label: t('rules.product') },
+            { value: 'PATH', label: t('rules.path') },
+          ]}
+        />
+      </Input.Wrapper>
       {scope === 'PATH' ? (
         <TextInput label={t('rules.path')} required placeholder="C:\Games" value={path} onChange={(event) => setPath(event.currentTarget.value)} />
       ) : (
         <>
+          <Text size="sm" c="dimmed">
+            {t('rules.give-one')}
+          </Text>
           <TextInput label={t('rules.publisher')} value={publisher} onChange={(event) => setPublisher(event.currentTarget.value)} />
           <TextInput label={t('rules.product-name')} value={product} onChange={(event) => setProduct(event.currentTarget.value)} />
           <TextInput label={t('rules.process')} placeholder="game.exe" value={process} onChange={(event) => setProcess(event.currentTarget.value)} />

@@ -1,4 +1,4 @@
-import { Anchor, Button, Code, SegmentedControl, SimpleGrid, Stack, Switch, Table, Text, useMantineColorScheme } from '@mantine/core';
+import { Anchor, Button, Code, Group, SegmentedControl, SimpleGrid, Stack, Switch, Table, Text, useMantineColorScheme } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'react-router';
@@ -101,9 +101,10 @@ export default function Settings() {
             fw={400}
             rows={facts.map(([label, value]) => [
               label,
-              <>
-                <Code>{value}</Code> <Copy text={value} />
-              </>,
+              <Group gap={4} wrap="nowrap">
+                <Code>{value}</Code>
+                <Copy text={value} />
+              </Group>,
             ])}
           />
           <Text size="sm" mt="md">
@@ -136,10 +137,7 @@ function Tokens() {
     return <Pill tone="ok">{t(token.needs_approval ? 'token.with-approval' : 'token.valid')}</Pill>;
   };
   return (
-    <section className="panel" aria-label={t('settings.tokens')}>
-      <Text component="h2" fw={650} px="var(--pad)" pt={16} pb={8} m={0}>
-        {t('settings.tokens')}
-      </Text>
+    <Panel title={t('settings.tokens')} pad={false}>
       <Text size="sm" c="dimmed" px="var(--pad)" pb={8}>
         {t('token.make')}{' '}
         <Anchor component={Link} to={path('desktops?enroll=1')} size="sm">
@@ -180,7 +178,7 @@ function Tokens() {
       )}
       <ConfirmByName
         name={revoking?.name ?? ''}
-        title={t('token.revoke-this', { name: revoking?.name ?? '' })}
+        title={t('token.revoke-title', { name: revoking?.name ?? '' })}
         effect={t('token.revoke-effect')}
         action={t('token.revoke')}
         opened={revoking !== undefined}
@@ -192,6 +190,6 @@ function Tokens() {
           await refresh('tokens');
         }}
       />
-    </section>
+    </Panel>
   );
 }

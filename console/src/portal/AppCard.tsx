@@ -1,6 +1,7 @@
 import { Button, Group, Modal, Progress, Spoiler, Stack, Text, Title } from '@mantine/core';
 import { useState } from 'react';
 import { AppIcon, Pill, type Tone } from '../components/parts';
+import { useReasonText } from '../failures';
 import { localeOf, useTexts, type TextKey } from '../i18n';
 import type { Act, App, Job } from './data';
 
@@ -49,7 +50,7 @@ const PHASE: Record<NonNullable<Job['phase']>, TextKey> = {
   confirming: 'phase.confirming',
 };
 
-/** Reasons that a user can do something about, in both languages; any other is told in the server's sentence. */
+/** Reasons that a user can do something about, in their words; any other is told as administrators see it. */
 const REASON: Record<string, TextKey> = {
   not_detected_after_install: 'portal.reason.not-detected',
   exit_code: 'portal.reason.exit-code',
@@ -62,12 +63,13 @@ const REASON: Record<string, TextKey> = {
   interrupted: 'portal.reason.interrupted',
 };
 
-/** Why a job failed, in the user's language where we have the words. */
+/** Why a job failed, in the user's language. */
 export function useReason(): (job: Job) => string {
   const { t } = useTexts();
+  const reasonText = useReasonText();
   return (job) => {
     const key = job.reason === undefined ? undefined : REASON[job.reason];
-    return key === undefined ? (job.sentence ?? '') : t(key);
+    return key === undefined ? reasonText(job.sentence) : t(key);
   };
 }
 

@@ -1,4 +1,4 @@
-import { Alert, Text, Title } from '@mantine/core';
+import { Alert, Code, Text, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useEffect } from 'react';
 import { useSearchParams } from 'react-router';
@@ -38,7 +38,13 @@ export function Entry({ wasTurnedAway }: { wasTurnedAway: boolean }) {
           {t('portal.title')}
         </Title>
         <Text c="dimmed" size="sm" mt={4}>
-          {t('portal.enter')}
+          {methods.data?.password === true ? (
+            t('portal.enter-or-log-in')
+          ) : (
+            <>
+              {t('portal.enter')} <Code style={{ whiteSpace: 'nowrap' }}>outfitter-agent portal</Code>
+            </>
+          )}
         </Text>
         {methods.data?.password === true && (
           <PasswordLogin enter={(name, password) => enter({ user_name: name, password, ...(project_id === undefined ? {} : { project_id }) })} />

@@ -1,5 +1,5 @@
-import { Alert, Button, Chip, Group, Loader, Menu, NativeSelect, SimpleGrid, Stack, Tabs, Text, Title } from '@mantine/core';
-import { IconApps, IconHistory, IconPlugOff, IconUser } from '@tabler/icons-react';
+import { Alert, Button, Group, Loader, Menu, NativeSelect, SimpleGrid, Stack, Tabs, Text, Title } from '@mantine/core';
+import { IconApps, IconChevronDown, IconHistory, IconPlugOff, IconUser } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
 import { useInAddress } from '../address';
 import { Pages, Pill, SearchBox, When, type Tone } from '../components/parts';
@@ -67,7 +67,7 @@ function Inside({ session }: { session: Session }) {
             <SchemeButton />
             <Menu position="bottom-end">
               <Menu.Target>
-                <Button variant="subtle" color="gray" leftSection={<IconUser size={18} />} c="var(--mantine-color-text)">
+                <Button variant="subtle" color="gray" leftSection={<IconUser size={18} />} rightSection={<IconChevronDown size={16} />} c="var(--mantine-color-text)">
                   <span className="clip">{session.user_name}</span>
                 </Button>
               </Menu.Target>
@@ -98,9 +98,11 @@ function Inside({ session }: { session: Session }) {
           )}
         </Group>
         {desktop === undefined ? (
-          <Empty icon={<IconPlugOff />} title={t('portal.no-desktop')}>
-            {t('portal.no-desktop-text')}
-          </Empty>
+          <section className="panel">
+            <Empty icon={<IconPlugOff />} title={t('portal.no-desktop')}>
+              {t('portal.no-desktop-text')}
+            </Empty>
+          </section>
         ) : (
           <>
             {!desktop.connected && (
@@ -140,6 +142,9 @@ function AtDesktop({ place }: { place: Place }) {
   );
 }
 
+/** Categories by id, but what is of no other category last. */
+const otherLast = (one: string, other: string) => Number(one === '1') - Number(other === '1') || one.localeCompare(other);
+
 /** What holds attention first: what moves, what failed, what can be updated; then by name. */
 const RANK: Record<App['standing'], number> = {
   installing: 0,
@@ -161,12 +166,14 @@ function AppList({ place }: { place: Place }) {
   if (apps.data === undefined) return <Loader type="dots" role="status" aria-label="…" />;
   if (apps.data.length === 0) {
     return (
-      <Empty icon={<IconApps />} title={t('portal.nothing')}>
-        {t('portal.nothing-text')}
-      </Empty>
+      <section className="panel">
+        <Empty icon={<IconApps />} title={t('portal.nothing')}>
+          {t('portal.nothing-text')}
+        </Empty>
+      </section>
     );
   }
-  const categories = [...new Set(apps.data.map((app) => app.catalog_id))].filter((id) => CATEGORY[id] !== undefined).sort();
+  const categories = [...new Set(apps.data.map((app) => app.catalog_id))].filter((id) => CATEGORY[id] !== undefined).sort(otherLast);
   const wanted = text.toLocaleLowerCase(language);
   const shown = apps.data
     .filter((app) => category === '' || app.catalog_id === category)
@@ -178,24 +185,21 @@ function AppList({ place }: { place: Place }) {
       <Group gap="md">
         <SearchBox label={t('portal.search')} />
         {categories.length > 1 && (
-          <Chip.Group multiple={false} value={category} onChange={setCategory}>
-            <Group gap={6} role="group" aria-label={t('portal.category')}>
-              <Chip value="" size="sm">
-                {t('portal.all')}
-              </Chip>
-              {categories.map((id) => (
-                <Chip key={id} value={id} size="sm">
-                  {t(CATEGORY[id] ?? 'portal.catalog.1')}
-                </Chip>
-              ))}
-            </Group>
-          </Chip.Group>
+          <Group gap={6} role="group" aria-label={t('portal.category')}>
+            {['', ...categories].map((id) => (
+              <Button key={id} size="xs" radius="xl" variant={category === id ? 'filled' : 'default'} aria-pressed={category === id} onClick={() => setCategory(id)}>
+                {t(CATEGORY[id] ?? 'portal.all')}
+              </Button>
+            ))}
+          </Group>
         )}
       </Group>
       {shown.length === 0 ? (
-        <Text c="dimmed" role="status">
-          {t('portal.none-found')}
-        </Text>
+        <div className="panel" role="status">
+          <Empty icon={<IconApps />} title={t('list.none')}>
+            {t('list.none-text')}
+          </Empty>
+        </div>
       ) : (
         <SimpleGrid cols={{ base: 1, xs: 2, md: 3 }} spacing="md">
           {shown.map((app) => (
@@ -230,18 +234,20 @@ function History({ place }: { place: Place }) {
   if (history.data === undefined) return <Loader type="dots" role="status" aria-label="…" />;
   if (history.data.count === 0) {
     return (
-      <Empty icon={<IconHistory />} title={t('portal.no-history')}>
-        {t('portal.no-history-text')}
-      </Empty>
+      <section className="panel">
+        <Empty icon={<IconHistory />} title={t('portal.no-history')}>
+          {t('portal.no-history-text')}
+        </Empty>
+      </section>
     );
   }
   return (
     <section className="panel" aria-label={t('portal.history')}>
       <ul style={{ listStyle: 'none', margin: 0, padding: 0 }}>
         {history.data.items.map((job) => (
-          <li key={job.id} style={{ padding: '14px 20px', borderBottom: '1px solid var(--line)' }}>
-            <Group justify="space-between" gap="sm" align="flex-start">
-              <div style={{ minWidth: 0, flex: '1 1 220px' }}>
+          <li key={job.id} style={{ padding: '14px var(--pad)', borderBottom: '1px solid var(--line)' }}>
+            <Group justify="space-between" gap="sm" align="flex-start" wrap="nowrap">
+              <div style={{ minWidth: 0, flex: 1 }}>
                 <Text fw={600} style={{ overflowWrap: 'anywhere' }}>
                   {t(job.kind === 'install' ? 'portal.history-install' : 'portal.history-remove', { name: job.app_name, version: job.app_version })}
                 </Text>

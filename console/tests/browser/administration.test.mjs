@@ -33,11 +33,11 @@ test('a user, a group and a policy are made, and the simulator says which statem
   const dialog = page.getByRole('dialog');
   await dialog.getByLabel('Name').fill('lin');
   await dialog.getByRole('button', { name: 'Add user' }).click();
-  await dialog.getByText('Keep these now').waitFor();
+  await dialog.getByText('Save these now').waitFor();
   const secrets = await dialog.locator('.mantine-Paper-root .mantine-Text-root:nth-child(1)').allTextContents();
-  await dialog.getByRole('button', { name: 'I have kept them' }).click();
+  await dialog.getByRole('button', { name: 'I have saved them' }).click();
   await dialog.waitFor({ state: 'detached' });
-  assert.ok(!(await page.content()).includes('Keep these now'));
+  assert.ok(!(await page.content()).includes('Save these now'));
 
   await page.getByRole('tab', { name: 'Groups' }).click();
   await page.getByRole('button', { name: 'Add group' }).click();
@@ -73,7 +73,7 @@ test('a user, a group and a policy are made, and the simulator says which statem
   await page.keyboard.press('Escape');
   await page.getByRole('button', { name: 'Ask' }).click();
   await page.getByText('Allowed', { exact: true }).waitFor();
-  await page.getByText('through the group cleaners').waitFor();
+  await page.getByText('through group cleaners').waitFor();
   await page.getByRole('combobox', { name: 'Action' }).fill('workspace:appcenter:createApp');
   await page.keyboard.press('Escape');
   await page.getByRole('button', { name: 'Ask' }).click();
@@ -96,13 +96,13 @@ test('the audit log shows what a call changed, and its chain is whole', async ()
   await page.keyboard.press('Escape');
   await page.getByRole('button', { name: 'Check the chain' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Check now' }).click();
-  await page.getByRole('dialog').getByText('The log is whole').waitFor();
+  await page.getByRole('dialog').getByText('The log is intact').waitFor();
   const note = await page.getByRole('dialog').locator('code').first().textContent();
   assert.match(note, /^\d+:[0-9a-f]{64}$/);
   // What was noted is found again; a place that never was is not.
   await page.getByRole('dialog').getByLabel('A place noted earlier').fill(note.replace(/.$/, (last) => (last === '0' ? '1' : '0')));
   await page.getByRole('dialog').getByRole('button', { name: 'Check now' }).click();
-  await page.getByRole('dialog').getByText('The log is not whole').waitFor();
+  await page.getByRole('dialog').getByText('The log is not intact').waitFor();
   await page.keyboard.press('Escape');
   const download = page.waitForEvent('download');
   await page.getByRole('link', { name: 'Export' }).click();
@@ -119,7 +119,7 @@ test('an app is updated where it is outdated, explained, and taken off', async (
   await deploymentEnds(await scene.installForAll([app]));
 
   const page = await scene.loggedIn({}, `/console/local-1/apps/${app}?tab=detection`);
-  await page.getByText('This file is there:').waitFor();
+  await page.getByText('File must exist:').waitFor();
   await page.getByLabel('Path that must exist').fill('/opt/notes/two');
   await page.getByRole('button', { name: 'Add condition' }).click();
   const second = page.getByRole('group', { name: 'Condition 2' });
@@ -172,13 +172,13 @@ test('a deleted app is restored, and housekeeping says what would go', async () 
   const page = await scene.loggedIn({}, `/console/local-1/apps/${app}`);
   await page.getByRole('button', { name: 'More' }).click();
   await page.getByRole('menuitem', { name: 'Delete' }).click();
-  await page.getByLabel('Type Mistake to confirm').fill('Mistake');
+  await page.getByLabel('Type “Mistake” to confirm').fill('Mistake');
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
   await heading(page, 'Apps');
   await page.getByRole('link', { name: 'Packages', exact: true }).click();
-  await page.getByText('Every package is as it came.').waitFor();
-  await page.getByRole('button', { name: 'Look, remove nothing' }).click();
-  await page.getByText('Would go now').waitFor();
+  await page.getByText('Every package is intact.').waitFor();
+  await page.getByRole('button', { name: 'Preview clean-up' }).click();
+  await page.getByText(/Nothing to remove|Can be removed now/).waitFor();
   await page.getByRole('button', { name: 'Restore Mistake' }).click();
   await page.getByText('Mistake is back in the catalogue.').waitFor();
   assert.equal((await scene.call('GET', '/v1/{p}/app-center/apps?name=Mistake')).count, 1);
@@ -195,7 +195,7 @@ test('a company directory that cannot be read says why, and its password stays o
   await page.getByRole('button', { name: 'Connect a directory' }).click();
   await page.getByLabel('Address').fill('ldaps://127.0.0.1:9');
   await page.getByLabel('Base DN').fill('DC=corp,DC=example');
-  await page.getByLabel('Account that reads').fill('reader@corp.example');
+  await page.getByLabel('Account for reading').fill('reader@corp.example');
   await page.getByLabel(/^Password/).fill('a-secret-of-the-directory');
   const certificate = await scene.certificate();
   await page.getByLabel('Certificate authority (PEM)').fill(certificate);
@@ -206,7 +206,7 @@ test('a company directory that cannot be read says why, and its password stays o
   await page.getByText('Failed', { exact: true }).waitFor();
   assert.ok(!(await page.content()).includes('a-secret-of-the-directory'));
   await page.getByRole('button', { name: 'Remove', exact: true }).click();
-  await page.getByLabel('Type corp.example to confirm').fill('corp.example');
+  await page.getByLabel('Type “corp.example” to confirm').fill('corp.example');
   await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
   await page.getByText('No company directory').waitFor();
   await closed(page, ['a-secret-of-the-directory']);
@@ -216,7 +216,7 @@ test('download limits and networks are set in the settings', async () => {
   const page = await scene.loggedIn({}, '/console/local-1/settings');
   const total = page.getByRole('group', { name: 'All downloads of one server' });
   await total.getByLabel('Rate').fill('50');
-  await total.getByRole('button', { name: 'Add a window' }).click();
+  await total.getByRole('button', { name: 'Add time window' }).click();
   await total.getByLabel('Rate').last().fill('10');
   await page.getByRole('region', { name: 'Download limits' }).getByRole('button', { name: 'Save' }).click();
   await page.getByText('Saved.').waitFor();
@@ -240,7 +240,7 @@ test('desktops are filtered by the server, kept as a view, and exported', async 
   await page.getByText('2 in all').waitFor();
   assert.match(page.url(), /state=none/);
   await page.getByRole('button', { name: 'Views' }).click();
-  await page.getByRole('menuitem', { name: 'Keep this view' }).click();
+  await page.getByRole('menuitem', { name: 'Save this view' }).click();
   await page.getByRole('dialog').getByLabel('Name').fill('bare ones');
   await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click();
   const download = page.waitForEvent('download');
@@ -261,7 +261,7 @@ test('an agent is pushed: probed, followed, the failed one mended and tried agai
   for (const name of ['GOOD-DESK', 'BAD-DESK']) await scene.call('POST', '/api/v1/{p}/desktops', { name, os_type: 'Linux' });
   const page = await scene.loggedIn({}, '/console/local-1/agents?q=-DESK');
   const reach = async (name, { address, port }) => {
-    await page.getByRole('button', { name: `How ${name} is reached` }).click();
+    await page.getByRole('button', { name: `Connection of ${name}` }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByLabel('Host name or address').fill(address);
     await dialog.getByLabel('Port').first().fill(String(port));
@@ -276,7 +276,7 @@ test('an agent is pushed: probed, followed, the failed one mended and tried agai
   await page.getByRole('button', { name: 'Probe GOOD-DESK' }).click();
   await page.getByText('A push would go through').waitFor();
   await page.getByRole('button', { name: 'Probe BAD-DESK' }).click();
-  await page.getByText('A push would end at: connect').waitFor();
+  await page.getByText('A push would end at: connecting').waitFor();
   await page.getByLabel('Choose GOOD-DESK').click();
   await page.getByLabel('Choose BAD-DESK').click();
   await page.getByRole('button', { name: 'Push agent to 2' }).click();

@@ -44,7 +44,7 @@ test('from the first login to the first installed app', async () => {
   await page.getByRole('button', { name: 'Log in', exact: true }).click();
   await page.getByText('The user name or the password is wrong.').waitFor();
   await scene.logInto(page);
-  await page.getByText('Let us install something').waitFor();
+  await page.getByText('Install your first app').waitFor();
 
   const path = scene.script('hello-2.1.run', 'mkdir -p "$OUTFITTER_ROOT/opt/hello" && echo hi >"$OUTFITTER_ROOT/opt/hello/hello"');
   const card = await addApp(page, path, 'Hello');
@@ -93,7 +93,7 @@ test('a frozen project says so everywhere, and what waits is cancelled', async (
   const page = await scene.loggedIn();
   await page.getByRole('link', { name: 'Settings' }).click();
   await page.getByRole('form', { name: 'This project' }).getByLabel('Reason, shown to everyone').fill('change freeze');
-  await page.getByRole('button', { name: 'Stop all hand-outs' }).click();
+  await page.getByRole('button', { name: 'Freeze this project' }).click();
   const banner = page.getByRole('status').filter({ hasText: 'This project is frozen' });
   await banner.getByText('change freeze').waitFor();
 
@@ -108,12 +108,12 @@ test('a frozen project says so everywhere, and what waits is cancelled', async (
   await page.getByRole('button', { name: 'Retry 1 failed' }).click();
   await page.getByRole('button', { name: 'ANA-DESK · Late: Waiting' }).waitFor();
   await page.getByRole('button', { name: 'Cancel the rest' }).click();
-  await page.getByLabel('Type Install Late to confirm').fill('Install Late');
+  await page.getByLabel('Type “Late” to confirm').fill('Late');
   await page.getByRole('dialog').getByRole('button', { name: 'Cancel the rest' }).click();
   await page.getByRole('button', { name: 'ANA-DESK · Late: Failed' }).waitFor();
 
   await page.getByRole('link', { name: 'Settings' }).click();
-  await page.getByRole('button', { name: 'Let it go on' }).click();
+  await page.getByRole('button', { name: 'Unfreeze' }).click();
   await banner.waitFor({ state: 'detached' });
   assert.deepEqual(page.complaints, []);
   await page.context().close();
@@ -147,7 +147,7 @@ test('the keyboard alone is enough', async () => {
   // A dialog holds the focus and gives it back.
   await page.getByRole('button', { name: 'Delete' }).focus();
   await page.keyboard.press('Enter');
-  await page.getByRole('dialog').getByLabel('Type ANA-DESK to confirm').waitFor();
+  await page.getByRole('dialog').getByLabel('Type “ANA-DESK” to confirm').waitFor();
   await page.keyboard.type('ANA');
   assert.ok(await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).isDisabled());
   await page.keyboard.press('Escape');

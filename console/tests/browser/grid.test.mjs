@@ -20,7 +20,7 @@ test('of many squares only those in sight exist, each is reached by keyboard, an
   for (let at = 0; at < APPS; at += 1) apps.push(await scene.app({ name: `Editor ${at}` }, script));
   const deployment = await scene.installForAll(apps);
   const page = await scene.loggedIn({ viewport: { width: 1280, height: 600 } }, `/console/local-1/deployments/${deployment}`);
-  const grid = page.getByRole('group', { name: 'Jobs by desktop' });
+  const grid = page.getByRole('group', { name: 'Jobs', exact: true });
   await page.waitForFunction((count) => document.querySelector('[data-count]')?.dataset.count === String(count), JOBS);
   await grid.getByRole('button').first().waitFor();
   const made = await grid.getByRole('button').count();

@@ -10,7 +10,7 @@ before(async () => {
 after(() => scene?.stop());
 
 const heading = (page, name) => page.getByRole('heading', { level: 1, name }).waitFor();
-const notice = (page, name) => page.getByRole('status').filter({ hasText: `Another machine connects as ${name}` });
+const notice = (page, name) => page.getByRole('status').filter({ hasText: `Another machine is connecting as ${name}` });
 const shown = async (name) => (await scene.call('GET', `/api/v1/{p}/desktops?name=${name}`)).items[0];
 
 async function restarted(machine) {
@@ -38,8 +38,8 @@ test('a copy that was refused is shown, found from the overview, and settled as 
   await page.reload();
   const attention = page.getByRole('region', { name: 'Needs attention' });
   await attention.getByText('Another machine has the key of 1 desktop').waitFor();
-  await attention.getByRole('link', { name: 'Look' }).click();
-  await page.getByText('Another machine has its key').waitFor();
+  await attention.getByRole('link', { name: 'Show' }).first().click();
+  await page.getByRole('row', { name: /Two machines/ }).waitFor();
   assert.equal(await page.getByRole('link', { name: 'BEN-DESK' }).count(), 0);
   await page.getByRole('link', { name: 'ANA-DESK' }).click();
 
@@ -49,12 +49,12 @@ test('a copy that was refused is shown, found from the overview, and settled as 
   await told.getByText('from 127.0.0.1').waitFor();
   const facts = page.getByRole('region', { name: 'About this desktop' });
   await facts.getByText('Two machines').waitFor();
-  await told.getByRole('button', { name: 'It is a copy' }).click();
+  await told.getByRole('button', { name: 'This desktop is the real one' }).click();
   const dialog = page.getByRole('dialog', { name: 'Keep ANA-DESK where it is?' });
   await dialog.getByText('The other one is a copy: it stays refused').waitFor();
-  await dialog.getByRole('button', { name: 'It is a copy' }).click();
+  await dialog.getByRole('button', { name: 'Keep' }).click();
   await told.waitFor({ state: 'detached' });
-  await facts.getByText('one machine').waitFor();
+  await facts.getByText('One machine').waitFor();
   assert.equal((await shown('ANA-DESK')).agent.copy, undefined);
 
   // It is refused as before, and nobody is asked again.
@@ -72,11 +72,11 @@ test('a desktop is handed over to the machine that was refused, and the other on
   const copy = await scene.copyOf('BEN-DESK');
   const { id } = await scene.seenCopy('BEN-DESK');
   const page = await scene.loggedIn({}, `/console/local-1/desktops/${id}`);
-  await notice(page, 'BEN-DESK').getByRole('button', { name: 'It is the real one' }).click();
+  await notice(page, 'BEN-DESK').getByRole('button', { name: 'The other machine is the real one' }).click();
   const dialog = page.getByRole('dialog', { name: 'Hand BEN-DESK over to the other machine?' });
   await dialog.getByText('The machine that is BEN-DESK now is disconnected and refused').waitFor();
   assert.ok(await dialog.getByRole('button', { name: 'Hand over' }).isDisabled());
-  await dialog.getByLabel('Type BEN-DESK to confirm').fill('BEN-DESK');
+  await dialog.getByLabel('Type “BEN-DESK” to confirm').fill('BEN-DESK');
   await dialog.getByRole('button', { name: 'Hand over' }).click();
   await page.getByText('BEN-DESK is handed over.').waitFor();
   // Not to wait until they ask by themselves.
@@ -85,10 +85,10 @@ test('a desktop is handed over to the machine that was refused, and the other on
   // The machine that was there first is the other one now.
   await restarted('BEN-DESK');
   await notice(page, 'BEN-DESK').waitFor();
-  await page.getByRole('button', { name: 'It is a copy' }).click();
+  await page.getByRole('button', { name: 'This desktop is the real one' }).click();
   // Somebody else was faster.
   await scene.call('PUT', `/api/v1/{p}/desktops/${id}/identity`, { real: 'present' });
-  await page.getByRole('dialog').getByRole('button', { name: 'It is a copy' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Keep' }).click();
   await page.getByRole('dialog').getByText('No other machine has connected as this desktop').waitFor();
   await page.keyboard.press('Escape');
   await notice(page, 'BEN-DESK').waitFor({ state: 'detached' });

@@ -34,18 +34,18 @@ test('desktops come from a file: seen before, told line by line, and again witho
   await choose(page, csv('fleet.csv', lines));
   const report = page.getByRole('region', { name: 'The lines of the file' });
   await page.getByText('65 lines').waitFor();
-  await page.getByText('Error: 4 · New: 60 · As it is: 1 · nothing is changed until you confirm').waitFor();
+  await page.getByText('Error: 4 · New: 60 · Unchanged: 1 · Nothing is changed until you confirm').waitFor();
   await page.getByText('Error (4)').click();
   await report.getByRole('row', { name: /63 WIN-1 Error .*registered as Windows, not Linux/ }).waitFor();
-  await report.getByRole('row', { name: /64 bad name Error name: bad name is not written as it must be/ }).waitFor();
+  await report.getByRole('row', { name: /64 bad name Error “name” is not written as it must be: “bad name”/ }).waitFor();
   await report.getByRole('row', { name: /65 NEW-0 Error Line 2 has the same name/ }).waitFor();
   await report.getByRole('row', { name: /66 short Error Fields of the line: 1; of the first line: 4/ }).waitFor();
   await hasNoViolation(page);
   assert.equal((await scene.call('GET', '/api/v1/{p}/desktops')).count, 2, 'a preview changes nothing');
 
-  await page.getByRole('button', { name: 'Import 60' }).click();
+  await page.getByRole('button', { name: 'Import 60 lines' }).click();
   await page.getByRole('heading', { name: 'What became of fleet.csv' }).waitFor({ timeout: 60_000 });
-  await page.getByRole('status').getByText('Failed: 4 · Added: 60 · As it is: 1').waitFor();
+  await page.getByRole('status').getByText('Failed: 4 · Added: 60 · Unchanged: 1').waitFor();
   await hasNoViolation(page);
   await page.getByRole('link', { name: 'To the list: Desktops' }).click();
   await page.getByText('62 in all').waitFor();
@@ -55,7 +55,7 @@ test('desktops come from a file: seen before, told line by line, and again witho
   // The same file again: what is there is left alone.
   await page.getByRole('link', { name: 'Import' }).click();
   await choose(page, csv('fleet.csv', lines));
-  await page.getByText('As it is: 61').waitFor();
+  await page.getByText('Unchanged: 61').waitFor();
   await page.getByText('There is nothing to import.').waitFor();
   assert.deepEqual(page.complaints, []);
   await page.context().close();
@@ -64,7 +64,7 @@ test('desktops come from a file: seen before, told line by line, and again witho
 test('a server that goes away in the middle leaves lines that were not tried, and says so', async () => {
   const page = await scene.loggedIn({}, '/console/local-1/import/desktops');
   await choose(page, csv('many.csv', ['name', ...Array.from({ length: 400 }, (_, at) => `LATE-${at}`)]));
-  const begin = page.getByRole('button', { name: 'Import 400' });
+  const begin = page.getByRole('button', { name: 'Import 400 lines' });
   await begin.waitFor();
   // By keyboard; and the connection breaks after some lines.
   let calls = 0;
@@ -77,7 +77,7 @@ test('a server that goes away in the middle leaves lines that were not tried, an
   await page.getByRole('row', { name: /Not tried The server could not be reached any more/ }).first().waitFor();
   await page.unroute('**/api/v1/*/desktops');
   await choose(page, csv('many.csv', ['name', ...Array.from({ length: 400 }, (_, at) => `LATE-${at}`)]));
-  await page.getByText('New: 360 · As it is: 40').waitFor();
+  await page.getByText('New: 360 · Unchanged: 40').waitFor();
   await page.context().close();
 });
 
@@ -86,17 +86,17 @@ test('users and groups come from files, in Chinese too', async () => {
   await page.getByRole('link', { name: 'Import' }).click();
   await heading(page, 'Import groups');
   await choose(page, csv('groups.csv', ['name,description,members', 'design,Designers,mei', 'lab,,nobody']));
-  await page.getByRole('row', { name: /2 design New users who join: 1/ }).waitFor();
+  await page.getByRole('row', { name: /2 design New Users who join: 1/ }).waitFor();
   await page.getByRole('row', { name: /3 lab Error There is no user named nobody/ }).waitFor();
-  await page.getByRole('button', { name: 'Import 1' }).click();
+  await page.getByRole('button', { name: 'Import 1 line' }).click();
   await page.getByRole('row', { name: /2 design Added/ }).waitFor();
 
   await page.goto('/console/local-1/import/users');
   await choose(page, csv('users.csv', ['name,email,groups', 'eva,eva@example.com,design', 'mei,mei@example.com,', 'finn,,']));
-  await page.getByRole('row', { name: /2 eva New joins design/ }).waitFor();
-  await page.getByRole('row', { name: /3 mei Will change new email/ }).waitFor();
-  await page.getByRole('row', { name: /4 finn Error .*needs email or phone/ }).waitFor();
-  await page.getByRole('button', { name: 'Import 2' }).click();
+  await page.getByRole('row', { name: /2 eva New Joins design/ }).waitFor();
+  await page.getByRole('row', { name: /3 mei Will change New email/ }).waitFor();
+  await page.getByRole('row', { name: /4 finn Error .*needs an email or a phone number/ }).waitFor();
+  await page.getByRole('button', { name: 'Import 2 lines' }).click();
   await page.getByRole('row', { name: /2 eva Added/ }).waitFor();
   await page.getByRole('row', { name: /3 mei Changed/ }).waitFor();
   const { user_groups } = await scene.call('GET', '/v2/{p}/groups?keyword=design');

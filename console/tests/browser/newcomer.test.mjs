@@ -21,7 +21,7 @@ test('a desktop is connected as the console says, and given its user', async () 
   await page.getByRole('button', { name: 'Connect a desktop' }).click();
   const dialog = page.getByRole('dialog');
   await dialog.getByRole('button', { name: 'Make a token for a day' }).click();
-  await dialog.getByText('Waiting for the first desktop').waitFor();
+  await dialog.getByText('Waiting for a desktop to connect').waitFor();
   await dialog.getByRole('button', { name: 'Connect by hand instead' }).click();
   await dialog.getByText('Enrollment token').waitFor();
   const said = await dialog.innerText();
@@ -67,11 +67,11 @@ test('an app without a detection rule says what that means, and an install that 
   await page.getByText('Reached no desktop').waitFor();
   // What a filter hides is there all the same.
   await page.getByText('In progress', { exact: true }).click();
-  await page.getByText('Nothing fits').waitFor();
+  await page.getByText('No matches').waitFor();
   await page.getByRole('link', { name: 'Jobs', exact: true }).click();
   await page.getByText('No jobs', { exact: true }).waitFor();
   // The address decides what is checked, a moment after the click.
   await page.getByLabel('Unverified only').click();
-  await page.getByText('Nothing fits').waitFor();
+  await page.getByText('No matches').waitFor();
   await page.context().close();
 });

@@ -34,7 +34,7 @@ test('an end user opens the portal from the desktop, installs an app and watches
   assert.ok((await scene.atDesk('MY-DESK', 'apps', 'Notes')).includes('installed'));
 
   await page.getByRole('tab', { name: 'History' }).click();
-  await page.getByText('Notes 1.0: install').waitFor();
+  await page.getByText('Install Notes 1.0').waitFor();
   await page.getByText('by you').waitFor();
   await page.getByRole('tab', { name: 'Apps' }).click();
   await notes.getByRole('button', { name: 'Remove Notes' }).click();

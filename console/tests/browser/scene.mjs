@@ -559,18 +559,18 @@ export const STATES = (ids) => [
   ['desktops-views', 'desktops', (page) => page.getByRole('button', { name: 'Views' }).click()],
   ['desktops-keep-view', 'desktops', async (page) => {
     await page.getByRole('button', { name: 'Views' }).click();
-    await page.getByRole('menuitem', { name: 'Keep this view' }).click();
+    await page.getByRole('menuitem', { name: 'Save this view' }).click();
   }],
   ['desktops-register', 'desktops', (page) => page.getByRole('button', { name: 'Register' }).click()],
   ['desktops-enroll', 'desktops?enroll=1', async (page) => {
     await page.getByRole('button', { name: 'Make a token' }).click();
-    await page.getByText('shown this once').waitFor();
+    await page.getByText('Shown only once').waitFor();
   }],
   ['desktop-delete', `desktops/${ids.desktop}`, (page) => page.getByRole('button', { name: 'Delete' }).click()],
   ['desktop-users', `desktops/${ids.desktop}`, (page) => page.getByRole('button', { name: 'Users of ANA-DESK' }).click()],
-  ['desktop-keep', `desktops/${ids.copied}`, (page) => page.getByRole('button', { name: 'It is a copy' }).click()],
-  ['desktop-hand-over', `desktops/${ids.copied}`, (page) => page.getByRole('button', { name: 'It is the real one' }).click()],
-  ['agents-reach', 'agents?show=all', (page) => page.getByRole('button', { name: 'How ANA-DESK is reached' }).click()],
+  ['desktop-keep', `desktops/${ids.copied}`, (page) => page.getByRole('button', { name: 'This desktop is the real one' }).click()],
+  ['desktop-hand-over', `desktops/${ids.copied}`, (page) => page.getByRole('button', { name: 'The other machine is the real one' }).click()],
+  ['agents-reach', 'agents?show=all', (page) => page.getByRole('button', { name: 'Connection of ANA-DESK' }).click()],
   ['people-add', 'people', (page) => page.getByRole('button', { name: 'Add user' }).click()],
   ['people-delete', 'people', (page) => page.getByRole('button', { name: 'Delete ana' }).click()],
   ['groups-add', 'people?tab=groups', (page) => page.getByRole('button', { name: 'Add group' }).click()],
@@ -580,7 +580,7 @@ export const STATES = (ids) => [
   ['import-preview', 'import/desktops', async (page) => {
     const buffer = Buffer.from('name,os,users\nNEW-DESK,Linux,ana\nANA-DESK,Linux,ana\nTOO-LONG-A-NAME-FOR-A-DESKTOP,Linux,\nODD-DESK,Plan9,\nBEN-DESK,Linux,nobody\n');
     await page.locator('input[type=file]').setInputFiles({ name: 'desktops.csv', mimeType: 'text/csv', buffer });
-    await page.getByText('What would become of').waitFor();
+    await page.getByText('Preview of').waitFor();
   }, { whole: true }],
   ['add-form', 'apps/add', async (page) => {
     await page.locator('input[type=file]').setInputFiles({ name: 'notes-1.4.run', mimeType: 'application/x-sh', buffer: Buffer.from('#!/bin/sh\nexit 0\n') });
@@ -593,7 +593,7 @@ export const STATES = (ids) => [
     await page.getByRole('button', { name: 'Add user' }).click();
     await page.getByRole('dialog').getByLabel('Name').fill(`lin-${look.size}-${look.colorScheme}`);
     await page.getByRole('dialog').getByRole('button', { name: 'Add user' }).click();
-    await page.getByText('Keep these now').waitFor();
+    await page.getByText('Save these now').waitFor();
   }],
   ['access-keys', 'access', async (page) => {
     await page.getByRole('button', { name: /^Access keys of administrator/ }).click();
@@ -609,11 +609,11 @@ export const STATES = (ids) => [
   ['audit-verify', 'audit', async (page) => {
     await page.getByRole('button', { name: 'Check the chain' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Check now' }).click();
-    await page.getByRole('dialog').getByText('The log is whole').waitFor();
+    await page.getByRole('dialog').getByText('The log is intact').waitFor();
   }],
   ['packages-look', 'packages', async (page) => {
-    await page.getByRole('button', { name: 'Look, remove nothing' }).click();
-    await page.getByText('Would go now').waitFor();
+    await page.getByRole('button', { name: 'Preview clean-up' }).click();
+    await page.getByText(/Nothing to remove|Can be removed now/).waitFor();
   }, { whole: true }],
   ['packages-quota', 'packages', (page) => page.getByRole('button', { name: 'Set quota' }).click()],
   ['settings-copies', 'settings', async (page) => {

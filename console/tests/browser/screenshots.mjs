@@ -46,7 +46,7 @@ async function begin(scene) {
     await page.getByText('is wrong').waitFor();
     await shoot(page, 'login-wrong', look);
     await scene.logInto(page);
-    await page.getByText('Let us install something').waitFor();
+    await page.getByText('Install your first app').waitFor();
     await shoot(page, 'first', look);
     for (const name of ['apps', 'install', 'deployments', 'jobs', 'desktops', 'agents', 'people', 'rules']) {
       await page.goto(`/console/local-1/${name}`);
@@ -164,7 +164,7 @@ async function portal(scene, ids) {
     await page.getByRole('dialog').waitFor();
     await shoot(page, 'portal-remove', look, { whole: false });
     await page.goto('/portal/?q=nothing');
-    await page.getByText('No app fits.').waitFor();
+    await page.getByText('Nothing fits').waitFor();
     await shoot(page, 'portal-none', look);
     await page.context().close();
     const out = await scene.page(look);
@@ -213,7 +213,7 @@ async function documents(scene, ids) {
   await take('deployment-phone', `deployments/${ids.halted}`, { size: { width: 390, height: 760 }, colorScheme: 'dark' });
   await take('job', states.get('job').path, { act: states.get('job').act, size: { width: 1280, height: 560 }, clip: (page) => page.getByRole('dialog') });
   await take('detection', `apps/${ids.app}?tab=detection`, { size: { width: 1280, height: 1150 } });
-  await take('desktop', `desktops/${ids.desktop}?why=${ids.app}`, { size: { width: 1280, height: 1600 }, colorScheme: 'dark', clip: (page) => page.getByRole('region', { name: 'Why this desktop has an app, or has it not' }) });
+  await take('desktop', `desktops/${ids.desktop}?why=${ids.app}`, { size: { width: 1280, height: 1600 }, colorScheme: 'dark', clip: (page) => page.getByRole('region', { name: 'Why an app is here, or not' }) });
   await take('audit', 'audit', { size: { width: 1280, height: 760 } });
 }
 

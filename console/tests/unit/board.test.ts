@@ -38,8 +38,8 @@ describe('a board', () => {
   it('counts failures by cause as they come and go', () => {
     const board = new Board([job(0, 'FAIL', 'No licence. Code 7.'), job(1, 'FAIL', 'No licence. Code 8.'), job(2, 'FAIL', 'Too slow.'), job(3)]);
     expect(board.failures).toEqual([
-      { reason: 'No licence.', count: 2, apps: ['Editor', 'Viewer'], desktops: ['D-0', 'D-1'] },
-      { reason: 'Too slow.', count: 1, apps: ['Editor'], desktops: ['D-2'] },
+      { reason: 'No licence.', count: 2, apps: ['Editor', 'Viewer'], desktops: ['D-0', 'D-1'], others: 0 },
+      { reason: 'Too slow.', count: 1, apps: ['Editor'], desktops: ['D-2'], others: 0 },
     ]);
     const before = board.failures;
     board.apply([job(3, 'WAITING')]);
@@ -51,8 +51,19 @@ describe('a board', () => {
     expect(board.reasons).toBe(reasons);
     board.apply([job(3, 'WAITING')]);
     board.apply([job(0, 'INIT'), job(2, 'FAIL', 'No licence.')]);
-    expect(board.failures).toEqual([{ reason: 'No licence.', count: 2, apps: ['Viewer', 'Editor'], desktops: ['D-1', 'D-2'] }]);
+    expect(board.failures).toEqual([{ reason: 'No licence.', count: 2, apps: ['Viewer', 'Editor'], desktops: ['D-1', 'D-2'], others: 0 }]);
     expect(board.reasons).toEqual(['No licence.']);
     expect([board.failed, board.failedIds(), board.failedIds('Too slow.')]).toEqual([2, ['j1', 'j2'], []]);
+  });
+
+  it('names some desktops of a cause, each once, and counts the others', () => {
+    const on = (at: number, desktop: number, job_status: Job['job_status'] = 'FAIL') => ({ ...job(at, job_status, 'Too slow.'), instance_name: `D-${desktop}` });
+    // Two jobs on each of six desktops.
+    const board = new Board(Array.from({ length: 12 }, (_, at) => on(at, at % 6)));
+    expect(board.failures).toMatchObject([{ count: 12, desktops: ['D-0', 'D-1', 'D-2', 'D-3'], others: 2 }]);
+    board.apply([on(0, 0, 'SUCCESS'), on(1, 1, 'SUCCESS'), on(7, 1, 'SUCCESS')]);
+    expect(board.failures).toMatchObject([{ count: 9, desktops: ['D-0', 'D-2', 'D-3', 'D-4'], others: 1 }]);
+    board.apply([on(6, 0, 'INIT'), on(1, 1)]);
+    expect(board.failures).toMatchObject([{ count: 9, desktops: ['D-2', 'D-3', 'D-4', 'D-5'], others: 1 }]);
   });
 });

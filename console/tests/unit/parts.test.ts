@@ -1,10 +1,12 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { queryText } from '../../src/address';
 import { problemOf } from '../../src/api/client';
 import { bytes, relative } from '../../src/components/parts';
-import { reasonOf } from '../../src/data';
+import { reasonOf } from '../../src/failures';
 import { write } from '../../src/i18n';
 import { dictionary } from '../../src/i18n/dictionary';
+import { reasons } from '../../src/i18n/reasons';
 import { draftOf } from '../../src/pages/AddApps';
 import { conditionsOf, ruleText } from '../../src/pages/app/Detection';
 import { runsScript, verdictOf } from '../../src/pages/app/TryOut';
@@ -25,6 +27,13 @@ describe('failures', () => {
     expect(reasonOf('The installer failed. Exit code 7.')).toBe('The installer failed.');
     expect(reasonOf('Version 1.2 is too old. Update it.')).toBe('Version 1.2 is too old.');
     expect(reasonOf(undefined)).toBe('');
+  });
+  it('have a Chinese sentence for every reason of the server, and for no other', () => {
+    const source = readFileSync(new URL('../../../crates/domain/src/job/reason.rs', import.meta.url), 'utf8');
+    const sentences = [...source.matchAll(/^ {4}\w+ = "\w+",\s*"([^"]+)",/gm)].map(([, sentence]) => sentence ?? '');
+    expect(sentences.length).toBe([...source.matchAll(/^ {4}\w+ = "/gm)].length);
+    expect(Object.keys(reasons)).toEqual(sentences);
+    expect(sentences.map(reasonOf)).toEqual(sentences);
   });
   it('keep code, sentence and request id, also without a body', () => {
     const headers = new Headers({ 'x-request-id': 'abc' });

@@ -150,7 +150,7 @@ fn a_deployment_leaves_nothing_null() {
         "app_ids": ["a"], "operator": "root",
         "created_at": "2026-01-10T08:30:15.000Z", "expires_at": "2026-02-09T08:30:15.000Z",
         "counts": {
-            "jobs_init": 1, "jobs_waiting": 0, "jobs_success": 0, "jobs_fail": 0,
+            "jobs_init": 1, "jobs_waiting": 0, "jobs_success": 0, "jobs_unverified": 0, "jobs_fail": 0,
             "desktops_reached": 1, "desktops_skipped": 1, "accounts_unknown": 0,
             "authorizations_widened": 1,
         },

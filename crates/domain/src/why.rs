@@ -301,7 +301,7 @@ fn system_step(facts: &WhyFacts) -> Step {
     let text = match facts.support_os {
         OsType::Other => "The application fits every system.".to_owned(),
         OsType::Linux | OsType::Windows => {
-            format!("The application is for {app}, as the desktop has.")
+            format!("The application is for {app}, like the desktop.")
         }
     };
     step(StepKind::OperatingSystem, StepResult::Fine, text)
@@ -593,7 +593,7 @@ fn installed_step(facts: &WhyFacts) -> Step {
         };
     }
     Step {
-        hint: "Install it again: nothing puts a newer version on by itself.".to_owned(),
+        hint: "Install it again to update it.".to_owned(),
         at: Some(installed.at),
         ..step(
             kind,

@@ -114,13 +114,6 @@ export function Explain() {
         >
           <Stack gap="xs">
             <Text size="sm">{answer.data.reason}</Text>
-            {answer.data.policy !== undefined && (
-              <Text size="sm">
-                {t('policy.policy')}: <b>{answer.data.policy}</b>
-                {answer.data.statement_number !== undefined && ` · ${t('explain.statement', { n: answer.data.statement_number })}`}
-                {answer.data.through_group !== undefined && ` · ${t('explain.through', { name: answer.data.through_group })}`}
-              </Text>
-            )}
             {answer.data.statement !== undefined && <StatementView statement={answer.data.statement} />}
           </Stack>
         </Alert>

@@ -30,9 +30,15 @@ export function LoginProvider() {
             <pre className="log" tabIndex={0} aria-label={t('provider.sample')}>
               {SAMPLE}
             </pre>
-            <Text size="sm">
-              {t('provider.redirect')} <Code style={{ overflowWrap: 'anywhere' }}>{redirect}</Code> <Copy text={redirect} />
-            </Text>
+            <div>
+              <Text size="sm" c="dimmed">
+                {t('provider.redirect')}
+              </Text>
+              <Group gap={4} wrap="nowrap">
+                <Code style={{ overflowWrap: 'anywhere' }}>{redirect}</Code>
+                <Copy text={redirect} />
+              </Group>
+            </div>
           </Stack>
         </Empty>
       </section>

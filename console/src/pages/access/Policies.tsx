@@ -6,12 +6,15 @@ import { api, ok, type Shape } from '../../api/client';
 import { ConfirmByName, FormDialog, ListTable, Panel, Pill, say } from '../../components/parts';
 import { Empty, Problem } from '../../components/states';
 import { useRefresh } from '../../data';
-import { useTexts } from '../../i18n';
+import { useTexts, wordOf, type Write } from '../../i18n';
 import { useProject, useSession } from '../../session';
 import { useIamAttachments, useIamGroups, useIamPolicies, useIamUsers } from './data';
 
 type Policy = Shape<'IamPolicy'>;
 type Statement = Shape<'IamStatement'>;
+
+/** A ready-made policy is called as its role is: there the id is the name. */
+const nameOf = (t: Write, id: string, name: string) => (id === name ? wordOf(t, 'role', name) : name);
 
 /** A statement in words: what it allows or denies, on what, and when. */
 export function StatementView({ statement }: { statement: Statement }) {
@@ -26,7 +29,7 @@ export function StatementView({ statement }: { statement: Statement }) {
         <Pill tone={deny ? 'bad' : 'ok'}>{deny ? t('policy.denies') : t('policy.allows')}</Pill>
       </Group>
       <Text size="sm" component="div">
-        <code>{statement.Action.join(', ')}</code>
+        {t('audit.what')}: {statement.Action.includes('*') ? t('policy.every-action') : <code>{statement.Action.join(', ')}</code>}
       </Text>
       <Text size="sm" c="dimmed">
         {t('audit.on')}: {statement.Resource === undefined || statement.Resource === null ? t('policy.every-resource') : statement.Resource.join(', ')}
@@ -58,10 +61,10 @@ export function Policies() {
     <Accordion.Item key={policy.id} value={policy.id}>
       <Accordion.Control>
         <Text size="sm" fw={600}>
-          {policy.name}
+          {nameOf(t, policy.id, policy.name)}
         </Text>
         <Text size="xs" c="dimmed">
-          {policy.description}
+          {policy.ready_made ? wordOf(t, 'role-text', policy.name) : policy.description}
         </Text>
       </Accordion.Control>
       <Accordion.Panel>
@@ -238,7 +241,7 @@ function Attachments() {
     <Panel
       title={t('policy.held')}
       action={
-        <Button size="xs" leftSection={<IconPlus size={16} />} onClick={() => setOpened(true)}>
+        <Button size="xs" variant="default" leftSection={<IconPlus size={16} />} onClick={() => setOpened(true)}>
           {t('policy.attach')}
         </Button>
       }
@@ -253,6 +256,7 @@ function Attachments() {
       <ListTable label={t('policy.held')} head={[t('policy.holder'), t('policy.policy'), t('settings.project'), { hidden: t('policy.detach') }]}>
         {list.data?.items.map((item) => {
           const who = item.user_name ?? item.group_name ?? '';
+          const policyName = nameOf(t, item.policy, item.policy_name);
           return (
             <Table.Tr key={`${item.policy}${item.user_id ?? item.group_id ?? ''}${item.project_id ?? ''}`}>
               <Table.Td>
@@ -263,14 +267,14 @@ function Attachments() {
                   {item.user_id === undefined ? t('people.group') : t('people.user')}
                 </Text>
               </Table.Td>
-              <Table.Td>{item.policy_name}</Table.Td>
+              <Table.Td>{policyName}</Table.Td>
               <Table.Td>{place(item.project_id)}</Table.Td>
               <Table.Td ta="right">
                 <Button
                   size="xs"
                   variant="default"
                   disabled={item.user_id === session.user_id}
-                  aria-label={t('policy.detach-this', { policy: item.policy_name, who })}
+                  aria-label={t('policy.detach-this', { policy: policyName, who })}
                   onClick={() => setDetaching(item)}
                 >
                   {t('policy.detach')}
@@ -283,7 +287,7 @@ function Attachments() {
       )}
       <ConfirmByName
         name={detaching?.user_name ?? detaching?.group_name ?? ''}
-        title={t('policy.detach-this', { policy: detaching?.policy_name ?? '', who: detaching?.user_name ?? detaching?.group_name ?? '' })}
+        title={t('policy.detach-this', { policy: detaching === undefined ? '' : nameOf(t, detaching.policy, detaching.policy_name), who: detaching?.user_name ?? detaching?.group_name ?? '' })}
         effect={t('policy.detach-effect')}
         action={t('policy.detach')}
         opened={detaching !== undefined}
@@ -297,7 +301,6 @@ function Attachments() {
         opened={opened}
         onClose={() => setOpened(false)}
         submit={t('policy.attach')}
-        disabled={policy === null || holder === null}
         save={attach}
       >
         <Select
@@ -305,7 +308,7 @@ function Attachments() {
           label={t('policy.policy')}
           required
           searchable
-          data={policies.data?.items.map((item) => ({ value: item.id, label: item.name })) ?? []}
+          data={policies.data?.items.map((item) => ({ value: item.id, label: nameOf(t, item.id, item.name) })) ?? []}
           value={policy}
           onChange={setPolicy}
         />

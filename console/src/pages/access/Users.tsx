@@ -134,7 +134,17 @@ function AddUser({ opened, onClose }: { opened: boolean; onClose: () => void }) 
   };
   const made = add.data;
   return (
-    <Modal opened={opened} onClose={close} title={t('access.add')} closeButtonProps={{ 'aria-label': t('action.close') }} centered closeOnClickOutside={made === undefined}>
+    <Modal
+      opened={opened}
+      onClose={close}
+      title={made === undefined ? t('access.add') : t('access.added', { name: made.user.name })}
+      closeButtonProps={{ 'aria-label': t('action.close') }}
+      centered
+      // Secrets are shown once: only the button below them closes it then.
+      withCloseButton={made === undefined}
+      closeOnEscape={made === undefined}
+      closeOnClickOutside={made === undefined}
+    >
       {made !== undefined ? (
         <Stack>
           <SecretOnce
@@ -260,7 +270,13 @@ function Keys({ user, onClose }: { user: Shape<'IamUser'> | undefined; onClose: 
             <div>
               <Code>{key.access_key}</Code>
               <Text size="xs" c="dimmed">
-                {t('access.last-used')} <When at={key.last_used_at} />
+                {key.last_used_at === undefined ? (
+                  t('access.never-used')
+                ) : (
+                  <>
+                    {t('access.last-used')} <When at={key.last_used_at} />
+                  </>
+                )}
               </Text>
             </div>
             <Group gap="sm">

@@ -27,16 +27,18 @@ export function Releases() {
   });
   return (
     <Stack gap="lg">
-      <Text size="sm" c="dimmed">
-        {t('releases.text')}
-      </Text>
+      {list.data?.count !== 0 && (
+        <Text size="sm" c="dimmed">
+          {t('releases.text')}
+        </Text>
+      )}
       {list.error !== null && <Problem error={list.error} onRetry={() => void list.refetch()} />}
       {list.data?.count === 0 && (
         <section className="panel">
           <Empty icon={<IconRefresh />} title={t('releases.none')}>
             {t('releases.none-text')}
             <pre className="log" tabIndex={0} aria-label={t('releases.command')} style={{ textAlign: 'left', marginTop: 12 }}>
-              outfitter agent release add ./outfitter-agent --version 1.2.0
+              outfitter agent release add ./outfitter-agent --version 0.2.0
             </pre>
           </Empty>
         </section>

@@ -1,7 +1,6 @@
 import {
   ActionIcon,
   Alert,
-  Badge,
   Button,
   Checkbox,
   Code,
@@ -50,13 +49,13 @@ function registryWords(value: Extract<Rule, { registry_value: unknown }>['regist
   return [value.key, value.name, value.data].filter((part) => part !== undefined && part !== null).join(' ');
 }
 
-/** A detection rule in words, nested rules as nested lists. */
-export function RuleView({ rule }: { rule: Rule }) {
+/** A detection rule in words, nested rules as nested lists; `not`: what must not be. */
+export function RuleView({ rule, not = false }: { rule: Rule; not?: boolean }) {
   const { t } = useTexts();
   if ('file' in rule) {
     return (
       <Text size="sm" component="span" style={{ overflowWrap: 'anywhere' }}>
-        {t('rule.file-there')} <Code>{rule.file.path}</Code>
+        {t(not ? 'rule.file-not-there' : 'rule.file-there')} <Code>{rule.file.path}</Code>
         {rule.file.sha256 !== undefined && rule.file.sha256 !== null && (
           <>
             {' '}
@@ -70,11 +69,12 @@ export function RuleView({ rule }: { rule: Rule }) {
   if ('debian_package' in rule) {
     return (
       <Text size="sm" component="span">
-        {t('rule.package-there')} <Code>{rule.debian_package.name}</Code> {rule.debian_package.version ?? t('rule.any-version')}
+        {t(not ? 'rule.package-not-there' : 'rule.package-there')} <Code>{rule.debian_package.name}</Code> {rule.debian_package.version ?? t('rule.any-version')}
       </Text>
     );
   }
   if ('not' in rule) {
+    if ('file' in rule.not || 'debian_package' in rule.not) return <RuleView rule={rule.not} not />;
     return (
       <>
         <Text size="sm" component="span">
@@ -219,8 +219,8 @@ function Rules({ appId, isArchive, revision, desktops, onDesktops }: RulesProps)
   const set = useMutation({
     mutationFn: (next: Rule | null) =>
       ok(api.PUT('/api/v1/{project_id}/apps/{app_id}/detection-rule', { params: { path: { project_id, app_id: appId } }, body: { rule: next } })),
-    onSuccess: () => {
-      say(t('detection.saved'));
+    onSuccess: (_, next) => {
+      say(t(next === null ? 'detection.removed' : 'detection.saved'));
       return refresh('detection', 'revisions');
     },
   });
@@ -259,9 +259,9 @@ function Rules({ appId, isArchive, revision, desktops, onDesktops }: RulesProps)
           <Stack gap="sm">
             <RuleView rule={rule} />
             <Group gap="xs">
-              <Badge variant="default" tt="none">
+              <Text size="sm" c="dimmed">
                 {revision.detection_origin === 'derived' ? t('detection.derived') : t('detection.written')}
-              </Badge>
+              </Text>
               <Button size="xs" variant="default" onClick={() => setRemoving(true)}>
                 {t('detection.remove')}
               </Button>
@@ -369,7 +369,11 @@ function Rules({ appId, isArchive, revision, desktops, onDesktops }: RulesProps)
             {own && (
               <JsonInput
                 label={t('detection.json')}
-                description={'{"all": [{"file": {"path": "/opt/a"}}, {"not": {"file": {"path": "/opt/b"}}}]}'}
+                description={
+                  <>
+                    {t('detection.example')} <Code style={{ overflowWrap: 'anywhere' }}>{'{"all": [{"file": {"path": "/opt/a"}}, {"not": {"file": {"path": "/opt/b"}}}]}'}</Code>
+                  </>
+                }
                 validationError={t('detection.bad-json')}
                 autosize
                 minRows={4}

@@ -59,6 +59,13 @@ export function Outdated({ appId }: { appId: string }) {
       )}
       {items.length > 0 && (
         <>
+          <Checkbox
+            mb="xs"
+            label={t('agents.choose-page')}
+            checked={chosen.length === items.length}
+            indeterminate={chosen.length > 0 && chosen.length < items.length}
+            onChange={() => setLeft(new Set(chosen.length === items.length ? items.map((desktop) => desktop.desktop_id) : []))}
+          />
           <ListTable label={t('outdated.title')} head={[{ hidden: t('desktop.choose') }, t('job.desktop'), t('outdated.has'), t('outdated.since')]}>
             {items.map((desktop) => (
               <Table.Tr key={desktop.desktop_id}>

@@ -61,7 +61,12 @@ export function Revisions({ appId }: { appId: string }) {
               </Group>
               <Text size="xs" c="dimmed">
                 {revision.package.size_bytes !== undefined && `${bytes(revision.package.size_bytes)} · `}
-                {revision.package.sha256 !== undefined && <Code title={revision.package.sha256}>{revision.package.sha256.slice(0, 12)}</Code>} <When at={revision.created_at} />
+                {revision.package.sha256 !== undefined && (
+                  <>
+                    <Code title={revision.package.sha256}>{revision.package.sha256.slice(0, 12)}</Code> ·{' '}
+                  </>
+                )}
+                <When at={revision.created_at} />
               </Text>
             </Group>
             {older === undefined && (

@@ -90,7 +90,7 @@ export function TryOut({ appId, edited, inForce, desktops, onDesktops }: Props) 
             {t('try.text')}
           </Text>
           {inForce !== undefined && (
-            <Group>
+            <div>
               <Choice
                 aria-label={t('try.which')}
                 value={which}
@@ -100,7 +100,7 @@ export function TryOut({ appId, edited, inForce, desktops, onDesktops }: Props) 
                   { value: 'force', label: t('detection.now') },
                 ]}
               />
-            </Group>
+            </div>
           )}
           <Desktops desktops={desktops} onDesktops={onDesktops} />
           {rule !== undefined && runsScript(rule) && (

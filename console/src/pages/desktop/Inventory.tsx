@@ -33,11 +33,12 @@ export function Inventory({ desktopId }: { desktopId: string }) {
     facts === undefined
       ? []
       : [
-          [t('app.system'), facts.os_name],
-          [t('inventory.kernel'), [facts.kernel, facts.architecture].filter(Boolean).join(' ')],
+          [t('inventory.system'), facts.os_name],
+          [t('inventory.kernel'), facts.kernel],
+          [t('inventory.architecture'), facts.architecture],
           [t('inventory.machine'), [facts.vendor, facts.model].filter(Boolean).join(' ')],
           [t('inventory.hardware'), [facts.processors === undefined ? '' : t('inventory.processors', { n: facts.processors }), facts.memory_bytes === undefined ? '' : bytes(facts.memory_bytes)].filter(Boolean).join(', ')],
-          [t('desktop.address'), facts.addresses.map((it) => it.address).join(', ')],
+          [t('inventory.addresses'), facts.addresses.map((it) => it.address).join(', ')],
           [t('inventory.logged-in'), facts.users.join(', ')],
           [t('inventory.disks'), facts.disks.map((disk) => t('inventory.free', { free: bytes(disk.free_bytes), all: bytes(disk.total_bytes), path: disk.path })).join(', ')],
           [t('inventory.pending'), facts.reboot_pending === undefined ? undefined : t(facts.reboot_pending ? 'desktop.restart-needed' : 'desktop.restart-no')],

@@ -37,11 +37,11 @@ export function OtherMachine({ desktop }: { desktop: Desktop }) {
               {t('copy.last')} <When at={copy.seen_at} /> · {copy.address === undefined ? t('copy.from-unknown') : t('copy.from', { address: copy.address })}
             </Text>
             <Group gap="xs">
-              <Button size="xs" onClick={() => setAsking('present')}>
-                {t('copy.is-copy')}
+              <Button size="xs" variant="default" onClick={() => setAsking('present')}>
+                {t('copy.real-present')}
               </Button>
               <Button size="xs" variant="default" onClick={() => setAsking('refused')}>
-                {t('copy.is-real')}
+                {t('copy.real-refused')}
               </Button>
             </Group>
           </Stack>

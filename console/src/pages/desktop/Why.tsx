@@ -45,7 +45,7 @@ export function Why({ desktopId }: { desktopId: string }) {
               <Timeline.Item
                 key={index}
                 color={step.result === 'fine' ? 'green.8' : step.result === 'blocks' ? 'red.8' : 'gray.7'}
-                bullet={step.result === 'fine' ? <IconCheck size={14} /> : step.result === 'blocks' ? <IconBan size={14} /> : <IconInfoSmall size={16} />}
+                bullet={step.result === 'fine' ? <IconCheck size={14} /> : step.result === 'blocks' ? <IconBan size={14} /> : <IconInfoSmall size={24} />}
                 title={
                   <Group gap="xs">
                     <Text size="sm" fw={600} component="span">

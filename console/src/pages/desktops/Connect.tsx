@@ -72,7 +72,8 @@ export function Connect({ opened, onClose }: { opened: boolean; onClose: () => v
           <>
             {isLoopback(address) && (
               <Alert variant="outline" color="yellow" title={t('enroll.loopback', { address })}>
-                {t('enroll.loopback-text')} <Code>--agent-listen 0.0.0.0:7443 --agent-public {t('enroll.its-name')}:7443</Code>
+                {t('enroll.loopback-text')} <Code style={{ whiteSpace: 'nowrap' }}>--agent-listen 0.0.0.0:7443</Code>{' '}
+                <Code style={{ whiteSpace: 'nowrap' }}>--agent-public {t('enroll.its-name')}:7443</Code>
               </Alert>
             )}
             {hasProgram ? (

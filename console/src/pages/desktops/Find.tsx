@@ -40,7 +40,7 @@ export function Find() {
         {software !== '' && <SearchBox label={t('find.version')} name="version" />}
         <SearchBox label={t('find.system')} name="system" />
         <SearchBox label={t('find.user')} name="user" />
-        <Checkbox label={t('inventory.pending')} checked={pending === '1'} onChange={(event) => setPending(event.currentTarget.checked ? '1' : '')} />
+        <Checkbox label={t('desktop.restart-needed')} checked={pending === '1'} onChange={(event) => setPending(event.currentTarget.checked ? '1' : '')} />
       </Group>
       <ListPanel list={list}>
         {list.data?.count === 0 ? (

@@ -1,6 +1,7 @@
 import {
   Accordion,
   Alert,
+  Box,
   Button,
   Checkbox,
   Code,
@@ -98,7 +99,11 @@ export function Directory() {
     );
   }
   if (directory === null || editing) {
-    return <Connection directory={directory ?? undefined} onDone={() => setEditing(false)} />;
+    return (
+      <Box maw={800}>
+        <Connection directory={directory ?? undefined} onDone={() => setEditing(false)} />
+      </Box>
+    );
   }
   const facts: [string, string][] = [
     [t('directory.kind'), directory.kind === 'AD' ? 'Active Directory' : 'LDAP'],
@@ -331,7 +336,7 @@ function Connection({ directory, onDone }: { directory: Shape<'Directory'> | und
           save.mutate();
         }}
       >
-        <Stack maw={760}>
+        <Stack>
           <SegmentedControl
             aria-label={t('directory.kind')}
             value={draft.kind}

@@ -62,7 +62,7 @@ export function Copies() {
           <Text size="sm" c="dimmed">
             {t('copies.text')}
           </Text>
-          <Group>
+          <div>
             <Choice
               aria-label={t('copies.title')}
               value={mode}
@@ -73,7 +73,7 @@ export function Copies() {
                 { value: 'enroll', label: t('copies.enroll') },
               ]}
             />
-          </Group>
+          </div>
           <Text size="sm">{t(mode === 'refuse' ? 'copies.refuse-text' : 'copies.enroll-text')}</Text>
           {mode === 'enroll' && tokens.data !== undefined && options.length === 0 && (
             <Text size="sm">
@@ -157,7 +157,7 @@ function What({ token }: { token: Token }) {
       {care === undefined ? (
         <Text size="sm">{t('copies.approval-text')}</Text>
       ) : (
-        <Alert variant="outline" color="yellow" title={t(care)} styles={{ title: { color: 'var(--care)' } }}>
+        <Alert variant="outline" color="yellow" title={t(care)}>
           {t(`${care}-text`)}
         </Alert>
       )}

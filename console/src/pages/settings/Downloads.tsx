@@ -70,7 +70,7 @@ export function Downloads() {
       return refresh('download-limits');
     },
   });
-  const rate = (value: number | undefined) => (value === undefined ? t('downloads.unlimited') : `${bytes(value)}/s`);
+  const rate = (value: number | undefined) => (value === undefined ? t('downloads.unlimited') : t('upload.rate', { rate: bytes(value) }));
   return (
     <Panel title={t('downloads.title')}>
       {state.error !== null && <Problem error={state.error} />}
@@ -97,7 +97,7 @@ export function Downloads() {
               <RateEditor label={t('downloads.total')} value={total} onChange={setTotal} />
               <RateEditor label={t('downloads.each')} value={each} onChange={setEach} />
             </SimpleGrid>
-            <SimpleGrid cols={{ base: 1, sm: 2 }}>
+            <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
               <NumberInput label={t('downloads.parallel')} placeholder={t('downloads.any-number')} min={1} max={100_000} allowDecimal={false} value={parallel} onChange={setParallel} />
               <Autocomplete label={t('downloads.zone')} data={Intl.supportedValuesOf('timeZone')} limit={20} value={zone} onChange={setZone} />
             </SimpleGrid>

@@ -28,17 +28,19 @@ export function LoggedInUsers() {
         <Text size="sm" c="dimmed">
           {t('logged-in.text')}
         </Text>
-        <Choice
-          aria-label={t('logged-in.title')}
-          value={kept.data?.mode ?? 'ignore'}
-          disabled={kept.data === undefined || save.isPending}
-          onChange={(value) => save.mutate(value as Shape<'LoggedInUsersMode'>)}
-          data={[
-            { value: 'ignore', label: t('logged-in.ignore') },
-            { value: 'known', label: t('logged-in.known') },
-            { value: 'any', label: t('logged-in.any') },
-          ]}
-        />
+        <div>
+          <Choice
+            aria-label={t('logged-in.title')}
+            value={kept.data?.mode ?? 'ignore'}
+            disabled={kept.data === undefined || save.isPending}
+            onChange={(value) => save.mutate(value as Shape<'LoggedInUsersMode'>)}
+            data={[
+              { value: 'ignore', label: t('logged-in.ignore') },
+              { value: 'known', label: t('logged-in.known') },
+              { value: 'any', label: t('logged-in.any') },
+            ]}
+          />
+        </div>
       </Stack>
     </Panel>
   );

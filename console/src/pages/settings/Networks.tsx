@@ -34,7 +34,7 @@ export function Networks() {
       <Panel
         title={t('networks.title')}
         action={
-          <Button size="xs" leftSection={<IconPlus size={14} />} onClick={() => setEditing('new')}>
+          <Button size="xs" variant="default" leftSection={<IconPlus size={14} />} onClick={() => setEditing('new')}>
             {t('networks.add')}
           </Button>
         }
@@ -72,7 +72,7 @@ export function Networks() {
         <Edit network={editing} onClose={() => setEditing(undefined)} />
         <ConfirmByName
           name={deleting?.network ?? ''}
-          title={t('action.delete-this', { name: deleting?.network ?? '' })}
+          title={t('app.delete-title', { name: deleting?.network ?? '' })}
           effect={t('networks.delete-effect')}
           action={t('action.delete')}
           opened={deleting !== undefined}

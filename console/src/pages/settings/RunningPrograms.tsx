@@ -48,7 +48,7 @@ export function RunningPrograms() {
           <Text size="sm" c="dimmed">
             {t('programs.text')}
           </Text>
-          <Group>
+          <div>
             <Choice
               aria-label={t('programs.title')}
               value={mode}
@@ -59,7 +59,7 @@ export function RunningPrograms() {
                 { value: 'stop', label: t('programs.stop') },
               ]}
             />
-          </Group>
+          </div>
           {mode === 'ask' ? (
             <NumberInput
               label={t('programs.minutes')}

@@ -83,11 +83,11 @@ pub async fn execute(
 
 fn detached_note(pushed: &Pushed) -> String {
     let unit = if pushed.unit {
-        "; the unit is in place for the next start of the machine under systemd"
+        "The unit is in place for the next start of the machine under systemd."
     } else {
-        "; it will not come back by itself after a restart of the machine"
+        "It does not come back by itself after a restart of the machine."
     };
-    format!("installed; systemd does not run there, so the agent was started detached{unit}")
+    format!("Installed. systemd does not run there, so the agent was started detached. {unit}")
 }
 
 async fn run(

@@ -177,7 +177,7 @@ fn would(found: &Probed, binary: &AgentBinary, is_own_agent: bool) -> Vec<String
     let upload = if found.program_sha256.as_ref() == Some(&binary.sha256) {
         "keep the agent's program, which is there already".to_owned()
     } else {
-        format!("upload {} KiB", binary.bytes.len().div_ceil(1024))
+        format!("upload {} MB", binary.bytes.len().div_ceil(1_000_000))
     };
     let enroll = match (&found.identity, is_own_agent) {
         (_, true) => "keep the enrollment of this desktop's agent",
