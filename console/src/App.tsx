@@ -1,6 +1,7 @@
 import { Center, Loader } from '@mantine/core';
 import { lazy, Suspense } from 'react';
-import { Navigate, Route, Routes, useParams } from 'react-router';
+import { Navigate, Route, Routes, useLocation, useParams } from 'react-router';
+import { Boundary } from './components/Boundary';
 import { Problem } from './components/states';
 import { Shell } from './layout/Shell';
 import { Login } from './pages/Login';
@@ -38,6 +39,7 @@ export function Waiting() {
 function InProject() {
   const session = useSession();
   const { project } = useParams();
+  const { pathname } = useLocation();
   const first = session.projects[0];
   if (first === undefined) return <NoProject />;
   if (!session.projects.some((candidate) => candidate.name === project)) {
@@ -45,30 +47,32 @@ function InProject() {
   }
   return (
     <Shell>
-      <Suspense fallback={<Waiting />}>
-        <Routes>
-          <Route path="overview" element={<Overview />} />
-          <Route path="apps" element={<Apps />} />
-          <Route path="apps/add" element={<AddApps />} />
-          <Route path="apps/:app" element={<AppDetail />} />
-          <Route path="import/:noun" element={<Import />} />
-          <Route path="install" element={<Install />} />
-          <Route path="deployments" element={<Deployments />} />
-          <Route path="deployments/:deployment" element={<Deployment />} />
-          <Route path="jobs" element={<Jobs />} />
-          <Route path="desktops" element={<Desktops />} />
-          <Route path="desktops/:desktop" element={<Desktop />} />
-          <Route path="agents" element={<Agents />} />
-          <Route path="agents/:job" element={<Push />} />
-          <Route path="people" element={<People />} />
-          <Route path="rules" element={<Rules />} />
-          <Route path="access" element={<Access />} />
-          <Route path="audit" element={<Audit />} />
-          <Route path="packages" element={<Packages />} />
-          <Route path="settings" element={<Settings />} />
-          <Route path="*" element={<Navigate to={`/${encodeURIComponent(project ?? '')}/overview`} replace />} />
-        </Routes>
-      </Suspense>
+      <Boundary place={pathname}>
+        <Suspense fallback={<Waiting />}>
+          <Routes>
+            <Route path="overview" element={<Overview />} />
+            <Route path="apps" element={<Apps />} />
+            <Route path="apps/add" element={<AddApps />} />
+            <Route path="apps/:app" element={<AppDetail />} />
+            <Route path="import/:noun" element={<Import />} />
+            <Route path="install" element={<Install />} />
+            <Route path="deployments" element={<Deployments />} />
+            <Route path="deployments/:deployment" element={<Deployment />} />
+            <Route path="jobs" element={<Jobs />} />
+            <Route path="desktops" element={<Desktops />} />
+            <Route path="desktops/:desktop" element={<Desktop />} />
+            <Route path="agents" element={<Agents />} />
+            <Route path="agents/:job" element={<Push />} />
+            <Route path="people" element={<People />} />
+            <Route path="rules" element={<Rules />} />
+            <Route path="access" element={<Access />} />
+            <Route path="audit" element={<Audit />} />
+            <Route path="packages" element={<Packages />} />
+            <Route path="settings" element={<Settings />} />
+            <Route path="*" element={<Navigate to={`/${encodeURIComponent(project ?? '')}/overview`} replace />} />
+          </Routes>
+        </Suspense>
+      </Boundary>
     </Shell>
   );
 }
@@ -88,8 +92,10 @@ function Gate() {
 
 export function App() {
   return (
-    <SessionProvider>
-      <Gate />
-    </SessionProvider>
+    <Boundary place="">
+      <SessionProvider>
+        <Gate />
+      </SessionProvider>
+    </Boundary>
   );
 }

@@ -28,6 +28,8 @@ export default function OnlineChart() {
   if (shown.data === undefined) return null;
   const locale = localeOf(language);
   const format = new Intl.DateTimeFormat(locale, hours === 24 ? { hour: '2-digit', minute: '2-digit' } : { weekday: 'short', hour: '2-digit', minute: '2-digit' });
+  // The chart asks for the words of no point too.
+  const wordOf = (at: unknown) => (typeof at === 'number' && Number.isFinite(at) ? format.format(at) : '');
   const { samples, now, step_seconds } = shown.data;
   // Where nothing was counted the line is broken, not drawn through.
   const points: { at: number; online: number | null; agents: number | null }[] = [];
@@ -76,8 +78,8 @@ export default function OnlineChart() {
             strokeWidth={1.8}
             tickLine="none"
             yAxisProps={{ allowDecimals: false, domain: [0, (most: number) => Math.max(1, most)], width: 44 }}
-            xAxisProps={{ type: 'number', scale: 'time', domain: ['dataMin', 'dataMax'], tickFormatter: (at: number) => format.format(at), minTickGap: 48 }}
-            tooltipProps={{ labelFormatter: (at) => format.format(Number(at)) }}
+            xAxisProps={{ type: 'number', scale: 'time', domain: ['dataMin', 'dataMax'], tickFormatter: wordOf, minTickGap: 48 }}
+            tooltipProps={{ labelFormatter: wordOf }}
             areaChartProps={{ margin: { top: 12 } }}
             areaProps={{ isAnimationActive: false }}
           />

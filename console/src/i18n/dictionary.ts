@@ -525,6 +525,9 @@ export const dictionary = {
   'explain.title': ['Would it be allowed?', '是否允许？'],
   'explain.widens': ['The call would let somebody have an app who may not have it yet', '该调用会使某人获得尚未授权的应用'],
 
+  'fault.reload': ['Reload', '重新加载'],
+  'fault.text': ['The console may have been updated while it was open. Reload it; if that does not help, report this:', '控制台可能在打开期间已更新。请重新加载；若仍无效，请反馈以下信息：'],
+  'fault.title': ['This page could not be shown', '无法显示此页面'],
   'feature.app_center': ['App center', '应用中心'],
   'feature.app_center.text': ['When off, install calls are refused.', '关闭后将拒绝安装请求。'],
   'feature.app_restriction': ['Editing of control rules', '编辑管控规则'],

@@ -252,7 +252,7 @@ export default function Install() {
               value={limit}
               onChange={setLimit}
               inputContainer={(input) => (
-                <Group gap="xs" wrap="nowrap">
+                <Group gap="xs" wrap="nowrap" align="flex-start">
                   <div style={{ flex: 1, minWidth: 0 }}>{input}</div>
                   <NativeSelect
                     w={120}

@@ -124,7 +124,7 @@ export default function Overview() {
         title={t('nav.overview')}
         sub={t('overview.sub')}
         actions={
-          <Button component={Link} to={path('install')} leftSection={<IconDownload size={18} />}>
+          <Button component={Link} to={path('install')} variant={isNew ? 'default' : 'filled'} leftSection={<IconDownload size={18} />}>
             {t('nav.install')}
           </Button>
         }

@@ -9,6 +9,7 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { BrowserRouter } from 'react-router';
 import { ApiProblem } from '../api/client';
+import { Boundary } from '../components/Boundary';
 import { TextProvider } from '../i18n';
 import { cssVariables, theme } from '../theme';
 import { Portal } from './Portal';
@@ -35,7 +36,9 @@ createRoot(root).render(
         <QueryClientProvider client={queries}>
           <Notifications position="bottom-right" />
           <BrowserRouter basename="/portal">
-            <Portal entry={entry} />
+            <Boundary place="">
+              <Portal entry={entry} />
+            </Boundary>
           </BrowserRouter>
         </QueryClientProvider>
       </TextProvider>

@@ -300,5 +300,16 @@ test('an agent is pushed: probed, followed, the failed one mended and tried agai
 test('the overview shows how many agents are online', async () => {
   const page = await scene.loggedIn();
   await page.getByRole('region', { name: 'Agents online' }).getByText(/of \d+ online now/).waitFor();
+  // Counted every five minutes: no test waits for it.
+  const counted = (minutes, online) => ({ at: new Date(Date.now() - minutes * 60_000).toISOString(), online, agents: 3 });
+  await page.route('**/agents-online*', (route) =>
+    route.fulfill({ json: { step_seconds: 300, samples: [counted(15, 3), counted(10, 1), counted(5, 3)], now: counted(0, 3) } }),
+  );
+  await page.reload();
+  const chart = page.getByRole('region', { name: 'Agents online' });
+  await chart.getByText(/Lowest: 1, at/).waitFor();
+  await chart.locator('.recharts-area').first().waitFor();
+  await chart.locator('.recharts-surface').first().hover();
+  await chart.locator('.recharts-tooltip-wrapper').getByText('Online').waitFor();
   await closed(page);
 });

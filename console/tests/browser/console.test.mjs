@@ -200,6 +200,22 @@ test('the server restarts in the middle, and the page goes on', async () => {
 const WIDE = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844 };
 
+test('a page that cannot be drawn says so in its place, and is there after a reload', async () => {
+  const page = await scene.loggedIn();
+  // As after an update of the server, which has other parts than the console that is open.
+  await page.route('**/assets/Rules-*.js', (route) => route.fulfill({ status: 404, body: '' }));
+  await page.getByRole('link', { name: 'Control rules' }).click();
+  await page.getByRole('alert').getByText('This page could not be shown').waitFor();
+  await page.getByRole('link', { name: 'Jobs', exact: true }).click();
+  await heading(page, 'Jobs');
+  await page.getByRole('link', { name: 'Control rules' }).click();
+  await page.getByText('This page could not be shown').waitFor();
+  await page.unroute('**/assets/Rules-*.js');
+  await page.getByRole('button', { name: 'Reload' }).click();
+  await heading(page, 'Control rules');
+  await page.context().close();
+});
+
 test('no page has a serious accessibility violation: light and dark, wide and phone, both languages', async () => {
   const ids = await furnish(scene);
   const wrong = [];

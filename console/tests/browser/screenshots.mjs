@@ -17,6 +17,7 @@ const SETTLED_MS = 500;
 /** Waits until nothing is outlined any more, and then until what came stands still. */
 async function settled(page) {
   await page.waitForFunction(() => document.querySelector('.mantine-Skeleton-root') === null);
+  if ((await page.locator('h1').count()) === 0) throw new Error(`nothing is drawn at ${page.url()}`);
   await page.waitForTimeout(SETTLED_MS);
 }
 
