@@ -247,7 +247,7 @@ export function Pages({ count, size, page, onPage }: { count: number; size: numb
   const { t } = useTexts();
   const pages = Math.ceil(count / size);
   return (
-    <Group justify="space-between" px="var(--pad)" py={12}>
+    <Group justify="space-between" className="pages">
       <Text size="sm" c="dimmed" role="status">
         {t('list.count', { n: count })}
       </Text>

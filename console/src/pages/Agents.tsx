@@ -113,7 +113,7 @@ function PushOnto() {
                 </>
               }
             >
-              {t(isBare ? 'desktops.empty-text' : isFiltered ? 'agents.none-such-text' : 'agents.none-text')}
+              {t(isBare ? 'agents.bare-text' : isFiltered ? 'agents.none-such-text' : 'agents.none-text')}
             </Empty>
           ) : (
             <>

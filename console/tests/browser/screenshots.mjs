@@ -22,7 +22,7 @@ async function settled(page) {
 }
 
 /** Highest picture, in pixels. */
-const MOST_PIXELS = 4000;
+const MOST_PIXELS = 9000;
 
 /** One picture. `whole`: all of the page, also what is below the fold; dialogs are taken as they are seen. */
 async function shoot(page, name, { size, colorScheme, viewport }, { whole = true } = {}) {

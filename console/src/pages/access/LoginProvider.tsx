@@ -7,7 +7,7 @@ import { Empty, Problem } from '../../components/states';
 import { useTexts } from '../../i18n';
 
 const SAMPLE = `[oidc]
-issuer = "https://login.example.com/realms/staff"
+issuer = "https://login.example.com/staff"
 client_id = "outfitter"
 client_secret_file = "/etc/outfitter/oidc-secret"
 name = "Example login"`;
@@ -25,7 +25,7 @@ export function LoginProvider() {
     return (
       <section className="panel">
         <Empty icon={<IconUserShield />} title={t('provider.none')}>
-          <Stack gap="sm" ta="left">
+          <Stack gap="sm" ta="left" style={{ textWrap: 'wrap' }}>
             <Text size="sm">{t('provider.none-text')}</Text>
             <pre className="log" tabIndex={0} aria-label={t('provider.sample')}>
               {SAMPLE}

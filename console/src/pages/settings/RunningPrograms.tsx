@@ -67,7 +67,7 @@ export function RunningPrograms() {
               max={MOST_MINUTES}
               allowDecimal={false}
               required
-              maw={240}
+              maw={320}
               value={minutes}
               onChange={setMinutes}
             />
