@@ -141,7 +141,7 @@ function AttemptView({ attempt, appId }: { attempt: Shape<'Attempt'>; appId: str
               return (
                 <Timeline.Item
                   key={`${mark.phase}${mark.started_at}`}
-                  {...(receipt?.failure !== undefined && index === phases.length - 1 ? { color: 'var(--bad)' } : {})}
+                  {...(receipt !== undefined && receipt.proof === undefined && index === phases.length - 1 ? { color: 'var(--bad)' } : {})}
                   title={
                     <Text size="sm" fw={600} component="span">
                       {t(`phase.${mark.phase}`)}

@@ -287,6 +287,7 @@ function EditReach({ desktop, reach, onClose }: { desktop: { id: string; name: s
       onClose={onClose}
       title={t('agents.reach-of', { name: desktop?.name ?? '' })}
       size="lg"
+      centered
       closeButtonProps={{ 'aria-label': t('action.close') }}
     >
       {desktop !== undefined && <ReachEditor key={desktop.id} desktopId={desktop.id} reach={reach} onDone={onClose} />}

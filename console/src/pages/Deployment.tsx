@@ -321,8 +321,8 @@ function FailurePanel({ board }: { board: Board }) {
                       ? ''
                       : [
                           t('overview.reason-jobs', { n: found.count }),
-                          found.apps.join(', '),
-                          found.desktops.join(', ') + (found.others > 0 ? t('deployment.more', { n: found.others }) : ''),
+                          found.apps.join(t('list.comma')),
+                          found.desktops.join(t('list.comma')) + (found.others > 0 ? t('deployment.more', { n: found.others }) : ''),
                         ].join(' · ')
                   }
                 />

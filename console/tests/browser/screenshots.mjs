@@ -165,7 +165,7 @@ async function portal(scene, ids) {
     await page.getByRole('dialog').waitFor();
     await shoot(page, 'portal-remove', look, { whole: false });
     await page.goto('/portal/?q=nothing');
-    await page.getByText('Nothing fits').waitFor();
+    await page.getByText('No matches').waitFor();
     await shoot(page, 'portal-none', look);
     await page.context().close();
     const out = await scene.page(look);

@@ -82,7 +82,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.step.as_str(), self.words)?;
         if !self.hint.is_empty() {
-            write!(f, ". {}", self.hint)?;
+            write!(f, ". {}.", self.hint)?;
         }
         Ok(())
     }
@@ -276,7 +276,7 @@ mod tests {
         let failure = Failure::new(Step::Login, "login_refused", "no");
         assert_eq!(
             failure.to_string(),
-            "login: no. Check user and key or password"
+            "login: no. Check user and key or password."
         );
         assert_eq!(
             Failure::new(Step::Probe, "what?", "x").code,
