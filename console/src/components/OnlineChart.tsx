@@ -60,7 +60,7 @@ export default function OnlineChart() {
           ]}
         />
       </Group>
-      {samples.length < 2 ? (
+      {samples.length === 0 ? (
         <Text size="sm" c="dimmed">
           {t('online.begins')}
         </Text>

@@ -106,7 +106,7 @@ test('copies enroll anew with the token that is chosen for them, when somebody a
   const token = card.getByRole('combobox', { name: 'Token that copies enroll with' });
   await token.click();
   await page.getByRole('option', { name: /^bootstrap/ }).click();
-  await card.getByText('Who steals a disk gets a desktop too').waitFor();
+  await card.getByText('Whoever steals a disk gets a desktop too').waitFor();
   await token.click();
   await page.getByRole('option', { name: /^for copies/ }).click();
   await card.getByText('Each copy waits under Desktops until somebody approves it.').waitFor();

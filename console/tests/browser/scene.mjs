@@ -620,7 +620,7 @@ export const STATES = (ids) => [
     await page.getByText('They enroll anew', { exact: true }).click();
     await page.getByRole('combobox', { name: 'Token that copies enroll with' }).click();
     await page.getByRole('option', { name: /^bootstrap/ }).click();
-    await page.getByText('Who steals a disk gets a desktop too').waitFor();
+    await page.getByText('Whoever steals a disk gets a desktop too').waitFor();
   }, { whole: true }],
   ['settings-network', 'settings', (page) => page.getByRole('button', { name: 'Add network' }).click()],
   ['settings-revoke', 'settings', (page) => page.getByRole('button', { name: /^Revoke / }).first().click()],
