@@ -8,7 +8,7 @@ import { PATIENCE_MS, Scene, waitFor } from './scene.mjs';
 
 const MEGABYTE = 1_000_000;
 /** In what time a page has learnt of an answer that came. */
-const SETTLED_MS = 1_000;
+const SETTLED_MS = 4_000;
 const ADD = '/console/local-1/apps/add';
 
 let scene;
