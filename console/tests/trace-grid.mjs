@@ -27,7 +27,7 @@ const jobs = Array.from({ length: JOBS }, (_, at) => job(at, 'INIT'));
 const jobsIn = (state) => jobs.reduce((sum, { job_status }) => sum + (job_status === state ? 1 : 0), 0);
 const counts = () => ({
   accounts_unknown: 0, authorizations_widened: 0, desktops_reached: JOBS, desktops_skipped: 0,
-  jobs_init: jobsIn('INIT'), jobs_waiting: jobsIn('WAITING'), jobs_success: jobsIn('SUCCESS'), jobs_fail: jobsIn('FAIL'),
+  jobs_init: jobsIn('INIT'), jobs_waiting: jobsIn('WAITING'), jobs_success: jobsIn('SUCCESS'), jobs_unverified: 0, jobs_fail: jobsIn('FAIL'),
 });
 const none = { count: 0, items: [] };
 
