@@ -1,20 +1,19 @@
-import { Alert, Button, Code, Stack, Text } from '@mantine/core';
-import { IconAlertTriangle, IconRefresh } from '@tabler/icons-react';
+import { Button, Code, Text } from '@mantine/core';
+import { IconRefresh } from '@tabler/icons-react';
 import { Component, type ReactNode } from 'react';
 import { useTexts } from '../i18n';
+import { Trouble } from './states';
 
 function Fault({ error }: { error: Error }) {
   const { t } = useTexts();
   return (
-    <Alert role="alert" color="red" variant="outline" icon={<IconAlertTriangle />} title={t('fault.title')} styles={{ title: { color: 'var(--bad)' }, icon: { color: 'var(--bad)' } }}>
-      <Stack gap="xs" align="flex-start">
-        <Text size="sm">{t('fault.text')}</Text>
-        <Code style={{ overflowWrap: 'anywhere' }}>{error.message}</Code>
-        <Button size="xs" variant="default" leftSection={<IconRefresh size={16} />} onClick={() => window.location.reload()}>
-          {t('fault.reload')}
-        </Button>
-      </Stack>
-    </Alert>
+    <Trouble title={t('fault.title')}>
+      <Text size="sm">{t('fault.text')}</Text>
+      <Code style={{ overflowWrap: 'anywhere' }}>{error.message}</Code>
+      <Button size="xs" variant="default" leftSection={<IconRefresh size={16} />} onClick={() => window.location.reload()}>
+        {t('fault.reload')}
+      </Button>
+    </Trouble>
   );
 }
 

@@ -356,6 +356,8 @@ export function AppIcon({ app, size = 40 }: { app: Pick<Shape<'Application'>, 'n
 export type JobStatus = Shape<'JobStatus'>;
 
 export const JOB_TONE: Record<JobStatus, Tone> = { INIT: 'wait', WAITING: 'busy', SUCCESS: 'ok', FAIL: 'bad' };
+
+/** What of a job tells how it stands. */
 interface Judged {
   job_status: JobStatus;
   proof?: Shape<'JobEvent'>['proof'];

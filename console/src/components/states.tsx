@@ -4,6 +4,25 @@ import type { ReactNode } from 'react';
 import { ApiProblem } from '../api/client';
 import { useTexts } from '../i18n';
 
+/** Says that something went wrong. */
+export function Trouble({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <Alert
+      role="alert"
+      color="red"
+      variant="outline"
+      icon={<IconAlertTriangle />}
+      title={title}
+      classNames={{ root: 'panel' }}
+      styles={{ title: { color: 'var(--bad)' }, icon: { color: 'var(--bad)' } }}
+    >
+      <Stack gap="xs" align="flex-start">
+        {children}
+      </Stack>
+    </Alert>
+  );
+}
+
 /** What went wrong, what to do, and the id that finds it in the server's log. */
 export function Problem({ error, onRetry }: { error: Error; onRetry?: () => void }) {
   const { t } = useTexts();
@@ -17,30 +36,20 @@ export function Problem({ error, onRetry }: { error: Error; onRetry?: () => void
         ? t('problem.server.advice')
         : undefined;
   return (
-    <Alert
-      role="alert"
-      color="red"
-      variant="outline"
-      icon={<IconAlertTriangle />}
-      title={unreachable ? t('problem.unreachable') : t('problem.title')}
-      classNames={{ root: 'panel' }}
-      styles={{ title: { color: 'var(--bad)' }, icon: { color: 'var(--bad)' } }}
-    >
-      <Stack gap="xs" align="flex-start">
-        {!unreachable && <Text size="sm">{error.message || t('problem.no-text')}</Text>}
-        {advice !== undefined && <Text size="sm">{advice}</Text>}
-        {problem !== undefined && problem.requestId !== '' && (
-          <Text size="xs" c="dimmed">
-            {t('problem.request')} <Code>{problem.requestId}</Code> · {problem.code}
-          </Text>
-        )}
-        {onRetry !== undefined && (
-          <Button size="xs" variant="default" leftSection={<IconRefresh size={16} />} onClick={onRetry}>
-            {t('action.again')}
-          </Button>
-        )}
-      </Stack>
-    </Alert>
+    <Trouble title={unreachable ? t('problem.unreachable') : t('problem.title')}>
+      {!unreachable && <Text size="sm">{error.message || t('problem.no-text')}</Text>}
+      {advice !== undefined && <Text size="sm">{advice}</Text>}
+      {problem !== undefined && problem.requestId !== '' && (
+        <Text size="xs" c="dimmed">
+          {t('problem.request')} <Code>{problem.requestId}</Code> · {problem.code}
+        </Text>
+      )}
+      {onRetry !== undefined && (
+        <Button size="xs" variant="default" leftSection={<IconRefresh size={16} />} onClick={onRetry}>
+          {t('action.again')}
+        </Button>
+      )}
+    </Trouble>
   );
 }
 

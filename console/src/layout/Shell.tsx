@@ -54,7 +54,7 @@ export function Shell({ children }: { children: ReactNode }) {
   const navigate = useNavigate();
   const { pathname } = useLocation();
   // An import belongs to the list that it fills.
-  const place = !pathname.startsWith(path('import/')) ? pathname : path(pathname === path('import/desktops') ? 'desktops' : 'people');
+  const place = pathname.startsWith(path('import/')) ? path(pathname === path('import/desktops') ? 'desktops' : 'people') : pathname;
   const [opened, { toggle, close }] = useDisclosure(false);
   const [renewing, setRenewing] = useState(false);
   useEffect(() => {

@@ -5,6 +5,7 @@ import { useState } from 'react';
 import { Link, useSearchParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useChosenInAddress, useInAddress, usePage } from '../address';
+import { ChooseAll } from '../components/ChooseAll';
 import { bytes, DialogForm, ListPanel, ListTable, PageHead, Pages, Pill, say, SearchBox, States } from '../components/parts';
 import { reachDraft, ReachForm, wireReach } from '../components/ReachForm';
 import { Empty, Problem } from '../components/states';
@@ -70,7 +71,6 @@ function PushOnto() {
     combine: (answers) => new Map(answers.map((answer, index) => [items[index]?.id ?? '', answer.data])),
   });
   const here = items.map((desktop) => desktop.id);
-  const all = here.length > 0 && here.every((id) => chosen.includes(id));
   return (
     <>
       <Stack gap="lg">
@@ -118,11 +118,11 @@ function PushOnto() {
           ) : (
             <>
               <Group px="var(--pad)" pt={14}>
-                <Checkbox
+                <ChooseAll
                   label={t('agents.choose-page')}
-                  checked={all}
-                  indeterminate={!all && here.some((id) => chosen.includes(id))}
-                  onChange={() => choose((before) => (all ? before.filter((id) => !here.includes(id)) : [...new Set([...before, ...here])]))}
+                  chosen={here.filter((id) => chosen.includes(id)).length}
+                  of={here.length}
+                  onChange={(all) => choose((before) => (all ? [...new Set([...before, ...here])] : before.filter((id) => !here.includes(id))))}
                 />
               </Group>
               <ListTable label={t('agents.title')} head={[{ hidden: t('desktop.choose') }, t('job.desktop'), t('desktop.agent'), t('agents.reach'), { hidden: t('action.edit') }]}>

@@ -5,6 +5,7 @@ import { useState } from 'react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, usePage } from '../address';
+import { ChooseAll } from '../components/ChooseAll';
 import { JobDrawer, JobNotes, Outcome } from '../components/JobDrawer';
 import { JobPill, ListPanel, ListTable, PageHead, Pages, say, sayProblem, States, When, type JobStatus } from '../components/parts';
 import { Empty } from '../components/states';
@@ -78,7 +79,6 @@ export default function Jobs() {
   const retry = useRetry();
   const failedHere = list.data?.items.filter((job) => job.job_status === 'FAIL') ?? [];
   const ids = failedHere.filter((job) => chosen.has(job.id)).map((job) => job.id);
-  const all = ids.length === failedHere.length;
   return (
     <>
       <PageHead title={t('nav.jobs')} sub={t('jobs.sub')} />
@@ -144,11 +144,11 @@ export default function Jobs() {
           <>
             {failedHere.length > 0 && (
               <Group px="var(--pad)" pt={14}>
-                <Checkbox
+                <ChooseAll
                   label={t('job.choose-page')}
-                  checked={all}
-                  indeterminate={!all && ids.length > 0}
-                  onChange={() => setChosen(new Set(all ? [] : failedHere.map((job) => job.id)))}
+                  chosen={ids.length}
+                  of={failedHere.length}
+                  onChange={(all) => setChosen(new Set(all ? failedHere.map((job) => job.id) : []))}
                 />
               </Group>
             )}

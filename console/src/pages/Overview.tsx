@@ -97,7 +97,7 @@ export default function Overview() {
     { tone: 'care', label: t('desktop.no-agent'), count: bare, to: path('desktops?state=none') },
   ];
   const jobShares: Share[] = [
-    { tone: 'ok', label: t('job.SUCCESS'), count: Math.max(0, (succeeded.data?.count ?? 0) - (unverified.data?.count ?? 0)), to: path('jobs?status=SUCCESS') },
+    { tone: 'ok', label: t('job.SUCCESS'), count: Math.max(0, (succeeded.data?.count ?? 0) - (unverified.data?.count ?? 0)) },
     { tone: 'care', label: t('job.unverified'), count: unverified.data?.count ?? 0, to: path('jobs?unverified=1') },
     { tone: 'bad', label: t('job.FAIL'), count: failed.data?.count ?? 0, to: path('jobs?status=FAIL') },
     { tone: 'busy', label: t('job.WAITING'), count: running.data?.count ?? 0, to: path('jobs?status=WAITING') },

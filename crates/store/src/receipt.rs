@@ -323,14 +323,14 @@ impl Tx {
                 values,
             )
             .await?;
-        let mut counters = CounterChanges::default();
-        for row in before
-            .iter()
-            .filter(|row| taken == 1 && !row.is_unverified())
+        let was_verified = before.iter().find(|row| !row.is_unverified());
+        if taken == 1
+            && let Some(row) = was_verified
         {
+            let mut counters = CounterChanges::default();
             counters.add_unverified(&row.counted, 1);
+            counters.write(self, receipt.job_key.get()).await?;
         }
-        counters.write(self, receipt.job_key.get()).await?;
         self.note(|changes| {
             changes.jobs.insert(receipt.job_key);
         });

@@ -5,6 +5,7 @@ import { useState } from 'react';
 import { Link } from 'react-router';
 import { api, ok } from '../../api/client';
 import { usePage } from '../../address';
+import { ChooseAll } from '../../components/ChooseAll';
 import { ListTable, Pages, Panel, When } from '../../components/parts';
 import { Problem } from '../../components/states';
 import { offsetOf, QUIET_MS } from '../../data';
@@ -59,13 +60,14 @@ export function Outdated({ appId }: { appId: string }) {
       )}
       {items.length > 0 && (
         <>
-          <Checkbox
-            mb="xs"
-            label={t('agents.choose-page')}
-            checked={chosen.length === items.length}
-            indeterminate={chosen.length > 0 && chosen.length < items.length}
-            onChange={() => setLeft(new Set(chosen.length === items.length ? items.map((desktop) => desktop.desktop_id) : []))}
-          />
+          <Group mb="xs">
+            <ChooseAll
+              label={t('agents.choose-page')}
+              chosen={chosen.length}
+              of={items.length}
+              onChange={(all) => setLeft(new Set(all ? [] : items.map((desktop) => desktop.desktop_id)))}
+            />
+          </Group>
           <ListTable label={t('outdated.title')} head={[{ hidden: t('desktop.choose') }, t('job.desktop'), t('outdated.has'), t('outdated.since')]}>
             {items.map((desktop) => (
               <Table.Tr key={desktop.desktop_id}>
