@@ -1,16 +1,11 @@
 //! One request from first byte to last.
 
-use std::future::poll_fn;
 use std::net::IpAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, EXPECT};
+use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body::{Body as _, Frame, SizeHint};
 use outfitter_ids::IdSource;
 use outfitter_store::AuditKey;
 use s3s::config::{S3Config, StaticConfigProvider};
@@ -24,12 +19,6 @@ use crate::objects::Objects;
 
 /// Largest XML body, in bytes: a list of 10,000 parts with their checksums.
 const MAX_XML_BYTES: usize = 4 * 1024 * 1024;
-
-/// What is read of a body after a refusal, in bytes: some clients read no answer before they have sent all.
-const DRAIN_BYTES: u64 = 64 * 1024 * 1024;
-
-/// How long that may take.
-const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 
 /// What the bucket works with.
 pub struct BucketParts {
@@ -101,15 +90,13 @@ impl Bucket {
     /// Answers a request.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<s3s::Body>
     where
-        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         s3s::StdError: From<B::Error>,
     {
         let now = self.objects.clock.now();
         let request_id = self.ids.uuid(now.get()).simple().to_string();
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(RequestId(request_id.clone()));
-        let body = SharedBody(Arc::new(Mutex::new(body)));
-        let waits = parts.headers.contains_key(EXPECT);
         let mut response = if asks_for_dialect(&parts) {
             let mut response = Response::new(s3s::Body::empty());
             response
@@ -120,8 +107,8 @@ impl Bucket {
             match adapt(&mut parts, &self.keys, &self.domain, now) {
                 Err(refused) => refusal(refused, &request_id),
                 Ok(()) => {
-                    let body = s3s::Body::http_body(SharedBody(Arc::clone(&body.0)));
-                    let answer = self.service.call(Request::from_parts(parts, body)).await;
+                    let request = Request::from_parts(parts, s3s::Body::http_body_unsync(body));
+                    let answer = self.service.call(request).await;
                     answer.unwrap_or_else(|error| {
                         tracing::error!(?error, "a request to the bucket failed");
                         let mut response = refusal(INTERNAL, &request_id);
@@ -131,10 +118,6 @@ impl Bucket {
                 }
             }
         };
-        let refused = response.status().is_client_error() || response.status().is_server_error();
-        if refused && !waits {
-            drain(body).await;
-        }
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert("x-amz-request-id", value);
         }
@@ -160,56 +143,4 @@ fn refusal(refused: Refused, request_id: &str) -> Response<s3s::Body> {
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     response
-}
-
-/// Reads on after a refusal, so that a client that sends everything first gets to read it.
-async fn drain<B>(body: SharedBody<B>)
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-{
-    let mut body = body;
-    let rest = async {
-        let mut read = 0;
-        while read < DRAIN_BYTES {
-            match poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-                Some(Ok(frame)) => read += frame.data_ref().map_or(0, |data| data.len() as u64),
-                Some(Err(_)) | None => return,
-            }
-        }
-    };
-    // Whoever sends longer than that reads a broken connection instead of the refusal.
-    let _ = tokio::time::timeout(DRAIN_LIMIT, rest).await;
-}
-
-/// A body of which something is left when its reader is gone.
-struct SharedBody<B>(Arc<Mutex<B>>);
-
-impl<B> http_body::Body for SharedBody<B>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-{
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Pin::new(&mut *body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .size_hint()
-    }
 }

@@ -19,5 +19,6 @@ pub mod services;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+mod unread;
 
 pub use services::Services;

@@ -4,7 +4,8 @@
 //! is open for a minute, whatever it says meanwhile; a peer that takes nothing of what was sent is dropped by the
 //! kernel. In a full house the silent give way to the new (`edge::connections`), and where everybody is busy the new
 //! wait; an upgraded connection (a channel) keeps its place through [`Place`]. Whose address a connection and a
-//! request come from is settled here, for everybody behind (`edge::proxies`). An error of `accept` (no descriptors
+//! request come from is settled here, for everybody behind (`edge::proxies`), and what becomes of a body that nobody
+//! read ([`crate::unread`]). An error of `accept` (no descriptors
 //! left) pauses instead of spinning. On shutdown no connection is taken any more, open requests get ten seconds to
 //! finish, upgraded ones end by the same token.
 
@@ -33,6 +34,7 @@ use tower::ServiceExt as _;
 use crate::edge::connections::{Admission, Connections, Seat};
 use crate::edge::proxies::read_proxy_header;
 use crate::edge::{Cut, CutReason, Edge};
+use crate::unread::Unread;
 
 /// Longest TLS handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -326,7 +328,7 @@ impl Connection {
         let (open, open_now) = watch::channel(0_usize);
         let service = service_fn(move |request: Request<Incoming>| {
             let guard = OpenRequest::new(&open, &seat);
-            let mut request = request.map(Body::new);
+            let (mut request, unread) = Unread::watch(request);
             let client = if house.reads_forwarded {
                 house.edge.proxies.client_of(peer.ip(), request.headers())
             } else {
@@ -338,7 +340,8 @@ impl Connection {
             request.extensions_mut().insert(Place(Arc::clone(&seat)));
             let answer = router.clone().oneshot(request);
             async move {
-                let answer = answer.await?;
+                let mut answer = answer.await?;
+                unread.settle(&mut answer).await;
                 Ok::<_, std::convert::Infallible>(answer.map(|body| AnswerBody {
                     body,
                     _guard: guard,
