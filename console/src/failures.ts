@@ -8,19 +8,22 @@ export function reasonOf(message: string | undefined): string {
   return end < 0 ? text : text.slice(0, end + 1);
 }
 
-/** Says why something failed: the server's first sentence in the reader's language where it is known, the rest as it came. */
-export function useReasonText(): (message: string | undefined) => string {
+/** A message of the server with the sentences it begins with told as `said` has them; what was seen on the desktop stays as it came. */
+export function translated(message: string, said: Record<string, string>): string {
+  const known = Object.keys(said).find((sentence) => message === sentence || message.startsWith(`${sentence} `));
+  if (known === undefined) return message;
+  return (said[known] ?? known) + translated(message.slice(known.length).trimStart(), said);
+}
+
+/** Tells what the server says in the reader's language. Who reads Chinese loads the sentences for it. */
+export function useTold(): (message: string | undefined) => string {
   const { language } = useTexts();
   const isChinese = language === 'zh';
   const { data } = useQuery({
-    queryKey: ['reasons'],
+    queryKey: ['sentences'],
     enabled: isChinese,
     staleTime: Infinity,
-    queryFn: async () => (await import('./i18n/reasons')).reasons,
+    queryFn: async () => (await import('./i18n/sentences.json')).default as Record<string, string>,
   });
-  return (message = '') => {
-    const sentence = reasonOf(message);
-    const said = isChinese ? data?.[sentence] : undefined;
-    return said === undefined ? message : said + message.slice(sentence.length);
-  };
+  return (message = '') => (isChinese && data !== undefined ? translated(message, data) : message);
 }

@@ -31,6 +31,10 @@ const GENERATED: &[Generated] = &[
         path: "docs/security/operations.md",
         subject: "operations",
     },
+    Generated {
+        path: "console/src/i18n/sentences.json",
+        subject: "sentences",
+    },
 ];
 
 /// Writes every generated file below `root`. Errors when a generator fails or a file cannot be written.

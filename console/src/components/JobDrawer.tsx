@@ -4,7 +4,7 @@ import { IconPlayerStop, IconRefresh } from '@tabler/icons-react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { MOVING_MS } from '../data';
-import { reasonOf, useReasonText } from '../failures';
+import { reasonOf, useTold } from '../failures';
 import { useTexts } from '../i18n';
 import { useCancel, useRetry, type JobRow } from '../pages/Jobs';
 import { usePath, useProject } from '../session';
@@ -51,10 +51,10 @@ export function JobNotes({ job }: { job: JobRow }) {
 /** How a job ended, in one sentence: why it failed, or what proves that it did not. */
 export function Outcome({ job }: { job: JobRow }) {
   const { t } = useTexts();
-  const reasonText = useReasonText();
-  const reason = job.error_message === undefined || job.error_message === '' ? undefined : reasonText(reasonOf(job.error_message));
+  const told = useTold();
+  const reason = job.error_message === undefined || job.error_message === '' ? undefined : told(reasonOf(job.error_message));
   return (
-    <Text size="sm" lineClamp={2} title={reason === undefined ? undefined : reasonText(job.error_message)} c={reason === undefined ? 'dimmed' : undefined}>
+    <Text size="sm" lineClamp={2} title={reason === undefined ? undefined : told(job.error_message)} c={reason === undefined ? 'dimmed' : undefined}>
       {reason ?? (job.proof === undefined ? '–' : t(`proof.${job.proof}`))}
     </Text>
   );
@@ -62,7 +62,7 @@ export function Outcome({ job }: { job: JobRow }) {
 
 export function JobDetail({ job }: { job: JobRow }) {
   const { t } = useTexts();
-  const reasonText = useReasonText();
+  const told = useTold();
   const path = usePath();
   const { id: project_id } = useProject();
   const retry = useRetry();
@@ -102,7 +102,7 @@ export function JobDetail({ job }: { job: JobRow }) {
       </Group>
       {job.error_message !== undefined && job.error_message !== '' && (
         <Alert variant="outline" color="red" title={t('job.why')} styles={{ title: { color: 'var(--bad)' } }}>
-          {reasonText(job.error_message)}
+          {told(job.error_message)}
         </Alert>
       )}
       {attempts.error !== null && <Problem error={attempts.error} />}

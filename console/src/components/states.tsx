@@ -2,7 +2,7 @@ import { Alert, Button, Code, Group, Stack, Text, ThemeIcon, Title } from '@mant
 import { IconAlertTriangle, IconRefresh } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { ApiProblem } from '../api/client';
-import { useTexts } from '../i18n';
+import { useTexts, type TextKey } from '../i18n';
 
 /** Says that something went wrong. */
 export function Trouble({ title, children }: { title: string; children: ReactNode }) {
@@ -23,22 +23,27 @@ export function Trouble({ title, children }: { title: string; children: ReactNod
   );
 }
 
+/** What kind of trouble an answer is, and what to do, in the reader's language. What it says beyond that is the server's. */
+const KINDS: Record<number, { title: TextKey; advice?: TextKey }> = {
+  0: { title: 'problem.unreachable', advice: 'problem.unreachable.advice' },
+  400: { title: 'problem.invalid' },
+  403: { title: 'problem.forbidden', advice: 'problem.forbidden.advice' },
+  404: { title: 'problem.gone' },
+  409: { title: 'problem.state' },
+  413: { title: 'problem.too-large' },
+  429: { title: 'problem.too-often', advice: 'problem.too-often.advice' },
+};
+
 /** What went wrong, what to do, and the id that finds it in the server's log. */
 export function Problem({ error, onRetry }: { error: Error; onRetry?: () => void }) {
   const { t } = useTexts();
   const problem = error instanceof ApiProblem ? error : undefined;
-  const unreachable = problem?.status === 0;
-  const advice = unreachable
-    ? t('problem.unreachable.advice')
-    : problem?.status === 403
-      ? t('problem.forbidden.advice')
-      : problem !== undefined && problem.status >= 500
-        ? t('problem.server.advice')
-        : undefined;
+  const status = problem?.status ?? -1;
+  const kind = status >= 500 ? { title: 'problem.server', advice: 'problem.server.advice' } as const : KINDS[status];
   return (
-    <Trouble title={unreachable ? t('problem.unreachable') : t('problem.title')}>
-      {!unreachable && <Text size="sm">{error.message || t('problem.no-text')}</Text>}
-      {advice !== undefined && <Text size="sm">{advice}</Text>}
+    <Trouble title={t(kind?.title ?? 'problem.title')}>
+      {status !== 0 && <Text size="sm">{error.message || t('problem.no-text')}</Text>}
+      {kind?.advice !== undefined && <Text size="sm">{t(kind.advice)}</Text>}
       {problem !== undefined && problem.requestId !== '' && (
         <Text size="xs" c="dimmed">
           {t('problem.request')} <Code>{problem.requestId}</Code> · {problem.code}

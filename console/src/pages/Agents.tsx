@@ -11,6 +11,7 @@ import { reachDraft, ReachForm, wireReach } from '../components/ReachForm';
 import { Empty, Problem } from '../components/states';
 import { TabsList } from '../components/TabsList';
 import { offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
+import { useTold } from '../failures';
 import { useTexts, wordOf } from '../i18n';
 import { usePath, useProject } from '../session';
 import { Releases } from './agents/Releases';
@@ -168,6 +169,7 @@ function Row({
   onEdit: () => void;
 }) {
   const { t } = useTexts();
+  const told = useTold();
   const { id: project_id } = useProject();
   const path = usePath();
   const probe = useMutation({
@@ -251,7 +253,7 @@ function Row({
                       <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
                         {found.words}
                       </Text>
-                      <Text size="sm">{found.hint}</Text>
+                      <Text size="sm">{told(found.hint)}</Text>
                     </>
                   )}
                   {found.host_key !== undefined && (

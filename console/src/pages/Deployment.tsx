@@ -11,7 +11,7 @@ import { ConfirmByName, isUnverified, JOB_TONE, JobPill, Legend, ListTable, Page
 import { Squares } from '../components/Squares';
 import { Problem } from '../components/states';
 import { deploymentJobs, deploymentKey, MOVING_MS, offsetOf, PAGE_SIZE, QUIET_MS, useAllApps, useRefresh } from '../data';
-import { useReasonText } from '../failures';
+import { useTold } from '../failures';
 import { localeOf, useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { DeploymentState, sharesOf, titleOf } from './Deployments';
@@ -299,7 +299,7 @@ function RetryAll({ board }: { board: Board }) {
 
 function FailurePanel({ board }: { board: Board }) {
   const { t } = useTexts();
-  const reasonText = useReasonText();
+  const told = useTold();
   const retry = useRetry();
   const reasons = useOf(board, ({ reasons }) => reasons);
   if (reasons.length === 0) return null;
@@ -310,7 +310,7 @@ function FailurePanel({ board }: { board: Board }) {
           <Group key={reason} justify="space-between" wrap="nowrap" align="flex-start">
             <div>
               <Text size="sm" fw={600}>
-                {reasonText(reason) || t('problem.no-text')}
+                {told(reason) || t('problem.no-text')}
               </Text>
               <Text size="sm" c="dimmed">
                 <Told
@@ -332,7 +332,7 @@ function FailurePanel({ board }: { board: Board }) {
               size="xs"
               variant="default"
               style={{ flex: 'none' }}
-              aria-label={t('deployment.retry-these', { reason: reasonText(reason) })}
+              aria-label={t('deployment.retry-these', { reason: told(reason) })}
               onClick={() => retry.mutate(board.failedIds(reason))}
             >
               {t('job.retry')}

@@ -7,7 +7,7 @@ import { api, ApiProblem, ok, type Shape } from '../api/client';
 import { AppIcon, Legend, PageHead, Panel, ShareBar, When, type Share } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { useAllApps, useDeployments, useDesktops, useJobs, useWaitingEnrollments, MOVING_MS, QUIET_MS, type DesktopFilter } from '../data';
-import { reasonOf, useReasonText } from '../failures';
+import { reasonOf, useTold } from '../failures';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { DeploymentRow, titleOf } from './Deployments';
@@ -53,7 +53,7 @@ function Shares({ shares }: { shares: Share[] | undefined }) {
 
 export default function Overview() {
   const { t } = useTexts();
-  const reasonText = useReasonText();
+  const told = useTold();
   const path = usePath();
   const project = useProject();
   const fleet = useDesktops({}, 0, 1);
@@ -179,7 +179,7 @@ export default function Overview() {
                 <Group key={reason} justify="space-between" align="flex-start" wrap="nowrap">
                   <div>
                     <Text size="sm" fw={600}>
-                      {reasonText(reason) || t('problem.no-text')}
+                      {told(reason) || t('problem.no-text')}
                     </Text>
                     <Text size="sm" c="dimmed">
                       {t('overview.reason-jobs', { n: jobs.length })} · {[...new Set(jobs.map((job) => job.app_name))].slice(0, 3).join(t('list.comma'))}
@@ -189,7 +189,7 @@ export default function Overview() {
                     size="xs"
                     variant="default"
                     style={{ flex: 'none' }}
-                    aria-label={t('deployment.retry-these', { reason: reasonText(reason) })}
+                    aria-label={t('deployment.retry-these', { reason: told(reason) })}
                     loading={retry.isPending}
                     onClick={() => retry.mutate(jobs.map((job) => job.id))}
                   >

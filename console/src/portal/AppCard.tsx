@@ -1,7 +1,7 @@
 import { Button, Group, Modal, Progress, Spoiler, Stack, Text, Title } from '@mantine/core';
 import { useState } from 'react';
 import { AppIcon, Pill, type Tone } from '../components/parts';
-import { useReasonText } from '../failures';
+import { useTold } from '../failures';
 import { localeOf, useTexts, type TextKey } from '../i18n';
 import type { Act, App, Job } from './data';
 
@@ -66,10 +66,10 @@ const REASON: Record<string, TextKey> = {
 /** Why a job failed, in the user's language. */
 export function useReason(): (job: Job) => string {
   const { t } = useTexts();
-  const reasonText = useReasonText();
+  const told = useTold();
   return (job) => {
     const key = job.reason === undefined ? undefined : REASON[job.reason];
-    return key === undefined ? reasonText(job.sentence) : t(key);
+    return key === undefined ? told(job.sentence) : t(key);
   };
 }
 

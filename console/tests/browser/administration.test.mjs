@@ -164,6 +164,9 @@ test('an app is updated where it is outdated, explained, and taken off', async (
   assert.match(page.url(), /why=/);
   await page.getByRole('button', { name: 'Read the log' }).click();
   await page.getByRole('region', { name: 'The agent’s log' }).getByLabel('The agent’s log').getByText(/ INFO .*outfitter_agent/).waitFor();
+  await page.getByRole('button', { name: 'Language' }).click();
+  await page.getByRole('menuitem', { name: '简体中文' }).click();
+  await page.getByText(/^已按 .+ 的请求从 MEI-DESK 卸载 Notes。$/).waitFor();
   await closed(page);
 });
 

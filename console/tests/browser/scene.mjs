@@ -633,7 +633,7 @@ export const STATES = (ids) => [
   ['problem', 'jobs', async (page) => {
     await page.route('**/api/v1/*/jobs?*', (route) => route.fulfill({ status: 500, headers: { 'x-request-id': 'f3b1c0de' }, json: { error_code: 'WKS.0500', error_msg: 'The database did not answer.' } }));
     await page.reload();
-    await page.getByText('That did not work').waitFor();
+    await page.getByText('The server failed').waitFor();
     await page.unroute('**/api/v1/*/jobs?*');
   }],
 ];

@@ -129,13 +129,17 @@ async function push(scene) {
     await probing.setViewportSize(look.viewport);
     await shoot(probing, 'agents-probed', look);
   }
+  // The first page is there before the push begins, or it would show its end.
+  const first = await scene.loggedIn(LOOKS[0]);
   const { job_id } = await scene.call('POST', '/v2/{p}/desktops/agents', { desktop_ids: ids });
-  let isFirst = true;
   for (const look of LOOKS) {
-    const page = await scene.loggedIn(look, `/console/local-1/agents/${job_id}`);
+    const page = look === LOOKS[0] ? first : await scene.loggedIn(look);
     page.setDefaultTimeout(60_000);
-    if (isFirst) await shoot(page, 'push-running', look);
-    isFirst = false;
+    await page.goto(`/console/local-1/agents/${job_id}`);
+    if (page === first) {
+      await page.getByRole('row', { name: /GOOD-DESK.*Running/ }).waitFor();
+      await shoot(page, 'push-running', look);
+    }
     await page.getByRole('row', { name: /GOOD-DESK.*Done/ }).waitFor();
     await page.getByRole('row', { name: /BAD-DESK.*Failed/ }).waitFor();
     await shoot(page, 'push', look);

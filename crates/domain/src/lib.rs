@@ -22,5 +22,6 @@ pub mod why;
 pub use account::{Account, AccountKey};
 pub use time::{Clock, Millis, SystemClock};
 pub use words::{
-    AccountType, AppSource, AppStatus, AssignType, InstallType, OsType, PlatformType, StoreType,
+    AccountType, AppSource, AppStatus, AssignType, InstallType, Language, OsType, PlatformType,
+    StoreType,
 };

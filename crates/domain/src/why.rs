@@ -1,8 +1,23 @@
 //! Why a desktop has an app or has it not, in words, from what is known.
+//!
+//! Every sentence stands here in each language that people read (ADR 32): who changes one sees the other beside it, and
+//! the compiler holds their places together.
+
+use outfitter_agent_protocol::Phase;
 
 use crate::install::SkipReason;
 use crate::job::{Proof, Reason, State};
-use crate::{AssignType, Millis, OsType};
+use crate::{AssignType, Language, Millis, OsType};
+
+/// A text in the reader's language: English, Chinese.
+macro_rules! say {
+    ($language:expr, $english:literal, $chinese:literal $(,)?) => {
+        match $language {
+            Language::English => format!($english),
+            Language::Chinese => format!($chinese),
+        }
+    };
+}
 
 /// Everything that is known of an app on a desktop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,11 +107,20 @@ pub struct InstalledFact {
     pub at: Millis,
 }
 
+/// What a freeze holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrozenPart {
+    /// Every project.
+    Server,
+    /// The desktop's.
+    Project,
+}
+
 /// A standing freeze.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FreezeFact {
-    /// `project` or `server`.
-    pub what: &'static str,
+    /// What is frozen.
+    pub what: FrozenPart,
     /// Who froze.
     pub operator: String,
     /// Why, in their words.
@@ -150,8 +174,8 @@ pub struct AttemptFact {
     pub number: i64,
     /// Version it was about.
     pub version: String,
-    /// Where it was last seen, in a word.
-    pub phase: Option<&'static str>,
+    /// Where it was last seen.
+    pub phase: Option<Phase>,
     /// Share of that phase done, in percent.
     pub percent: Option<i64>,
     /// Why it ended: `succeeded`, `lapsed` or a reason's code.
@@ -218,293 +242,466 @@ pub struct Why {
 }
 
 /// Explains, step by step, and answers by the last thing that decided.
-pub fn explain(facts: &WhyFacts) -> Why {
+pub fn explain(facts: &WhyFacts, language: Language) -> Why {
     let mut steps = vec![
-        app_step(facts),
-        system_step(facts),
-        authorization_step(facts),
-        agent_step(facts),
+        app_step(facts, language),
+        system_step(facts, language),
+        authorization_step(facts, language),
+        agent_step(facts, language),
     ];
-    steps.extend(hand_out_steps(facts));
-    steps.extend(deployment_step(facts));
+    steps.extend(hand_out_steps(facts, language));
+    steps.push(deployment_step(facts, language));
     if let Some(job) = &facts.job {
-        steps.push(job_step(job));
-        steps.extend(job.attempt.as_ref().map(attempt_step));
+        steps.push(job_step(job, language));
+        steps.extend(
+            job.attempt
+                .as_ref()
+                .map(|attempt| attempt_step(attempt, language)),
+        );
     }
-    steps.push(installed_step(facts));
+    steps.push(installed_step(facts, language));
     Why {
-        answer: answer(facts, &steps),
+        answer: answer(facts, &steps, language),
         steps,
     }
 }
 
-fn step(kind: StepKind, result: StepResult, text: impl Into<String>) -> Step {
+fn step(kind: StepKind, result: StepResult, text: String) -> Step {
     Step {
         kind,
         result,
-        text: text.into(),
+        text,
         hint: String::new(),
         at: None,
     }
 }
 
-fn app_step(facts: &WhyFacts) -> Step {
+fn app_step(facts: &WhyFacts, language: Language) -> Step {
     let name = &facts.app_name;
     let version = &facts.newest_version;
-    let (result, text, hint) = match facts.package {
-        PackageFact::Missing => (
+    let kind = StepKind::App;
+    match facts.package {
+        PackageFact::Missing => Step {
+            hint: say!(language, "Upload the package again.", "请重新上传安装包。"),
+            ..step(
+                kind,
+                StepResult::Blocks,
+                say!(
+                    language,
+                    "The package of {name} {version} is not in the store, or was refused.",
+                    "{name} {version} 的安装包不在存储中，或已被拒绝。"
+                ),
+            )
+        },
+        PackageFact::Pending => step(
+            kind,
             StepResult::Blocks,
-            format!("The package of {name} {version} is not in the store, or was refused."),
-            "Upload the package again.",
+            say!(
+                language,
+                "The package of {name} {version} is still being looked at.",
+                "{name} {version} 的安装包仍在检查中。"
+            ),
         ),
-        PackageFact::Pending => (
-            StepResult::Blocks,
-            format!("The package of {name} {version} is still being looked at."),
-            "",
-        ),
-        PackageFact::Ready if facts.is_hidden => (
-            StepResult::Note,
-            format!("{name} {version} is hidden: new installs are refused, jobs that exist go on."),
-            "Enable the application.",
-        ),
-        PackageFact::Ready => (
+        PackageFact::Ready if facts.is_hidden => Step {
+            hint: say!(language, "Enable the application.", "请启用该应用。"),
+            ..step(
+                kind,
+                StepResult::Note,
+                say!(
+                    language,
+                    "{name} {version} is hidden: new installs are refused, jobs that exist go on.",
+                    "{name} {version} 已隐藏：新的安装会被拒绝，已有任务继续进行。"
+                ),
+            )
+        },
+        PackageFact::Ready => step(
+            kind,
             StepResult::Fine,
-            format!("{name} {version} can be handed out."),
-            "",
+            say!(
+                language,
+                "{name} {version} can be handed out.",
+                "{name} {version} 可以分发。"
+            ),
         ),
-    };
-    Step {
-        hint: hint.to_owned(),
-        ..step(StepKind::App, result, text)
     }
 }
 
-fn system_step(facts: &WhyFacts) -> Step {
+fn system_step(facts: &WhyFacts, language: Language) -> Step {
+    let kind = StepKind::OperatingSystem;
     let (desktop, app) = (facts.desktop_os.as_str(), facts.support_os.as_str());
     if facts.support_os != OsType::Other && facts.support_os != facts.desktop_os {
         return Step {
-            hint: "Choose an application for that system.".to_owned(),
+            hint: say!(
+                language,
+                "Choose an application for that system.",
+                "请选择适用于该系统的应用。"
+            ),
             ..step(
-                StepKind::OperatingSystem,
+                kind,
                 StepResult::Blocks,
-                format!("The application is for {app}, the desktop has {desktop}."),
+                say!(
+                    language,
+                    "The application is for {app}, the desktop has {desktop}.",
+                    "该应用适用于 {app}，而桌面的系统是 {desktop}。"
+                ),
             )
         };
     }
     if !facts.is_persistent {
         return step(
-            StepKind::OperatingSystem,
+            kind,
             StepResult::Blocks,
-            "The desktop is reset when its user logs out, so installs skip it.",
+            say!(
+                language,
+                "The desktop is reset when its user logs out, so installs skip it.",
+                "桌面在用户注销后会还原，因此安装会跳过它。"
+            ),
         );
     }
     let text = match facts.support_os {
-        OsType::Other => "The application fits every system.".to_owned(),
-        OsType::Linux | OsType::Windows => {
-            format!("The application is for {app}, like the desktop.")
-        }
+        OsType::Other => say!(
+            language,
+            "The application fits every system.",
+            "该应用适用于所有系统。"
+        ),
+        OsType::Linux | OsType::Windows => say!(
+            language,
+            "The application is for {app}, like the desktop.",
+            "该应用适用于 {app}，与桌面一致。"
+        ),
     };
-    step(StepKind::OperatingSystem, StepResult::Fine, text)
+    step(kind, StepResult::Fine, text)
 }
 
-fn authorization_step(facts: &WhyFacts) -> Step {
+fn authorization_step(facts: &WhyFacts, language: Language) -> Step {
     let kind = StepKind::Authorization;
     match (facts.authorization, facts.authorized.first()) {
-        (AssignType::AllUser, _) => {
-            step(kind, StepResult::Fine, "Everyone may have the application.")
-        }
+        (AssignType::AllUser, _) => step(
+            kind,
+            StepResult::Fine,
+            say!(
+                language,
+                "Everyone may have the application.",
+                "所有人均可使用该应用。"
+            ),
+        ),
         (AssignType::AssignUser, Some(first)) => {
+            let name = &first.name;
             let how = match &first.by_group {
-                Some(group) => format!(
-                    "{} may have it as a member of the group {group}",
-                    first.name
+                Some(group) => say!(
+                    language,
+                    "{name} may have it as a member of the group {group}",
+                    "{name} 作为用户组 {group} 的成员获得授权"
                 ),
-                None => format!("{} may have it by name", first.name),
+                None => say!(
+                    language,
+                    "{name} may have it by name",
+                    "{name} 已直接获得授权"
+                ),
             };
-            let others = match facts.authorized.len() - 1 {
-                0 => String::new(),
-                others => format!(", and {others} more of its users"),
+            let text = match facts.authorized.len() - 1 {
+                0 => say!(language, "{how}.", "{how}。"),
+                others => say!(
+                    language,
+                    "{how}, and {others} more of its users.",
+                    "{how}，桌面的另外 {others} 名用户也获得授权。"
+                ),
             };
-            step(kind, StepResult::Fine, format!("{how}{others}."))
+            step(kind, StepResult::Fine, text)
         }
         (AssignType::AssignUser, None) => Step {
-            hint: "Authorize a user of the desktop, or a group they are in.".to_owned(),
+            hint: say!(
+                language,
+                "Authorize a user of the desktop, or a group they are in.",
+                "请为桌面的用户或其所在的用户组授权。"
+            ),
             ..step(
                 kind,
                 StepResult::Blocks,
                 if facts.users == 0 {
-                    "The desktop has no users, and the application is for those authorized by name."
-                        .to_owned()
+                    say!(
+                        language,
+                        "The desktop has no users, and the application is for those authorized by name.",
+                        "桌面没有用户，而该应用仅限获得授权的用户使用。"
+                    )
                 } else {
-                    "None of its users may have the application.".to_owned()
+                    say!(
+                        language,
+                        "None of its users may have the application.",
+                        "桌面的用户均未获得该应用的授权。"
+                    )
                 },
             )
         },
     }
 }
 
-fn agent_step(facts: &WhyFacts) -> Step {
+fn agent_step(facts: &WhyFacts, language: Language) -> Step {
     let kind = StepKind::Agent;
-    let restart = |step: Step| match facts.restart_needed_at {
-        Some(_) => Step {
-            text: format!("{} It needs a restart for what was done before.", step.text),
-            ..step
-        },
-        None => step,
-    };
-    restart(match facts.agent {
+    let found = match facts.agent {
         AgentFact::None => Step {
-            hint: "Install the agent: `outfitter agent install`.".to_owned(),
-            ..step(kind, StepResult::Blocks, "The desktop has no agent.")
+            hint: say!(
+                language,
+                "Install the agent: `outfitter agent install`.",
+                "请安装代理：`outfitter agent install`。"
+            ),
+            ..step(
+                kind,
+                StepResult::Blocks,
+                say!(language, "The desktop has no agent.", "桌面没有代理。"),
+            )
         },
         AgentFact::Connected => match &facts.busy_with {
             Some(app) => step(
                 kind,
                 StepResult::Note,
-                format!("Its agent is connected and busy with {app}; one thing is done at a time."),
+                say!(
+                    language,
+                    "Its agent is connected and busy with {app}; one thing is done at a time.",
+                    "其代理已连接，正在处理 {app}；一次只处理一项。"
+                ),
             ),
-            None => step(kind, StepResult::Fine, "Its agent is connected."),
+            None => step(
+                kind,
+                StepResult::Fine,
+                say!(language, "Its agent is connected.", "其代理已连接。"),
+            ),
         },
         AgentFact::Away { last_seen_at } => Step {
-            hint: "Start the desktop.".to_owned(),
+            hint: say!(language, "Start the desktop.", "请启动桌面。"),
             at: last_seen_at,
             ..step(
                 kind,
                 StepResult::Blocks,
                 match last_seen_at {
-                    Some(_) => "Its agent is not connected.",
-                    None => "Its agent has never been connected.",
+                    Some(_) => say!(language, "Its agent is not connected.", "其代理未连接。"),
+                    None => say!(
+                        language,
+                        "Its agent has never been connected.",
+                        "其代理从未连接过。"
+                    ),
                 },
             )
         },
-    })
+    };
+    let text = &found.text;
+    match facts.restart_needed_at {
+        Some(_) => Step {
+            text: say!(
+                language,
+                "{text} It needs a restart for what was done before.",
+                "{text}此前的操作需要重启桌面。"
+            ),
+            ..found
+        },
+        None => found,
+    }
 }
 
-fn hand_out_steps(facts: &WhyFacts) -> Vec<Step> {
+fn hand_out_steps(facts: &WhyFacts, language: Language) -> Vec<Step> {
+    let kind = StepKind::HandOuts;
     let mut steps: Vec<Step> = facts
         .freezes
         .iter()
-        .map(|freeze| Step {
-            hint: "`outfitter freeze off` lets hand-outs go on.".to_owned(),
-            at: Some(freeze.since),
-            ..step(
-                StepKind::HandOuts,
-                StepResult::Blocks,
-                format!(
-                    "The {} is frozen by {}{}.",
-                    freeze.what,
-                    freeze.operator,
-                    freeze
-                        .reason
-                        .as_ref()
-                        .map_or_else(String::new, |reason| format!(" ({reason})"))
+        .map(|freeze| {
+            let FreezeFact { what, operator, .. } = freeze;
+            let what = match what {
+                FrozenPart::Server => say!(language, "server", "服务器"),
+                FrozenPart::Project => say!(language, "project", "项目"),
+            };
+            let reason = match &freeze.reason {
+                Some(reason) => say!(language, " ({reason})", "（{reason}）"),
+                None => String::new(),
+            };
+            Step {
+                hint: say!(
+                    language,
+                    "`outfitter freeze off` lets hand-outs go on.",
+                    "`outfitter freeze off` 可恢复分发。"
                 ),
-            )
+                at: Some(freeze.since),
+                ..step(
+                    kind,
+                    StepResult::Blocks,
+                    say!(
+                        language,
+                        "The {what} is frozen by {operator}{reason}.",
+                        "{what}已被 {operator} 冻结{reason}。"
+                    ),
+                )
+            }
         })
         .collect();
     if let Some(since) = facts.job.as_ref().and_then(|job| job.halted_at) {
         steps.push(Step {
-            hint: "`outfitter deployment resume` lets it go on.".to_owned(),
+            hint: say!(
+                language,
+                "`outfitter deployment resume` lets it go on.",
+                "`outfitter deployment resume` 可继续分发。"
+            ),
             at: Some(since),
             ..step(
-                StepKind::HandOuts,
+                kind,
                 StepResult::Blocks,
-                "Its deployment is halted: too many of its jobs failed.",
+                say!(
+                    language,
+                    "Its deployment is halted: too many of its jobs failed.",
+                    "其部署已停止：失败的任务过多。"
+                ),
             )
         });
     }
     if steps.is_empty() {
         steps.push(step(
-            StepKind::HandOuts,
+            kind,
             StepResult::Fine,
-            "Nothing is frozen or halted.",
+            say!(language, "Nothing is frozen or halted.", "没有冻结或停止。"),
         ));
     }
     steps
 }
 
-fn deployment_step(facts: &WhyFacts) -> Option<Step> {
-    let skipped = match (&facts.skipped, &facts.job) {
-        (Some(skipped), job) if skipped.is_after_job || job.is_none() => skipped,
-        (_, Some(job)) => {
-            return Some(Step {
-                at: Some(job.created_at),
+fn deployment_step(facts: &WhyFacts, language: Language) -> Step {
+    let kind = StepKind::Deployment;
+    match (&facts.skipped, &facts.job) {
+        (Some(skipped), job) if skipped.is_after_job || job.is_none() => {
+            let why = skip_text(skipped.reason, language);
+            Step {
+                at: Some(skipped.at),
                 ..step(
-                    StepKind::Deployment,
-                    StepResult::Fine,
-                    format!(
-                        "{} asked to {} it.",
-                        job.operator,
-                        if job.is_uninstall {
-                            "uninstall"
-                        } else {
-                            "install"
-                        }
+                    kind,
+                    StepResult::Blocks,
+                    say!(
+                        language,
+                        "The last deployment skipped it: {why}.",
+                        "最近一次部署跳过了此桌面：{why}。"
                     ),
                 )
-            });
+            }
         }
-        (_, None) => {
-            return Some(Step {
-                hint: "`outfitter app install` asks for it.".to_owned(),
-                ..step(
-                    StepKind::Deployment,
-                    StepResult::Blocks,
-                    "No deployment of the application has reached the desktop; an authorization alone installs nothing.",
+        (_, Some(job)) => {
+            let operator = &job.operator;
+            let text = if job.is_uninstall {
+                say!(
+                    language,
+                    "{operator} asked to uninstall it.",
+                    "{operator} 请求了卸载。"
                 )
-            });
+            } else {
+                say!(
+                    language,
+                    "{operator} asked to install it.",
+                    "{operator} 请求了安装。"
+                )
+            };
+            Step {
+                at: Some(job.created_at),
+                ..step(kind, StepResult::Fine, text)
+            }
         }
-    };
-    Some(Step {
-        at: Some(skipped.at),
-        ..step(
-            StepKind::Deployment,
-            StepResult::Blocks,
-            format!(
-                "The last deployment skipped it: {}.",
-                skip_text(skipped.reason)
+        (_, None) => Step {
+            hint: say!(
+                language,
+                "`outfitter app install` asks for it.",
+                "`outfitter app install` 可请求安装。"
             ),
-        )
-    })
-}
-
-fn skip_text(reason: SkipReason) -> &'static str {
-    match reason {
-        SkipReason::OsMismatch => "the application is for another system",
-        SkipReason::NotPersistent => "the desktop is reset when its user logs out",
-        SkipReason::JobInProgress => "a job for the same was open there",
-        SkipReason::OppositeInProgress => "the application was being put on or taken off there",
-        SkipReason::NotAuthorized => "nobody there may have the application",
-        SkipReason::AppDeleted => "the application was deleted",
+            ..step(
+                kind,
+                StepResult::Blocks,
+                say!(
+                    language,
+                    "No deployment of the application has reached the desktop; an authorization alone installs nothing.",
+                    "该应用的部署尚未涉及此桌面；仅授权不会触发安装。"
+                ),
+            )
+        },
     }
 }
 
-fn job_step(job: &JobFact) -> Step {
-    let what = if job.is_uninstall {
-        "uninstall"
+fn skip_text(reason: SkipReason, language: Language) -> String {
+    match reason {
+        SkipReason::OsMismatch => say!(
+            language,
+            "the application is for another system",
+            "该应用不适用于此系统"
+        ),
+        SkipReason::NotPersistent => say!(
+            language,
+            "the desktop is reset when its user logs out",
+            "桌面在用户注销后会还原"
+        ),
+        SkipReason::JobInProgress => say!(
+            language,
+            "a job for the same was open there",
+            "已有相同的任务在进行"
+        ),
+        SkipReason::OppositeInProgress => say!(
+            language,
+            "the application was being put on or taken off there",
+            "该应用当时正在安装或卸载中"
+        ),
+        SkipReason::NotAuthorized => say!(
+            language,
+            "nobody there may have the application",
+            "该桌面无人获得授权"
+        ),
+        SkipReason::AppDeleted => say!(language, "the application was deleted", "应用已被删除"),
+    }
+}
+
+/// What a job does, as its sentences call it.
+fn task(job: &JobFact, language: Language) -> String {
+    if job.is_uninstall {
+        say!(language, "uninstall", "卸载")
     } else {
-        "install"
-    };
+        say!(language, "install", "安装")
+    }
+}
+
+fn job_step(job: &JobFact, language: Language) -> Step {
+    let what = task(job, language);
     let (result, text) = match job.state {
         State::Queued if job.put_off_until.is_some() => (
             StepResult::Note,
-            format!("The {what} was put off by a user of the desktop."),
+            say!(
+                language,
+                "The {what} was put off by a user of the desktop.",
+                "桌面的用户推迟了{what}。"
+            ),
         ),
         State::Queued => (
             StepResult::Note,
-            format!("The {what} waits to be handed out."),
+            say!(
+                language,
+                "The {what} waits to be handed out.",
+                "{what}任务正在等待分发。"
+            ),
         ),
         State::Leased => (
             StepResult::Note,
-            format!("The {what} was handed out just now."),
+            say!(
+                language,
+                "The {what} was handed out just now.",
+                "{what}任务刚刚分发。"
+            ),
         ),
-        State::Running => (StepResult::Note, format!("The {what} is under way.")),
+        State::Running => (
+            StepResult::Note,
+            say!(language, "The {what} is under way.", "{what}正在进行。"),
+        ),
         State::RetryWait => (
             StepResult::Note,
-            format!("The {what} failed for a passing reason and is tried again by itself."),
+            say!(
+                language,
+                "The {what} failed for a passing reason and is tried again by itself.",
+                "{what}因暂时性原因失败，将自动重试。"
+            ),
         ),
-        State::Succeeded => (StepResult::Fine, format!("The {what} ended well.")),
-        State::Failed | State::Cancelled => (StepResult::Blocks, failure_text(job)),
+        State::Succeeded => (
+            StepResult::Fine,
+            say!(language, "The {what} ended well.", "{what}已成功完成。"),
+        ),
+        State::Failed | State::Cancelled => (StepResult::Blocks, failure_text(job, language)),
     };
     let hint = job
         .reason
@@ -514,7 +711,7 @@ fn job_step(job: &JobFact) -> Step {
                 State::Failed | State::Cancelled | State::RetryWait
             )
         })
-        .map_or("", Reason::hint);
+        .map_or("", |reason| reason.words(language).1);
     Step {
         hint: hint.to_owned(),
         at: Some(match job.state {
@@ -526,38 +723,52 @@ fn job_step(job: &JobFact) -> Step {
 }
 
 /// Why a job failed; the hint is kept apart.
-fn failure_text(job: &JobFact) -> String {
-    let what = if job.is_uninstall {
-        "uninstall"
-    } else {
-        "install"
-    };
+fn failure_text(job: &JobFact, language: Language) -> String {
+    let what = task(job, language);
     let Some(reason) = job.reason else {
-        return format!("The {what} failed.");
+        return say!(language, "The {what} failed.", "{what}失败。");
     };
+    let (sentence, _) = reason.words(language);
     let seen = job
         .message
         .as_deref()
         .and_then(|message| message.split_once(" ("))
         .map_or_else(String::new, |(_, seen)| format!(" ({seen}"));
-    format!("The {what} failed: {}{seen}", reason.sentence())
+    say!(
+        language,
+        "The {what} failed: {sentence}{seen}",
+        "{what}失败：{sentence}{seen}"
+    )
 }
 
-fn attempt_step(attempt: &AttemptFact) -> Step {
+fn attempt_step(attempt: &AttemptFact, language: Language) -> Step {
     let number = attempt.number;
     let version = &attempt.version;
-    let text = match &attempt.outcome {
-        Some(outcome) => format!(
-            "Attempt {number}, of version {version}, ended: {}.",
-            outcome.replace('_', " ")
+    let phase = attempt.phase.map(|phase| phase_text(phase, language));
+    let text = match (&attempt.outcome, phase, attempt.percent) {
+        (Some(outcome), ..) => {
+            let outcome = outcome_text(outcome, language);
+            say!(
+                language,
+                "Attempt {number}, of version {version}, ended: {outcome}.",
+                "第 {number} 次尝试（版本 {version}）已结束：{outcome}。"
+            )
+        }
+        (None, Some(phase), Some(percent)) => say!(
+            language,
+            "Attempt {number}, of version {version}, is {phase}: {percent} % done.",
+            "第 {number} 次尝试（版本 {version}）{phase}：已完成 {percent}%。"
         ),
-        None => match (attempt.phase, attempt.percent) {
-            (Some(phase), Some(percent)) => {
-                format!("Attempt {number}, of version {version}, is {phase}: {percent} % done.")
-            }
-            (Some(phase), None) => format!("Attempt {number}, of version {version}, is {phase}."),
-            (None, _) => format!("Attempt {number}, of version {version}, has begun."),
-        },
+        (None, Some(phase), None) => say!(
+            language,
+            "Attempt {number}, of version {version}, is {phase}.",
+            "第 {number} 次尝试（版本 {version}）{phase}。"
+        ),
+        (None, None, _) => say!(
+            language,
+            "Attempt {number}, of version {version}, has begun.",
+            "第 {number} 次尝试（版本 {version}）已开始。"
+        ),
     };
     Step {
         at: Some(attempt.at),
@@ -565,87 +776,111 @@ fn attempt_step(attempt: &AttemptFact) -> Step {
     }
 }
 
-fn installed_step(facts: &WhyFacts) -> Step {
+fn phase_text(phase: Phase, language: Language) -> String {
+    match phase {
+        Phase::Detecting => say!(language, "detecting", "正在检测当前状态"),
+        Phase::Downloading => say!(language, "downloading", "正在下载"),
+        Phase::Verifying => say!(language, "verifying", "正在校验安装包"),
+        Phase::ClosingPrograms => say!(
+            language,
+            "waiting for a running program to be closed",
+            "正在等待程序关闭"
+        ),
+        Phase::Running => say!(language, "running", "正在运行"),
+        Phase::Confirming => say!(language, "confirming", "正在确认结果"),
+    }
+}
+
+/// Why an attempt ended, without a full stop.
+fn outcome_text(outcome: &str, language: Language) -> String {
+    let english = outcome.replace('_', " ");
+    match (language, outcome, Reason::from_code(outcome)) {
+        (Language::English, ..) => english,
+        (Language::Chinese, "succeeded", _) => "成功".to_owned(),
+        (Language::Chinese, "lapsed", _) => "已超时收回".to_owned(),
+        (Language::Chinese, _, Some(reason)) => {
+            reason.words(language).0.trim_end_matches('。').to_owned()
+        }
+        (Language::Chinese, _, None) => english,
+    }
+}
+
+fn installed_step(facts: &WhyFacts, language: Language) -> Step {
     let kind = StepKind::Installed;
     let Some(installed) = &facts.installed else {
         return step(
             kind,
             StepResult::Note,
-            "As far as we know the desktop does not have it.",
+            say!(
+                language,
+                "As far as we know the desktop does not have it.",
+                "据目前所知，桌面没有该应用。"
+            ),
         );
     };
     let proof = match installed.proof {
-        Proof::ExitCodeOnly => "unverified: the exit code alone says so",
-        Proof::ReceiptInvalid => "not proven: the desktop's receipt does not verify",
+        Proof::ExitCodeOnly => say!(
+            language,
+            "unverified: the exit code alone says so",
+            "未验证：仅依据退出码"
+        ),
+        Proof::ReceiptInvalid => say!(
+            language,
+            "not proven: the desktop's receipt does not verify",
+            "未证实：桌面的凭证未通过验证"
+        ),
         Proof::Rule | Proof::Manifest | Proof::AlreadyInstalled | Proof::AlreadyAbsent => {
-            "verified"
+            say!(language, "verified", "已验证")
         }
     };
     let version = &installed.version;
+    let newest = &facts.newest_version;
     if installed.is_newest {
         return Step {
             at: Some(installed.at),
             ..step(
                 kind,
                 StepResult::Fine,
-                format!("The desktop has version {version} ({proof}), the newest."),
+                say!(
+                    language,
+                    "The desktop has version {version} ({proof}), the newest.",
+                    "桌面已有最新版本 {version}（{proof}）。"
+                ),
             )
         };
     }
     Step {
-        hint: "Install it again to update it.".to_owned(),
+        hint: say!(
+            language,
+            "Install it again to update it.",
+            "重新安装即可更新。"
+        ),
         at: Some(installed.at),
         ..step(
             kind,
             StepResult::Note,
-            format!(
-                "The desktop has an older revision, version {version} ({proof}); the newest is {}.",
-                facts.newest_version
+            say!(
+                language,
+                "The desktop has an older revision, version {version} ({proof}); the newest is {newest}.",
+                "桌面上是较旧的修订版本 {version}（{proof}）；最新版本是 {newest}。"
             ),
         )
     }
 }
 
 /// What decided last. A job that has not ended is decided by what holds it up.
-fn answer(facts: &WhyFacts, steps: &[Step]) -> String {
+fn answer(facts: &WhyFacts, steps: &[Step], language: Language) -> String {
     let (app, desktop) = (&facts.app_name, &facts.desktop_name);
     let blocking = |kinds: &[StepKind]| {
         steps
             .iter()
             .find(|step| step.result == StepResult::Blocks && kinds.contains(&step.kind))
+            .map(|step| step.text.as_str())
     };
-    if let Some(job) = &facts.job {
-        let doing = if job.is_uninstall {
-            "uninstalled from"
-        } else {
-            "installed on"
-        };
-        match job.state {
-            State::Queued | State::Leased => {
-                let held = blocking(&[StepKind::HandOuts])
-                    .or_else(|| blocking(&[StepKind::Agent]))
-                    .or_else(|| blocking(&[StepKind::App]));
-                let why = match held {
-                    Some(step) => step.text.clone(),
-                    None if job.put_off_until.is_some() => {
-                        "A user of the desktop put it off; it begins by itself.".to_owned()
-                    }
-                    None => match &facts.busy_with {
-                        Some(other) => format!("Its agent is busy with {other}."),
-                        None => "It is handed out at any moment.".to_owned(),
-                    },
-                };
-                return format!("{app} waits to be {doing} {desktop}. {why}");
-            }
-            State::Running => return format!("{app} is being {doing} {desktop} now."),
-            State::RetryWait => {
-                let why = job.reason.map_or("", Reason::sentence);
-                return format!("{app} is tried again on {desktop} by itself. {why}")
-                    .trim_end()
-                    .to_owned();
-            }
-            State::Succeeded | State::Failed | State::Cancelled => {}
-        }
+    if let Some(job) = &facts.job
+        && let Some(text) = answer_of_open_job(facts, job, &blocking, language)
+    {
+        return text;
     }
     match (
         &facts.installed,
@@ -653,36 +888,144 @@ fn answer(facts: &WhyFacts, steps: &[Step]) -> String {
         blocking(&[StepKind::Deployment]),
     ) {
         (Some(installed), _, _) if installed.is_newest => {
-            format!("{desktop} has {app} {}, the newest.", installed.version)
+            let version = &installed.version;
+            say!(
+                language,
+                "{desktop} has {app} {version}, the newest.",
+                "{desktop} 已有最新的 {app} {version}。"
+            )
         }
         (Some(installed), _, skip) => {
+            let (version, newest) = (&installed.version, &facts.newest_version);
             let why = skip.map_or_else(
-                || "Nothing puts a newer version on by itself.".to_owned(),
-                |step| step.text.clone(),
+                || {
+                    say!(
+                        language,
+                        "Nothing puts a newer version on by itself.",
+                        "新版本不会自动安装。"
+                    )
+                },
+                str::to_owned,
             );
-            format!(
-                "{desktop} has {app} {}, which is not the newest ({}). {why}",
-                installed.version, facts.newest_version
+            say!(
+                language,
+                "{desktop} has {app} {version}, which is not the newest ({newest}). {why}",
+                "{desktop} 上的 {app} {version} 不是最新版本（{newest}）。{why}"
             )
         }
         (None, Some(job), None) => match job.state {
             State::Succeeded if job.is_uninstall => {
-                format!(
-                    "{app} was uninstalled from {desktop}, as {} asked.",
-                    job.operator
+                let operator = &job.operator;
+                say!(
+                    language,
+                    "{app} was uninstalled from {desktop}, as {operator} asked.",
+                    "已按 {operator} 的请求从 {desktop} 卸载 {app}。"
                 )
             }
-            State::Succeeded => format!("{app} was installed on {desktop} and is gone since."),
-            _ => format!("{desktop} does not have {app}. {}", failure_text(job)),
+            State::Succeeded => say!(
+                language,
+                "{app} was installed on {desktop} and is gone since.",
+                "{app} 曾安装在 {desktop} 上，之后已不存在。"
+            ),
+            _ => {
+                let why = failure_text(job, language);
+                say!(
+                    language,
+                    "{desktop} does not have {app}. {why}",
+                    "{desktop} 没有 {app}。{why}"
+                )
+            }
         },
-        (None, _, Some(step)) => {
+        (None, _, Some(why)) => {
             let more = blocking(&[StepKind::OperatingSystem, StepKind::Authorization])
-                .filter(|_| facts.skipped.is_none())
-                .map_or_else(String::new, |step| format!(" {}", step.text));
-            format!("{desktop} does not have {app}. {}{more}", step.text)
+                .filter(|_| facts.skipped.is_none());
+            match more {
+                Some(more) => say!(
+                    language,
+                    "{desktop} does not have {app}. {why} {more}",
+                    "{desktop} 没有 {app}。{why}{more}"
+                ),
+                None => say!(
+                    language,
+                    "{desktop} does not have {app}. {why}",
+                    "{desktop} 没有 {app}。{why}"
+                ),
+            }
         }
-        (None, None, None) => format!("{desktop} does not have {app}."),
+        (None, None, None) => say!(
+            language,
+            "{desktop} does not have {app}.",
+            "{desktop} 没有 {app}。"
+        ),
     }
+}
+
+/// What holds up a job that has not ended; `None` for one that has.
+fn answer_of_open_job<'a>(
+    facts: &WhyFacts,
+    job: &JobFact,
+    blocking: &dyn Fn(&[StepKind]) -> Option<&'a str>,
+    language: Language,
+) -> Option<String> {
+    let (app, desktop) = (&facts.app_name, &facts.desktop_name);
+    let text = match job.state {
+        State::Queued | State::Leased => {
+            let held = blocking(&[StepKind::HandOuts])
+                .or_else(|| blocking(&[StepKind::Agent]))
+                .or_else(|| blocking(&[StepKind::App]));
+            let why = match held {
+                Some(text) => text.to_owned(),
+                None if job.put_off_until.is_some() => say!(
+                    language,
+                    "A user of the desktop put it off; it begins by itself.",
+                    "桌面的用户推迟了它；届时会自动开始。"
+                ),
+                None => match &facts.busy_with {
+                    Some(other) => say!(
+                        language,
+                        "Its agent is busy with {other}.",
+                        "其代理正在处理 {other}。"
+                    ),
+                    None => say!(language, "It is handed out at any moment.", "即将分发。"),
+                },
+            };
+            if job.is_uninstall {
+                say!(
+                    language,
+                    "{app} waits to be uninstalled from {desktop}. {why}",
+                    "{app} 等待从 {desktop} 卸载。{why}"
+                )
+            } else {
+                say!(
+                    language,
+                    "{app} waits to be installed on {desktop}. {why}",
+                    "{app} 等待安装到 {desktop}。{why}"
+                )
+            }
+        }
+        State::Running if job.is_uninstall => say!(
+            language,
+            "{app} is being uninstalled from {desktop} now.",
+            "正在从 {desktop} 卸载 {app}。"
+        ),
+        State::Running => say!(
+            language,
+            "{app} is being installed on {desktop} now.",
+            "正在将 {app} 安装到 {desktop}。"
+        ),
+        State::RetryWait => {
+            let why = job.reason.map_or("", |reason| reason.words(language).0);
+            say!(
+                language,
+                "{app} is tried again on {desktop} by itself. {why}",
+                "{app} 将在 {desktop} 上自动重试。{why}"
+            )
+            .trim_end()
+            .to_owned()
+        }
+        State::Succeeded | State::Failed | State::Cancelled => return None,
+    };
+    Some(text)
 }
 
 #[cfg(test)]
@@ -800,7 +1143,7 @@ mod tests {
                 waiting(|facts| {
                     facts.agent = AgentFact::None;
                     facts.freezes = vec![FreezeFact {
-                        what: "project",
+                        what: FrozenPart::Project,
                         operator: "root".to_owned(),
                         reason: Some("audit".to_owned()),
                         since: Millis::new(1),
@@ -867,14 +1210,18 @@ mod tests {
             ),
         ];
         for (facts, expected) in cases {
-            assert_eq!(explain(&facts).answer, expected, "{facts:?}");
+            assert_eq!(
+                explain(&facts, Language::English).answer,
+                expected,
+                "{facts:?}"
+            );
         }
     }
 
     #[test]
     fn the_way_to_an_authorization_is_named() {
         let text = |facts: &WhyFacts| {
-            let why = explain(facts);
+            let why = explain(facts, Language::English);
             let found = why
                 .steps
                 .into_iter()
@@ -919,7 +1266,7 @@ mod tests {
             if !authorized {
                 facts.authorized.clear();
             }
-            let why = explain(&facts);
+            let why = explain(&facts, Language::English);
             prop_assert!(why.answer.ends_with(['.', ')']), "{}", why.answer);
             for step in &why.steps {
                 prop_assert!(step.text.ends_with(['.', ')']), "{}", step.text);
@@ -927,6 +1274,24 @@ mod tests {
             for kind in StepKind::ALL {
                 let said = why.steps.iter().filter(|step| step.kind == *kind).count();
                 prop_assert!(said <= 1 || *kind == StepKind::HandOuts);
+            }
+            // The same in Chinese, and nothing but names left in English.
+            let chinese = explain(&facts, Language::Chinese);
+            let known = ["uninstall_command", "install_command", "Editor", "desk-1", "ana", "office", "admin", "Linux", "Windows", "Other"];
+            let is_chinese = |text: &str| {
+                let mut rest: String = text.split('`').step_by(2).collect();
+                for name in known {
+                    rest = rest.replace(name, "");
+                }
+                !rest.contains(|character: char| character.is_ascii_alphabetic())
+            };
+            prop_assert!(is_chinese(&chinese.answer) && chinese.answer.ends_with('。'), "{}", chinese.answer);
+            prop_assert_eq!(chinese.steps.len(), why.steps.len());
+            for (step, english) in chinese.steps.iter().zip(&why.steps) {
+                prop_assert!(is_chinese(&step.text) && step.text.ends_with('。'), "{}", step.text);
+                prop_assert!(is_chinese(&step.hint), "{}", step.hint);
+                prop_assert_eq!((step.kind, step.result, step.at), (english.kind, english.result, english.at));
+                prop_assert_eq!(step.hint.is_empty(), english.hint.is_empty());
             }
         }
     }

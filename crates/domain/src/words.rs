@@ -37,6 +37,13 @@ macro_rules! words {
 }
 
 words! {
+    /// What people read. Source: BCP 47, the language alone.
+    Language {
+        /// English.
+        English = "en",
+        /// Simplified Chinese.
+        Chinese = "zh",
+    }
     /// Who is authorized to an app.
     AssignType {
         /// Everyone in the project.

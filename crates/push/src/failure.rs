@@ -131,114 +131,184 @@ impl Failure {
     }
 }
 
-/// Every code with its hint. A word of the far side that stands nowhere here is an answer we do not understand.
-const CODES: &[(&str, &str)] = &[
+/// Every code with its hint in English and Chinese. A word of the far side that stands nowhere here is an answer we do not understand.
+const CODES: &[(&str, &str, &str)] = &[
     (
         "connect_refused",
         "Check address and port, and that sshd runs there",
+        "请检查地址和端口，并确认该处运行着 sshd",
     ),
     (
         "connect_timeout",
         "Check the address, that the machine is on, and firewalls in between",
+        "请检查地址、机器是否已开机，以及途中的防火墙",
     ),
-    ("connect_failed", "Check the address"),
+    ("connect_failed", "Check the address", "请检查地址"),
     (
         "jump_refused",
         "Check that the jump host may open connections to the desktop (AllowTcpForwarding)",
+        "请确认跳板机允许打开到桌面的连接（AllowTcpForwarding）",
     ),
     (
         "handshake_timeout",
         "Something else than sshd may listen there, or the machine hangs",
+        "该处可能运行着 sshd 以外的程序，或机器已挂起",
     ),
     (
         "handshake_failed",
         "Check that an SSH server with today's algorithms listens there",
+        "请确认该处运行着支持现行算法的 SSH 服务器",
     ),
     (
         "host_key_changed",
         "Somebody may sit in between, or the machine was made anew: look at its key, then set the pin anew or forget it",
+        "可能有人居中劫持，或机器已重装：请核对其密钥，然后重新设置或清除固定的密钥",
     ),
-    ("login_refused", "Check user and key or password"),
+    (
+        "login_refused",
+        "Check user and key or password",
+        "请检查用户和密钥或密码",
+    ),
     (
         "login_timeout",
         "The directory or name service of that machine may hang",
+        "该机器的目录服务或名称服务可能已挂起",
     ),
-    ("key_unusable", "Set the reach anew with another key"),
+    (
+        "key_unusable",
+        "Set the reach anew with another key",
+        "请用另一个密钥重新设置连接方式",
+    ),
     (
         "probe_timeout",
         "The user's start-up files or the disk may hang",
+        "该用户的启动文件或磁盘可能已挂起",
     ),
     (
         "no_shell",
         "The user needs a POSIX shell there and may not be confined to a command",
+        "该用户在那里需要 POSIX shell，且不能被限制为单个命令",
     ),
-    ("not_root", "Log in as root, or set the reach with sudo"),
-    ("no_sudo", "Install sudo there, or log in as root"),
+    (
+        "not_root",
+        "Log in as root, or set the reach with sudo",
+        "请以 root 登录，或在连接方式中设置 sudo",
+    ),
+    (
+        "no_sudo",
+        "Install sudo there, or log in as root",
+        "请在该机器上安装 sudo，或以 root 登录",
+    ),
     (
         "sudo_refused",
         "Let the user run sudo without a password, or store one that sudo accepts",
+        "请允许该用户免密码运行 sudo，或保存 sudo 接受的密码",
     ),
-    ("wrong_system", "Only Linux desktops are reached over SSH"),
+    (
+        "wrong_system",
+        "Only Linux desktops are reached over SSH",
+        "只有 Linux 桌面可以通过 SSH 连接",
+    ),
     (
         "no_binary",
         "Put an agent for that architecture into the folder of --agent-binaries",
+        "请将适用于该架构的代理放入 --agent-binaries 所指的文件夹",
     ),
-    ("no_tools", "Install coreutils there"),
-    ("no_room", "Free some space there"),
+    (
+        "no_tools",
+        "Install coreutils there",
+        "请在该机器上安装 coreutils",
+    ),
+    (
+        "no_room",
+        "Free some space there",
+        "请在该机器上释放磁盘空间",
+    ),
     (
         "upload_stalled",
         "Check the network to the desktop; the next try goes on where this one stopped",
+        "请检查到桌面的网络；下次会从中断处继续",
     ),
-    ("dropped", "Try again: an upload goes on where it stopped"),
+    (
+        "dropped",
+        "Try again: an upload goes on where it stopped",
+        "请重试：上传会从中断处继续",
+    ),
     (
         "write_failed",
         "Free some space there, or mend the file system",
+        "请释放该机器的磁盘空间，或修复文件系统",
     ),
     (
         "digest_differs",
         "The bytes were changed on the way or on that disk: try again",
+        "字节在途中或该磁盘上发生了变化：请重试",
     ),
-    ("verify_timeout", "The disk there may hang"),
+    (
+        "verify_timeout",
+        "The disk there may hang",
+        "该机器的磁盘可能已挂起",
+    ),
     (
         "will_not_run",
         "The program does not run on that system; see the words above",
+        "该程序无法在此系统上运行；请参阅上方的原文",
     ),
-    ("install_failed", "See the words above"),
-    ("install_timeout", "The disk there may hang"),
-    ("enroll_refused", "See the words above"),
+    ("install_failed", "See the words above", "请参阅上方的原文"),
+    (
+        "install_timeout",
+        "The disk there may hang",
+        "该机器的磁盘可能已挂起",
+    ),
+    ("enroll_refused", "See the words above", "请参阅上方的原文"),
     (
         "enroll_unreachable",
         "The desktop must reach the agent listener: see --agent-public, firewalls and proxies",
+        "桌面必须能访问代理监听地址：请检查 --agent-public、防火墙和代理服务器",
     ),
-    ("enroll_failed", "See the words above"),
+    ("enroll_failed", "See the words above", "请参阅上方的原文"),
     (
         "enroll_timeout",
         "The desktop must reach the agent listener: see --agent-public, firewalls and proxies",
+        "桌面必须能访问代理监听地址：请检查 --agent-public、防火墙和代理服务器",
     ),
     (
         "start_failed",
         "Look at `systemctl status outfitter-agent` there",
+        "请在该机器上查看 `systemctl status outfitter-agent`",
     ),
     (
         "start_timeout",
         "Look at `systemctl status outfitter-agent` there",
+        "请在该机器上查看 `systemctl status outfitter-agent`",
     ),
     (
         "agent_silent",
         "Run `outfitter-agent doctor --state-dir /var/lib/outfitter-agent` there",
+        "请在该机器上运行 `outfitter-agent doctor --state-dir /var/lib/outfitter-agent`",
     ),
-    ("server", "Try again"),
+    ("server", "Try again", "请重试"),
 ];
 
+/// What stands for every other code.
+const NOT_UNDERSTOOD: (&str, &str, &str) = (
+    "not_understood",
+    "The far side answered what is not understood",
+    "对方的应答无法识别",
+);
+
+/// Every hint, with the same in Chinese.
+pub fn hints() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let codes = CODES.iter().chain([&NOT_UNDERSTOOD]);
+    codes.map(|(_, hint, chinese)| (*hint, *chinese))
+}
+
 fn known(code: &str) -> (&'static str, &'static str) {
-    CODES
-        .iter()
-        .find(|(known, _)| *known == code)
-        .copied()
-        .unwrap_or((
-            "not_understood",
-            "The far side answered what is not understood",
-        ))
+    let mut codes = CODES.iter();
+    let (code, hint, _) = codes
+        .find(|(known, ..)| *known == code)
+        .unwrap_or(&NOT_UNDERSTOOD);
+    (code, hint)
 }
 
 /// Text of the far side as one bounded line without control characters.

@@ -26,7 +26,7 @@ mod session;
 mod target;
 
 pub use binaries::{AgentBinaries, AgentBinary, BinariesError, arch_of};
-pub use failure::{Failure, Step};
+pub use failure::{Failure, Step, hints};
 pub use install::{Desk, Identity, Order, Probed, Pushed, Secret, probe, push};
 pub use installer::{InstallerProgram, install_command, installer};
 pub use target::{

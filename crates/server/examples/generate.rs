@@ -1,4 +1,4 @@
-//! Prints a generated file: `generate openapi`, `generate compatibility` or `generate operations`. `cargo xtask gen` commits what it prints.
+//! Prints a generated file: `generate openapi`, `compatibility`, `operations` or `sentences`. `cargo xtask gen` commits what it prints.
 
 #![expect(clippy::print_stdout, reason = "the answer of a command-line tool")]
 
@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use facts::{Deviations, api_folder, contract, follow};
 use outfitter_server::http::operation::{Access, Operation};
-use outfitter_server::http::{openapi, refusals, routes};
+use outfitter_server::http::{openapi, refusals, routes, sentences};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -36,8 +36,14 @@ fn main() {
         Some("openapi") => print!("{}", openapi::document_text(&routes())),
         Some("compatibility") => print!("{}", compatibility()),
         Some("operations") => print!("{}", refusals::document(&routes())),
-        _ => panic!("usage: generate openapi | compatibility | operations"),
+        Some("sentences") => println!("{}", sentences()),
+        _ => panic!("usage: generate openapi | compatibility | operations | sentences"),
     }
+}
+
+/// What the console says to who reads Chinese, by what the server says.
+fn sentences() -> String {
+    serde_json::to_string_pretty(&sentences::in_chinese()).expect("texts are JSON")
 }
 
 fn compatibility() -> String {

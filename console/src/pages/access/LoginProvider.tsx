@@ -4,6 +4,7 @@ import { IconAlertTriangle, IconCircleCheck, IconPlugConnected, IconUserShield }
 import { api, ok } from '../../api/client';
 import { Copy, Facts, Panel } from '../../components/parts';
 import { Empty, Problem } from '../../components/states';
+import { useTold } from '../../failures';
 import { useTexts } from '../../i18n';
 
 const SAMPLE = `[oidc]
@@ -15,6 +16,7 @@ name = "Example login"`;
 /** The login provider as the server's configuration has it, and whether it answers. */
 export function LoginProvider() {
   const { t } = useTexts();
+  const told = useTold();
   const shown = useQuery({ queryKey: ['login-provider'], queryFn: () => ok(api.GET('/api/v1/login-provider')) });
   const test = useMutation({ mutationFn: () => ok(api.POST('/api/v1/login-provider/test')) });
   if (shown.error !== null) return <Problem error={shown.error} onRetry={() => void shown.refetch()} />;
@@ -91,7 +93,7 @@ export function LoginProvider() {
                 <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
                   {found.words}
                 </Text>
-                <Text size="sm">{found.hint}</Text>
+                <Text size="sm">{told(found.hint)}</Text>
               </Stack>
             )}
           </Alert>

@@ -11,14 +11,14 @@ import { useProject } from '../../session';
 
 /** Why the desktop has an app or has it not, step by step. The app is in the address. */
 export function Why({ desktopId }: { desktopId: string }) {
-  const { t } = useTexts();
+  const { t, language } = useTexts();
   const { id: project_id } = useProject();
   const apps = useAllApps();
   const [app, setApp] = useInAddress('why');
   const why = useQuery({
-    queryKey: ['jobs', project_id, 'why', desktopId, app],
+    queryKey: ['jobs', project_id, 'why', desktopId, app, language],
     enabled: app !== '',
-    queryFn: () => ok(api.GET('/api/v1/{project_id}/why', { params: { path: { project_id }, query: { app, desktop: desktopId } } })),
+    queryFn: () => ok(api.GET('/api/v1/{project_id}/why', { params: { path: { project_id }, query: { app, desktop: desktopId, language } } })),
   });
   return (
     <Panel title={t('why.title')}>

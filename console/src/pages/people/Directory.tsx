@@ -22,6 +22,7 @@ import { api, ApiProblem, ok, type Shape } from '../../api/client';
 import { ConfirmByName, Facts, Panel, PasswordField, Pill, say, When } from '../../components/parts';
 import { Empty, Problem } from '../../components/states';
 import { MOVING_MS, QUIET_MS, useRefresh } from '../../data';
+import { useTold } from '../../failures';
 import { useTexts } from '../../i18n';
 import { useProject } from '../../session';
 
@@ -153,6 +154,7 @@ export function Directory() {
 /** Tries the stored connection; the answer stays beside the button until the next try. */
 function Test() {
   const { t } = useTexts();
+  const told = useTold();
   const { id: project_id } = useProject();
   const test = useMutation({ mutationFn: () => ok(api.POST('/api/v1/{project_id}/directory/test', { params: { path: { project_id } } })) });
   const found = test.data;
@@ -182,7 +184,7 @@ function Test() {
                 <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
                   {found.words} {found.error_code !== undefined && <Code>{found.error_code}</Code>}
                 </Text>
-                <Text size="sm">{found.hint}</Text>
+                <Text size="sm">{told(found.hint)}</Text>
               </>
             )}
           </Stack>
@@ -195,6 +197,7 @@ function Test() {
 /** How the last synchronisation went, what the next does, and a button to do it now. */
 function Status() {
   const { t } = useTexts();
+  const told = useTold();
   const refresh = useRefresh();
   const { id: project_id } = useProject();
   const params = { path: { project_id } };
@@ -257,7 +260,7 @@ function Status() {
               <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
                 {data.words} {data.error_code !== undefined && <Code>{data.error_code}</Code>}
               </Text>
-              <Text size="sm">{data.hint}</Text>
+              <Text size="sm">{told(data.hint)}</Text>
               {data.error_code === 'too_many_removals' && (
                 <Checkbox label={t('directory.allow-removals')} checked={removals} onChange={(event) => setRemovals(event.currentTarget.checked)} />
               )}

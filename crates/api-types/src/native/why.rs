@@ -82,6 +82,20 @@ pub struct WhyQuery {
     /// Desktop ID.
     #[schema(min_length = 1, max_length = 128)]
     pub desktop: String,
+    /// What the explanation is written in; English when left out.
+    #[serde(default)]
+    pub language: WhyLanguage,
+}
+
+/// What an explanation is written in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WhyLanguage {
+    /// English.
+    #[default]
+    En,
+    /// Simplified Chinese.
+    Zh,
 }
 
 /// A desktop with an older revision of an application than the newest.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outfitter_directory::{
-    Connection, Failure, Limits, Scope, Tested, check_ca, check_filter, check_url,
+    Connection, Failure, FailureCode, Limits, Scope, Tested, check_ca, check_filter, check_url,
 };
 use outfitter_domain::account::LOCAL_DOMAIN;
 use outfitter_domain::directory::{
@@ -502,27 +502,32 @@ impl SyncError {
     }
 }
 
+/// Said of a synchronisation that would remove too much, in English and Chinese.
+const TOO_MANY_REMOVALS: (&str, &str) = (
+    "Check bases and filters; if they really went, synchronise once and allow removals",
+    "请检查基准和过滤条件；如果这些账号确已不在，请允许移除后同步一次",
+);
+
+/// Said of every other end that is the server's own business, in English and Chinese.
+const SEE_LOG: (&str, &str) = (
+    "The server's log says more; the next synchronisation tries again",
+    "服务器日志中有更多说明；下次同步会重试",
+);
+
 /// What to do about a stored code.
 pub fn hint(code: &str) -> &'static str {
-    use outfitter_directory::FailureCode as Code;
-    let of_directory = [
-        Code::Unreachable,
-        Code::Timeout,
-        Code::Tls,
-        Code::BindRefused,
-        Code::BaseMissing,
-        Code::SearchRefused,
-        Code::SearchLimited,
-        Code::TooLarge,
-        Code::Protocol,
-    ];
-    match of_directory.iter().find(|known| known.as_str() == code) {
+    let mut of_directory = FailureCode::ALL.iter();
+    match of_directory.find(|known| known.as_str() == code) {
         Some(known) => known.hint(),
-        None if code == "too_many_removals" => {
-            "Check bases and filters; if they really went, synchronise once and allow removals"
-        }
-        None => "The server's log says more; the next synchronisation tries again",
+        None if code == "too_many_removals" => TOO_MANY_REMOVALS.0,
+        None => SEE_LOG.0,
     }
+}
+
+/// Every hint, with the same in Chinese.
+pub fn hints() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let of_directory = FailureCode::ALL.iter().map(|code| code.hints());
+    of_directory.chain([TOO_MANY_REMOVALS, SEE_LOG])
 }
 
 /// Reads the directory and writes what follows.

@@ -1,12 +1,12 @@
 //! Why a desktop has an app or has it not: gathers what is known; the words are the domain's.
 
-use outfitter_agent_protocol::{Phase, TaskKind};
+use outfitter_agent_protocol::TaskKind;
 use outfitter_domain::job::State;
 use outfitter_domain::why::{
-    AgentFact, AttemptFact, FreezeFact, InstalledFact, JobFact, PackageFact, SkippedFact, Why,
-    WhyFacts, explain,
+    AgentFact, AttemptFact, FreezeFact, FrozenPart, InstalledFact, JobFact, PackageFact,
+    SkippedFact, Why, WhyFacts, explain,
 };
-use outfitter_domain::{AppStatus, Millis, StoreType};
+use outfitter_domain::{AppStatus, Language, Millis, StoreType};
 use outfitter_store::{
     App, Desktop, FreezeScope, PackageState, Persistence, ProjectKey, StoreError, WhyJob,
 };
@@ -23,14 +23,15 @@ pub async fn why(
     project: ProjectKey,
     app: &App,
     desktop: &Desktop,
+    language: Language,
 ) -> Result<Why, StoreError> {
     let db = services.store.db();
     let record = db.why(app.key, desktop.key).await?;
     let installed = db.desktop_app_get(desktop.key, app.key).await?;
     let mut freezes = Vec::new();
     for (what, scope) in [
-        ("server", FreezeScope::Server),
-        ("project", FreezeScope::Project(project)),
+        (FrozenPart::Server, FreezeScope::Server),
+        (FrozenPart::Project, FreezeScope::Project(project)),
     ] {
         freezes.extend(db.freeze_find(scope).await?.map(|freeze| FreezeFact {
             what,
@@ -41,7 +42,7 @@ pub async fn why(
     }
     let members = &app.members;
     let job_deployment = record.job.as_ref().map(|job| job.deployment);
-    Ok(explain(&WhyFacts {
+    let facts = WhyFacts {
         app_name: members.name.clone(),
         newest_version: app.revision.content.version.clone(),
         is_hidden: members.status == AppStatus::Forbidden,
@@ -78,7 +79,8 @@ pub async fn why(
             is_after_job: job_deployment.is_none_or(|job| skipped.deployment.get() > job.get()),
         }),
         job: record.job.map(|it| job(it, services.clock.now())),
-    }))
+    };
+    Ok(explain(&facts, language))
 }
 
 async fn package(services: &Services, app: &App) -> Result<PackageFact, StoreError> {
@@ -127,21 +129,10 @@ fn job(job: WhyJob, now: Millis) -> JobFact {
         attempt: job.attempt.map(|attempt| AttemptFact {
             number: attempt.number,
             version: attempt.version,
-            phase: job.phase.map(phase),
+            phase: job.phase,
             percent: attempt.percent.filter(|_| job.phase.is_some()),
             outcome: attempt.outcome,
             at: attempt.leased_at,
         }),
-    }
-}
-
-fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Detecting => "detecting",
-        Phase::Downloading => "downloading",
-        Phase::Verifying => "verifying",
-        Phase::ClosingPrograms => "waiting for a running program to be closed",
-        Phase::Running => "running",
-        Phase::Confirming => "confirming",
     }
 }

@@ -49,6 +49,7 @@ pub(crate) mod resources;
 pub mod routes;
 mod running_programs;
 pub mod schema;
+pub mod sentences;
 mod session;
 mod smuggling;
 mod store;

@@ -660,6 +660,15 @@ async fn why_is_answered_in_words() {
             .contains("The project is frozen by"),
         "{answer}"
     );
+    let chinese = server
+        .get(&format!(
+            "/api/v1/{{p}}/why?app={app}&desktop={one}&language=zh"
+        ))
+        .await
+        .ok(200);
+    let text = chinese["answer"].as_str().unwrap();
+    assert!(text.starts_with("a 等待安装到 d1。项目已被 "), "{text}");
+    assert_eq!(results(&chinese), results(&answer));
     for (query, code, word) in [
         (format!("app=nobody&desktop={one}"), 404, "application"),
         (format!("app={app}&desktop=nobody"), 404, "desktop"),
@@ -673,6 +682,12 @@ async fn why_is_answered_in_words() {
         .get(&format!("/api/v1/{{p}}/why?app={app}"))
         .await
         .refused(400, "WKS.00211102", "desktop");
+    server
+        .get(&format!(
+            "/api/v1/{{p}}/why?app={app}&desktop={one}&language=fr"
+        ))
+        .await
+        .refused(400, "WKS.00211102", "language");
     let outdated = server
         .get(&format!("/api/v1/{{p}}/apps/{app}/outdated-desktops"))
         .await

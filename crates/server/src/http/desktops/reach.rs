@@ -128,6 +128,12 @@ pub(super) async fn forget_network(services: Arc<Services>, call: Call) -> Resul
     Ok(Reply::empty())
 }
 
+/// What to do about a desktop without a reach, in English and Chinese.
+pub(crate) const NO_WAY_IN: (&str, &str) = (
+    "Set its reach: address, user, and key or password",
+    "请设置连接方式：地址、用户，以及密钥或密码",
+);
+
 pub(super) async fn probe(
     services: Arc<Services>,
     call: Call,
@@ -141,7 +147,7 @@ pub(super) async fn probe(
         Probe::NoWayIn => ProbeDesktopResponse {
             error_code: Some("no_way_in".to_owned()),
             words: Some("no way to reach this desktop is configured".to_owned()),
-            hint: Some("Set its reach: address, user, and key or password".to_owned()),
+            hint: Some(NO_WAY_IN.0.to_owned()),
             ..ProbeDesktopResponse::default()
         },
         Probe::Stopped(failure) => ProbeDesktopResponse {

@@ -52,6 +52,13 @@ async fn show(
     }))
 }
 
+/// What to do about a provider that cannot be read, in English and Chinese.
+pub(super) const UNREADABLE: (&str, &str) = (
+    "Check that the issuer is written as the provider writes it, that this server reaches it, and the certificates it is to \
+     be trusted by (ca_file).",
+    "请检查 issuer 的写法是否与身份提供商一致、本服务器能否访问它，以及信任它所用的证书（ca_file）。",
+);
+
 async fn test(
     services: Arc<Services>,
     _call: Call,
@@ -68,11 +75,7 @@ async fn test(
         },
         Err(error) => TestLoginProviderResponse {
             words: Some(chain(&error)),
-            hint: Some(
-                "Check that the issuer is written as the provider writes it, that this server reaches it, and the \
-                 certificates it is to be trusted by (ca_file)."
-                    .to_owned(),
-            ),
+            hint: Some(UNREADABLE.0.to_owned()),
             ..TestLoginProviderResponse::default()
         },
     }))

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use outfitter_api_types::native::why::{
-    ListOutdatedDesktopsQuery, ListOutdatedDesktopsResponse, OutdatedDesktop, WhyQuery,
-    WhyResponse, WhyResult, WhyStep, WhyStepKind,
+    ListOutdatedDesktopsQuery, ListOutdatedDesktopsResponse, OutdatedDesktop, WhyLanguage,
+    WhyQuery, WhyResponse, WhyResult, WhyStep, WhyStepKind,
 };
 use outfitter_api_types::time::WireTime;
+use outfitter_domain::Language;
 use outfitter_domain::why::{Step, StepKind, StepResult};
 use outfitter_ids::AppId;
 use outfitter_store::{App, Db, Page, ProjectKey};
@@ -50,7 +51,11 @@ async fn show_why(
     let desktop = desktops::find(&services, project, &call.query.desktop)
         .await?
         .ok_or(ApiError::NotFound { noun: "desktop" })?;
-    let why = why::why(&services, project, &app, &desktop).await?;
+    let language = match call.query.language {
+        WhyLanguage::En => Language::English,
+        WhyLanguage::Zh => Language::Chinese,
+    };
+    let why = why::why(&services, project, &app, &desktop, language).await?;
     Ok(Reply::new(WhyResponse {
         app_id: app.id.to_string(),
         desktop_id: desktop.id.to_string(),
