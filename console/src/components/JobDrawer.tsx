@@ -38,7 +38,7 @@ export function JobNotes({ job }: { job: JobRow }) {
   const notes = [
     job.kind === 'uninstall' ? t('mode.uninstall') : undefined,
     job.restart_pending === true ? t('desktop.restart-needed') : undefined,
-    job.job_status === 'WAITING' && job.phase !== undefined ? `${t(`phase.${job.phase}`)}${job.percent === undefined ? '' : ` ${job.percent} %`}` : undefined,
+    job.job_status === 'WAITING' && job.phase !== undefined ? `${t(`phase.${job.phase}`)}${job.percent === undefined ? '' : ` ${t('list.percent', { n: job.percent })}`}` : undefined,
   ].filter((note) => note !== undefined);
   if (notes.length === 0) return null;
   return (

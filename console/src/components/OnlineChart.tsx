@@ -65,7 +65,7 @@ export default function OnlineChart() {
           {t('online.begins')}
         </Text>
       ) : (
-        <div role="img" aria-label={`${t('online.title')}: ${words}`}>
+        <div role="img" aria-label={t('list.colon', { what: t('online.title'), more: words })}>
           <AreaChart
             h={200}
             data={points}

@@ -190,7 +190,8 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
 export function relative(millis: number, locale: string): string {
   const format = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' });
   const [unit, size] = STEPS.find(([, size]) => Math.abs(millis) >= size) ?? (['second', 1_000] as const);
-  return format.format(Math.trunc(millis / size), unit);
+  // Chinese has a space between a number and what is counted, here as in the console's own texts.
+  return format.format(Math.trunc(millis / size), unit).replace(/(\d)(?=\p{Script=Han})/u, '$1 ');
 }
 
 /** A size in bytes in words, powers of 1000. */
@@ -595,7 +596,8 @@ export function say(message: string): void {
 /** Says that an act failed, with the request id. */
 export function sayProblem(error: unknown, title: string): void {
   const problem = error instanceof ApiProblem ? error : undefined;
-  const message = error instanceof Error ? error.message : String(error);
+  const said = error instanceof Error ? error.message : String(error);
+  const message = problem?.status === 0 ? write(languageNow(), 'problem.unreachable') : said;
   notifications.show({
     title,
     message: problem !== undefined && problem.requestId !== '' ? `${message} (${problem.requestId})` : message,

@@ -239,7 +239,7 @@ function Row({
                 variant="outline"
                 color={found.ok ? 'green' : 'red'}
                 icon={found.ok ? <IconCircleCheck color="var(--ok)" /> : <IconAlertTriangle color="var(--bad)" />}
-                title={found.ok ? t('agents.probe-ok') : t('agents.probe-fails', { step: wordOf(t, 'agents.step', found.step ?? '') })}
+                title={found.ok ? t('agents.probe-ok') : found.step === undefined ? t('agents.probe-no-way') : t('agents.probe-fails', { step: wordOf(t, 'agents.step', found.step) })}
               >
                 <Stack gap={4}>
                   {found.ok ? (
@@ -251,7 +251,7 @@ function Row({
                   ) : (
                     <>
                       <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
-                        {found.words}
+                        {told(found.words)}
                       </Text>
                       <Text size="sm">{told(found.hint)}</Text>
                     </>

@@ -249,8 +249,8 @@ function EntryDrawer({ id, domain, onClose }: { id: string; domain: boolean; onC
       ? []
       : [
           [t('audit.when'), [...new Set([entry.time, lastOf(entry)].map(instant))].join(' – ')],
-          [t('audit.who'), entry.actor.name === undefined ? wordOf(t, 'audit.actor', entry.actor.kind) : `${entry.actor.name} (${wordOf(t, 'audit.actor', entry.actor.kind)})`],
-          [t('audit.credential'), <Code key="c">{entry.actor.credential}</Code>],
+          [t('audit.who'), entry.actor.name === undefined ? wordOf(t, 'audit.actor', entry.actor.kind) : t('list.brackets', { what: entry.actor.name, more: wordOf(t, 'audit.actor', entry.actor.kind) })],
+          [t('audit.credential'), <Credential key="c" text={entry.actor.credential} />],
           [t('audit.address'), entry.address ?? '–'],
           [t('explain.action'), <Code key="a">{entry.action}</Code>],
           [t('audit.request'), entry.request_id === undefined ? '–' : <Code key="r">{entry.request_id}</Code>],
@@ -473,5 +473,16 @@ function Verify({ opened, onClose }: { opened: boolean; onClose: () => void }) {
         </Stack>
       </form>
     </Modal>
+  );
+}
+
+/** What was shown: its kind, and which one where it has an id. */
+function Credential({ text }: { text: string }) {
+  const { t } = useTexts();
+  const [kind = '', id] = text.split(' ');
+  return (
+    <>
+      {wordOf(t, 'audit.credential', kind)} {id !== undefined && <Code>{id}</Code>}
+    </>
   );
 }

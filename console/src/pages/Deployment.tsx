@@ -250,7 +250,7 @@ function Bounds({ deployment }: { deployment: Rest }) {
   const { fail_limit, halted_at, state } = deployment;
   const most = [
     ...(fail_limit?.count === undefined || fail_limit.count === null ? [] : [t('deployment.limit-count', { n: fail_limit.count })]),
-    ...(fail_limit?.percent === undefined || fail_limit.percent === null ? [] : [`${fail_limit.percent} %`]),
+    ...(fail_limit?.percent === undefined || fail_limit.percent === null ? [] : [t('list.percent', { n: fail_limit.percent })]),
   ].join(t('deployment.limit-or'));
   return (
     <Group gap="md" mt="md">

@@ -9,7 +9,7 @@ import { JobDrawer, JobNotes, Outcome } from '../components/JobDrawer';
 import { ConfirmByName, Facts, JobPill, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, When } from '../components/parts';
 import { Problem } from '../components/states';
 import { offsetOf, PAGE_SIZE, QUIET_MS, useJobs, useRefresh } from '../data';
-import { useTexts } from '../i18n';
+import { useTexts, wordOf } from '../i18n';
 import { usePath, useProject } from '../session';
 import { AgentLog } from './desktop/AgentLog';
 import { Inventory } from './desktop/Inventory';
@@ -57,7 +57,7 @@ export default function Desktop() {
   const desktop = found.data.registered;
   const name = desktop?.name ?? found.data.detail?.computer_name ?? '…';
   const facts: [string, React.ReactNode][] = [
-    [t('app.system'), desktop?.os_type],
+    [t('app.system'), desktop === undefined ? undefined : wordOf(t, 'desktop.system', desktop.os_type)],
     [
       t('desktop.users'),
       <Group key="users" gap="xs">

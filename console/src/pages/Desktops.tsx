@@ -21,7 +21,7 @@ import { SavedViews } from '../components/SavedViews';
 import { FormDialog, ListPanel, ListTable, PageHead, Pages, Pill, say, SearchBox, States, When } from '../components/parts';
 import { Empty } from '../components/states';
 import { given, offsetOf, PAGE_SIZE, useDesktops, useRefresh } from '../data';
-import { useTexts } from '../i18n';
+import { useTexts, wordOf } from '../i18n';
 import { usePath, useProject } from '../session';
 import { Connect } from './desktops/Connect';
 import { Find } from './desktops/Find';
@@ -203,7 +203,7 @@ export default function Desktops() {
                   )}
                 </Table.Td>
                 <Table.Td>{desktop.users.map((user) => user.account).join(', ') || '–'}</Table.Td>
-                <Table.Td>{desktop.os_type}</Table.Td>
+                <Table.Td>{wordOf(t, 'desktop.system', desktop.os_type)}</Table.Td>
                 <Table.Td>{desktop.agent?.version ?? '–'}</Table.Td>
                 <Table.Td>
                   {desktop.agent?.connected === true ? t('desktop.now') : <When at={desktop.agent?.last_seen_at} />}

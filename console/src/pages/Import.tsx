@@ -62,7 +62,7 @@ function Of({ noun }: { noun: Noun }) {
           {read.isPending && <Text size="sm">{t('import.reading', { name: read.variables.name })}</Text>}
         </div>
         {read.error instanceof Unreadable ? (
-          <Problem error={new Error(`${read.variables?.name ?? ''}: ${said(read.error.reason, t)}`)} />
+          <Problem error={new Error(t('list.colon', { what: read.variables?.name ?? '', more: said(read.error.reason, t) }))} />
         ) : (
           read.error !== null && <Problem error={read.error} onRetry={() => read.variables !== undefined && read.mutate(read.variables)} />
         )}
@@ -149,7 +149,7 @@ function Report({ noun, read, list, onBusy }: { noun: Noun; read: { name: string
   const counts = new Map<Outcome, number>();
   for (const { outcome } of rows) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
   const words = state === 'done' ? DONE : PLANNED;
-  const sum = OUTCOMES.filter((outcome) => counts.has(outcome)).map((outcome) => `${t(words[outcome][1])}: ${counts.get(outcome)}`);
+  const sum = OUTCOMES.filter((outcome) => counts.has(outcome)).map((outcome) => t('list.colon', { what: t(words[outcome][1]), more: counts.get(outcome) ?? 0 }));
   const shown = view === '' ? rows : rows.filter(({ outcome }) => outcome === view);
   const done = results.current.size;
   return (
@@ -219,7 +219,7 @@ function Report({ noun, read, list, onBusy }: { noun: Noun; read: { name: string
               }}
               data={[
                 { value: '', label: t('list.all') },
-                ...OUTCOMES.filter((outcome) => counts.has(outcome)).map((outcome) => ({ value: outcome, label: `${t(words[outcome][1])} (${counts.get(outcome)})` })),
+                ...OUTCOMES.filter((outcome) => counts.has(outcome)).map((outcome) => ({ value: outcome, label: t('list.brackets', { what: t(words[outcome][1]), more: counts.get(outcome) ?? 0 }) })),
               ]}
             />
           </div>

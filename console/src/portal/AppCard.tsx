@@ -46,7 +46,7 @@ const PHASE: Record<NonNullable<Job['phase']>, TextKey> = {
   downloading: 'phase.downloading',
   verifying: 'phase.verifying',
   closing_programs: 'phase.closing_programs',
-  running: 'phase.running',
+  running: 'portal.installing',
   confirming: 'phase.confirming',
 };
 
@@ -88,7 +88,7 @@ function Progressing({ app, job }: { app: App; job: Job }) {
     <div>
       <Text size="sm" role="status">
         {text}
-        {job.percent !== undefined && job.percent > 0 ? ` · ${job.percent} %` : ''}
+        {job.percent !== undefined && job.percent > 0 ? ` · ${t('list.percent', { n: job.percent })}` : ''}
       </Text>
       <Progress
         mt={6}

@@ -166,7 +166,7 @@ test('an app is updated where it is outdated, explained, and taken off', async (
   await page.getByRole('region', { name: 'The agent’s log' }).getByLabel('The agent’s log').getByText(/ INFO .*outfitter_agent/).waitFor();
   await page.getByRole('button', { name: 'Language' }).click();
   await page.getByRole('menuitem', { name: '简体中文' }).click();
-  await page.getByText(/^已按 .+ 的请求从 MEI-DESK 卸载 Notes。$/).waitFor();
+  await page.getByText(/^Notes 已从 MEI-DESK 卸载（由 .+ 发起）。$/).waitFor();
   await closed(page);
 });
 

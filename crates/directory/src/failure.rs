@@ -76,36 +76,36 @@ impl FailureCode {
         match self {
             Self::Unreachable => (
                 "Check host and port of the URL, and that the directory runs",
-                "请检查 URL 的主机和端口，并确认目录服务正在运行",
+                "请检查 URL 的主机和端口，并确认目录服务正在运行。",
             ),
             Self::Timeout => (
                 "Check that nothing between here and the directory swallows packets",
-                "请确认服务器与目录服务之间没有丢弃数据包的设备",
+                "请确认服务器与目录服务之间没有丢弃数据包的设备。",
             ),
             Self::Tls => (
                 "Check that the CA is the one that signed the directory's certificate, and that the certificate names the host of the URL",
-                "请确认 CA 是签发目录服务证书的那一个，并且证书包含 URL 的主机名",
+                "请确认目录服务的证书由该 CA 签发，并且证书包含 URL 的主机名。",
             ),
             Self::BindRefused => (
                 "Check the bind account: a DN, or with Active Directory NAME@DOMAIN or DOMAIN\\NAME, and its password",
-                "请检查绑定账号（DN，Active Directory 也可用 NAME@DOMAIN 或 DOMAIN\\NAME）及其密码",
+                "请检查绑定账号（DN，Active Directory 也可用 NAME@DOMAIN 或 DOMAIN\\NAME）及其密码。",
             ),
             Self::BaseMissing => (
                 "Check the base DNs, and that the bind account may read below them",
-                "请检查基准 DN，并确认绑定账号可以读取其下的条目",
+                "请检查基准 DN，并确认绑定账号可以读取其下的条目。",
             ),
             Self::SearchRefused => (
                 "Check filters and the rights of the bind account",
-                "请检查过滤条件和绑定账号的权限",
+                "请检查过滤条件和绑定账号的权限。",
             ),
             Self::SearchLimited => (
                 "Raise the directory's size or time limit for the bind account, or narrow bases and filters",
-                "请提高目录服务对绑定账号的数量或时间限制，或缩小基准和过滤范围",
+                "请提高目录服务对绑定账号的数量或时间限制，或缩小基准和过滤范围。",
             ),
-            Self::TooLarge => ("Narrow the bases or filters", "请缩小基准或过滤范围"),
+            Self::TooLarge => ("Narrow the bases or filters", "请缩小基准或过滤范围。"),
             Self::Protocol => (
                 "Check that the URL names an LDAP directory of the kind that was set",
-                "请确认 URL 指向所设类型的 LDAP 目录",
+                "请确认 URL 指向所设类型的 LDAP 目录。",
             ),
         }
     }

@@ -442,8 +442,8 @@ fn agent_step(facts: &WhyFacts, language: Language) -> Step {
         AgentFact::None => Step {
             hint: say!(
                 language,
-                "Install the agent: `outfitter agent install`.",
-                "请安装代理：`outfitter agent install`。"
+                "Push the agent, under Agents or with `outfitter agent install`.",
+                "请在“代理”页面推送代理，或运行 `outfitter agent install`。"
             ),
             ..step(
                 kind,
@@ -458,13 +458,13 @@ fn agent_step(facts: &WhyFacts, language: Language) -> Step {
                 say!(
                     language,
                     "Its agent is connected and busy with {app}; one thing is done at a time.",
-                    "其代理已连接，正在处理 {app}；一次只处理一项。"
+                    "桌面的代理已连接，正在处理 {app}；一次只处理一项。"
                 ),
             ),
             None => step(
                 kind,
                 StepResult::Fine,
-                say!(language, "Its agent is connected.", "其代理已连接。"),
+                say!(language, "Its agent is connected.", "桌面的代理已连接。"),
             ),
         },
         AgentFact::Away { last_seen_at } => Step {
@@ -474,11 +474,15 @@ fn agent_step(facts: &WhyFacts, language: Language) -> Step {
                 kind,
                 StepResult::Blocks,
                 match last_seen_at {
-                    Some(_) => say!(language, "Its agent is not connected.", "其代理未连接。"),
+                    Some(_) => say!(
+                        language,
+                        "Its agent is not connected.",
+                        "桌面的代理未连接。"
+                    ),
                     None => say!(
                         language,
                         "Its agent has never been connected.",
-                        "其代理从未连接过。"
+                        "桌面的代理从未连接过。"
                     ),
                 },
             )
@@ -516,8 +520,8 @@ fn hand_out_steps(facts: &WhyFacts, language: Language) -> Vec<Step> {
             Step {
                 hint: say!(
                     language,
-                    "`outfitter freeze off` lets hand-outs go on.",
-                    "`outfitter freeze off` 可恢复分发。"
+                    "Unfreeze under Settings, or run `outfitter freeze off`.",
+                    "请在“设置”页面解除冻结，或运行 `outfitter freeze off`。"
                 ),
                 at: Some(freeze.since),
                 ..step(
@@ -536,8 +540,8 @@ fn hand_out_steps(facts: &WhyFacts, language: Language) -> Vec<Step> {
         steps.push(Step {
             hint: say!(
                 language,
-                "`outfitter deployment resume` lets it go on.",
-                "`outfitter deployment resume` 可继续分发。"
+                "Hand out the rest on the deployment’s page, or run `outfitter deployment resume`.",
+                "请在部署页面继续分发，或运行 `outfitter deployment resume`。"
             ),
             at: Some(since),
             ..step(
@@ -546,7 +550,7 @@ fn hand_out_steps(facts: &WhyFacts, language: Language) -> Vec<Step> {
                 say!(
                     language,
                     "Its deployment is halted: too many of its jobs failed.",
-                    "其部署已停止：失败的任务过多。"
+                    "所属部署已暂停：失败的任务过多。"
                 ),
             )
         });
@@ -555,7 +559,7 @@ fn hand_out_steps(facts: &WhyFacts, language: Language) -> Vec<Step> {
         steps.push(step(
             kind,
             StepResult::Fine,
-            say!(language, "Nothing is frozen or halted.", "没有冻结或停止。"),
+            say!(language, "Nothing is frozen or halted.", "没有冻结或暂停。"),
         ));
     }
     steps
@@ -585,13 +589,13 @@ fn deployment_step(facts: &WhyFacts, language: Language) -> Step {
                 say!(
                     language,
                     "{operator} asked to uninstall it.",
-                    "{operator} 请求了卸载。"
+                    "{operator} 发起了卸载。"
                 )
             } else {
                 say!(
                     language,
                     "{operator} asked to install it.",
-                    "{operator} 请求了安装。"
+                    "{operator} 发起了安装。"
                 )
             };
             Step {
@@ -602,8 +606,8 @@ fn deployment_step(facts: &WhyFacts, language: Language) -> Step {
         (_, None) => Step {
             hint: say!(
                 language,
-                "`outfitter app install` asks for it.",
-                "`outfitter app install` 可请求安装。"
+                "Install it, in the console or with `outfitter app install`.",
+                "请在“安装”页面发起安装，或运行 `outfitter app install`。"
             ),
             ..step(
                 kind,
@@ -611,7 +615,7 @@ fn deployment_step(facts: &WhyFacts, language: Language) -> Step {
                 say!(
                     language,
                     "No deployment of the application has reached the desktop; an authorization alone installs nothing.",
-                    "该应用的部署尚未涉及此桌面；仅授权不会触发安装。"
+                    "尚无该应用的部署涉及此桌面；仅授权不会触发安装。"
                 ),
             )
         },
@@ -666,7 +670,7 @@ fn job_step(job: &JobFact, language: Language) -> Step {
             say!(
                 language,
                 "The {what} was put off by a user of the desktop.",
-                "桌面的用户推迟了{what}。"
+                "桌面用户推迟了{what}。"
             ),
         ),
         State::Queued => (
@@ -729,16 +733,21 @@ fn failure_text(job: &JobFact, language: Language) -> String {
         return say!(language, "The {what} failed.", "{what}失败。");
     };
     let (sentence, _) = reason.words(language);
-    let seen = job
-        .message
-        .as_deref()
-        .and_then(|message| message.split_once(" ("))
-        .map_or_else(String::new, |(_, seen)| format!(" ({seen}"));
+    let seen = match seen_by(job) {
+        Some(seen) => say!(language, " ({seen})", "（{seen}）"),
+        None => String::new(),
+    };
     say!(
         language,
         "The {what} failed: {sentence}{seen}",
         "{what}失败：{sentence}{seen}"
     )
+}
+
+/// What was seen when a job failed: the last part of its message.
+fn seen_by(job: &JobFact) -> Option<&str> {
+    let (_, seen) = job.message.as_deref()?.split_once(" (")?;
+    Some(seen.strip_suffix(')').unwrap_or(seen))
 }
 
 fn attempt_step(attempt: &AttemptFact, language: Language) -> Step {
@@ -814,7 +823,7 @@ fn installed_step(facts: &WhyFacts, language: Language) -> Step {
             say!(
                 language,
                 "As far as we know the desktop does not have it.",
-                "据目前所知，桌面没有该应用。"
+                "根据现有记录，桌面未安装该应用。"
             ),
         );
     };
@@ -827,7 +836,7 @@ fn installed_step(facts: &WhyFacts, language: Language) -> Step {
         Proof::ReceiptInvalid => say!(
             language,
             "not proven: the desktop's receipt does not verify",
-            "未证实：桌面的凭证未通过验证"
+            "未证实：桌面的回执未通过验证"
         ),
         Proof::Rule | Proof::Manifest | Proof::AlreadyInstalled | Proof::AlreadyAbsent => {
             say!(language, "verified", "已验证")
@@ -919,7 +928,7 @@ fn answer(facts: &WhyFacts, steps: &[Step], language: Language) -> String {
                 say!(
                     language,
                     "{app} was uninstalled from {desktop}, as {operator} asked.",
-                    "已按 {operator} 的请求从 {desktop} 卸载 {app}。"
+                    "{app} 已从 {desktop} 卸载（由 {operator} 发起）。"
                 )
             }
             State::Succeeded => say!(
@@ -932,7 +941,7 @@ fn answer(facts: &WhyFacts, steps: &[Step], language: Language) -> String {
                 say!(
                     language,
                     "{desktop} does not have {app}. {why}",
-                    "{desktop} 没有 {app}。{why}"
+                    "{desktop} 未安装 {app}。{why}"
                 )
             }
         },
@@ -943,19 +952,19 @@ fn answer(facts: &WhyFacts, steps: &[Step], language: Language) -> String {
                 Some(more) => say!(
                     language,
                     "{desktop} does not have {app}. {why} {more}",
-                    "{desktop} 没有 {app}。{why}{more}"
+                    "{desktop} 未安装 {app}。{why}{more}"
                 ),
                 None => say!(
                     language,
                     "{desktop} does not have {app}. {why}",
-                    "{desktop} 没有 {app}。{why}"
+                    "{desktop} 未安装 {app}。{why}"
                 ),
             }
         }
         (None, None, None) => say!(
             language,
             "{desktop} does not have {app}.",
-            "{desktop} 没有 {app}。"
+            "{desktop} 未安装 {app}。"
         ),
     }
 }
@@ -978,13 +987,13 @@ fn answer_of_open_job<'a>(
                 None if job.put_off_until.is_some() => say!(
                     language,
                     "A user of the desktop put it off; it begins by itself.",
-                    "桌面的用户推迟了它；届时会自动开始。"
+                    "桌面用户已推迟此任务，届时将自动开始。"
                 ),
                 None => match &facts.busy_with {
                     Some(other) => say!(
                         language,
                         "Its agent is busy with {other}.",
-                        "其代理正在处理 {other}。"
+                        "桌面的代理正在处理 {other}。"
                     ),
                     None => say!(language, "It is handed out at any moment.", "即将分发。"),
                 },

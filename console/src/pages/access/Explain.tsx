@@ -3,10 +3,10 @@ import { useQuery } from '@tanstack/react-query';
 import { IconBan, IconCircleCheck } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useSearchParams } from 'react-router';
-import { api, ok } from '../../api/client';
+import { api, ok, type Shape } from '../../api/client';
 import { Panel } from '../../components/parts';
 import { Problem } from '../../components/states';
-import { useTexts } from '../../i18n';
+import { useTexts, type Write } from '../../i18n';
 import { useProject } from '../../session';
 import { useIamUsers } from './data';
 import { StatementView } from './Policies';
@@ -24,6 +24,13 @@ const ACTIONS = [
   'outfitter:iamPolicies:attach',
   'outfitter:audit:list',
 ];
+
+/** Which statement decided. */
+function because(t: Write, { policy, through_group, statement_number }: Shape<'ExplainIamResponse'>): string {
+  if (policy === undefined || statement_number === undefined) return t('explain.by-none');
+  if (through_group === undefined) return t('explain.by', { policy, n: statement_number });
+  return t('explain.by-group', { policy, n: statement_number, group: through_group });
+}
 
 /** Asks the server what it would answer somebody, and which statement says so. The question lives in the address. */
 export function Explain() {
@@ -113,7 +120,7 @@ export function Explain() {
           title={answer.data.allowed ? t('explain.allowed') : t('explain.refused')}
         >
           <Stack gap="xs">
-            <Text size="sm">{answer.data.reason}</Text>
+            <Text size="sm">{because(t, answer.data)}</Text>
             {answer.data.statement !== undefined && <StatementView statement={answer.data.statement} />}
           </Stack>
         </Alert>

@@ -29,10 +29,10 @@ export function StatementView({ statement }: { statement: Statement }) {
         <Pill tone={deny ? 'bad' : 'ok'}>{deny ? t('policy.denies') : t('policy.allows')}</Pill>
       </Group>
       <Text size="sm" component="div">
-        {t('audit.what')}: {statement.Action.includes('*') ? t('policy.every-action') : <code>{statement.Action.join(', ')}</code>}
+        {t('list.colon', { what: t('audit.what'), more: '' })} {statement.Action.includes('*') ? t('policy.every-action') : <code>{statement.Action.join(', ')}</code>}
       </Text>
       <Text size="sm" c="dimmed">
-        {t('audit.on')}: {statement.Resource === undefined || statement.Resource === null ? t('policy.every-resource') : statement.Resource.join(', ')}
+        {t('list.colon', { what: t('audit.on'), more: '' })} {statement.Resource === undefined || statement.Resource === null ? t('policy.every-resource') : statement.Resource.join(', ')}
       </Text>
       {conditions.map((condition) => (
         <Text size="sm" c="dimmed" key={condition}>

@@ -142,7 +142,7 @@ export function TryOut({ appId, edited, inForce, desktops, onDesktops }: Props) 
             {t('try.holds-on', { n: count('holds'), all: answers.length })}
             {(['not', 'unknown', 'offline', 'silent'] as const)
               .filter((verdict) => count(verdict) > 0)
-              .map((verdict) => ` · ${t(WORDS[verdict])}: ${count(verdict)}`)}
+              .map((verdict) => ` · ${t('list.colon', { what: t(WORDS[verdict]), more: count(verdict) })}`)}
           </Text>
         )}
       </div>

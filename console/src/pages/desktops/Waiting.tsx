@@ -35,7 +35,7 @@ export function Waiting() {
       <Group justify="space-between" px={20} pt={16} pb={8} wrap="nowrap">
         <div>
           <Text component="h2" fw={650} m={0}>
-            {t('waiting.title')} ({list.data?.count})
+            {t('list.brackets', { what: t('waiting.title'), more: list.data?.count ?? 0 })}
           </Text>
           <Text size="sm" c="dimmed">
             {t('waiting.text')}

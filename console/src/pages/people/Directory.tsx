@@ -72,6 +72,7 @@ export function Directory() {
   const params = { path: { project_id } };
   const [editing, setEditing] = useState(false);
   const [removing, setRemoving] = useState(false);
+  const test = useTest();
   const shown = useQuery({
     queryKey: ['directory', project_id],
     queryFn: async () => {
@@ -123,7 +124,7 @@ export function Directory() {
         title={directory.url}
         action={
           <Group gap="xs">
-            <Test />
+            {test.button}
             <Button size="xs" variant="default" onClick={() => setEditing(true)}>
               {t('action.edit')}
             </Button>
@@ -133,7 +134,10 @@ export function Directory() {
           </Group>
         }
       >
-        <Facts rows={facts} cols={{ base: 1, sm: 2 }} fw={400} />
+        <Stack>
+          {test.answer}
+          <Facts rows={facts} cols={{ base: 1, sm: 2 }} fw={400} />
+        </Stack>
       </Panel>
       <ConfirmByName
         name={directory.domain}
@@ -151,23 +155,25 @@ export function Directory() {
   );
 }
 
-/** Tries the stored connection; the answer stays beside the button until the next try. */
-function Test() {
+/** Tries the stored connection: the button that does it, and the answer that stays until the next try. */
+function useTest() {
   const { t } = useTexts();
   const told = useTold();
   const { id: project_id } = useProject();
   const test = useMutation({ mutationFn: () => ok(api.POST('/api/v1/{project_id}/directory/test', { params: { path: { project_id } } })) });
   const found = test.data;
-  return (
-    <>
+  return {
+    button: (
       <Button size="xs" variant="default" leftSection={<IconPlugConnected size={14} />} loading={test.isPending} onClick={() => test.mutate()}>
         {t('directory.test')}
       </Button>
-      {test.error !== null && <Problem error={test.error} />}
-      {found !== undefined && (
+    ),
+    answer:
+      test.error !== null ? (
+        <Problem error={test.error} />
+      ) : found === undefined ? null : (
         <Alert
           role="status"
-          w="100%"
           variant="outline"
           color={found.ok ? 'green' : 'red'}
           icon={found.ok ? <IconCircleCheck color="var(--ok)" /> : <IconAlertTriangle color="var(--bad)" />}
@@ -189,9 +195,8 @@ function Test() {
             )}
           </Stack>
         </Alert>
-      )}
-    </>
-  );
+      ),
+  };
 }
 
 /** How the last synchronisation went, what the next does, and a button to do it now. */

@@ -4,7 +4,7 @@ import { IconAlertTriangle, IconCircleCheck, IconDatabase } from '@tabler/icons-
 import { api, ok } from '../../api/client';
 import { Panel } from '../../components/parts';
 import { Problem } from '../../components/states';
-import { useTexts } from '../../i18n';
+import { useTexts, wordOf } from '../../i18n';
 
 /** Whether the package store works, from writing to what a desktop fetches. */
 export function Store() {
@@ -34,7 +34,7 @@ export function Store() {
               <Group key={`${step} ${at}`} gap="xs" wrap="nowrap" align="flex-start">
                 {ok ? <IconCircleCheck size={18} color="var(--ok)" aria-label={t('store.well')} /> : <IconAlertTriangle size={18} color="var(--bad)" aria-label={t('store.wrong')} />}
                 <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
-                  <strong>{step}</strong>: {detail}
+                  <strong>{wordOf(t, 'store.step', step)}</strong> · {detail}
                 </Text>
               </Group>
             ))}

@@ -99,7 +99,7 @@ reasons! {
     NoSignOfLife = "no_sign_of_life",
         "The agent gave no sign of life for two hours after it had begun.",
         "Check that the desktop is running. The result is still accepted when it arrives.",
-        "任务开始后，代理两小时没有响应。", "请确认桌面正在运行。结果到达后仍会被接受。";
+        "任务开始后，代理连续两小时没有响应。", "请确认桌面正在运行。结果到达后仍会被接受。";
     /// Server or agent clock: it ran too long.
     RunLimit = "run_limit",
         "The installer ran longer than the application's run limit.",
@@ -119,12 +119,12 @@ reasons! {
     ExitCode = "exit_code",
         "The installer ended with an exit code that does not count as success.",
         "Read the installer's output in the receipt.",
-        "安装程序的退出码不属于成功退出码。", "请查看凭证中安装程序的输出。";
+        "安装程序的退出码不属于成功退出码。", "请查看回执中安装程序的输出。";
     /// The app's own map of exit codes says so.
     ExitCodeRetry = "exit_code_retry",
         "The installer asked to be run again later.",
         "Read the installer's output in the receipt.",
-        "安装程序要求稍后重新运行。", "请查看凭证中安装程序的输出。";
+        "安装程序要求稍后重新运行。", "请查看回执中安装程序的输出。";
     /// The supervisor died with the installer.
     Interrupted = "interrupted",
         "The installation was cut off and its outcome is unknown.",
@@ -144,7 +144,7 @@ reasons! {
     DownloadForbidden = "download_forbidden",
         "The desktop was refused the package.",
         "Check the access rules of the download link.",
-        "桌面被拒绝下载安装包。", "请检查下载链接的访问权限。";
+        "桌面下载安装包时被拒绝。", "请检查下载链接的访问权限。";
     /// The source said 404 or 410.
     DownloadGone = "download_gone",
         "The package is not where the application says it is.",
@@ -164,12 +164,12 @@ reasons! {
     DigestMismatch = "digest_mismatch",
         "The package is not the one that was recorded, so it was not run.",
         "If the vendor replaced the file, update the application.",
-        "安装包与记录不符，未运行。", "如果厂商更换了文件，请更新应用。";
+        "安装包与记录不符，未执行安装。", "如果厂商更换了文件，请更新应用。";
     /// Other bytes behind the link than were recorded.
     LinkChanged = "link_changed",
         "The content behind the link changed, so it was not run.",
         "If the vendor replaced the file, accept the new content as a new revision.",
-        "链接的内容已变更，未运行。", "如果厂商更换了文件，请将新内容接受为新的修订版本。";
+        "链接的内容已变更，未执行安装。", "如果厂商更换了文件，请将新内容接受为新的修订版本。";
     /// No room.
     DiskFull = "disk_full",
         "The desktop has too little free space.",
@@ -204,7 +204,7 @@ reasons! {
     NoSession = "no_session",
         "The installer asks questions, and nobody who asked for it sat at the desktop, so nothing was done.",
         "Log in at the desktop's screen, then install it there.",
-        "安装程序需要交互，但申请者不在桌面前，未执行任何操作。", "请在桌面上登录，然后在该处安装。";
+        "安装程序需要交互，但发起者未在该桌面登录，未执行任何操作。", "请在该桌面的屏幕上登录，然后在那里安装。";
     /// Not on this system.
     NotSupported = "not_supported",
         "The agent cannot do this on the desktop's system.",

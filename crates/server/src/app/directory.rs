@@ -505,13 +505,13 @@ impl SyncError {
 /// Said of a synchronisation that would remove too much, in English and Chinese.
 const TOO_MANY_REMOVALS: (&str, &str) = (
     "Check bases and filters; if they really went, synchronise once and allow removals",
-    "请检查基准和过滤条件；如果这些账号确已不在，请允许移除后同步一次",
+    "请检查基准和过滤条件；如果这些账号确已不在，请允许移除后同步一次。",
 );
 
 /// Said of every other end that is the server's own business, in English and Chinese.
 const SEE_LOG: (&str, &str) = (
     "The server's log says more; the next synchronisation tries again",
-    "服务器日志中有更多说明；下次同步会重试",
+    "服务器日志中有更多说明；下次同步会重试。",
 );
 
 /// What to do about a stored code.

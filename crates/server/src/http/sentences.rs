@@ -14,6 +14,7 @@ pub fn in_chinese() -> BTreeMap<&'static str, &'static str> {
         .into_iter()
         .chain(outfitter_push::hints())
         .chain(directory::hints())
-        .chain([desktops::NO_WAY_IN, login_provider::UNREADABLE])
+        .chain([desktops::NO_WAY_IN, desktops::SET_REACH])
+        .chain([login_provider::UNREADABLE])
         .collect()
 }

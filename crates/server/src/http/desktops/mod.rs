@@ -15,7 +15,7 @@ mod registered;
 mod wire;
 
 pub(super) use agents::refused as job_refused;
-pub(super) use reach::NO_WAY_IN;
+pub(super) use reach::{NO_WAY_IN, SET_REACH};
 pub(super) use wire::tags as tags_wire;
 
 use super::operation::Named;

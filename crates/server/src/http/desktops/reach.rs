@@ -128,10 +128,16 @@ pub(super) async fn forget_network(services: Arc<Services>, call: Call) -> Resul
     Ok(Reply::empty())
 }
 
-/// What to do about a desktop without a reach, in English and Chinese.
+/// What is wrong with a desktop without a reach, in English and Chinese.
 pub(crate) const NO_WAY_IN: (&str, &str) = (
+    "no way to reach this desktop is configured",
+    "未设置此桌面的连接方式。",
+);
+
+/// What to do about it.
+pub(crate) const SET_REACH: (&str, &str) = (
     "Set its reach: address, user, and key or password",
-    "请设置连接方式：地址、用户，以及密钥或密码",
+    "请设置连接方式：地址、用户，以及密钥或密码。",
 );
 
 pub(super) async fn probe(
@@ -146,8 +152,8 @@ pub(super) async fn probe(
     Ok(Reply::new(match probed {
         Probe::NoWayIn => ProbeDesktopResponse {
             error_code: Some("no_way_in".to_owned()),
-            words: Some("no way to reach this desktop is configured".to_owned()),
-            hint: Some(NO_WAY_IN.0.to_owned()),
+            words: Some(NO_WAY_IN.0.to_owned()),
+            hint: Some(SET_REACH.0.to_owned()),
             ..ProbeDesktopResponse::default()
         },
         Probe::Stopped(failure) => ProbeDesktopResponse {

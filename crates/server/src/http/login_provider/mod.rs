@@ -56,7 +56,7 @@ async fn show(
 pub(super) const UNREADABLE: (&str, &str) = (
     "Check that the issuer is written as the provider writes it, that this server reaches it, and the certificates it is to \
      be trusted by (ca_file).",
-    "请检查 issuer 的写法是否与身份提供商一致、本服务器能否访问它，以及信任它所用的证书（ca_file）。",
+    "请检查签发方（issuer）的写法是否与身份提供商一致、本服务器能否访问它，以及信任它所用的证书（ca_file）。",
 );
 
 async fn test(
