@@ -1,8 +1,10 @@
-import { Center, Loader } from '@mantine/core';
+import { Button, Center, Loader } from '@mantine/core';
+import { IconMapOff } from '@tabler/icons-react';
 import { lazy, Suspense } from 'react';
-import { Navigate, Route, Routes, useLocation, useParams } from 'react-router';
+import { Link, Navigate, Route, Routes, useLocation, useParams } from 'react-router';
 import { Boundary } from './components/Boundary';
-import { Problem } from './components/states';
+import { Empty, Problem } from './components/states';
+import { useTexts } from './i18n';
 import { Shell } from './layout/Shell';
 import { Login } from './pages/Login';
 import { NoProject } from './pages/NoProject';
@@ -36,14 +38,29 @@ export function Waiting() {
   );
 }
 
+/** An address that leads nowhere: a slip of the pen, or a project that is not (any more) this person's. */
+function NoSuchPage({ home }: { home: string }) {
+  const { t } = useTexts();
+  return (
+    <Empty icon={<IconMapOff />} title={t('no-page.title')} action={<Button component={Link} to={home}>{t('nav.overview')}</Button>}>
+      {t('no-page.text')}
+    </Empty>
+  );
+}
+
 function InProject() {
   const session = useSession();
   const { project } = useParams();
   const { pathname } = useLocation();
   const first = session.projects[0];
   if (first === undefined) return <NoProject />;
+  if (project === undefined) return <Navigate to={`/${encodeURIComponent(first.name)}/overview`} replace />;
   if (!session.projects.some((candidate) => candidate.name === project)) {
-    return <Navigate to={`/${encodeURIComponent(first.name)}/overview`} replace />;
+    return (
+      <main>
+        <NoSuchPage home={`/${encodeURIComponent(first.name)}/overview`} />
+      </main>
+    );
   }
   return (
     <Shell>
@@ -69,7 +86,8 @@ function InProject() {
             <Route path="audit" element={<Audit />} />
             <Route path="packages" element={<Packages />} />
             <Route path="settings" element={<Settings />} />
-            <Route path="*" element={<Navigate to={`/${encodeURIComponent(project ?? '')}/overview`} replace />} />
+            <Route index element={<Navigate to="overview" replace />} />
+            <Route path="*" element={<NoSuchPage home={`/${encodeURIComponent(project)}/overview`} />} />
           </Routes>
         </Suspense>
       </Boundary>

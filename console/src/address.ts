@@ -1,5 +1,5 @@
-import { useCallback, useMemo } from 'react';
-import { useSearchParams } from 'react-router';
+import { useCallback, useEffect, useMemo } from 'react';
+import { useLocation, useNavigate, useSearchParams } from 'react-router';
 
 /**
  * Changes the address in place. What stands there counts, not what was drawn last: of two quick changes the second one
@@ -40,6 +40,29 @@ export function useInAddress(name: string, initial = ''): [string, (value: strin
   return [search.get(name) ?? initial, set];
 }
 
+/**
+ * What is opened over a page, by its id in the address: the browser's Back closes it. The empty text closes it too, by the
+ * same way back, or in place where the page was entered with it open.
+ */
+export function useOpenedInAddress(name: string): [string, (id: string) => void] {
+  const [search, setSearch] = useSearchParams();
+  const state = useLocation().state as { opened?: string } | null;
+  const navigate = useNavigate();
+  const opened = search.get(name) ?? '';
+  const isOverPage = state?.opened === name;
+  const open = useCallback(
+    (id: string) => {
+      if (id === '' && isOverPage) return void navigate(-1);
+      const next = new URLSearchParams(window.location.search);
+      if (id === '') next.delete(name);
+      else next.set(name, id);
+      setSearch(next, id === '' ? { replace: true } : { state: { opened: name } });
+    },
+    [name, isOverPage, navigate, setSearch],
+  );
+  return [opened, open];
+}
+
 /** Values that are chosen one by one and live in the address, the first `most` of them. */
 export function useChosenInAddress(name: string, most: number): [string[], (change: (before: string[]) => string[]) => void] {
   const [search] = useSearchParams();
@@ -62,4 +85,13 @@ export function usePage(): [number, (page: number) => void] {
   const [text, set] = useInAddress('page', '1');
   const page = Number.parseInt(text, 10);
   return [Number.isSafeInteger(page) && page > 0 ? page : 1, (next) => set(String(next))];
+}
+
+/** Goes to the last page of a list where the address names one behind it: the list has become shorter. */
+export function useLastPage(pages: number | undefined): void {
+  const [page, setPage] = usePage();
+  const isBehind = pages !== undefined && pages > 0 && page > pages;
+  useEffect(() => {
+    if (isBehind) setPage(pages);
+  }, [isBehind, pages, setPage]);
 }

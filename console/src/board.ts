@@ -1,3 +1,4 @@
+import { useSyncExternalStore } from 'react';
 import type { Shape } from './api/client';
 import { reasonOf } from './failures';
 import type { JobRow } from './pages/Jobs';
@@ -14,6 +15,8 @@ export interface Failures {
   desktops: string[];
   /** How many desktops beyond these. */
   others: number;
+  /** What was seen most often. */
+  detail: string | undefined;
 }
 
 /** Desktops that stand for all those with the same failure. */
@@ -39,10 +42,26 @@ function tally(counts: Map<string, number>, name: string | undefined, by: 1 | -1
   else counts.delete(key);
 }
 
+/** The name that was counted most often. */
+function mostOf(counts: Map<string, number>): string | undefined {
+  let most: string | undefined;
+  let times = 0;
+  for (const [name, count] of counts) {
+    if (name === '' || count <= times) continue;
+    most = name;
+    times = count;
+  }
+  return most;
+}
+
+/** What was seen on the desktop: it stands in brackets behind the sentences of a failure. */
+const detailOf = (message: string | undefined) => /[.。] \((.*)\)$/s.exec(message ?? '')?.[1];
+
 interface Group {
   jobs: Map<string, JobRow>;
   apps: Map<string, number>;
   desktops: Map<string, number>;
+  details: Map<string, number>;
 }
 
 /**
@@ -90,12 +109,13 @@ export class Board {
   /** Failures by cause, the most frequent first. The same list until one of them changes. */
   get failures(): readonly Failures[] {
     this.#shownFailures ??= [...this.#failures]
-      .map(([reason, { jobs, apps, desktops }]) => ({
+      .map(([reason, { jobs, apps, desktops, details }]) => ({
         reason,
         count: jobs.size,
         apps: [...apps.keys()],
         desktops: firstOf(desktops.keys(), NAMED),
         others: Math.max(0, desktops.size - NAMED),
+        detail: mostOf(details),
       }))
       .sort((left, right) => right.count - left.count);
     return this.#shownFailures;
@@ -110,6 +130,11 @@ export class Board {
 
   job(id: string): JobRow | undefined {
     return this.#jobs[this.#places.get(id) ?? -1];
+  }
+
+  /** One of the jobs that failed for a cause. */
+  example(reason: string): JobRow | undefined {
+    return this.#failures.get(reason)?.jobs.values().next().value;
   }
 
   /** Ids of the failed jobs, or of those with one cause. */
@@ -159,11 +184,17 @@ export class Board {
   #count(job: JobRow): void {
     if (job.job_status !== 'FAIL') return;
     const reason = reasonOf(job.error_message);
-    const group = this.#failures.get(reason) ?? { jobs: new Map<string, JobRow>(), apps: new Map<string, number>(), desktops: new Map<string, number>() };
+    const group = this.#failures.get(reason) ?? {
+      jobs: new Map<string, JobRow>(),
+      apps: new Map<string, number>(),
+      desktops: new Map<string, number>(),
+      details: new Map<string, number>(),
+    };
     this.#failures.set(reason, group);
     group.jobs.set(job.id, job);
     tally(group.apps, job.app_name, 1);
     tally(group.desktops, job.instance_name, 1);
+    tally(group.details, detailOf(job.error_message), 1);
     this.#failed += 1;
     this.#shownFailures = undefined;
   }
@@ -176,8 +207,12 @@ export class Board {
     group.jobs.delete(job.id);
     tally(group.apps, job.app_name, -1);
     tally(group.desktops, job.instance_name, -1);
+    tally(group.details, detailOf(job.error_message), -1);
     if (group.jobs.size === 0) this.#failures.delete(reason);
     this.#failed -= 1;
     this.#shownFailures = undefined;
   }
 }
+
+/** What of a board is shown, told anew when that very part changes. */
+export const useOf = <T,>(board: Board, part: (board: Board) => T) => useSyncExternalStore(board.listen, () => part(board));

@@ -1,16 +1,61 @@
-import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query';
-import { api, ok, type Shape } from './api/client';
+import {
+  keepPreviousData,
+  QueryClient,
+  useQuery,
+  useQueryClient,
+  type DefaultedQueryObserverOptions,
+  type DefaultError,
+  type QueryKey,
+  type QueryObserverOptions,
+} from '@tanstack/react-query';
+import { api, ApiProblem, ok, type Shape } from './api/client';
 import { useProject } from './session';
 
 /** How often something that moves is asked for, in milliseconds, where no event says that it moved. */
 export const MOVING_MS = 1_500;
 /** How often a quiet page looks again, in milliseconds. */
 export const QUIET_MS = 10_000;
+/** How soon, and how late at most, it is asked again while the server is away, in milliseconds. */
+const SOON_MS = 5_000;
+const LATE_MS = 20_000;
+
+/** Whether a call failed for the server, which is down or fails, and not for what was asked. */
+export const isAway = (error: unknown) => error instanceof ApiProblem && (error.status === 0 || error.status >= 500);
+
+/**
+ * Asks for what pages show. While the server is away it is asked less and less often, and by queries that ask but once too;
+ * its events tell at once when it is back (`useLive`). What is not there, or not for this person, is not asked for again
+ * and again.
+ */
+export class Queries extends QueryClient {
+  override defaultQueryOptions<Data = unknown, Problem = DefaultError, Shown = Data, Kept = Data, Key extends QueryKey = QueryKey, Page = never>(
+    options: QueryObserverOptions<Data, Problem, Shown, Kept, Key, Page> | DefaultedQueryObserverOptions<Data, Problem, Shown, Kept, Key>,
+  ): DefaultedQueryObserverOptions<Data, Problem, Shown, Kept, Key> {
+    const whole = super.defaultQueryOptions<Data, Problem, Shown, Kept, Key, Page>(options);
+    if (options._defaulted === true) return whole;
+    const { refetchInterval } = whole;
+    return {
+      ...whole,
+      refetchInterval: (query) => {
+        const usual = typeof refetchInterval === 'function' ? refetchInterval(query) : refetchInterval;
+        const { error, dataUpdatedAt, errorUpdatedAt } = query.state;
+        if (error instanceof ApiProblem && (error.status === 403 || error.status === 404)) return false;
+        if (!isAway(error)) return usual;
+        // As long again as there has been no answer.
+        return Math.max(usual || 0, Math.min(LATE_MS, Math.max(SOON_MS, errorUpdatedAt - dataUpdatedAt)));
+      },
+    };
+  }
+}
 
 /** Records in one page of a list. */
 export const PAGE_SIZE = 25;
 
 export const offsetOf = (page: number, size = PAGE_SIZE) => (page - 1) * size;
+
+/** How many pages a list has, once that is known. What stands in for its answer may be of another one. */
+export const pagesOf = ({ data, isPlaceholderData }: { data: { count: number } | undefined; isPlaceholderData: boolean }) =>
+  data === undefined || isPlaceholderData ? undefined : Math.ceil(data.count / PAGE_SIZE);
 
 /** Every app of the project, by id: up to a thousand, page by page. */
 export function useAllApps() {
@@ -113,6 +158,23 @@ export function useWaitingEnrollments(limit: number) {
     refetchInterval: QUIET_MS,
     queryFn: () =>
       ok(api.GET('/api/v1/{project_id}/enrollment-requests', { params: { path: { project_id }, query: { state: 'WAITING', offset: 0, limit } } })),
+  });
+}
+
+/** How the synchronisation with the company directory stands; null where there is none, which is not asked for again and again. */
+export function useDirectoryStatus() {
+  const { id: project_id } = useProject();
+  return useQuery({
+    queryKey: ['directory-status', project_id],
+    refetchInterval: ({ state: { data } }) => (data === null ? false : data?.running === true || data?.pending === true ? MOVING_MS : QUIET_MS),
+    queryFn: async () => {
+      try {
+        return await ok(api.GET('/api/v1/{project_id}/directory/status', { params: { path: { project_id } } }));
+      } catch (problem) {
+        if (problem instanceof ApiProblem && problem.status === 404) return null;
+        throw problem;
+      }
+    },
   });
 }
 

@@ -2,7 +2,7 @@ import { notifyManager, useQueryClient, type QueryClient, type QueryKey } from '
 import { useEffect } from 'react';
 import type { Shape } from './api/client';
 import type { Board } from './board';
-import { deploymentJobs, deploymentKey } from './data';
+import { deploymentJobs, deploymentKey, isAway } from './data';
 import { useProject } from './session';
 
 /** Events within this time are drawn together and ask once, in milliseconds: a thousand jobs that end together are one change. */
@@ -23,7 +23,8 @@ type Progress = Pick<Deployment, 'id' | 'state' | 'counts' | 'halted_at'>;
 
 /**
  * Follows the project's events and asks again for what they make stale. The browser connects again by itself, also
- * after sleep; what happened meanwhile is asked for when it has. Where there is no stream, pages go on polling.
+ * after sleep; what happened meanwhile is asked for when it has, and what failed for it. Where there is no stream, pages go
+ * on polling.
  */
 export function useLive(): void {
   const queries = useQueryClient();
@@ -57,7 +58,8 @@ export function useLive(): void {
     };
     let connected = false;
     source.addEventListener('open', () => {
-      if (connected) note(STALE['lost'] ?? []);
+      const failed = queries.getQueryCache().findAll({ predicate: ({ state }) => isAway(state.error) });
+      note([...(connected ? (STALE['lost'] ?? []) : []), ...failed.map(({ queryKey: [kind] }) => String(kind))]);
       connected = true;
     });
     source.addEventListener('job', (event: MessageEvent<string>) => {

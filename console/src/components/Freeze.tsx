@@ -1,11 +1,12 @@
-import { Alert, Button, Group, SimpleGrid, Stack, Text, TextInput, Title } from '@mantine/core';
+import { Alert, Anchor, Button, Group, SimpleGrid, Stack, Text, TextInput, Title } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconSnowflake } from '@tabler/icons-react';
 import { useState } from 'react';
+import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { QUIET_MS, useRefresh } from '../data';
 import { useTexts } from '../i18n';
-import { useProject } from '../session';
+import { usePath, useProject } from '../session';
 import { Panel, Pill, sayProblem, When } from './parts';
 import { Problem } from './states';
 
@@ -36,6 +37,7 @@ function useSetFreeze(of: 'project' | 'server') {
 /** Stands above every page while nothing is handed out, and says who wanted that. */
 export function FreezeBanner() {
   const { t } = useTexts();
+  const path = usePath();
   const { data } = useFreeze();
   const standing = data?.server ?? data?.project;
   if (standing === undefined) return null;
@@ -49,7 +51,10 @@ export function FreezeBanner() {
       title={data?.server === undefined ? t('freeze.standing') : t('freeze.server')}
     >
       {standing.reason === undefined || standing.reason === '' ? standing.operator : t('freeze.by', { who: standing.operator, reason: standing.reason })} ·{' '}
-      <When at={standing.since} />
+      <When at={standing.since} />{' '}
+      <Anchor component={Link} to={path('settings')} size="sm">
+        {t('freeze.change')}
+      </Anchor>
     </Alert>
   );
 }

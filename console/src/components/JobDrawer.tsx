@@ -1,11 +1,12 @@
 import { Alert, Anchor, Button, Code, Drawer, Group, Stack, Text, Timeline, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { IconPlayerStop, IconRefresh } from '@tabler/icons-react';
+import { IconCheck, IconPlayerStop, IconRefresh, IconX } from '@tabler/icons-react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
+import { useOf, type Board } from '../board';
 import { MOVING_MS } from '../data';
 import { reasonOf, useTold } from '../failures';
-import { useTexts } from '../i18n';
+import { useTexts, type Write } from '../i18n';
 import { useCancel, useRetry, type JobRow } from '../pages/Jobs';
 import { usePath, useProject } from '../session';
 import { JobPill, Pill, When } from './parts';
@@ -22,7 +23,7 @@ export function JobDrawer({ job, onClose }: { job: JobRow | undefined; onClose: 
       size="lg"
       title={
         <Text fw={650} component="span">
-          {job?.app_name} · {job?.instance_name}
+          {job?.kind === 'uninstall' ? t('deployment.uninstall-of', { apps: job.app_name ?? '' }) : job?.app_name} · {job?.instance_name}
         </Text>
       }
       closeButtonProps={{ 'aria-label': t('action.close') }}
@@ -48,6 +49,11 @@ export function JobNotes({ job }: { job: JobRow }) {
   );
 }
 
+/** What a proof says: what shows that an app is there shows after an uninstall that it is gone. */
+function proofText(t: Write, proof: Shape<'Proof'>, kind: JobRow['kind']): string {
+  return t(kind === 'uninstall' && (proof === 'detection_rule' || proof === 'manifest') ? 'proof.gone' : `proof.${proof}`);
+}
+
 /** How a job ended, in one sentence: why it failed, or what proves that it did not. */
 export function Outcome({ job }: { job: JobRow }) {
   const { t } = useTexts();
@@ -55,8 +61,83 @@ export function Outcome({ job }: { job: JobRow }) {
   const reason = job.error_message === undefined || job.error_message === '' ? undefined : told(reasonOf(job.error_message));
   return (
     <Text size="sm" lineClamp={2} title={reason === undefined ? undefined : told(job.error_message)} c={reason === undefined ? 'dimmed' : undefined}>
-      {reason ?? (job.proof === undefined ? '–' : t(`proof.${job.proof}`))}
+      {reason ?? (job.proof === undefined ? '–' : proofText(t, job.proof, job.kind))}
     </Text>
+  );
+}
+
+/** Apps of one cause that are named. */
+const NAMED = 3;
+
+/** Failures of one cause: what was seen most often, how many they are, and what can be done. */
+export function FailureGroup({ board, reason }: { board: Board; reason: string }) {
+  const { t } = useTexts();
+  const told = useTold();
+  const retry = useRetry();
+  return (
+    <Group justify="space-between" wrap="nowrap" align="flex-start">
+      <div style={{ minWidth: 0 }}>
+        <Text size="sm" fw={600}>
+          {told(reason) || t('problem.no-text')}
+        </Text>
+        <FailureFacts board={board} reason={reason} />
+      </div>
+      <Group gap="xs" wrap="nowrap" style={{ flex: 'none' }}>
+        <ToApp board={board} reason={reason} />
+        <Button
+          size="xs"
+          variant="default"
+          aria-label={t('deployment.retry-these', { reason: told(reason) })}
+          loading={retry.isPending}
+          onClick={() => retry.mutate(board.failedIds(reason))}
+        >
+          {t('job.retry')}
+        </Button>
+      </Group>
+    </Group>
+  );
+}
+
+/** They alone are drawn anew while jobs fail and are tried again. */
+function FailureFacts({ board, reason }: { board: Board; reason: string }) {
+  const { t } = useTexts();
+  const found = useOf(board, ({ failures }) => failures.find((one) => one.reason === reason));
+  if (found === undefined) return null;
+  const { count, apps, desktops, others, detail } = found;
+  const some = (names: string[], more: number) => names.join(t('list.comma')) + (more > 0 ? t('deployment.more', { n: more }) : '');
+  return (
+    <>
+      {detail !== undefined && (
+        <Text size="sm" lineClamp={1} title={detail} style={{ overflowWrap: 'anywhere' }}>
+          {detail}
+        </Text>
+      )}
+      <Text size="sm" c="dimmed">
+        {[t('overview.reason-jobs', { n: count }), some(apps.slice(0, NAMED), apps.length - NAMED), some(desktops, others)].join(' · ')}
+      </Text>
+    </>
+  );
+}
+
+/** Where failures are mended that the app itself is the cause of, as a part of its address. */
+const MENDED_AT: Partial<Record<string, string>> = { exit_code: '', not_detected_after_install: '?tab=detection' };
+
+function ToApp({ board, reason }: { board: Board; reason: string }) {
+  const { t } = useTexts();
+  const path = usePath();
+  const job = useOf(board, () => board.example(reason));
+  const part = MENDED_AT[job?.reason ?? ''];
+  if (job === undefined || part === undefined) return null;
+  return (
+    <Button
+      component={Link}
+      to={path(`apps/${job.app_id}${part}`)}
+      size="xs"
+      variant="default"
+      aria-label={t('list.colon', { what: t('job.show-app'), more: job.app_name ?? '' })}
+    >
+      {t('job.show-app')}
+    </Button>
   );
 }
 
@@ -77,6 +158,9 @@ export function JobDetail({ job }: { job: JobRow }) {
         }),
       ),
   });
+  // The banner above every page asks.
+  const { data: freeze } = useQuery<Shape<'FreezeState'>>({ queryKey: ['freeze', project_id], enabled: false });
+  const waits = job.job_status === 'INIT';
   return (
     <Stack>
       <Group justify="space-between">
@@ -94,7 +178,7 @@ export function JobDetail({ job }: { job: JobRow }) {
             {t('job.retry')}
           </Button>
         )}
-        {(job.job_status === 'INIT' || job.job_status === 'WAITING') && (
+        {(waits || job.job_status === 'WAITING') && (
           <Button size="xs" variant="default" leftSection={<IconPlayerStop size={16} />} loading={cancel.isPending} onClick={() => cancel.mutate([job.id])}>
             {t('job.cancel')}
           </Button>
@@ -106,22 +190,34 @@ export function JobDetail({ job }: { job: JobRow }) {
         </Alert>
       )}
       {attempts.error !== null && <Problem error={attempts.error} />}
-      {attempts.data?.items.length === 0 && (
+      {waits && (freeze?.frozen === true || attempts.data?.items.length === 0) && (
         <Text size="sm" c="dimmed">
-          {t('job.no-attempt')}
+          {t(freeze?.frozen === true ? 'job.frozen' : 'job.no-attempt')}
         </Text>
       )}
-      {attempts.data?.items.map((attempt) => <AttemptView key={attempt.id} attempt={attempt} appId={job.app_id} />)}
+      {attempts.data?.items.map((attempt) => <AttemptView key={attempt.id} attempt={attempt} job={job} />)}
     </Stack>
   );
 }
 
-function AttemptView({ attempt, appId }: { attempt: Shape<'Attempt'>; appId: string | undefined }) {
+/** Failures that looking at the result brought out. All others were one before, though the result was looked at after them. */
+const SEEN_IN_RESULT = ['not_detected_after_install', 'still_detected_after_uninstall', 'evidence_refused'];
+
+/** The place of the phase that an attempt failed in; -1 where it did not. */
+function failedAt({ outcome = '', receipt }: Shape<'Attempt'>): number {
+  const phases = receipt?.phases ?? [];
+  if (outcome === 'succeeded') return -1;
+  return phases.length - (phases.at(-1)?.phase === 'confirming' && !SEEN_IN_RESULT.includes(outcome) ? 2 : 1);
+}
+
+function AttemptView({ attempt, job }: { attempt: Shape<'Attempt'>; job: JobRow }) {
   const { t } = useTexts();
   const path = usePath();
   const { receipt } = attempt;
   const phases = receipt?.phases ?? [];
+  const failed = failedAt(attempt);
   const current = attempt.phase;
+  const detected = receipt?.detected_after;
   return (
     <section className="panel panel-pad" aria-label={t('attempt.title', { n: attempt.number })}>
       <Group justify="space-between" mb="sm">
@@ -134,14 +230,16 @@ function AttemptView({ attempt, appId }: { attempt: Shape<'Attempt'>; appId: str
       </Group>
       <Stack gap="sm">
         {phases.length > 0 ? (
-          <Timeline bulletSize={14} lineWidth={2} active={phases.length} styles={{ itemBullet: { backgroundColor: 'var(--mantine-color-body)' } }}>
+          <Timeline bulletSize={18} lineWidth={2} active={phases.length} styles={{ itemBullet: { color: 'var(--mantine-color-body)' } }}>
             {phases.map((mark, index) => {
               const end = phases[index + 1]?.started_at ?? receipt?.ended_at;
               const millis = end === undefined ? undefined : new Date(end).getTime() - new Date(mark.started_at).getTime();
+              const took = millis === undefined ? undefined : millis < 100 ? t('attempt.instant') : t('attempt.took', { seconds: (millis / 1000).toFixed(1) });
               return (
                 <Timeline.Item
                   key={`${mark.phase}${mark.started_at}`}
-                  {...(receipt !== undefined && receipt.proof === undefined && index === phases.length - 1 ? { color: 'var(--bad)' } : {})}
+                  color={index === failed ? 'var(--bad)' : 'var(--ok)'}
+                  bullet={index === failed ? <IconX size={12} stroke={3} aria-hidden /> : <IconCheck size={12} stroke={3} aria-hidden />}
                   title={
                     <Text size="sm" fw={600} component="span">
                       {t(`phase.${mark.phase}`)}
@@ -149,7 +247,7 @@ function AttemptView({ attempt, appId }: { attempt: Shape<'Attempt'>; appId: str
                   }
                 >
                   <Text size="xs" c="dimmed">
-                    {millis === undefined ? '' : millis < 100 ? t('attempt.instant') : t('attempt.took', { seconds: (millis / 1000).toFixed(1) })}
+                    {[index === failed ? t('job.FAIL') : undefined, took].filter((words) => words !== undefined).join(' · ')}
                   </Text>
                 </Timeline.Item>
               );
@@ -160,9 +258,12 @@ function AttemptView({ attempt, appId }: { attempt: Shape<'Attempt'>; appId: str
         )}
         {receipt !== undefined && (
           <>
+            <Title order={4} size="sm">
+              {t('attempt.receipt')}
+            </Title>
             <Group gap="xs">
               {receipt.proof !== undefined && (
-                <Pill tone={receipt.proof === 'receipt_invalid' ? 'bad' : receipt.proof === 'exit_code_only' ? 'care' : 'ok'}>{t(`proof.${receipt.proof}`)}</Pill>
+                <Pill tone={receipt.proof === 'receipt_invalid' ? 'bad' : receipt.proof === 'exit_code_only' ? 'care' : 'ok'}>{proofText(t, receipt.proof, job.kind)}</Pill>
               )}
               {receipt.exit_code !== undefined && (
                 <Text size="sm">
@@ -180,14 +281,14 @@ function AttemptView({ attempt, appId }: { attempt: Shape<'Attempt'>; appId: str
                 {receipt.command}
               </Code>
             )}
-            {receipt.detected_after !== undefined && (
+            {detected !== undefined && (
               <Text size="sm">
-                {t('attempt.detected-after')} {receipt.detected_after.holds ? t('attempt.found') : t('attempt.not-found')}{' '}
+                {t('attempt.detected-after')} {detected.holds ? t('attempt.found') : t('attempt.not-found')}{' '}
                 <Text span c="dimmed" size="sm">
-                  {receipt.detected_after.seen}
+                  {detected.seen}
                 </Text>{' '}
-                {!receipt.detected_after.holds && appId !== undefined && (
-                  <Anchor component={Link} to={path(`apps/${appId}?tab=detection`)} size="sm">
+                {detected.holds === (job.kind === 'uninstall') && (
+                  <Anchor component={Link} to={path(`apps/${job.app_id}?tab=detection`)} size="sm">
                     {t('attempt.rule')}
                   </Anchor>
                 )}
@@ -195,9 +296,14 @@ function AttemptView({ attempt, appId }: { attempt: Shape<'Attempt'>; appId: str
             )}
             {receipt.failure_detail !== undefined && <Text size="sm">{receipt.failure_detail}</Text>}
             {receipt.output_tail !== undefined && receipt.output_tail !== '' && (
-              <pre className="log" tabIndex={0} aria-label={t('attempt.log')}>
-                {receipt.output_tail}
-              </pre>
+              <div>
+                <Text size="sm" fw={600} mb={4}>
+                  {t('attempt.log')}
+                </Text>
+                <pre className="log" tabIndex={0} aria-label={t('attempt.log')}>
+                  {receipt.output_tail}
+                </pre>
+              </div>
             )}
             {receipt.sandbox_root !== undefined && (
               <Text size="xs" c="dimmed" style={{ overflowWrap: 'anywhere' }}>

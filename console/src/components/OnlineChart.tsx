@@ -41,9 +41,14 @@ export default function OnlineChart() {
     before = at;
   }
   const lowest = samples.reduce<(typeof samples)[number] | undefined>((found, sample) => (found === undefined || sample.online < found.online ? sample : found), undefined);
+  // Counted at some moment of its time, which is told as a whole: at its beginning there may have been no server.
+  const during = ({ at }: { at: string }) => {
+    const from = new Date(at).getTime();
+    return [from, Math.min(from + step_seconds * 1000, new Date(now.at).getTime())].map(wordOf).join('–');
+  };
   const words = [
     t('online.now', { online: now.online, agents: now.agents }),
-    ...(lowest === undefined ? [] : [t('online.lowest', { n: lowest.online, when: format.format(new Date(lowest.at)) })]),
+    ...(lowest === undefined ? [] : [t('online.lowest', { n: lowest.online, when: during(lowest) })]),
   ].join(' · ');
   return (
     <>

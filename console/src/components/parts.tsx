@@ -76,9 +76,10 @@ export function PageHead({
     document.title = `${title} · Outfitter`;
   }, [title]);
   return (
-    <Stack gap={6} mb="lg">
+    // A name of 128 characters may have no space.
+    <Stack gap={6} mb="lg" style={{ overflowWrap: 'anywhere' }}>
       {trail !== undefined && (
-        <Breadcrumbs separatorMargin={6}>
+        <Breadcrumbs separatorMargin={6} styles={{ breadcrumb: { whiteSpace: 'normal' } }}>
           {trail.map((step) => (
             <Anchor key={step.to} component={Link} to={step.to} size="sm">
               {step.label}

@@ -1,5 +1,5 @@
 import { Alert, Anchor, Button, Checkbox, Code, Group, List, Modal, Stack, Table, Tabs, Text } from '@mantine/core';
-import { useMutation, useQueries, useQuery } from '@tanstack/react-query';
+import { keepPreviousData, useMutation, useQueries, useQuery } from '@tanstack/react-query';
 import { IconAlertTriangle, IconCircleCheck, IconDeviceDesktop, IconPlugConnected, IconRocket, IconRoute } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, useSearchParams } from 'react-router';
@@ -15,6 +15,7 @@ import { useTold } from '../failures';
 import { useTexts, wordOf } from '../i18n';
 import { usePath, useProject } from '../session';
 import { Releases } from './agents/Releases';
+import { obstacleOf } from './agents/wayIn';
 import { AgentPill, usePush } from './Desktops';
 
 /** Most desktops of one push. Source: the contract, BatchInstallAgentReq. */
@@ -64,14 +65,30 @@ function PushOnto() {
     queryFn: () => ok(api.GET('/api/v1/{project_id}/network-reaches', { params: { path: { project_id } } })),
   });
   const items = list.data?.items ?? [];
-  const reaches = useQueries({
-    queries: items.map((desktop) => ({
-      queryKey: ['reach', project_id, desktop.id],
-      queryFn: () => ok(api.GET('/api/v1/{project_id}/desktops/{desktop_id}/reach', { params: { path: { project_id, desktop_id: desktop.id } } })),
-    })),
-    combine: (answers) => new Map(answers.map((answer, index) => [items[index]?.id ?? '', answer.data])),
-  });
   const here = items.map((desktop) => desktop.id);
+  // Those chosen may stand on another page.
+  const known = [...new Set([...here, ...chosen])];
+  const reaches = useQueries({
+    queries: known.map((desktop_id) => ({
+      queryKey: ['reach', project_id, desktop_id],
+      queryFn: () => ok(api.GET('/api/v1/{project_id}/desktops/{desktop_id}/reach', { params: { path: { project_id, desktop_id } } })),
+    })),
+    combine: (answers) => new Map(answers.map((answer, index) => [known[index] ?? '', answer.data])),
+  });
+  const goals = useQuery({
+    queryKey: ['desktops', project_id, 'goals', chosen],
+    enabled: chosen.length > 0,
+    placeholderData: keepPreviousData,
+    queryFn: () => ok(api.GET('/v2/{project_id}/desktops/detail', { params: { path: { project_id }, query: { desktop_id: chosen, limit: MOST } } })),
+  });
+  // Of what is not known nothing is said: the push itself tells.
+  const obstacles = chosen.flatMap((id) => {
+    const goal = goals.data?.desktops?.find((desktop) => desktop.desktop_id === id);
+    const own = reaches.get(id);
+    if (goal === undefined || own === undefined || networks.data === undefined) return [];
+    const obstacle = obstacleOf({ system: goal.metadata?.['os_type'], seenAt: goal.ip_addresses?.[0], own }, networks.data.items);
+    return obstacle === undefined ? [] : [{ id, name: goal.computer_name ?? id, obstacle }];
+  });
   return (
     <>
       <Stack gap="lg">
@@ -96,10 +113,11 @@ function PushOnto() {
             ]}
           />
           <SearchBox label={t('desktops.search')} />
-          <Button ml="auto" leftSection={<IconRocket size={18} />} disabled={chosen.length === 0} loading={push.isPending} onClick={() => push.mutate(chosen)}>
+          <Button ml="auto" leftSection={<IconRocket size={18} />} disabled={obstacles.length === chosen.length} loading={push.isPending} onClick={() => push.mutate(chosen)}>
             {chosen.length === 0 ? t('desktop.push') : t('desktop.push-chosen', { n: chosen.length })}
           </Button>
         </Group>
+        {obstacles.length > 0 && <Obstacles obstacles={obstacles} of={chosen.length} onEdit={setEditing} />}
         <ListPanel list={list}>
           {list.data?.count === 0 ? (
             <Empty
@@ -147,6 +165,52 @@ function PushOnto() {
       </Stack>
       <EditReach desktop={editing} reach={reaches.get(editing?.id ?? '')} onClose={() => setEditing(undefined)} />
     </>
+  );
+}
+
+/** Which of the chosen desktops a push cannot reach, and the way to change it. */
+function Obstacles({
+  obstacles,
+  of,
+  onEdit,
+}: {
+  obstacles: { id: string; name: string; obstacle: 'system' | 'reach' }[];
+  of: number;
+  onEdit: (desktop: { id: string; name: string }) => void;
+}) {
+  const { t } = useTexts();
+  const path = usePath();
+  const unset = obstacles.filter(({ obstacle }) => obstacle === 'reach');
+  const foreign = obstacles.filter(({ obstacle }) => obstacle === 'system');
+  return (
+    <Alert
+      role="status"
+      variant="outline"
+      color="yellow"
+      icon={<IconAlertTriangle />}
+      title={obstacles.length === of ? t('agents.all-fail') : t('agents.some-fail', { n: obstacles.length, of })}
+    >
+      <Stack gap={4}>
+        {unset.length > 0 && (
+          <>
+            <Text size="sm">
+              {t('agents.unset')}{' '}
+              <Anchor component={Link} to={path('settings#networks')} inherit>
+                {t('networks.title')}
+              </Anchor>
+            </Text>
+            <Group gap="xs">
+              {unset.map(({ id, name }) => (
+                <Button key={id} size="xs" variant="default" leftSection={<IconRoute size={14} />} onClick={() => onEdit({ id, name })}>
+                  {name}
+                </Button>
+              ))}
+            </Group>
+          </>
+        )}
+        {foreign.length > 0 && <Text size="sm">{t('list.colon', { what: t('agents.by-hand'), more: foreign.map(({ name }) => name).join(t('list.comma')) })}</Text>}
+      </Stack>
+    </Alert>
   );
 }
 

@@ -12,24 +12,27 @@ import {
   Text,
 } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
-import { IconChevronDown, IconDownload, IconEye, IconEyeOff, IconPackageOff, IconPencil, IconTool, IconTrash } from '@tabler/icons-react';
+import { IconChevronDown, IconDownload, IconEye, IconEyeOff, IconPackageOff, IconPencil, IconTool, IconTrash, IconUpload } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress } from '../address';
 import { AccountPicker, keyOf } from '../components/AccountPicker';
-import { AppForm, type AppDraft } from '../components/AppForm';
+import { AppForm, changesOf, draftOfApp } from '../components/AppForm';
 import { Outcome } from '../components/JobDrawer';
 import { AppIcon, Choice, ConfirmByName, Copy, Facts, FormDialog, JobPill, ListTable, PageHead, PageProblem, PageWaiting, Panel, say, sayProblem, When } from '../components/parts';
-import { Empty, Problem } from '../components/states';
+import { Problem } from '../components/states';
 import { TabsList } from '../components/TabsList';
 import { useApp, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { Detection, useDetection } from './app/Detection';
+import { Gone } from './app/Gone';
 import { Outdated } from './app/Outdated';
 import { Revisions } from './app/Revisions';
 import { INSTALL_TYPE, SYSTEM, Visibility } from './Apps';
+
+const TABS = ['about', 'detection', 'revisions', 'outdated', 'who', 'jobs'];
 
 export default function AppDetail() {
   const { t } = useTexts();
@@ -39,7 +42,8 @@ export default function AppDetail() {
   const { id: project_id } = useProject();
   const { app: id = '' } = useParams();
   const { app, error, isPending } = useApp(id);
-  const [tab, setTab] = useInAddress('tab', 'about');
+  const [asked, setTab] = useInAddress('tab', 'about');
+  const tab = TABS.includes(asked) ? asked : 'about';
   const [editing, setEditing] = useState(false);
   const [deleting, setDeleting] = useState(false);
   const visibility = useMutation({
@@ -57,26 +61,7 @@ export default function AppDetail() {
   const trail = [{ label: t('nav.apps'), to: path('apps') }];
   if (error !== null) return <PageProblem title={t('job.app')} error={error} trail={trail} />;
   if (isPending) return <PageWaiting />;
-  if (app === undefined) {
-    return (
-      <>
-        <PageHead title={t('job.app')} trail={trail} />
-        <section className="panel">
-          <Empty
-            icon={<IconPackageOff />}
-            title={t('app.gone')}
-            action={
-              <Button component={Link} to={path('apps')} variant="default">
-                {t('app.all')}
-              </Button>
-            }
-          >
-            {t('app.gone-text')}
-          </Empty>
-        </section>
-      </>
-    );
-  }
+  if (app === undefined) return <Gone />;
   return (
     <>
       <PageHead
@@ -93,6 +78,11 @@ export default function AppDetail() {
             <Button component={Link} to={path(`install?app=${id}`)} leftSection={<IconDownload size={18} />}>
               {t('nav.install')}
             </Button>
+            {app.application_source === 'CUSTOM' && (
+              <Button component={Link} to={path(`apps/add?app=${id}`)} variant="default" leftSection={<IconUpload size={18} />}>
+                {t('app.new-version')}
+              </Button>
+            )}
             <Button variant="default" leftSection={<IconPencil size={18} />} onClick={() => setEditing(true)}>
               {t('action.edit')}
             </Button>
@@ -195,13 +185,13 @@ function About({ app }: { app: Shape<'Application'> }) {
       {app.install_type === 'QUIET_INSTALL' && <Unproven appId={app.id} />}
       <Panel>
         <Stack gap="md">
-          <Text>{app.description}</Text>
+          {app.description !== undefined && app.description !== '' && <Text style={{ overflowWrap: 'anywhere' }}>{app.description}</Text>}
           {app.install_info !== undefined && app.install_info !== '' && (
             <div>
               <Text size="sm" c="dimmed">
                 {t('app.help')}
               </Text>
-              <Text size="sm" style={{ whiteSpace: 'pre-line' }}>
+              <Text size="sm" style={{ whiteSpace: 'pre-line', overflowWrap: 'anywhere' }}>
                 {app.install_info}
               </Text>
             </div>
@@ -294,33 +284,11 @@ function Edit({ app, opened, onClose }: { app: Shape<'Application'>; opened: boo
   const { t } = useTexts();
   const refresh = useRefresh();
   const { id: project_id } = useProject();
-  const initial: AppDraft = {
-    name: app.name,
-    version: app.version,
-    description: app.description ?? '',
-    catalogId: app.catalog_id,
-    installType: app.install_type,
-    installCommand: app.install_command ?? '',
-    uninstallCommand: app.uninstall_command ?? '',
-    system: app.support_os,
-    audience: app.authorization_type,
-    help: app.install_info ?? '',
-  };
+  const initial = draftOfApp(app);
   const [draft, setDraft] = useState(initial);
   const save = useMutation({
-    mutationFn: () => {
-      const body: Shape<'UpdateAppReq'> = {};
-      if (draft.name !== initial.name) body.name = draft.name.trim();
-      if (draft.version !== initial.version) body.version = draft.version.trim();
-      if (draft.description !== initial.description) body.description = draft.description.trim();
-      if (draft.catalogId !== initial.catalogId) body.catalog_id = draft.catalogId;
-      if (draft.installType !== initial.installType) body.install_type = draft.installType;
-      if (draft.installCommand !== initial.installCommand) body.install_command = draft.installCommand.trim();
-      if (draft.uninstallCommand !== initial.uninstallCommand) body.uninstall_command = draft.uninstallCommand.trim();
-      if (draft.help !== initial.help) body.install_info = (draft.help ?? '').trim();
-      if (draft.system !== initial.system) body.support_os = draft.system;
-      return ok(api.PATCH('/v1/{project_id}/app-center/apps/{app_id}', { params: { path: { project_id, app_id: app.id } }, body }));
-    },
+    mutationFn: () =>
+      ok(api.PATCH('/v1/{project_id}/app-center/apps/{app_id}', { params: { path: { project_id, app_id: app.id } }, body: changesOf(draft, initial) })),
     onSuccess: () => {
       say(t('app.saved'));
       onClose();
@@ -340,7 +308,12 @@ function Edit({ app, opened, onClose }: { app: Shape<'Application'>; opened: boo
       <Text size="sm" c="dimmed">
         {t('app.edit-note')}
       </Text>
-      <AppForm draft={draft} onChange={setDraft} only="edit" />
+      <AppForm
+        draft={draft}
+        onChange={setDraft}
+        only="edit"
+        mayLackCommand={initial.installCommand === '' && draft.installType === initial.installType}
+      />
     </FormDialog>
   );
 }

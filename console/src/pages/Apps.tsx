@@ -9,7 +9,7 @@ import { useTexts, type TextKey } from '../i18n';
 import { usePath } from '../session';
 import type { Shape } from '../api/client';
 
-const FOLD = (text: string) => text.normalize('NFKC').toLocaleLowerCase();
+export const FOLD = (text: string) => text.normalize('NFKC').toLocaleLowerCase();
 
 export const INSTALL_TYPE: Record<Shape<'InstallType'>, TextKey> = {
   QUIET_INSTALL: 'app.type.QUIET_INSTALL',
@@ -104,8 +104,8 @@ export default function Apps() {
                 <Link key={app.id} to={path(`apps/${app.id}`)} className="panel tile">
                   <Group wrap="nowrap" gap="sm" mb="sm">
                     <AppIcon app={app} size={44} />
-                    <div style={{ minWidth: 0 }}>
-                      <Text fw={650} truncate>
+                    <div style={{ minWidth: 0, overflowWrap: 'anywhere' }}>
+                      <Text fw={650} lineClamp={2} title={app.name}>
                         {app.name}
                       </Text>
                       <Text size="sm" c="dimmed">
@@ -113,7 +113,7 @@ export default function Apps() {
                       </Text>
                     </div>
                   </Group>
-                  <Text size="sm" c="dimmed" className="two-lines" mih="2lh">
+                  <Text size="sm" c="dimmed" className="two-lines" mih="2lh" style={{ overflowWrap: 'anywhere' }}>
                     {app.description}
                   </Text>
                   <Group gap={6} mt="sm">

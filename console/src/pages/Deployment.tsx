@@ -1,17 +1,16 @@
 import { Alert, Anchor, Button, Group, SegmentedControl, SimpleGrid, Stack, Table, Text, Title } from '@mantine/core';
 import { keepPreviousData, queryOptions, useMutation, useQuery } from '@tanstack/react-query';
-import { IconBan, IconPlayerPlay, IconRefresh } from '@tabler/icons-react';
-import { useMemo, useState, useSyncExternalStore, type ReactNode } from 'react';
+import { IconBan, IconPlayerPlay, IconRefresh, IconRocket } from '@tabler/icons-react';
+import { useMemo, useState, type ReactNode } from 'react';
 import { Link, useParams } from 'react-router';
-import { api, ok, type Shape } from '../api/client';
-import { useInAddress, usePage } from '../address';
-import { Board, MOST_SHOWN } from '../board';
-import { JobDrawer, Outcome } from '../components/JobDrawer';
+import { api, ApiProblem, ok, type Shape } from '../api/client';
+import { useInAddress, useLastPage, useOpenedInAddress, usePage } from '../address';
+import { Board, MOST_SHOWN, useOf } from '../board';
+import { FailureGroup, JobDrawer, Outcome } from '../components/JobDrawer';
 import { ConfirmByName, isUnverified, JOB_TONE, JobPill, Legend, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, say, sayProblem, ShareBar, When, type Tone } from '../components/parts';
 import { Squares } from '../components/Squares';
-import { Problem } from '../components/states';
+import { Empty, Problem } from '../components/states';
 import { deploymentJobs, deploymentKey, MOVING_MS, offsetOf, PAGE_SIZE, QUIET_MS, useAllApps, useRefresh } from '../data';
-import { useTold } from '../failures';
 import { localeOf, useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { DeploymentState, sharesOf, titleOf } from './Deployments';
@@ -50,7 +49,7 @@ export default function Deployment() {
   const { id: project_id } = useProject();
   const apps = useAllApps();
   const [view, setView] = useInAddress('show');
-  const [opened, open] = useInAddress('job');
+  const [opened, open] = useOpenedInAddress('job');
   const [form, setForm] = useInAddress('as');
   const deployment = useQuery({
     ...asked(project_id, id),
@@ -89,6 +88,26 @@ export default function Deployment() {
   const board = jobs.data ?? NONE;
 
   const trail = [{ label: t('nav.deployments'), to: path('deployments') }];
+  if (deployment.error instanceof ApiProblem && deployment.error.status === 404) {
+    return (
+      <>
+        <PageHead title={t('deployment.one')} trail={trail} />
+        <section className="panel">
+          <Empty
+            icon={<IconRocket />}
+            title={t('deployment.gone')}
+            action={
+              <Button component={Link} to={path('deployments')} variant="default">
+                {t('deployment.all')}
+              </Button>
+            }
+          >
+            {t('deployment.gone-text')}
+          </Empty>
+        </section>
+      </>
+    );
+  }
   if (deployment.error !== null && deployment.data === undefined) {
     return <PageProblem title={t('deployment.one')} error={deployment.error} trail={trail} onRetry={() => void deployment.refetch()} />;
   }
@@ -230,12 +249,6 @@ export default function Deployment() {
   );
 }
 
-/** What of a board is shown, told anew when that very part changes. */
-const useOf = <T,>(board: Board, part: (board: Board) => T) => useSyncExternalStore(board.listen, () => part(board));
-
-/** A text that tells of a part of a board. It alone is drawn anew when that part changes. */
-const Told = <T,>({ board, part, text }: { board: Board; part: (board: Board) => T; text: (part: T) => string }) => text(useOf(board, part));
-
 /** What tells of the counts of a deployment's jobs. It alone is drawn anew when they change. */
 function Counted({ id, children }: { id: string; children: (counts: Shape<'DeploymentCounts'>) => ReactNode }) {
   const { id: project_id } = useProject();
@@ -286,58 +299,31 @@ function Opened({ board, id, onClose }: { board: Board; id: string; onClose: () 
 }
 
 function RetryAll({ board }: { board: Board }) {
-  const { t } = useTexts();
   const retry = useRetry();
   const anyFailed = useOf(board, ({ failed }) => failed > 0);
   if (!anyFailed) return null;
   return (
     <Button leftSection={<IconRefresh size={16} />} loading={retry.isPending} onClick={() => retry.mutate(board.failedIds())}>
-      <Told board={board} part={({ failed }) => failed} text={(n) => t('deployment.retry-all', { n })} />
+      <RetryAllText board={board} />
     </Button>
   );
 }
 
+/** It alone is drawn anew when another job fails. */
+function RetryAllText({ board }: { board: Board }) {
+  const { t } = useTexts();
+  return t('deployment.retry-all', { n: useOf(board, ({ failed }) => failed) });
+}
+
 function FailurePanel({ board }: { board: Board }) {
   const { t } = useTexts();
-  const told = useTold();
-  const retry = useRetry();
   const reasons = useOf(board, ({ reasons }) => reasons);
   if (reasons.length === 0) return null;
   return (
     <Panel title={t('deployment.failures')}>
       <Stack gap="md">
         {reasons.map((reason) => (
-          <Group key={reason} justify="space-between" wrap="nowrap" align="flex-start">
-            <div>
-              <Text size="sm" fw={600}>
-                {told(reason) || t('problem.no-text')}
-              </Text>
-              <Text size="sm" c="dimmed">
-                <Told
-                  board={board}
-                  part={({ failures }) => failures.find((one) => one.reason === reason)}
-                  text={(found) =>
-                    found === undefined
-                      ? ''
-                      : [
-                          t('overview.reason-jobs', { n: found.count }),
-                          found.apps.join(t('list.comma')),
-                          found.desktops.join(t('list.comma')) + (found.others > 0 ? t('deployment.more', { n: found.others }) : ''),
-                        ].join(' · ')
-                  }
-                />
-              </Text>
-            </div>
-            <Button
-              size="xs"
-              variant="default"
-              style={{ flex: 'none' }}
-              aria-label={t('deployment.retry-these', { reason: told(reason) })}
-              onClick={() => retry.mutate(board.failedIds(reason))}
-            >
-              {t('job.retry')}
-            </Button>
-          </Group>
+          <FailureGroup key={reason} board={board} reason={reason} />
         ))}
       </Stack>
     </Panel>
@@ -415,6 +401,7 @@ function Jobs({ board, view, form, onOpen }: { board: Board; view: string; form:
 function List({ jobs, onOpen }: { jobs: readonly JobRow[]; onOpen: (id: string) => void }) {
   const { t } = useTexts();
   const [page, setPage] = usePage();
+  useLastPage(Math.ceil(jobs.length / PAGE_SIZE));
   return (
     <>
       <ListTable label={t('deployment.grid')} head={[t('job.desktop'), t('job.app'), t('list.state'), t('job.outcome')]}>

@@ -2,10 +2,10 @@ import { Anchor, Button, Group, Stack, Text } from '@mantine/core';
 import { IconDownload, IconRocket } from '@tabler/icons-react';
 import { Link } from 'react-router';
 import type { Shape } from '../api/client';
-import { useInAddress, usePage } from '../address';
+import { useInAddress, useLastPage, usePage } from '../address';
 import { ListPanel, PageHead, Pages, Pill, ShareBar, States, When, type Share } from '../components/parts';
 import { Empty } from '../components/states';
-import { offsetOf, PAGE_SIZE, useAllApps, useDeployments } from '../data';
+import { offsetOf, PAGE_SIZE, pagesOf, useAllApps, useDeployments } from '../data';
 import { useTexts, type Write } from '../i18n';
 import { usePath } from '../session';
 
@@ -73,6 +73,7 @@ export default function Deployments() {
   const [page, setPage] = usePage();
   const wanted = STATES.find((candidate) => candidate === state) ?? '';
   const list = useDeployments(wanted === '' ? undefined : wanted, offsetOf(page), PAGE_SIZE);
+  useLastPage(pagesOf(list));
   const isEmpty = list.data?.count === 0 && wanted === '';
   const install = (
     <Button component={Link} to={path('install')} leftSection={<IconDownload size={18} />}>
@@ -100,7 +101,7 @@ export default function Deployments() {
           <Empty icon={<IconRocket />} title={t('deployments.empty')} action={install}>
             {t('deployments.empty-text')}
           </Empty>
-        ) : list.data?.items.length === 0 ? (
+        ) : list.data?.count === 0 ? (
           <Empty icon={<IconRocket />} title={t('list.none')}>
             {t('list.none-text')}
           </Empty>

@@ -1,22 +1,24 @@
 import { Anchor, Button, Group, Select, Stack, Table, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { IconDeviceDesktop, IconDownload, IconPackageOff, IconPlugConnected, IconTrash } from '@tabler/icons-react';
+import { IconDeviceDesktop, IconDeviceDesktopOff, IconDownload, IconPlugConnected, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
-import { api, ok } from '../api/client';
-import { useInAddress, usePage } from '../address';
+import { api, ApiProblem, ok } from '../api/client';
+import { useInAddress, useOpenedInAddress, usePage } from '../address';
 import { JobDrawer, JobNotes, Outcome } from '../components/JobDrawer';
 import { ConfirmByName, Facts, JobPill, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, When } from '../components/parts';
-import { Problem } from '../components/states';
+import { Empty, Problem } from '../components/states';
 import { offsetOf, PAGE_SIZE, QUIET_MS, useJobs, useRefresh } from '../data';
 import { useTexts, wordOf } from '../i18n';
 import { usePath, useProject } from '../session';
 import { AgentLog } from './desktop/AgentLog';
 import { Inventory } from './desktop/Inventory';
 import { OtherMachine } from './desktop/OtherMachine';
+import { Uninstall } from './desktop/Uninstall';
 import { DesktopUsers } from './desktop/Users';
 import { Why } from './desktop/Why';
 import { AgentPill } from './Desktops';
+import { PortalWay } from './people/PortalWay';
 
 const STATUSES = ['INIT', 'WAITING', 'SUCCESS', 'FAIL'] as const;
 
@@ -46,12 +48,32 @@ export default function Desktop() {
   const found = useDesktop(id);
   const [page, setPage] = usePage();
   const [status, setStatus] = useInAddress('status');
-  const [opened, open] = useInAddress('job');
+  const [opened, open] = useOpenedInAddress('job');
   const [deleting, setDeleting] = useState(false);
   const [sharing, setSharing] = useState(false);
   const wanted = STATUSES.find((candidate) => candidate === status);
   const jobs = useJobs({ desktop_id: id, ...(wanted === undefined ? {} : { job_status: wanted }) }, offsetOf(page), PAGE_SIZE);
   const trail = [{ label: t('nav.desktops'), to: path('desktops') }];
+  if (found.data === undefined && found.error instanceof ApiProblem && found.error.status === 404) {
+    return (
+      <>
+        <PageHead title={t('job.desktop')} trail={trail} />
+        <section className="panel">
+          <Empty
+            icon={<IconDeviceDesktopOff />}
+            title={t('desktop.gone')}
+            action={
+              <Button component={Link} to={path('desktops')} variant="default">
+                {t('desktop.all')}
+              </Button>
+            }
+          >
+            {t('desktop.gone-text')}
+          </Empty>
+        </section>
+      </>
+    );
+  }
   if (found.error !== null && found.data === undefined) return <PageProblem title={t('job.desktop')} error={found.error} trail={trail} onRetry={() => void found.refetch()} />;
   if (found.data === undefined) return <PageWaiting />;
   const desktop = found.data.registered;
@@ -109,9 +131,7 @@ export default function Desktop() {
             <Button component={Link} to={path(`install?desktop=${id}`)} leftSection={<IconDownload size={18} />}>
               {t('desktop.install-here')}
             </Button>
-            <Button component={Link} to={path(`install?do=uninstall&desktop=${id}`)} variant="default" leftSection={<IconPackageOff size={18} />}>
-              {t('mode.uninstall')}
-            </Button>
+            <Uninstall desktopId={id} />
             <Button component={Link} to={path(`agents?desktop=${id}`)} variant="default" leftSection={<IconPlugConnected size={18} />}>
               {t('desktop.push')}
             </Button>
@@ -125,6 +145,7 @@ export default function Desktop() {
         {desktop !== undefined && <OtherMachine desktop={desktop} />}
         <Panel title={t('desktop.facts')}>
           <Facts rows={facts} cols={{ base: 2, md: 3 }} />
+          <PortalWay mt="md" />
           {desktop?.agent?.sandbox_root !== undefined && (
             <Text size="xs" c="dimmed" mt="md" style={{ overflowWrap: 'anywhere' }}>
               {t('attempt.sandbox', { path: desktop.agent.sandbox_root })}

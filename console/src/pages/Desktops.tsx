@@ -32,6 +32,9 @@ const PRESENCES = ['online', 'offline', 'none'] as const;
 /** Most desktops of one agent push. Source: the contract, BatchInstallAgentReq. */
 const MOST_PUSHED = 100;
 
+/** Names that a desktop may have. Source: RegisterDesktopReq. */
+const NAME = /^[A-Za-z]([A-Za-z0-9-]{0,13}[A-Za-z0-9])?$/;
+
 export function AgentPill({ desktop }: { desktop: Pick<Shape<'RegisteredDesktop'>, 'agent'> }) {
   const { t } = useTexts();
   if (desktop.agent === undefined) return <Pill tone="care">{t('desktop.no-agent')}</Pill>;
@@ -240,6 +243,7 @@ function Register({ opened, onClose }: { opened: boolean; onClose: () => void })
   const [name, setName] = useState('');
   const [system, setSystem] = useState<Shape<'OsTypeEnum'>>('Linux');
   const [users, setUsers] = useState<string[]>([]);
+  const isMisnamed = name !== '' && !NAME.test(name);
   const register = useMutation({
     mutationFn: () =>
       ok(
@@ -257,7 +261,7 @@ function Register({ opened, onClose }: { opened: boolean; onClose: () => void })
     },
   });
   return (
-    <FormDialog title={t('desktop.register-title')} opened={opened} onClose={onClose} submit={t('desktop.register')} save={register}>
+    <FormDialog title={t('desktop.register-title')} opened={opened} onClose={onClose} submit={t('desktop.register')} disabled={isMisnamed} save={register}>
       <Text size="sm" c="dimmed">
         {t('desktop.register-text')}
       </Text>
@@ -266,7 +270,7 @@ function Register({ opened, onClose }: { opened: boolean; onClose: () => void })
         label={t('app.name')}
         description={t('desktop.name-hint')}
         required
-        maxLength={15}
+        error={isMisnamed && t('desktop.name-wrong')}
         value={name}
         onChange={(event) => setName(event.currentTarget.value)}
       />

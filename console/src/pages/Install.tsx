@@ -1,4 +1,4 @@
-import { Alert, Anchor, Button, Checkbox, Group, List, NativeSelect, NumberInput, Select, SimpleGrid, Stack, Table, Text, TextInput, Title } from '@mantine/core';
+import { Alert, Anchor, Box, Button, Checkbox, Group, List, NativeSelect, NumberInput, Select, SimpleGrid, Stack, Table, Text, TextInput, Title } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { IconAlertTriangle, IconApps, IconCircleCheck, IconDownload, IconRefresh, IconSearch, IconTrash, IconUpload } from '@tabler/icons-react';
@@ -274,7 +274,11 @@ export default function Install() {
               onChange={(value) => setWait(WAITS.find((days) => String(days) === value) ?? 30)}
             />
           </SimpleGrid>
-          {install.error !== null && <Problem error={install.error} />}
+          {install.error !== null && (
+            <Box mt="lg">
+              <Problem error={install.error} />
+            </Box>
+          )}
           <Group mt="lg" justify="space-between">
             <Text size="sm" c="dimmed">
               {t('install.nothing-yet')}

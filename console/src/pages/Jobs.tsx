@@ -4,12 +4,12 @@ import { IconListDetails, IconRefresh, IconX } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
-import { useInAddress, usePage } from '../address';
+import { useInAddress, useLastPage, useOpenedInAddress, usePage } from '../address';
 import { ChooseAll } from '../components/ChooseAll';
 import { JobDrawer, JobNotes, Outcome } from '../components/JobDrawer';
 import { JobPill, ListPanel, ListTable, PageHead, Pages, say, sayProblem, States, When, type JobStatus } from '../components/parts';
 import { Empty } from '../components/states';
-import { offsetOf, PAGE_SIZE, useAllApps, useJobs, useRefresh } from '../data';
+import { offsetOf, PAGE_SIZE, pagesOf, useAllApps, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 
@@ -61,7 +61,7 @@ export default function Jobs() {
   const [app, setApp] = useInAddress('app');
   const [target, setTarget] = useInAddress('target');
   const [unverified, setUnverified] = useInAddress('unverified');
-  const [opened, open] = useInAddress('job');
+  const [opened, open] = useOpenedInAddress('job');
   const [page, setPage] = usePage();
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const wanted = STATUSES.find((candidate) => candidate === status) ?? '';
@@ -75,6 +75,7 @@ export default function Jobs() {
     offsetOf(page),
     PAGE_SIZE,
   );
+  useLastPage(pagesOf(list));
   const isFiltered = [wanted, app, target, unverified].some((value) => value !== '');
   const retry = useRetry();
   const failedHere = list.data?.items.filter((job) => job.job_status === 'FAIL') ?? [];
@@ -124,11 +125,11 @@ export default function Jobs() {
         )}
       </Group>
       <ListPanel list={list}>
-        {list.data?.items.length === 0 && isFiltered ? (
+        {list.data?.count === 0 && isFiltered ? (
           <Empty icon={<IconListDetails />} title={t('list.none')}>
             {t('list.none-text')}
           </Empty>
-        ) : list.data?.items.length === 0 ? (
+        ) : list.data?.count === 0 ? (
           <Empty
             icon={<IconListDetails />}
             title={t('jobs.empty')}
@@ -222,4 +223,4 @@ export default function Jobs() {
 
 export type JobRow = Pick<Shape<'AppInstallJob'>, 'id' | 'app_id' | 'app_name' | 'app_version' | 'instance_id' | 'instance_name' | 'error_message'> & {
   job_status: JobStatus;
-} & Partial<Pick<Shape<'JobEvent'>, 'kind' | 'phase' | 'percent' | 'proof' | 'restart_pending'>>;
+} & Partial<Pick<Shape<'JobEvent'>, 'kind' | 'phase' | 'percent' | 'proof' | 'reason' | 'restart_pending'>>;

@@ -1,19 +1,19 @@
 import { Anchor, Button, Group, SimpleGrid, Skeleton, Stack, Text } from '@mantine/core';
 import { useQueries, useQuery } from '@tanstack/react-query';
 import { IconAddressBook, IconApps, IconArrowRight, IconCircleCheck, IconDownload, IconFingerprint, IconHandStop, IconPackageOff, IconPlugConnectedX, IconRefresh, IconRocket, IconUpload, IconUserCheck } from '@tabler/icons-react';
-import { lazy, Suspense, type ReactNode } from 'react';
+import { lazy, Suspense, useMemo, type ReactNode } from 'react';
 import { Link } from 'react-router';
-import { api, ApiProblem, ok, type Shape } from '../api/client';
+import { api, ok, type Shape } from '../api/client';
+import { Board } from '../board';
+import { FailureGroup } from '../components/JobDrawer';
 import { AppIcon, Legend, PageHead, Panel, ShareBar, When, type Share } from '../components/parts';
 import { Empty, Problem } from '../components/states';
-import { useAllApps, useDeployments, useDesktops, useJobs, useWaitingEnrollments, MOVING_MS, QUIET_MS, type DesktopFilter } from '../data';
-import { reasonOf, useTold } from '../failures';
+import { useAllApps, useDeployments, useDesktops, useDirectoryStatus, useJobs, useWaitingEnrollments, MOVING_MS, QUIET_MS, type DesktopFilter } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { DeploymentRow, titleOf } from './Deployments';
-import { useRetry } from './Jobs';
 
-/** Deployments, and apps that fail, that the overview has room for. */
+/** Deployments, reasons of failures, and apps that fail, that the overview has room for. */
 const SHOWN = 5;
 /** Running deployments that are looked through for those that were halted. Source: the operation's own maximum. */
 const MOST_RUNNING = 100;
@@ -53,7 +53,6 @@ function Shares({ shares }: { shares: Share[] | undefined }) {
 
 export default function Overview() {
   const { t } = useTexts();
-  const told = useTold();
   const path = usePath();
   const project = useProject();
   const fleet = useDesktops({}, 0, 1);
@@ -67,7 +66,6 @@ export default function Overview() {
   const enrollments = useWaitingEnrollments(1);
   const asking = enrollments.data?.count ?? 0;
   const apps = useAllApps();
-  const retry = useRetry();
   const waiting = useJobs({ job_status: 'INIT' }, 0, 1);
   const running = useJobs({ job_status: 'WAITING' }, 0, 1);
   const failed = useJobs({ job_status: 'FAIL' }, 0, NEWEST_FAILED, MOVING_MS * 2);
@@ -75,20 +73,7 @@ export default function Overview() {
   const unverified = useJobs({ unverified: true }, 0, 1, MOVING_MS * 2);
   const inProgress = useDeployments('running', 0, MOST_RUNNING);
   const deployments = useDeployments(undefined, 0, SHOWN);
-  const directory = useQuery({
-    queryKey: ['directory-status', project.id, 'or none'],
-    refetchInterval: QUIET_MS,
-    retry: false,
-    queryFn: async () => {
-      try {
-        return await ok(api.GET('/api/v1/{project_id}/directory/status', { params: { path: { project_id: project.id } } }));
-      } catch (problem) {
-        // No directory, or one that this role may not look at.
-        if (problem instanceof ApiProblem && (problem.status === 404 || problem.status === 403)) return null;
-        throw problem;
-      }
-    },
-  });
+  const directory = useDirectoryStatus();
   const problem = fleet.error ?? apps.error ?? failed.error ?? deployments.error;
 
   const fleetShares: Share[] = [
@@ -103,12 +88,9 @@ export default function Overview() {
     { tone: 'busy', label: t('job.WAITING'), count: running.data?.count ?? 0, to: path('jobs?status=WAITING') },
     { tone: 'wait', label: t('job.INIT'), count: waiting.data?.count ?? 0, to: path('jobs?status=INIT') },
   ];
-  const byReason = new Map<string, Shape<'AppInstallJob'>[]>();
-  for (const job of failed.data?.items ?? []) {
-    const reason = reasonOf(job.error_message);
-    byReason.set(reason, [...(byReason.get(reason) ?? []), job]);
-  }
-  const reasons = [...byReason].sort((left, right) => right[1].length - left[1].length).slice(0, 5);
+  const newest = failed.data?.items;
+  const board = useMemo(() => new Board(newest ?? []), [newest]);
+  const { reasons } = board;
   // What goes on comes first.
   const going = inProgress.data?.items ?? [];
   const shownDeployments = [...going, ...(deployments.data?.items ?? []).filter(({ id }) => !going.some((other) => other.id === id))].slice(0, SHOWN);
@@ -144,7 +126,7 @@ export default function Overview() {
           <Figure
             label={t('overview.failed-jobs')}
             value={failed.data?.count}
-            note={t('overview.reasons', { n: byReason.size })}
+            note={t('overview.reasons', { n: reasons.length })}
             to={path('jobs?status=FAIL')}
           />
         </SimpleGrid>
@@ -175,27 +157,8 @@ export default function Overview() {
             }
           >
             <Stack gap="md">
-              {reasons.map(([reason, jobs]) => (
-                <Group key={reason} justify="space-between" align="flex-start" wrap="nowrap">
-                  <div>
-                    <Text size="sm" fw={600}>
-                      {told(reason) || t('problem.no-text')}
-                    </Text>
-                    <Text size="sm" c="dimmed">
-                      {t('overview.reason-jobs', { n: jobs.length })} · {[...new Set(jobs.map((job) => job.app_name))].slice(0, 3).join(t('list.comma'))}
-                    </Text>
-                  </div>
-                  <Button
-                    size="xs"
-                    variant="default"
-                    style={{ flex: 'none' }}
-                    aria-label={t('deployment.retry-these', { reason: told(reason) })}
-                    loading={retry.isPending}
-                    onClick={() => retry.mutate(jobs.map((job) => job.id))}
-                  >
-                    {t('job.retry')}
-                  </Button>
-                </Group>
+              {reasons.slice(0, SHOWN).map((reason) => (
+                <FailureGroup key={reason} board={board} reason={reason} />
               ))}
               {halted.slice(0, SHOWN).map((deployment) => (
                 <Attention
@@ -270,7 +233,7 @@ export default function Overview() {
             </Stack>
           </Panel>
         </SimpleGrid>
-        {(failed.data?.items.length ?? 0) > 0 && <Worst failed={failed.data?.items ?? []} apps={apps.data} />}
+        {newest !== undefined && newest.length > 0 && <Worst failed={newest} apps={apps.data} />}
       </Stack>
     </>
   );

@@ -12,10 +12,15 @@ import { offsetOf, PAGE_SIZE, useGroups, useRefresh, useUsers } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 import { Directory } from './people/Directory';
+import { PortalWay } from './people/PortalWay';
+
+/** Its tabs. */
+const TABS = ['users', 'groups', 'directory'];
 
 export default function People() {
   const { t } = useTexts();
-  const [tab, setTab] = useInAddress('tab', 'users');
+  const [asked, setTab] = useInAddress('tab', 'users');
+  const tab = TABS.find((name) => name === asked) ?? 'users';
   return (
     <>
       <PageHead title={t('nav.people')} sub={t('people.sub')} />
@@ -70,6 +75,7 @@ function Users() {
   const isEmpty = list.data !== undefined && count === 0 && search === '';
   return (
     <>
+      <PortalWay mb="md" />
       {!isEmpty && (
         <Group mb="md" justify="space-between">
           <SearchBox label={t('people.search-users')} />

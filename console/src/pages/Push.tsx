@@ -7,6 +7,7 @@ import { Copy, Legend, ListTable, PageHead, PageProblem, PageWaiting, Panel, Pil
 import { MOVING_MS, QUIET_MS, useRefresh } from '../data';
 import { useTexts, type TextKey } from '../i18n';
 import { usePath, useProject } from '../session';
+import { WithCode } from './desktop/WithCode';
 
 const STATES: Record<string, { tone: Tone; word: TextKey }> = {
   WAITING: { tone: 'wait', word: 'push.WAITING' },
@@ -15,10 +16,10 @@ const STATES: Record<string, { tone: Tone; word: TextKey }> = {
   FAILED: { tone: 'bad', word: 'push.FAILED' },
 };
 
-/** The line to run by hand that a failure's text ends with. */
-function commandIn(text: string): string | undefined {
-  const found = /(?:sudo |curl |outfitter-agent )[^\n]+/.exec(text);
-  return found?.[0];
+/** A text, and the line to run by hand that the text of a desktop without a way in ends with. */
+function parted(text: string): [text: string, command: string | undefined] {
+  const found = /^(.*:) (outfitter-agent(?:\.exe)? enroll .+)$/s.exec(text);
+  return [found?.[1] ?? text, found?.[2]];
 }
 
 export default function Push() {
@@ -83,7 +84,7 @@ export default function Push() {
           <ListTable label={t('push.title')} head={[t('job.desktop'), t('list.state'), t('job.outcome')]}>
             {parts.map((part) => {
               const state = STATES[part.status ?? ''];
-              const command = commandIn(part.fail_reason ?? '');
+              const [said, command] = parted(part.fail_reason ?? '');
               return (
                 <Table.Tr key={part.id}>
                   <Table.Td>
@@ -100,9 +101,16 @@ export default function Push() {
                   <Table.Td>
                     <Stack gap={4} align="flex-start">
                       <Text size="sm" maw={620} style={{ overflowWrap: 'anywhere' }}>
-                        {part.fail_reason === undefined || part.fail_reason === '' ? (part.message ?? '–') : part.fail_reason}
+                        {said === '' ? (part.message ?? '–') : <WithCode text={said} />}
                       </Text>
-                      {part.error_code !== undefined && part.error_code !== '' && (
+                      {command !== undefined && (
+                        <Group gap={4} wrap="nowrap">
+                          <Code style={{ overflowWrap: 'anywhere' }}>{command}</Code>
+                          <Copy text={command} />
+                        </Group>
+                      )}
+                      {/* The text with a command says all that its code does. */}
+                      {command === undefined && part.error_code !== undefined && part.error_code !== '' && (
                         <Text size="xs" c="dimmed">
                           <Code>{part.error_code}</Code>
                         </Text>
@@ -111,12 +119,6 @@ export default function Push() {
                         <Anchor component={Link} to={path(`agents?show=all&q=${encodeURIComponent(part.desktop_name ?? '')}`)} size="sm">
                           {t('push.mend')}
                         </Anchor>
-                      )}
-                      {command !== undefined && (
-                        <Group gap={4} wrap="nowrap">
-                          <Code style={{ overflowWrap: 'anywhere' }}>{command}</Code>
-                          <Copy text={command} />
-                        </Group>
                       )}
                     </Stack>
                   </Table.Td>

@@ -120,7 +120,8 @@ function Inside({ session }: { session: Session }) {
 
 function AtDesktop({ place }: { place: Place }) {
   const { t } = useTexts();
-  const [tab, setTab] = useInAddress('tab', 'apps');
+  const [asked, setTab] = useInAddress('tab', 'apps');
+  const tab = asked === 'history' ? asked : 'apps';
   useLive(place);
   return (
     <Tabs value={tab} onChange={(next) => setTab(next ?? 'apps')} keepMounted={false}>

@@ -141,7 +141,7 @@ export class Uploads {
   constructor(
     private readonly userId: string,
     private readonly projectId: string,
-    private readonly draftOf: (uploaded: Shape<'PackageUploadResponse'>, fileName: string) => AppDraft,
+    private readonly draftOf: (uploaded: Shape<'PackageUploadResponse'>) => AppDraft,
   ) {
     this.recalled = this.recall();
     window.addEventListener('beforeunload', (event) => {
@@ -282,7 +282,7 @@ export class Uploads {
         forget(work.kept.uploadId);
         work.kept = undefined;
       }
-      this.change(key, { phase: 'ready', uploaded, draft: this.draftOf(uploaded, file.name), rate: undefined });
+      this.change(key, { phase: 'ready', uploaded, draft: this.draftOf(uploaded), rate: undefined });
     };
     // Whoever waits for a place can be paused, too.
     Promise.race([this.files(run), abortOf(signal)]).catch((problem: unknown) => {

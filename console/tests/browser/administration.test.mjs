@@ -170,6 +170,56 @@ test('an app is updated where it is outdated, explained, and taken off', async (
   await closed(page);
 });
 
+test('an app is given a new package, and nothing is installed by that', async () => {
+  await scene.desktop('LEO-DESK', 'leo');
+  const lines = 'mkdir -p "$OUTFITTER_ROOT/opt/ledger" && touch "$OUTFITTER_ROOT/opt/ledger/ledger"';
+  const app = await scene.app({ name: 'Ledger' }, scene.script('ledger-1.0.run', lines));
+  await scene.detection(app, { file: { path: '/opt/ledger/ledger' } });
+  await deploymentEnds(await scene.installForAll([app]));
+
+  const page = await scene.loggedIn({}, `/console/local-1/apps/${app}?tab=nonsense`);
+  await page.getByRole('tab', { name: 'About', selected: true }).waitFor();
+  await page.getByRole('link', { name: 'New version' }).click();
+  await heading(page, 'New version of Ledger');
+  const choose = (file) => page.locator('input[type=file]').first().setInputFiles(file);
+  await choose(scene.script('ledger-2.0.run', `${lines}; echo two`));
+  const card = page.getByRole('region', { name: 'ledger-2.0.run' });
+  await card.getByText('Becomes the newest revision of Ledger').waitFor();
+  assert.equal(await card.getByLabel('Version').inputValue(), '2.0');
+  await card.getByRole('button', { name: 'Use this: 1.0' }).waitFor();
+  assert.deepEqual(await seriousOn(page, 'new version'), []);
+  await card.getByRole('button', { name: 'Make it the newest revision of Ledger' }).click();
+  await card.getByText('Ledger 2.0 is the newest revision now. Nothing was installed by that.').waitFor();
+  await card.getByText('A person set its detection rule, and it stays').waitFor();
+  const { items } = await scene.call('GET', `/api/v1/{p}/apps/${app}/revisions?limit=10&offset=0`);
+  assert.equal(items[0].version, '2.0');
+  assert.notEqual(items[0].package.sha256, items[1].package.sha256);
+  await card.getByRole('link', { name: 'Update desktops that have an older one' }).click();
+  await page.getByRole('row', { name: /LEO-DESK.*1\.0/ }).waitFor();
+
+  // Where apps are added, one that is there already is told.
+  await page.goto('/console/local-1/apps/add');
+  await choose(scene.script('ledger-2.0.run', `${lines}; echo again`));
+  await card.getByText('There is already Ledger 2.0').waitFor();
+  await card.getByRole('button', { name: 'Make it a new version of Ledger' }).click();
+  await card.getByText('this package would not be used').waitFor();
+  const renew = card.getByRole('button', { name: 'Make it the newest revision of Ledger' });
+  assert.ok(await renew.isDisabled());
+  await card.getByLabel('Version').fill('2.1');
+  await renew.click();
+  await card.getByText('Ledger 2.1 is the newest revision now.').waitFor();
+
+  // Nobody could install a file of no known kind without a command.
+  await choose({ name: 'thing.bin', mimeType: 'application/octet-stream', buffer: Buffer.from('data') });
+  const unknown = page.getByRole('region', { name: 'thing.bin' });
+  await unknown.getByText('Not recognised: fill in, then add').waitFor();
+  assert.equal(await unknown.getByLabel('Description').inputValue(), '');
+  const command = unknown.getByRole('textbox', { name: /^Install command/ });
+  assert.equal(await command.evaluate((field) => field.required), true);
+  await unknown.getByRole('button', { name: 'Remove thing.bin' }).click();
+  await closed(page);
+});
+
 test('a deleted app is restored, and housekeeping says what would go', async () => {
   const app = await scene.app({ name: 'Mistake' }, scene.script('mistake.run', 'exit 0'));
   const page = await scene.loggedIn({}, `/console/local-1/apps/${app}`);

@@ -49,6 +49,32 @@ test('a desktop is connected as the console says, and given its user', async () 
   await page.context().close();
 });
 
+test('a machine that waits for approval is let in where its command was shown, and what leads nowhere says so', async () => {
+  const page = await scene.loggedIn({}, '/console/local-1/desktops?enroll=1');
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('Each machine waits until it is approved').click();
+  await dialog.getByRole('button', { name: 'Make a token for a day' }).click();
+  await dialog.getByRole('button', { name: 'Connect by hand instead' }).click();
+  await dialog.getByText('Enrollment token').waitFor();
+  await scene.desktop('FRED-DESK', undefined, /^oft1\.[\w-]+$/m.exec(await dialog.innerText())[0]);
+  await dialog.getByRole('button', { name: /^Approve FRED-DESK/ }).click();
+  await dialog.getByText('Approved, waiting for its agent').first().waitFor();
+  await dialog.getByText('Connected with this token: 1.').waitFor();
+  await dialog.getByRole('link', { name: 'FRED-DESK' }).click();
+  await page.getByRole('heading', { level: 1, name: 'FRED-DESK' }).waitFor();
+
+  for (const path of ['local-1/nosuch', 'nowhere/apps']) {
+    await page.goto(`/console/${path}`);
+    await page.getByText('There is no such page').waitFor();
+  }
+  await page.getByRole('link', { name: 'Overview' }).last().click();
+  await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+  await page.goto('/console/local-1/desktops/nobody');
+  await page.getByText('This desktop no longer exists').waitFor();
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
 test('an app without a detection rule says what that means, and an install that reaches nobody is not done well', async () => {
   const page = await scene.loggedIn({}, '/console/local-1/apps/add');
   await page.locator('input[type=file]').setInputFiles(scene.script('bare-1.0.run', 'exit 0'));

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { queryText } from '../../src/address';
-import { problemOf } from '../../src/api/client';
+import { problemOf, type Shape } from '../../src/api/client';
+import { changesOf, draftOfApp } from '../../src/components/AppForm';
 import { bytes, relative } from '../../src/components/parts';
 import { reasonOf, translated } from '../../src/failures';
 import { write } from '../../src/i18n';
 import { dictionary } from '../../src/i18n/dictionary';
 import sentences from '../../src/i18n/sentences.json';
-import { draftOf } from '../../src/pages/AddApps';
+import { draftOf, nextOf } from '../../src/pages/add/drafts';
 import { conditionsOf, ruleText } from '../../src/pages/app/Detection';
 import { runsScript, verdictOf } from '../../src/pages/app/TryOut';
 
@@ -87,17 +88,35 @@ it('knows a rule that runs a script, however deep, also while it is being writte
 });
 
 it('fills the form with what the package proposes', () => {
-  const draft = draftOf(
-    {
-      bucket_store: { bucket_name: 'b', bucket_file_path: 'p' },
-      sha256: '',
-      size_bytes: 1,
-      kind: 'zip',
-      proposal: { name: 'editor', version: '2', install_type: 'UNZIP_INSTALL', install_command: 'unzip ${FILE_PATH}', support_os: 'Other' },
-    },
-    'editor-2.zip',
-  );
-  expect(draft).toMatchObject({ name: 'editor', version: '2', installType: 'UNZIP_INSTALL', installCommand: 'unzip ${FILE_PATH}' });
+  const proposal = { name: 'editor', version: '2', install_type: 'UNZIP_INSTALL', install_command: 'unzip ${FILE_PATH}', support_os: 'Other' } as const;
+  expect(draftOf({ proposal })).toMatchObject({ name: 'editor', version: '2', description: '', installType: 'UNZIP_INSTALL', installCommand: 'unzip ${FILE_PATH}' });
+});
+
+describe('a new version', () => {
+  const app: Shape<'Application'> = {
+    id: 'a', tenant_id: 't', name: 'Editor', version: '1', description: 'Edits.', authorization_type: 'ALL_USER', app_file_store: { store_type: 'OBS' },
+    install_type: 'QUIET_INSTALL', install_command: '/bin/sh ${FILE_PATH} --quiet', support_os: 'Linux', status: 'NORMAL', application_source: 'CUSTOM',
+    create_time: '2026-01-01T00:00:00Z', catalog_id: '2',
+  };
+  const next = (proposal: Partial<Shape<'PackageProposal'>>, of: Partial<typeof app> = {}) => nextOf({ ...app, ...of }, { proposal: { name: 'editor', ...proposal } });
+  it('proposes what was recognised, and keeps the app', () => {
+    const deb = { version: '2', install_type: 'QUIET_INSTALL', install_command: 'dpkg -i', uninstall_command: 'dpkg -r editor' } as const;
+    expect(next(deb)).toMatchObject({ name: 'Editor', description: 'Edits.', version: '2', installCommand: 'dpkg -i', uninstallCommand: 'dpkg -r editor', versionOf: 'a' });
+    expect(next({ install_type: 'UNZIP_INSTALL' }).installType).toBe('UNZIP_INSTALL');
+    expect(next({})).toMatchObject({ version: '', installType: 'QUIET_INSTALL', installCommand: app.install_command });
+  });
+  it('keeps what a person decided beyond that', () => {
+    expect(next({ install_command: '/bin/sh ${FILE_PATH}' }).installCommand).toBe('/bin/sh ${FILE_PATH} --quiet');
+    expect(next({ install_command: '/bin/sh ${FILE}' }).installCommand).toBe('/bin/sh ${FILE}');
+    expect(next({ version: '2', install_type: 'QUIET_INSTALL', install_command: 'msiexec' }, { install_type: 'GUI_INSTALL' })).toMatchObject({
+      version: '2', installType: 'GUI_INSTALL', installCommand: app.install_command,
+    });
+  });
+  it('sends nothing but what changes', () => {
+    const before = draftOfApp(app);
+    expect(changesOf(before, before)).toEqual({});
+    expect(changesOf({ ...before, version: ' 2 ', uninstallCommand: 'rm' }, before)).toEqual({ version: '2', uninstall_command: 'rm' });
+  });
 });
 
 it('asks with a space where a space is meant: a plus sign is itself', () => {

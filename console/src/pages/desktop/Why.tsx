@@ -1,17 +1,20 @@
-import { Alert, Group, Select, Text, Timeline } from '@mantine/core';
+import { Alert, Button, Group, Select, Text, Timeline } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { IconBan, IconCheck, IconInfoSmall } from '@tabler/icons-react';
+import { IconBan, IconCheck, IconDownload, IconInfoSmall } from '@tabler/icons-react';
+import { Link } from 'react-router';
 import { api, ok } from '../../api/client';
 import { useInAddress } from '../../address';
 import { Panel, When } from '../../components/parts';
 import { Problem } from '../../components/states';
 import { useAllApps } from '../../data';
 import { useTexts, wordOf } from '../../i18n';
-import { useProject } from '../../session';
+import { usePath, useProject } from '../../session';
+import { WithCode } from './WithCode';
 
 /** Why the desktop has an app or has it not, step by step. The app is in the address. */
 export function Why({ desktopId }: { desktopId: string }) {
   const { t, language } = useTexts();
+  const path = usePath();
   const { id: project_id } = useProject();
   const apps = useAllApps();
   const [app, setApp] = useInAddress('why');
@@ -39,7 +42,7 @@ export function Why({ desktopId }: { desktopId: string }) {
       {why.error !== null && <Problem error={why.error} />}
       {app !== '' && why.data !== undefined && (
         <div role="status">
-          <Alert variant="outline" mt="md" title={why.data.answer} />
+          <Alert variant="outline" mt="md" title={<WithCode text={why.data.answer} />} />
           <Timeline bulletSize={22} lineWidth={2} mt="lg" active={why.data.steps.length}>
             {why.data.steps.map((step, index) => (
               <Timeline.Item
@@ -57,11 +60,19 @@ export function Why({ desktopId }: { desktopId: string }) {
                   </Group>
                 }
               >
-                <Text size="sm">{step.text}</Text>
+                <Text size="sm">
+                  <WithCode text={step.text} />
+                </Text>
                 {step.hint !== undefined && (
                   <Text size="sm" c="dimmed">
-                    {step.hint}
+                    <WithCode text={step.hint} />
                   </Text>
+                )}
+                {/* What these two advise is to install it. */}
+                {step.hint !== undefined && (step.step === 'deployment' || step.step === 'installed') && (
+                  <Button component={Link} to={path(`install?app=${app}&desktop=${desktopId}`)} size="xs" variant="default" mt={6} leftSection={<IconDownload size={14} />}>
+                    {t('desktop.install-here')}
+                  </Button>
                 )}
               </Timeline.Item>
             ))}

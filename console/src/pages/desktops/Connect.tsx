@@ -1,19 +1,25 @@
 import { Alert, Anchor, Button, Checkbox, Code, Group, Loader, Modal, Stack, Text } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
-import { IconCircleCheck } from '@tabler/icons-react';
-import { useEffect, useState } from 'react';
-import { api, ok } from '../../api/client';
+import { IconCircleCheck, IconUserCheck } from '@tabler/icons-react';
+import { Fragment, useEffect, useState } from 'react';
+import { Link } from 'react-router';
+import { api, ok, type Shape } from '../../api/client';
 import { SecretOnce } from '../../components/parts';
 import { Problem } from '../../components/states';
 import { agentAddress, installLine, isLoopback } from '../../connect';
-import { useRefresh } from '../../data';
+import { useDesktops, useRefresh } from '../../data';
 import { useTexts } from '../../i18n';
-import { useProject } from '../../session';
+import { usePath, useProject } from '../../session';
+import { useAsking, Waiting } from './Waiting';
 
 /** How often it is asked whether a desktop has come. */
 const ASK_MS = 3_000;
 /** Tokens that are looked through for the one just made; the newest come first. */
 const NEWEST = 20;
+/** Newest desktops that are looked through for those that came. Source: the operation's own maximum. */
+const NEWEST_DESKTOPS = 100;
+/** Desktops that are named. */
+const NAMED = 10;
 
 /** Makes a token, says what to run on the desktop, and waits for it to come. */
 export function Connect({ opened, onClose }: { opened: boolean; onClose: () => void }) {
@@ -50,7 +56,8 @@ export function Connect({ opened, onClose }: { opened: boolean; onClose: () => v
       opened={opened}
       onClose={close}
       title={t('desktop.enroll')}
-      size="lg"
+      // Machines to decide about are shown with what tells them apart.
+      size={made?.token.enrollment_token.needs_approval === true ? 'xl' : 'lg'}
       closeButtonProps={{ 'aria-label': t('action.close') }}
       // The token is shown once: it does not go by a click beside it.
       closeOnClickOutside={made === undefined}
@@ -81,7 +88,7 @@ export function Connect({ opened, onClose }: { opened: boolean; onClose: () => v
             ) : (
               <Text size="sm">{t('enroll.no-program')}</Text>
             )}
-            <Arrived tokenId={made.token.enrollment_token.id} />
+            <Arrived token={made.token.enrollment_token} />
             {hasProgram && (
               <Anchor component="button" type="button" size="sm" ta="left" aria-expanded={byHand} onClick={() => setByHand(!byHand)}>
                 {t('enroll.by-hand')}
@@ -104,33 +111,77 @@ export function Connect({ opened, onClose }: { opened: boolean; onClose: () => v
   );
 }
 
-/** How many desktops have come with a token. */
-function Arrived({ tokenId }: { tokenId: string }) {
+/** Who has come with a token, and who waits to be let in. */
+function Arrived({ token }: { token: Shape<'EnrollmentToken'> }) {
   const { t } = useTexts();
   const { id: project_id } = useProject();
   const refresh = useRefresh();
+  const { waiting, approved } = useAsking(token.id);
   const uses = useQuery({
-    queryKey: ['tokens', project_id, 'uses', tokenId],
+    queryKey: ['tokens', project_id, 'uses', token.id],
     refetchInterval: ASK_MS,
     queryFn: async () => {
       const list = await ok(
         api.GET('/api/v1/{project_id}/enrollment-tokens', { params: { path: { project_id }, query: { limit: NEWEST, offset: 0 } } }),
       );
-      return list.items.find((token) => token.id === tokenId)?.uses ?? 0;
+      return list.items.find(({ id }) => id === token.id)?.uses ?? 0;
     },
   });
   const count = uses.data ?? 0;
   useEffect(() => {
-    if (count > 0) void refresh('desktops');
+    if (count > 0) void refresh('desktops', 'enrollment-requests');
     // Asked again when another desktop has come, not when the function is another.
   }, [count]);
+  const said =
+    count > 0
+      ? t('enroll.arrived', { n: count })
+      : waiting.count > 0
+        ? t('enroll.asked', { n: waiting.count })
+        : approved.count > 0
+          ? t('waiting.coming', { n: approved.count })
+          : t('enroll.waiting');
   return (
     <>
       {uses.error !== null && <Problem error={uses.error} />}
       <Group gap="xs" role="status" wrap="nowrap">
-        {count === 0 ? <Loader size={16} aria-hidden /> : <IconCircleCheck size={20} color="var(--ok)" aria-hidden />}
-        <Text size="sm">{count === 0 ? t('enroll.waiting') : t('enroll.arrived', { n: count })}</Text>
+        {count > 0 ? (
+          <IconCircleCheck size={20} color="var(--ok)" aria-hidden />
+        ) : waiting.count > 0 ? (
+          <IconUserCheck size={20} color="var(--care)" aria-hidden />
+        ) : (
+          <Loader size={16} aria-hidden />
+        )}
+        <Text size="sm">{said}</Text>
       </Group>
+      {count > 0 && <Came since={token.created_at} />}
+      <Waiting tokenId={token.id} />
+    </>
+  );
+}
+
+/** Desktops that enrolled since the token was made, and what is next. Which of them came with it nothing tells. */
+function Came({ since }: { since: string }) {
+  const { t } = useTexts();
+  const path = usePath();
+  const newest = useDesktops({}, 0, NEWEST_DESKTOPS);
+  const came = newest.data?.items.filter(({ agent }) => agent !== undefined && Date.parse(agent.enrolled_at) >= Date.parse(since)) ?? [];
+  return (
+    <>
+      {came.length > 0 && (
+        <Text size="sm">
+          {t('list.colon', { what: t('enroll.came'), more: '' })}
+          {came.slice(0, NAMED).map((desktop, index) => (
+            <Fragment key={desktop.id}>
+              {index > 0 && t('list.comma')}
+              <Anchor component={Link} to={path(`desktops/${desktop.id}`)} inherit>
+                {desktop.name}
+              </Anchor>
+            </Fragment>
+          ))}
+          {came.length > NAMED && t('deployment.more', { n: came.length - NAMED })}
+        </Text>
+      )}
+      <Text size="sm">{t('enroll.next')}</Text>
     </>
   );
 }

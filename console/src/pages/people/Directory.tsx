@@ -21,7 +21,7 @@ import { useEffect, useState } from 'react';
 import { api, ApiProblem, ok, type Shape } from '../../api/client';
 import { ConfirmByName, Facts, Panel, PasswordField, Pill, say, When } from '../../components/parts';
 import { Empty, Problem } from '../../components/states';
-import { MOVING_MS, QUIET_MS, useRefresh } from '../../data';
+import { useDirectoryStatus, useRefresh } from '../../data';
 import { useTold } from '../../failures';
 import { useTexts } from '../../i18n';
 import { useProject } from '../../session';
@@ -207,11 +207,7 @@ function Status() {
   const { id: project_id } = useProject();
   const params = { path: { project_id } };
   const [removals, setRemovals] = useState(false);
-  const status = useQuery({
-    queryKey: ['directory-status', project_id],
-    refetchInterval: (query) => (query.state.data?.running === true || query.state.data?.pending === true ? MOVING_MS : QUIET_MS),
-    queryFn: () => ok(api.GET('/api/v1/{project_id}/directory/status', { params })),
-  });
+  const status = useDirectoryStatus();
   const sync = useMutation({
     mutationFn: (full: boolean) =>
       ok(api.POST('/api/v1/{project_id}/directory/sync', { params, body: { ...(full ? { full } : {}), ...(removals ? { allow_removals: true } : {}) } })),
@@ -223,8 +219,13 @@ function Status() {
     if (ended !== undefined) void refresh('users', 'groups');
     // Asked again when another synchronisation has ended, not when the function is another.
   }, [ended]);
+  const isGone = data === null;
+  useEffect(() => {
+    // Disconnected elsewhere.
+    if (isGone) void refresh('directory');
+  }, [isGone]);
   if (status.error !== null) return <Problem error={status.error} />;
-  if (data === undefined) return null;
+  if (data === undefined || data === null) return null;
   const busy = data.running || data.pending;
   const facts: [string, React.ReactNode][] = [
     [t('directory.users'), data.users.toLocaleString()],

@@ -404,7 +404,7 @@ impl Attempt<'_> {
         Ok(Ending {
             exit_code: Some(0),
             output_tail: format!(
-                "unpacked {files} files into {}\n",
+                "files unpacked into {}: {files}\n",
                 target.on_desktop.display()
             ),
             after: self.look(proof).await,

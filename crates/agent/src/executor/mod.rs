@@ -230,10 +230,12 @@ impl LocalDesktop {
                 tracing::error!(attempt.id = %attempt, "{}", chain(&error));
                 tokio::time::sleep(EVIDENCE_RETRY).await;
             }
+            // What there is none of is left out: an exit code alone is no failure of the agent's.
+            let failure = failure.map(tracing::field::debug);
             tracing::info!(
                 attempt.id = %attempt,
-                ?failure,
-                ?exit_code,
+                failure,
+                exit_code,
                 "the attempt ended"
             );
             let _ = events.send(DesktopEvent::Ended { attempt }).await;

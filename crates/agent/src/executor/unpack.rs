@@ -110,12 +110,12 @@ impl AppRecord {
             verify_manifest(&real, &installed.manifest)
                 .map_err(|error| crate::server_client::chain(&error))
         });
+        let files = installed.manifest.entries.len();
         match verified {
             Ok(()) => Detection {
                 holds: true,
                 seen: format!(
-                    "all {} files are in {}",
-                    installed.manifest.entries.len(),
+                    "{files} of {files} files are in {}",
                     target.on_desktop.display()
                 ),
             },

@@ -148,12 +148,16 @@ impl Events {
     }
 }
 
-/// Turns committed changes into events, until the feed ends.
+/// Turns committed changes into events, until the process ends: streams end with it.
 pub(crate) async fn run(services: Arc<Services>) {
     let mut feed = services.store.watch();
     loop {
         let mut gathered = Changes::default();
-        match feed.recv().await {
+        let received = tokio::select! {
+            received = feed.recv() => received,
+            () = services.shutdown.cancelled() => return,
+        };
+        match received {
             Ok(changes) => add(&mut gathered, &changes),
             Err(RecvError::Lagged(_)) => services.background.events.tell(Event::Lost),
             Err(RecvError::Closed) => return,

@@ -2,13 +2,15 @@
 //!
 //! **Guarantees.** An answer is given after the commit. A group has at most [`GROUP`] entries, which bounds how long
 //! it holds the writer (measured: 100 spread rows hold SQLite's for 4-7 ms); a lone caller does not wait for others.
-//! When the queue is full callers wait; when a group fails all of its callers are told.
+//! When the queue is full callers wait; when a group fails all of its callers are told. At the end of the process what
+//! was accepted is written, and nothing more is accepted.
 
 use std::future::Future;
 use std::sync::Arc;
 
 use outfitter_store::StoreError;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// Entries in one transaction. Source: docs/invariants.md, I1.
 const GROUP: usize = 100;
@@ -61,14 +63,24 @@ impl<I, O> Grouped<I, O> {
 }
 
 impl<I, O> Groups<I, O> {
-    /// Writes groups until every caller's end is gone. `write` answers one result per entry, in order.
-    pub async fn run<F, Fut>(mut self, write: F)
+    /// Writes groups until the end, or until every caller's end is gone. `write` answers one result per entry, in order.
+    pub async fn run<F, Fut>(mut self, end: CancellationToken, write: F)
     where
         F: Fn(Vec<I>) -> Fut,
         Fut: Future<Output = Result<Vec<O>, StoreError>>,
     {
         let mut entries = Vec::with_capacity(GROUP);
-        while self.queue.recv_many(&mut entries, GROUP).await > 0 {
+        loop {
+            let taken = tokio::select! {
+                taken = self.queue.recv_many(&mut entries, GROUP) => taken,
+                () = end.cancelled(), if !self.queue.is_closed() => {
+                    self.queue.close();
+                    continue;
+                }
+            };
+            if taken == 0 {
+                return;
+            }
             let (inputs, callers): (Vec<I>, Vec<_>) = entries.drain(..).unzip();
             match write(inputs).await {
                 Ok(outputs) => {
@@ -96,7 +108,7 @@ mod tests {
     async fn callers_that_come_together_share_a_group() {
         let (grouped, groups) = grouped::<u32, usize>();
         let calls = futures_util::future::join_all((0..250).map(|number| grouped.write(number)));
-        let written = groups.run(|entries| async move {
+        let written = groups.run(CancellationToken::new(), |entries| async move {
             let size = entries.len();
             Ok(vec![size; size])
         });
@@ -116,7 +128,7 @@ mod tests {
     async fn a_failed_group_fails_for_all_of_its_callers() {
         let (grouped, groups) = grouped::<u32, ()>();
         let calls = futures_util::future::join_all((0..3).map(|number| grouped.write(number)));
-        let written = groups.run(|_| async {
+        let written = groups.run(CancellationToken::new(), |_| async {
             Err(StoreError::Inconsistent {
                 table: "job",
                 column: "state",
@@ -133,5 +145,25 @@ mod tests {
                 .iter()
                 .all(|answer| matches!(answer, Err(GroupError::Store(_))))
         );
+    }
+
+    #[tokio::test]
+    async fn at_the_end_what_was_accepted_is_written_and_nothing_more_is_accepted() {
+        let (grouped, groups) = grouped::<u32, u32>();
+        let end = CancellationToken::new();
+        let accepted: Vec<_> = (0..150)
+            .map(|number| {
+                let (answer, answered) = oneshot::channel();
+                grouped.queue.try_send((number, answer)).expect("room");
+                answered
+            })
+            .collect();
+        end.cancel();
+        groups.run(end, |entries| async move { Ok(entries) }).await;
+        for (number, answered) in (0..).zip(accepted) {
+            let written = answered.await.expect("answered").expect("written");
+            assert_eq!(written, number);
+        }
+        assert!(matches!(grouped.write(7).await, Err(GroupError::Ending)));
     }
 }

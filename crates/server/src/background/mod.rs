@@ -188,15 +188,9 @@ pub fn of_jobs(services: &Arc<Services>, writers: Writers) -> Vec<Prepared> {
     let background = &services.background;
     let of = || Arc::clone(services);
     vec![
-        Box::pin(until_shutdown(
-            of(),
-            tasks::writers::write_goes(of(), writers.goes),
-        )),
-        Box::pin(until_shutdown(
-            of(),
-            tasks::writers::write_results(of(), writers.results),
-        )),
-        Box::pin(until_shutdown(of(), events::run(of()))),
+        Box::pin(tasks::writers::write_goes(of(), writers.goes)),
+        Box::pin(tasks::writers::write_results(of(), writers.results)),
+        Box::pin(events::run(of())),
         Box::pin(drive(
             of(),
             every("deployment_expand", 5),
@@ -338,18 +332,4 @@ fn of_the_rest(services: &Arc<Services>, tracker: &TaskTracker) -> Vec<Prepared>
             tasks::package_store_sweep::run,
         )),
     ]
-}
-
-/// Writers serve channels to the very end, then go with the last of them.
-async fn until_shutdown(services: Arc<Services>, writer: impl Future<Output = ()>) {
-    tokio::pin!(writer);
-    tokio::select! {
-        biased;
-        () = &mut writer => {}
-        () = async {
-            services.shutdown.cancelled().await;
-            // What was accepted for writing before the end is written.
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        } => {}
-    }
 }

@@ -11,7 +11,7 @@ use crate::services::Services;
 /// Releases acknowledged attempts.
 pub(crate) async fn write_goes(services: Arc<Services>, groups: Groups<GoRequest, GoOutcome>) {
     groups
-        .run(|requests| {
+        .run(services.shutdown.clone(), |requests| {
             let services = Arc::clone(&services);
             async move {
                 let tx = services.store.write().await?;
@@ -31,7 +31,7 @@ pub(crate) async fn write_results(
     groups: Groups<ResultReport, FinishOutcome>,
 ) {
     groups
-        .run(|reports| {
+        .run(services.shutdown.clone(), |reports| {
             let services = Arc::clone(&services);
             async move {
                 let now = services.clock.now();
