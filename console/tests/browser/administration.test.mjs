@@ -73,7 +73,7 @@ test('a user, a group and a policy are made, and the simulator says which statem
   await page.keyboard.press('Escape');
   await page.getByRole('button', { name: 'Ask' }).click();
   await page.getByText('Allowed', { exact: true }).waitFor();
-  await page.getByText('through group cleaners').waitFor();
+  await page.getByText('held through the group cleaners').waitFor();
   await page.getByRole('combobox', { name: 'Action' }).fill('workspace:appcenter:createApp');
   await page.keyboard.press('Escape');
   await page.getByRole('button', { name: 'Ask' }).click();
@@ -280,7 +280,7 @@ test('download limits and networks are set in the settings', async () => {
   await page.getByRole('button', { name: 'Test the store' }).click();
   const store = page.getByRole('region', { name: 'Package store' });
   await store.getByText(/^Works: folder /).waitFor();
-  await store.getByText('read and digest all: the digest is right').first().waitFor();
+  await store.getByText('Read and digest all · the digest is right').first().waitFor();
   assert.equal(await store.getByLabel('wrong', { exact: true }).count(), 0);
   await closed(page);
 });
