@@ -601,7 +601,7 @@ export const dictionary = {
 
   'freeze.by': ['{who}: {reason}', '{who}：{reason}'],
   'freeze.failed': ['The change was refused', '操作被拒绝'],
-  'freeze.change': ['Change this in Settings', '在“设置”页面更改'],
+  'freeze.change': ['To the switch', '前往开关'],
   'freeze.label': ['Freeze this project', '冻结本项目'],
   'freeze.label-server': ['Freeze the whole server', '冻结整个服务器'],
   'freeze.let-go': ['Unfreeze', '解除冻结'],
