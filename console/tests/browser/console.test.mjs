@@ -112,7 +112,7 @@ test('a frozen project says so everywhere, and what waits is cancelled', async (
   await page.getByRole('dialog').getByRole('button', { name: 'Cancel the rest' }).click();
   await page.getByRole('button', { name: 'ANA-DESK · Late: Failed' }).waitFor();
 
-  await page.getByRole('link', { name: 'Settings' }).click();
+  await page.getByRole('link', { name: 'Settings', exact: true }).click();
   await page.getByRole('button', { name: 'Unfreeze' }).click();
   await banner.waitFor({ state: 'detached' });
   assert.deepEqual(page.complaints, []);

@@ -17,7 +17,7 @@ before(async () => {
 });
 after(() => scene?.stop());
 
-/** The page that adds apps; counts the parts that the bucket took, and what credentials it was given. */
+/** The page that adds apps; notes which parts the bucket took, and what credentials it was given. A part that is sent again counts once. */
 async function adding(options) {
   const page = await scene.loggedIn(options, ADD);
   page.setDefaultTimeout(PATIENCE_MS);
@@ -31,12 +31,12 @@ async function adding(options) {
     if (url.origin !== scene.gate.address || !response.ok()) return;
     const id = url.searchParams.get('uploadId');
     if (url.searchParams.has('uploads')) page.begun.push(url.pathname);
-    if (response.request().method() === 'PUT') page.partsPut.set(id, (page.partsPut.get(id) ?? 0) + 1);
+    if (response.request().method() === 'PUT') page.partsPut.set(id, (page.partsPut.get(id) ?? new Set()).add(url.searchParams.get('partNumber')));
   });
   return page;
 }
 
-const put = (page) => [...page.partsPut.values()].reduce((sum, count) => sum + count, 0);
+const put = (page) => [...page.partsPut.values()].reduce((sum, { size }) => sum + size, 0);
 const choose = (page, ...paths) => page.getByLabel('Choose files').setInputFiles(paths);
 const row = (page, { name }) => page.getByRole('region', { name });
 const says = (page, file, text) => row(page, file).getByText(text, { exact: true }).waitFor();
@@ -115,6 +115,9 @@ test('an upload goes on after a restart of the server, a pause and a reload, and
   // The page is loaded anew: another file of that name is not it, the same is.
   const beforeReload = put(page);
   await page.reload();
+  // What the old page had on its way goes with it: a busy machine's buffers hold a whole part.
+  await scene.gate.close();
+  await scene.gate.open();
   await row(page, file).getByText('Unfinished: the page was loaded anew.').waitFor();
   await assertAccessible(page);
   const pick = page.getByLabel(`Choose ${file.name} again`).and(page.locator('input'));
@@ -124,7 +127,8 @@ test('an upload goes on after a restart of the server, a pause and a reload, and
   await pick.setInputFiles(file.path);
   scene.gate.let(1000 * MEGABYTE);
   const app = await save(page, file, 'Large');
-  assert.ok(scene.gate.passed - passed < file.bytes.length - beforeReload * 5 * MEGABYTE, 'parts that had arrived are not sent again');
+  const again = scene.gate.passed - passed;
+  assert.ok(again < file.bytes.length - beforeReload * 5 * MEGABYTE, `parts that had arrived are not sent again: ${again} of ${file.bytes.length} bytes after ${beforeReload} parts`);
   assert.equal(page.begun.length, 1, 'one upload from its beginning to its end');
   assert.deepEqual(scene.parts(), []);
   assert.equal(await page.evaluate(() => localStorage.getItem('outfitter.uploads')), null);
