@@ -1,9 +1,10 @@
-import { Button, Center, Loader } from '@mantine/core';
+import { Center, Loader } from '@mantine/core';
 import { IconMapOff } from '@tabler/icons-react';
 import { lazy, Suspense } from 'react';
-import { Link, Navigate, Route, Routes, useLocation, useParams } from 'react-router';
+import { Navigate, Route, Routes, useLocation, useParams } from 'react-router';
 import { Boundary } from './components/Boundary';
-import { Empty, Problem } from './components/states';
+import { PageGone } from './components/parts';
+import { Problem } from './components/states';
 import { useTexts } from './i18n';
 import { Shell } from './layout/Shell';
 import { Login } from './pages/Login';
@@ -41,11 +42,7 @@ export function Waiting() {
 /** An address that leads nowhere: a slip of the pen, or a project that is not (any more) this person's. */
 function NoSuchPage({ home }: { home: string }) {
   const { t } = useTexts();
-  return (
-    <Empty icon={<IconMapOff />} title={t('no-page.title')} action={<Button component={Link} to={home}>{t('nav.overview')}</Button>}>
-      {t('no-page.text')}
-    </Empty>
-  );
+  return <PageGone title={t('no-page.title')} icon={<IconMapOff />} gone={t('no-page.gone')} text={t('no-page.text')} all={{ label: t('nav.overview'), to: home }} />;
 }
 
 function InProject() {

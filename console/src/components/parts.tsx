@@ -34,7 +34,7 @@ import { Link } from 'react-router';
 import { ApiProblem, type Shape } from '../api/client';
 import { useInAddress } from '../address';
 import { languageNow, localeOf, useTexts, write } from '../i18n';
-import { Problem } from './states';
+import { Empty, Problem } from './states';
 
 /** One of a few choices; on a phone they stand below each other. */
 export function Choice(props: SegmentedControlProps) {
@@ -113,6 +113,28 @@ export function PageProblem({ title, error, trail, onRetry }: { title: string; e
     <>
       <PageHead title={title} {...(trail === undefined ? {} : { trail })} />
       <Problem error={error} {...(onRetry === undefined ? {} : { onRetry })} />
+    </>
+  );
+}
+
+/** The page of something that is not there, or no longer: says so, and leads to all of its kind. */
+export function PageGone({ title, icon, gone, text, all }: { title: string; icon: ReactNode; gone: string; text: string; all: { label: string; to: string } }) {
+  return (
+    <>
+      <PageHead title={title} />
+      <section className="panel">
+        <Empty
+          icon={icon}
+          title={gone}
+          action={
+            <Button component={Link} to={all.to} variant="default">
+              {all.label}
+            </Button>
+          }
+        >
+          {text}
+        </Empty>
+      </section>
     </>
   );
 }

@@ -851,8 +851,9 @@ export const dictionary = {
   'networks.text': ['Agents are pushed over SSH. What is set here holds for every desktop of the network that has no settings of its own.', '代理通过 SSH 推送。此处设置适用于该网络中没有单独设置的所有桌面。'],
   'networks.title': ['How networks are reached', '网络连接方式'],
 
+  'no-page.gone': ['There is no such page', '页面不存在'],
   'no-page.text': ['The address may be mistyped, or belong to a project that you do not see.', '地址可能有误，或属于您无权查看的项目。'],
-  'no-page.title': ['There is no such page', '页面不存在'],
+  'no-page.title': ['Not found', '未找到'],
   'no-project.text': ['You are logged in, but no project lets you in. Ask an administrator for a role.', '您已登录，但没有可进入的项目。请联系管理员分配角色。'],
   'no-project.title': ['No project for you yet', '暂无可用项目'],
 

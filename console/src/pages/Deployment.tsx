@@ -7,9 +7,9 @@ import { api, ApiProblem, ok, type Shape } from '../api/client';
 import { useInAddress, useLastPage, useOpenedInAddress, usePage } from '../address';
 import { Board, MOST_SHOWN, useOf } from '../board';
 import { FailureGroup, JobDrawer, Outcome } from '../components/JobDrawer';
-import { ConfirmByName, isUnverified, JOB_TONE, JobPill, Legend, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, say, sayProblem, ShareBar, When, type Tone } from '../components/parts';
+import { ConfirmByName, isUnverified, JOB_TONE, JobPill, Legend, ListTable, PageGone, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, say, sayProblem, ShareBar, When, type Tone } from '../components/parts';
 import { Squares } from '../components/Squares';
-import { Empty, Problem } from '../components/states';
+import { Problem } from '../components/states';
 import { deploymentJobs, deploymentKey, MOVING_MS, offsetOf, PAGE_SIZE, QUIET_MS, useAllApps, useRefresh } from '../data';
 import { localeOf, useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
@@ -89,24 +89,7 @@ export default function Deployment() {
 
   const trail = [{ label: t('nav.deployments'), to: path('deployments') }];
   if (deployment.error instanceof ApiProblem && deployment.error.status === 404) {
-    return (
-      <>
-        <PageHead title={t('deployment.one')} trail={trail} />
-        <section className="panel">
-          <Empty
-            icon={<IconRocket />}
-            title={t('deployment.gone')}
-            action={
-              <Button component={Link} to={path('deployments')} variant="default">
-                {t('deployment.all')}
-              </Button>
-            }
-          >
-            {t('deployment.gone-text')}
-          </Empty>
-        </section>
-      </>
-    );
+    return <PageGone title={t('deployment.one')} icon={<IconRocket />} gone={t('deployment.gone')} text={t('deployment.gone-text')} all={{ label: t('deployment.all'), to: path('deployments') }} />;
   }
   if (deployment.error !== null && deployment.data === undefined) {
     return <PageProblem title={t('deployment.one')} error={deployment.error} trail={trail} onRetry={() => void deployment.refetch()} />;

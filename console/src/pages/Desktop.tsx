@@ -6,8 +6,8 @@ import { Link, useNavigate, useParams } from 'react-router';
 import { api, ApiProblem, ok } from '../api/client';
 import { useInAddress, useOpenedInAddress, usePage } from '../address';
 import { JobDrawer, JobNotes, Outcome } from '../components/JobDrawer';
-import { ConfirmByName, Facts, JobPill, ListTable, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, When } from '../components/parts';
-import { Empty, Problem } from '../components/states';
+import { ConfirmByName, Facts, JobPill, ListTable, PageGone, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, When } from '../components/parts';
+import { Problem } from '../components/states';
 import { offsetOf, PAGE_SIZE, QUIET_MS, useJobs, useRefresh } from '../data';
 import { useTexts, wordOf } from '../i18n';
 import { usePath, useProject } from '../session';
@@ -55,24 +55,7 @@ export default function Desktop() {
   const jobs = useJobs({ desktop_id: id, ...(wanted === undefined ? {} : { job_status: wanted }) }, offsetOf(page), PAGE_SIZE);
   const trail = [{ label: t('nav.desktops'), to: path('desktops') }];
   if (found.data === undefined && found.error instanceof ApiProblem && found.error.status === 404) {
-    return (
-      <>
-        <PageHead title={t('job.desktop')} trail={trail} />
-        <section className="panel">
-          <Empty
-            icon={<IconDeviceDesktopOff />}
-            title={t('desktop.gone')}
-            action={
-              <Button component={Link} to={path('desktops')} variant="default">
-                {t('desktop.all')}
-              </Button>
-            }
-          >
-            {t('desktop.gone-text')}
-          </Empty>
-        </section>
-      </>
-    );
+    return <PageGone title={t('job.desktop')} icon={<IconDeviceDesktopOff />} gone={t('desktop.gone')} text={t('desktop.gone-text')} all={{ label: t('desktop.all'), to: path('desktops') }} />;
   }
   if (found.error !== null && found.data === undefined) return <PageProblem title={t('job.desktop')} error={found.error} trail={trail} onRetry={() => void found.refetch()} />;
   if (found.data === undefined) return <PageWaiting />;

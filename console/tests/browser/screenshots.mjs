@@ -96,7 +96,7 @@ async function everyState(scene, ids) {
   await scene.call('PUT', '/api/v1/{p}/freeze', { frozen: false });
 }
 
-const CHINESE = new Set(['overview', 'apps', 'app-detection', 'install', 'deployment', 'desktops', 'desktop', 'agents-updates', 'people', 'access-policies', 'audit', 'settings']);
+const CHINESE = new Set(['overview', 'apps', 'app-detection', 'install', 'deployment', 'desktops', 'desktop', 'desktop-why', 'agents-updates', 'people', 'access-policies', 'audit', 'settings']);
 
 async function inChinese(scene, ids) {
   for (const look of LOOKS.filter(({ size, colorScheme }) => (size === 'wide') === (colorScheme === 'light'))) {

@@ -189,7 +189,7 @@ function Form({ draft, saving, onSave, submit, disabled = false, children }: Omi
       <Stack gap="sm">
         {children}
         <Group justify="flex-end">
-          <Button type="submit" loading={saving} disabled={disabled}>
+          <Button type="submit" loading={saving} disabled={disabled} h="auto" mih={36} py={6} styles={{ label: { whiteSpace: 'normal' } }}>
             {submit}
           </Button>
         </Group>

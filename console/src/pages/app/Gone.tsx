@@ -1,8 +1,5 @@
-import { Button } from '@mantine/core';
 import { IconPackageOff } from '@tabler/icons-react';
-import { Link } from 'react-router';
-import { PageHead } from '../../components/parts';
-import { Empty } from '../../components/states';
+import { PageGone } from '../../components/parts';
 import { useTexts } from '../../i18n';
 import { usePath } from '../../session';
 
@@ -10,22 +7,5 @@ import { usePath } from '../../session';
 export function Gone() {
   const { t } = useTexts();
   const path = usePath();
-  return (
-    <>
-      <PageHead title={t('job.app')} trail={[{ label: t('nav.apps'), to: path('apps') }]} />
-      <section className="panel">
-        <Empty
-          icon={<IconPackageOff />}
-          title={t('app.gone')}
-          action={
-            <Button component={Link} to={path('apps')} variant="default">
-              {t('app.all')}
-            </Button>
-          }
-        >
-          {t('app.gone-text')}
-        </Empty>
-      </section>
-    </>
-  );
+  return <PageGone title={t('job.app')} icon={<IconPackageOff />} gone={t('app.gone')} text={t('app.gone-text')} all={{ label: t('app.all'), to: path('apps') }} />;
 }
