@@ -125,13 +125,15 @@ const MENDED_AT: Partial<Record<string, string>> = { exit_code: '', not_detected
 function ToApp({ board, reason }: { board: Board; reason: string }) {
   const { t } = useTexts();
   const path = usePath();
-  const job = useOf(board, () => board.example(reason));
+  // Of which app it is, not which job: that one changes with every job that fails.
+  const app = useOf(board, () => board.example(reason)?.app_id);
+  const job = board.example(reason);
   const part = MENDED_AT[job?.reason ?? ''];
-  if (job === undefined || part === undefined) return null;
+  if (app === undefined || job === undefined || part === undefined) return null;
   return (
     <Button
       component={Link}
-      to={path(`apps/${job.app_id}${part}`)}
+      to={path(`apps/${app}${part}`)}
       size="xs"
       variant="default"
       aria-label={t('list.colon', { what: t('job.show-app'), more: job.app_name ?? '' })}
