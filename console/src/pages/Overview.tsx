@@ -5,7 +5,7 @@ import { lazy, Suspense, useMemo, type ReactNode } from 'react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { Board } from '../board';
-import { FailureGroup } from '../components/JobDrawer';
+import { FailureGroup } from '../components/FailureGroup';
 import { AppIcon, Legend, PageHead, Panel, ShareBar, When, type Share } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { useAllApps, useDeployments, useDesktops, useDirectoryStatus, useJobs, useWaitingEnrollments, MOVING_MS, QUIET_MS, type DesktopFilter } from '../data';

@@ -7,7 +7,7 @@ import { Copy, Legend, ListTable, PageHead, PageProblem, PageWaiting, Panel, Pil
 import { MOVING_MS, QUIET_MS, useRefresh } from '../data';
 import { useTexts, type TextKey } from '../i18n';
 import { usePath, useProject } from '../session';
-import { WithCode } from './desktop/WithCode';
+import { WithCode } from '../components/WithCode';
 
 const STATES: Record<string, { tone: Tone; word: TextKey }> = {
   WAITING: { tone: 'wait', word: 'push.WAITING' },

@@ -143,7 +143,7 @@ const CODES: &[(&str, &str, &str)] = &[
         "Check the address, that the machine is on, and firewalls in between",
         "请检查地址、机器是否已开机，以及途中的防火墙。",
     ),
-    ("connect_failed", "Check the address", "请检查地址"),
+    ("connect_failed", "Check the address", "请检查地址。"),
     (
         "jump_refused",
         "Check that the jump host may open connections to the desktop (AllowTcpForwarding)",
@@ -254,19 +254,27 @@ const CODES: &[(&str, &str, &str)] = &[
         "The program does not run on that system; see the words above",
         "该程序无法在此系统上运行；请参阅上方的输出。",
     ),
-    ("install_failed", "See the words above", "请参阅上方的输出"),
+    (
+        "install_failed",
+        "See the words above",
+        "请参阅上方的输出。",
+    ),
     (
         "install_timeout",
         "The disk there may hang",
         "该机器的磁盘可能无响应。",
     ),
-    ("enroll_refused", "See the words above", "请参阅上方的输出"),
+    (
+        "enroll_refused",
+        "See the words above",
+        "请参阅上方的输出。",
+    ),
     (
         "enroll_unreachable",
         "The desktop must reach the agent listener: see --agent-public, firewalls and proxies",
         "桌面必须能访问代理监听地址：请检查 --agent-public、防火墙和代理服务器。",
     ),
-    ("enroll_failed", "See the words above", "请参阅上方的输出"),
+    ("enroll_failed", "See the words above", "请参阅上方的输出。"),
     (
         "enroll_timeout",
         "The desktop must reach the agent listener: see --agent-public, firewalls and proxies",
@@ -287,7 +295,7 @@ const CODES: &[(&str, &str, &str)] = &[
         "Run `outfitter-agent doctor --state-dir /var/lib/outfitter-agent` there",
         "请在该机器上运行 `outfitter-agent doctor --state-dir /var/lib/outfitter-agent`。",
     ),
-    ("server", "Try again", "请重试"),
+    ("server", "Try again", "请重试。"),
 ];
 
 /// What stands for every other code.

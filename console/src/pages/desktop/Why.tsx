@@ -9,7 +9,7 @@ import { Problem } from '../../components/states';
 import { useAllApps } from '../../data';
 import { useTexts, wordOf } from '../../i18n';
 import { usePath, useProject } from '../../session';
-import { WithCode } from './WithCode';
+import { WithCode } from '../../components/WithCode';
 
 /** Why the desktop has an app or has it not, step by step. The app is in the address. */
 export function Why({ desktopId }: { desktopId: string }) {

@@ -1,7 +1,7 @@
 import { Anchor, Text, type TextProps } from '@mantine/core';
 import { useTexts } from '../../i18n';
 import { useProject } from '../../session';
-import { WithCode } from '../desktop/WithCode';
+import { WithCode } from '../../components/WithCode';
 
 /** How users come to the portal: from a desktop of theirs, or with the company directory's password. */
 export function PortalWay(props: TextProps) {

@@ -1,0 +1,84 @@
+import { Button, Group, Text } from '@mantine/core';
+import { Link } from 'react-router';
+import { useOf, type Board } from '../board';
+import { useTold } from '../failures';
+import { useTexts } from '../i18n';
+import { useRetry } from '../pages/Jobs';
+import { usePath } from '../session';
+
+/** Apps of one cause that are named. */
+const NAMED = 3;
+
+/** Failures of one cause: what was seen most often, how many they are, and what can be done. */
+export function FailureGroup({ board, reason }: { board: Board; reason: string }) {
+  const { t } = useTexts();
+  const told = useTold();
+  const retry = useRetry();
+  return (
+    <Group justify="space-between" wrap="nowrap" align="flex-start">
+      <div style={{ minWidth: 0 }}>
+        <Text size="sm" fw={600}>
+          {told(reason) || t('problem.no-text')}
+        </Text>
+        <FailureFacts board={board} reason={reason} />
+      </div>
+      <Group gap="xs" wrap="nowrap" style={{ flex: 'none' }}>
+        <ToApp board={board} reason={reason} />
+        <Button
+          size="xs"
+          variant="default"
+          aria-label={t('deployment.retry-these', { reason: told(reason) })}
+          loading={retry.isPending}
+          onClick={() => retry.mutate(board.failedIds(reason))}
+        >
+          {t('job.retry')}
+        </Button>
+      </Group>
+    </Group>
+  );
+}
+
+/** They alone are drawn anew while jobs fail and are tried again. */
+function FailureFacts({ board, reason }: { board: Board; reason: string }) {
+  const { t } = useTexts();
+  const found = useOf(board, ({ failures }) => failures.find((one) => one.reason === reason));
+  if (found === undefined) return null;
+  const { count, apps, desktops, others, detail } = found;
+  const some = (names: string[], more: number) => names.join(t('list.comma')) + (more > 0 ? t('deployment.more', { n: more }) : '');
+  return (
+    <>
+      {detail !== undefined && (
+        <Text size="sm" lineClamp={1} title={detail} style={{ overflowWrap: 'anywhere' }}>
+          {detail}
+        </Text>
+      )}
+      <Text size="sm" c="dimmed">
+        {[t('overview.reason-jobs', { n: count }), some(apps.slice(0, NAMED), apps.length - NAMED), some(desktops, others)].join(' · ')}
+      </Text>
+    </>
+  );
+}
+
+/** Where failures are mended that the app itself is the cause of, as a part of its address. */
+const MENDED_AT: Partial<Record<string, string>> = { exit_code: '', not_detected_after_install: '?tab=detection' };
+
+function ToApp({ board, reason }: { board: Board; reason: string }) {
+  const { t } = useTexts();
+  const path = usePath();
+  // Of which app it is, not which job: that one changes with every job that fails.
+  const app = useOf(board, () => board.example(reason)?.app_id);
+  const job = board.example(reason);
+  const part = MENDED_AT[job?.reason ?? ''];
+  if (app === undefined || job === undefined || part === undefined) return null;
+  return (
+    <Button
+      component={Link}
+      to={path(`apps/${app}${part}`)}
+      size="xs"
+      variant="default"
+      aria-label={t('list.colon', { what: t('job.show-app'), more: job.app_name ?? '' })}
+    >
+      {t('job.show-app')}
+    </Button>
+  );
+}
