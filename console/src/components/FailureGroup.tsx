@@ -20,7 +20,10 @@ export function FailureGroup({ board, reason }: { board: Board; reason: string }
         <Text size="sm" fw={600}>
           {told(reason) || t('problem.no-text')}
         </Text>
-        <FailureFacts board={board} reason={reason} />
+        <Detail board={board} reason={reason} />
+        <Text size="sm" c="dimmed">
+          <Facts board={board} reason={reason} />
+        </Text>
       </div>
       <Group gap="xs" wrap="nowrap" style={{ flex: 'none' }}>
         <ToApp board={board} reason={reason} />
@@ -38,25 +41,27 @@ export function FailureGroup({ board, reason }: { board: Board; reason: string }
   );
 }
 
-/** They alone are drawn anew while jobs fail and are tried again. */
-function FailureFacts({ board, reason }: { board: Board; reason: string }) {
-  const { t } = useTexts();
-  const found = useOf(board, ({ failures }) => failures.find((one) => one.reason === reason));
-  if (found === undefined) return null;
-  const { count, apps, desktops, others, detail } = found;
-  const some = (names: string[], more: number) => names.join(t('list.comma')) + (more > 0 ? t('deployment.more', { n: more }) : '');
+const causeOf = ({ failures }: Board, reason: string) => failures.find((one) => one.reason === reason);
+
+/** What was seen most often, which seldom changes. */
+function Detail({ board, reason }: { board: Board; reason: string }) {
+  const detail = useOf(board, (now) => causeOf(now, reason)?.detail);
+  if (detail === undefined) return null;
   return (
-    <>
-      {detail !== undefined && (
-        <Text size="sm" lineClamp={1} title={detail} style={{ overflowWrap: 'anywhere' }}>
-          {detail}
-        </Text>
-      )}
-      <Text size="sm" c="dimmed">
-        {[t('overview.reason-jobs', { n: count }), some(apps.slice(0, NAMED), apps.length - NAMED), some(desktops, others)].join(' · ')}
-      </Text>
-    </>
+    <Text size="sm" lineClamp={1} title={detail} style={{ overflowWrap: 'anywhere' }}>
+      {detail}
+    </Text>
   );
+}
+
+/** How many, of which apps and where. The text alone is drawn anew while jobs fail and are tried again. */
+function Facts({ board, reason }: { board: Board; reason: string }) {
+  const { t } = useTexts();
+  const found = useOf(board, (now) => causeOf(now, reason));
+  if (found === undefined) return null;
+  const { count, apps, desktops, others } = found;
+  const some = (names: string[], more: number) => names.join(t('list.comma')) + (more > 0 ? t('deployment.more', { n: more }) : '');
+  return [t('overview.reason-jobs', { n: count }), some(apps.slice(0, NAMED), apps.length - NAMED), some(desktops, others)].join(' · ');
 }
 
 /** Where failures are mended that the app itself is the cause of, as a part of its address. */
