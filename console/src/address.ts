@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useMemo } from 'react';
+import { useCallback, useMemo } from 'react';
 import { useLocation, useNavigate, useSearchParams } from 'react-router';
 
 /**
@@ -85,13 +85,4 @@ export function usePage(): [number, (page: number) => void] {
   const [text, set] = useInAddress('page', '1');
   const page = Number.parseInt(text, 10);
   return [Number.isSafeInteger(page) && page > 0 ? page : 1, (next) => set(String(next))];
-}
-
-/** Goes to the last page of a list where the address names one behind it: the list has become shorter. */
-export function useLastPage(pages: number | undefined): void {
-  const [page, setPage] = usePage();
-  const isBehind = pages !== undefined && pages > 0 && page > pages;
-  useEffect(() => {
-    if (isBehind) setPage(pages);
-  }, [isBehind, pages, setPage]);
 }

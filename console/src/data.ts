@@ -53,10 +53,6 @@ export const PAGE_SIZE = 25;
 
 export const offsetOf = (page: number, size = PAGE_SIZE) => (page - 1) * size;
 
-/** How many pages a list has, once that is known. What stands in for its answer may be of another one. */
-export const pagesOf = ({ data, isPlaceholderData }: { data: { count: number } | undefined; isPlaceholderData: boolean }) =>
-  data === undefined || isPlaceholderData ? undefined : Math.ceil(data.count / PAGE_SIZE);
-
 /** Every app of the project, by id: up to a thousand, page by page. */
 export function useAllApps() {
   const { id: project_id } = useProject();

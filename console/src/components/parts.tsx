@@ -267,9 +267,27 @@ export function SearchBox({ label, name = 'q' }: { label: string; name?: string 
   );
 }
 
-export function Pages({ count, size, page, onPage }: { count: number; size: number; page: number; onPage: (page: number) => void }) {
+/** How many there are, and the way to the other pages. A list that has become shorter is shown by its last page. */
+export function Pages({
+  count,
+  size,
+  page,
+  settled = true,
+  onPage,
+}: {
+  count: number;
+  size: number;
+  page: number;
+  /** Whether `count` is of the list that is asked for: what stands in for its answer may be of another one. */
+  settled?: boolean;
+  onPage: (page: number) => void;
+}) {
   const { t } = useTexts();
-  const pages = Math.ceil(count / size);
+  const pages = Math.max(1, Math.ceil(count / size));
+  const isBehind = settled && page > pages;
+  useEffect(() => {
+    if (isBehind) onPage(pages);
+  });
   return (
     <Group justify="space-between" className="pages">
       <Text size="sm" c="dimmed" role="status">

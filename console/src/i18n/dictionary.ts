@@ -433,7 +433,7 @@ export const dictionary = {
   'desktop.system.Other': ['Other', '其他'],
   'desktop.users': ['Users', '用户'],
   'desktop.users-change': ['Change', '更改'],
-  'desktop.users-hint': ['Accounts of users that exist already. Enter adds one.', '已存在用户的账号，按回车添加。'],
+  'desktop.users-hint': ['Their accounts; Enter adds one. A user who is not there yet is made.', '用户账号，按回车添加；尚不存在的用户会自动创建。'],
   'desktop.users-none': ['Nobody yet', '暂无'],
   'desktop.users-of': ['Users of {name}', '{name} 的用户'],
   'desktop.users-saved': ['The users of {name} are changed.', '{name} 的用户已更改。'],

@@ -160,7 +160,7 @@ function PushOnto() {
               </ListTable>
             </>
           )}
-          {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+          {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} settled={!list.isPlaceholderData} onPage={setPage} />}
         </ListPanel>
       </Stack>
       <EditReach desktop={editing} reach={reaches.get(editing?.id ?? '')} onClose={() => setEditing(undefined)} />

@@ -4,7 +4,7 @@ import { IconBan, IconPlayerPlay, IconRefresh, IconRocket } from '@tabler/icons-
 import { useMemo, useState, type ReactNode } from 'react';
 import { Link, useParams } from 'react-router';
 import { api, ApiProblem, ok, type Shape } from '../api/client';
-import { useInAddress, useLastPage, useOpenedInAddress, usePage } from '../address';
+import { useInAddress, useOpenedInAddress, usePage } from '../address';
 import { Board, MOST_SHOWN, useOf } from '../board';
 import { FailureGroup } from '../components/FailureGroup';
 import { JobDrawer, Outcome } from '../components/JobDrawer';
@@ -385,7 +385,6 @@ function Jobs({ board, view, form, onOpen }: { board: Board; view: string; form:
 function List({ jobs, onOpen }: { jobs: readonly JobRow[]; onOpen: (id: string) => void }) {
   const { t } = useTexts();
   const [page, setPage] = usePage();
-  useLastPage(Math.ceil(jobs.length / PAGE_SIZE));
   return (
     <>
       <ListTable label={t('deployment.grid')} head={[t('job.desktop'), t('job.app'), t('list.state'), t('job.outcome')]}>

@@ -2,10 +2,10 @@ import { Anchor, Button, Group, Stack, Text } from '@mantine/core';
 import { IconDownload, IconRocket } from '@tabler/icons-react';
 import { Link } from 'react-router';
 import type { Shape } from '../api/client';
-import { useInAddress, useLastPage, usePage } from '../address';
+import { useInAddress, usePage } from '../address';
 import { ListPanel, PageHead, Pages, Pill, ShareBar, States, When, type Share } from '../components/parts';
 import { Empty } from '../components/states';
-import { offsetOf, PAGE_SIZE, pagesOf, useAllApps, useDeployments } from '../data';
+import { offsetOf, PAGE_SIZE, useAllApps, useDeployments } from '../data';
 import { useTexts, type Write } from '../i18n';
 import { usePath } from '../session';
 
@@ -73,7 +73,6 @@ export default function Deployments() {
   const [page, setPage] = usePage();
   const wanted = STATES.find((candidate) => candidate === state) ?? '';
   const list = useDeployments(wanted === '' ? undefined : wanted, offsetOf(page), PAGE_SIZE);
-  useLastPage(pagesOf(list));
   const isEmpty = list.data?.count === 0 && wanted === '';
   const install = (
     <Button component={Link} to={path('install')} leftSection={<IconDownload size={18} />}>
@@ -110,7 +109,7 @@ export default function Deployments() {
             {list.data?.items.map((deployment) => <DeploymentRow key={deployment.id} deployment={deployment} apps={apps.data} />)}
           </Stack>
         )}
-        {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+        {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} settled={!list.isPlaceholderData} onPage={setPage} />}
       </ListPanel>
     </>
   );

@@ -181,7 +181,7 @@ export default function Desktop() {
               ))}
             </ListTable>
           )}
-          {jobs.data !== undefined && jobs.data.count > PAGE_SIZE && <Pages count={jobs.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+          {jobs.data !== undefined && (jobs.data.count > PAGE_SIZE || page > 1) && <Pages count={jobs.data.count} size={PAGE_SIZE} page={page} settled={!jobs.isPlaceholderData} onPage={setPage} />}
         </section>
         <Inventory desktopId={id} />
         <AgentLog desktopId={id} isConnected={desktop?.agent?.connected === true} />

@@ -215,7 +215,7 @@ export default function Desktops() {
             ))}
           </ListTable>
         )}
-        {count !== undefined && count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+        {count !== undefined && count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} settled={!list.isPlaceholderData} onPage={setPage} />}
       </ListPanel>
     </>
   );

@@ -4,12 +4,12 @@ import { IconListDetails, IconRefresh, IconX } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
-import { useInAddress, useLastPage, useOpenedInAddress, usePage } from '../address';
+import { useInAddress, useOpenedInAddress, usePage } from '../address';
 import { ChooseAll } from '../components/ChooseAll';
 import { JobDrawer, JobNotes, Outcome } from '../components/JobDrawer';
 import { JobPill, ListPanel, ListTable, PageHead, Pages, say, sayProblem, States, When, type JobStatus } from '../components/parts';
 import { Empty } from '../components/states';
-import { offsetOf, PAGE_SIZE, pagesOf, useAllApps, useJobs, useRefresh } from '../data';
+import { offsetOf, PAGE_SIZE, useAllApps, useJobs, useRefresh } from '../data';
 import { useTexts } from '../i18n';
 import { usePath, useProject } from '../session';
 
@@ -75,7 +75,6 @@ export default function Jobs() {
     offsetOf(page),
     PAGE_SIZE,
   );
-  useLastPage(pagesOf(list));
   const isFiltered = [wanted, app, target, unverified].some((value) => value !== '');
   const retry = useRetry();
   const failedHere = list.data?.items.filter((job) => job.job_status === 'FAIL') ?? [];
@@ -214,7 +213,7 @@ export default function Jobs() {
             </ListTable>
           </>
         )}
-        {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+        {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} settled={!list.isPlaceholderData} onPage={setPage} />}
       </ListPanel>
       <JobDrawer job={list.data?.items.find((job) => job.id === opened)} onClose={() => open('')} />
     </>

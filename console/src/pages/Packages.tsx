@@ -226,7 +226,7 @@ function Deleted() {
               </Table.Tr>
             ))}
           </ListTable>
-          {list.data.count > PAGE_SIZE && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+          {(list.data.count > PAGE_SIZE || page > 1) && <Pages count={list.data.count} size={PAGE_SIZE} page={page} settled={!list.isPlaceholderData} onPage={setPage} />}
         </>
       )}
     </Panel>

@@ -130,7 +130,7 @@ function Users() {
             ))}
           </ListTable>
         )}
-        {count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+        {count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} settled={!list.isPlaceholderData} onPage={setPage} />}
       </ListPanel>
       <AddUser opened={adding} onClose={() => setAdding(false)} />
       <ConfirmByName
@@ -293,7 +293,7 @@ function Groups() {
             ))}
           </ListTable>
         )}
-        {count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+        {count > 0 && <Pages count={count} size={PAGE_SIZE} page={page} settled={!list.isPlaceholderData} onPage={setPage} />}
       </ListPanel>
       <FormDialog title={t('people.add-group')} opened={adding} onClose={() => setAdding(false)} submit={t('people.add-group')} save={add}>
         <TextInput data-autofocus label={t('app.name')} required maxLength={64} value={name} onChange={(event) => setName(event.currentTarget.value)} />

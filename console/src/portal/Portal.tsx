@@ -266,7 +266,7 @@ function History({ place }: { place: Place }) {
           </li>
         ))}
       </ul>
-      <Pages count={history.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />
+      <Pages count={history.data.count} size={PAGE_SIZE} page={page} settled={!history.isPlaceholderData} onPage={setPage} />
     </section>
   );
 }

@@ -100,7 +100,7 @@ export function Users() {
             </Table.Tr>
           ))}
         </ListTable>
-        {list.data !== undefined && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+        {list.data !== undefined && <Pages count={list.data.count} size={PAGE_SIZE} page={page} settled={!list.isPlaceholderData} onPage={setPage} />}
       </ListPanel>
       <AddUser opened={adding} onClose={() => setAdding(false)} />
       <Password user={renewing} onClose={() => setRenewing(undefined)} />

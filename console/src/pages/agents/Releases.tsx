@@ -44,7 +44,7 @@ export function Releases() {
         </section>
       )}
       {list.data?.items.map((release) => <Release key={release.version} release={release} />)}
-      {list.data !== undefined && list.data.count > PAGE_SIZE && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+      {list.data !== undefined && (list.data.count > PAGE_SIZE || page > 1) && <Pages count={list.data.count} size={PAGE_SIZE} page={page} settled={!list.isPlaceholderData} onPage={setPage} />}
     </Stack>
   );
 }

@@ -95,7 +95,7 @@ export function Outdated({ appId }: { appId: string }) {
               </Table.Tr>
             ))}
           </ListTable>
-          {list.data !== undefined && list.data.count > PAGE_SIZE && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+          {list.data !== undefined && (list.data.count > PAGE_SIZE || page > 1) && <Pages count={list.data.count} size={PAGE_SIZE} page={page} settled={!list.isPlaceholderData} onPage={setPage} />}
         </>
       )}
     </Panel>

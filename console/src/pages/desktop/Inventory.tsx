@@ -88,7 +88,7 @@ export function Inventory({ desktopId }: { desktopId: string }) {
           ))}
         </ListTable>
       )}
-      {software.data !== undefined && software.data.count > PAGE_SIZE && <Pages count={software.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+      {software.data !== undefined && (software.data.count > PAGE_SIZE || page > 1) && <Pages count={software.data.count} size={PAGE_SIZE} page={page} settled={!software.isPlaceholderData} onPage={setPage} />}
     </Panel>
   );
 }

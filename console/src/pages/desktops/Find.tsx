@@ -78,7 +78,7 @@ export function Find() {
             ))}
           </ListTable>
         )}
-        {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} onPage={setPage} />}
+        {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} settled={!list.isPlaceholderData} onPage={setPage} />}
       </ListPanel>
     </>
   );
