@@ -8,11 +8,16 @@ export function reasonOf(message: string | undefined): string {
   return end < 0 ? text : text.slice(0, end + 1);
 }
 
-/** A message of the server with the sentences it begins with told as `said` has them; what was seen on the desktop stays as it came. */
+/**
+ * A message of the server with the sentences it begins with, and the hint it ends with, told as `said` has them. What was
+ * seen on the desktop, or came from the other side, stays as it is.
+ */
 export function translated(message: string, said: Record<string, string>): string {
-  const known = Object.keys(said).find((sentence) => message === sentence || message.startsWith(`${sentence} `));
-  if (known === undefined) return message;
-  return (said[known] ?? known) + translated(message.slice(known.length).trimStart(), said);
+  const sentences = Object.keys(said);
+  const first = sentences.find((sentence) => message === sentence || message.startsWith(`${sentence} `));
+  if (first !== undefined) return (said[first] ?? first) + translated(message.slice(first.length).trimStart(), said);
+  const hint = sentences.find((sentence) => message.endsWith(`. ${sentence}.`));
+  return hint === undefined ? message : `${message.slice(0, -hint.length - 1)}${said[hint] ?? hint}`;
 }
 
 /** Tells what the server says in the reader's language. Who reads Chinese loads the sentences for it. */

@@ -15,8 +15,8 @@ export function FailureGroup({ board, reason }: { board: Board; reason: string }
   const told = useTold();
   const retry = useRetry();
   return (
-    <Group justify="space-between" wrap="nowrap" align="flex-start">
-      <div style={{ minWidth: 0 }}>
+    <Group justify="space-between" align="flex-start" gap="xs">
+      <div style={{ flex: '1 1 240px', minWidth: 0 }}>
         <Text size="sm" fw={600}>
           {told(reason) || t('problem.no-text')}
         </Text>

@@ -5,6 +5,7 @@ import { Link, useParams } from 'react-router';
 import { api, ok } from '../api/client';
 import { Copy, Legend, ListTable, PageHead, PageProblem, PageWaiting, Panel, Pill, sayProblem, ShareBar, When, type Share, type Tone } from '../components/parts';
 import { MOVING_MS, QUIET_MS, useRefresh } from '../data';
+import { useTold } from '../failures';
 import { useTexts, type TextKey } from '../i18n';
 import { usePath, useProject } from '../session';
 import { WithCode } from '../components/WithCode';
@@ -24,6 +25,7 @@ function parted(text: string): [text: string, command: string | undefined] {
 
 export default function Push() {
   const { t } = useTexts();
+  const told = useTold();
   const path = usePath();
   const refresh = useRefresh();
   const { id: project_id } = useProject();
@@ -101,7 +103,7 @@ export default function Push() {
                   <Table.Td>
                     <Stack gap={4} align="flex-start">
                       <Text size="sm" maw={620} style={{ overflowWrap: 'anywhere' }}>
-                        {said === '' ? (part.message ?? '–') : <WithCode text={said} />}
+                        {said === '' ? told(part.message) || '–' : <WithCode text={told(said)} />}
                       </Text>
                       {command !== undefined && (
                         <Group gap={4} wrap="nowrap">

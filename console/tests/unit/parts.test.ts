@@ -33,6 +33,9 @@ describe('failures', () => {
     expect(said('The desktop has too little free space. Free some space, then retry. (12 KiB free. Sorry.)')).toBe(
       '桌面的磁盘空间不足。请释放磁盘空间，然后重试。(12 KiB free. Sorry.)',
     );
+    expect(said('connect: 192.0.2.1:22: Connection refused (os error 111). Check address and port, and that sshd runs there.')).toBe(
+      'connect: 192.0.2.1:22: Connection refused (os error 111). 请检查地址和端口，并确认该处运行着 sshd。',
+    );
     expect(said('The application was deleted.')).toBe('应用已被删除。');
     expect(said('Something newer than this console. Look there.')).toBe('Something newer than this console. Look there.');
   });

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::enrollment_tokens::{self, TokenOrder};
 use super::reach::{self, ReachError};
-use super::workspace_jobs::{failed_with, no_way_in};
+use super::workspace_jobs::{RUN_THERE, failed_with, no_way_in};
 use crate::Services;
 use crate::http::error::chain;
 
@@ -82,13 +82,42 @@ pub async fn execute(
 }
 
 fn detached_note(pushed: &Pushed) -> String {
-    let unit = if pushed.unit {
-        "The unit is in place for the next start of the machine under systemd."
+    let after_restart = if pushed.unit {
+        UNIT_WAITS
     } else {
-        "It does not come back by itself after a restart of the machine."
+        ENDS_WITH_MACHINE
     };
-    format!("Installed. systemd does not run there, so the agent was started detached. {unit}")
+    format!("{} {}", DETACHED.0, after_restart.0)
 }
+
+const DETACHED: (&str, &str) = (
+    "Installed. systemd does not run there, so the agent was started detached.",
+    "已安装。该机器未运行 systemd，因此代理以独立进程启动。",
+);
+
+const UNIT_WAITS: (&str, &str) = (
+    "The unit is in place for the next start of the machine under systemd.",
+    "服务单元已就绪，机器下次以 systemd 启动时生效。",
+);
+
+const ENDS_WITH_MACHINE: (&str, &str) = (
+    "It does not come back by itself after a restart of the machine.",
+    "机器重启后，代理不会自行启动。",
+);
+
+const INTERRUPTED: (&str, &str) = (
+    "The server ended again and again while it worked on this desktop. Retry the job.",
+    "服务器在处理此桌面时多次终止。请重试该任务。",
+);
+
+/// How a push ends, but for what the engine says, with the same in Chinese.
+pub(crate) const SENTENCES: [(&str, &str); 5] = [
+    DETACHED,
+    UNIT_WAITS,
+    ENDS_WITH_MACHINE,
+    INTERRUPTED,
+    RUN_THERE,
+];
 
 async fn run(
     services: &Arc<Services>,
@@ -106,9 +135,7 @@ async fn run(
     if push.runs > RUNS_MAX {
         return Ok(Ended::NotBegun(failed_with(
             "interrupted",
-            format!(
-                "the server ended {RUNS_MAX} times while it worked on this desktop; retry the job"
-            ),
+            INTERRUPTED.0.to_owned(),
         )));
     }
     let Some(target) = reach::effective(services, db, push.project, &desktop).await? else {

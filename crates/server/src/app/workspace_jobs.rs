@@ -199,14 +199,14 @@ pub(super) fn no_way_in(services: &Services, desktop: &Desktop) -> SubJobOutcome
         "{program} enroll --server {} --token TOKEN --state-dir {state_dir} --name {} && {program} run --state-dir {state_dir}",
         services.endpoints.agent_endpoint, desktop.name
     );
-    failed_with(
-        NO_WAY_IN,
-        format!(
-            "no way to reach this desktop is configured; run there, as administrator and with an enrollment token \
-             in place of TOKEN: {command}"
-        ),
-    )
+    failed_with(NO_WAY_IN, format!("{} {command}", RUN_THERE.0))
 }
+
+/// What comes before the command.
+pub(super) const RUN_THERE: (&str, &str) = (
+    "no way to reach this desktop is configured; run there, as administrator and with an enrollment token in place of TOKEN:",
+    "未设置此桌面的连接方式。请在该桌面上以管理员身份运行以下命令，并将 TOKEN 替换为注册令牌：",
+);
 
 /// A failure with its code.
 pub(super) fn failed_with(code: &str, reason: String) -> SubJobOutcome {
