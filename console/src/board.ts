@@ -80,9 +80,9 @@ export class Board {
   #version = 0;
   #order = 0;
 
-  /** `jobs`: the newest first. */
+  /** `jobs`: the newest first. What was read page by page may have one twice: others came before it meanwhile. */
   constructor(jobs: readonly JobRow[]) {
-    this.#jobs = jobs.slice(0, MOST_SHOWN);
+    this.#jobs = [...new Map(jobs.map((job) => [job.id, job])).values()].slice(0, MOST_SHOWN);
     this.#place();
     for (const job of this.#jobs) this.#count(job);
   }

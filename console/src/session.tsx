@@ -2,6 +2,8 @@ import { useQuery, useQueryClient, type QueryClient } from '@tanstack/react-quer
 import { createContext, use, useEffect, useMemo, type ReactNode } from 'react';
 import { useNavigate, useParams } from 'react-router';
 import { api, endSession, ok, onSessionEnd, ApiProblem, type Shape } from './api/client';
+import { sayProblem } from './components/parts';
+import { useTexts } from './i18n';
 
 /** How often a session that is in use is renewed, in milliseconds: well below the hour that it lives idle. */
 const RENEWAL_MS = 10 * 60 * 1000;
@@ -82,16 +84,19 @@ export function useLogIn() {
 }
 
 export function useLogOut() {
+  const { t } = useTexts();
   const queries = useQueryClient();
   const navigate = useNavigate();
   return async () => {
     try {
       await ok(api.DELETE('/api/v1/session'), 'unwatched');
-    } finally {
-      forgetAllElse(queries);
-      endSession();
-      void navigate('/');
+    } catch (problem) {
+      // Only who has no session is logged out without the server's word.
+      if (!(problem instanceof ApiProblem && problem.status === 401)) return sayProblem(problem, t('shell.not-logged-out'));
     }
+    forgetAllElse(queries);
+    endSession();
+    void navigate('/');
   };
 }
 

@@ -17,7 +17,7 @@ export interface AppDraft {
   audience: Shape<'AssignType'>;
   /** What users read before they install. */
   help?: string;
-  /** The app whose newest revision it becomes; `null`: an app of its own; left out: what the page is for. */
+  /** The app whose newest revision it becomes; `null`: an app of its own; left out: what its package was added for. */
   versionOf?: string | null;
 }
 

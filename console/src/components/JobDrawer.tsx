@@ -1,6 +1,7 @@
 import { Alert, Anchor, Button, Code, Drawer, Group, Stack, Text, Timeline, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { IconCheck, IconPlayerStop, IconRefresh, IconX } from '@tabler/icons-react';
+import { useRef } from 'react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { MOVING_MS } from '../data';
@@ -10,6 +11,23 @@ import { useCancel, useRetry, type JobRow } from '../pages/Jobs';
 import { usePath, useProject } from '../session';
 import { JobPill, Pill, When } from './parts';
 import { Problem } from './states';
+
+/** The job that the address names, from the rows of a list, or by itself where it is not among them (any more). */
+export function JobOfRows({ id, rows, onClose }: { id: string; rows: readonly JobRow[] | undefined; onClose: () => void }) {
+  const { id: project_id } = useProject();
+  const row = rows?.find((candidate) => candidate.id === id);
+  // A job that is tried again leaves the list of failed ones: the drawer stays, and follows it.
+  const shown = useRef<JobRow>(undefined);
+  if (row !== undefined) shown.current = row;
+  const read = useQuery({
+    queryKey: ['job', project_id, id],
+    enabled: id !== '' && rows !== undefined && row === undefined,
+    refetchInterval: MOVING_MS,
+    queryFn: () => ok(api.GET('/api/v1/{project_id}/jobs/{job_id}', { params: { path: { project_id, job_id: id } } })),
+  });
+  const kept = shown.current?.id === id ? shown.current : undefined;
+  return <JobDrawer job={row ?? (id === '' ? undefined : (read.data ?? kept))} onClose={onClose} />;
+}
 
 /** One job with everything known of its attempts: phases, exit code, what was looked for, the log's end. */
 export function JobDrawer({ job, onClose }: { job: JobRow | undefined; onClose: () => void }) {

@@ -56,7 +56,7 @@ export function SavedViews() {
         onClose={() => setNaming(false)}
         submit={t('action.save')}
         disabled={name.trim() === ''}
-        save={{ mutate: save, isPending: false, error: null }}
+        save={{ mutate: save, isPending: false, error: null, reset: () => undefined }}
       >
         <TextInput data-autofocus label={t('app.name')} required maxLength={60} value={name} onChange={(event) => setName(event.currentTarget.value)} />
         <Group gap={4} wrap="nowrap">

@@ -4,7 +4,6 @@ import {
   Avatar,
   Breadcrumbs,
   Button,
-  CopyButton,
   Group,
   Modal,
   type ModalProps,
@@ -25,11 +24,11 @@ import {
   Tooltip,
   VisuallyHidden,
 } from '@mantine/core';
-import { useMediaQuery } from '@mantine/hooks';
+import { useClipboard, useMediaQuery } from '@mantine/hooks';
 import { notifications } from '@mantine/notifications';
 import { useMutation, type UseMutationResult } from '@tanstack/react-query';
-import { IconCheck, IconCopy, IconPackage, IconSearch } from '@tabler/icons-react';
-import { useEffect, useState, type ReactNode } from 'react';
+import { IconCheck, IconCopy, IconPackage, IconSearch, IconX } from '@tabler/icons-react';
+import { useEffect, useRef, useState, type ReactNode } from 'react';
 import { Link } from 'react-router';
 import { ApiProblem, type Shape } from '../api/client';
 import { useInAddress } from '../address';
@@ -231,16 +230,15 @@ export function bytes(count: number): string {
 
 export function Copy({ text }: { text: string }) {
   const { t } = useTexts();
+  const { copied, error, copy } = useClipboard({ timeout: 1000 });
+  // Over plain HTTP browsers let no page write to the clipboard.
+  const label = copied ? t('action.copied') : error !== null ? t('action.not-copied') : t('action.copy');
   return (
-    <CopyButton value={text}>
-      {({ copied, copy }) => (
-        <Tooltip label={copied ? t('action.copied') : t('action.copy')}>
-          <ActionIcon variant="subtle" color="gray" onClick={copy} aria-label={t('action.copy')}>
-            {copied ? <IconCheck size={16} /> : <IconCopy size={16} />}
-          </ActionIcon>
-        </Tooltip>
-      )}
-    </CopyButton>
+    <Tooltip label={label}>
+      <ActionIcon variant="subtle" color="gray" onClick={() => copy(text)} aria-label={label}>
+        {copied ? <IconCheck size={16} /> : error !== null ? <IconX size={16} /> : <IconCopy size={16} />}
+      </ActionIcon>
+    </Tooltip>
   );
 }
 
@@ -248,12 +246,21 @@ export function Copy({ text }: { text: string }) {
 export function SearchBox({ label, name = 'q' }: { label: string; name?: string }) {
   const [kept, keep] = useInAddress(name);
   const [text, setText] = useState(kept);
-  useEffect(() => setText(kept), [kept]);
+  // What this box put into the address may come back later than the next letter is typed.
+  const sent = useRef(kept);
   useEffect(() => {
-    if (text === kept) return;
-    const timer = window.setTimeout(() => keep(text), 250);
+    if (kept === sent.current) return;
+    sent.current = kept;
+    setText(kept);
+  }, [kept]);
+  useEffect(() => {
+    if (text === sent.current) return;
+    const timer = window.setTimeout(() => {
+      sent.current = text;
+      keep(text);
+    }, 250);
     return () => window.clearTimeout(timer);
-  }, [text, kept, keep]);
+  }, [text, keep]);
   return (
     <TextInput
       type="search"
@@ -459,7 +466,7 @@ export function Legend({ shares }: { shares: Share[] }) {
 
 /** What a form does when it is submitted. */
 interface FormProps {
-  save: Pick<UseMutationResult<unknown, Error, void>, 'mutate' | 'isPending' | 'error'>;
+  save: Pick<UseMutationResult<unknown, Error, void>, 'mutate' | 'isPending' | 'error' | 'reset'>;
   submit: string;
   /** What leaving says where "Cancel" could be taken for the act. */
   leave?: string | undefined;
@@ -495,9 +502,13 @@ export function DialogForm({ save, submit, leave, onClose, disabled = false, des
   );
 }
 
-/** A form in a dialog of its own. */
-export function FormDialog({ title, opened, size = 'md', onEnterTransitionEnd, ...form }: FormProps & Pick<ModalProps, 'title' | 'opened' | 'size' | 'onEnterTransitionEnd'>) {
+/** A form in a dialog of its own. What went wrong when it was open before is not told again. */
+export function FormDialog({ title, opened, size = 'md', ...form }: FormProps & Pick<ModalProps, 'title' | 'opened' | 'size'>) {
   const { t } = useTexts();
+  const { reset } = form.save;
+  useEffect(() => {
+    if (opened) reset();
+  }, [opened, reset]);
   return (
     <Modal
       opened={opened}
@@ -506,7 +517,6 @@ export function FormDialog({ title, opened, size = 'md', onEnterTransitionEnd, .
       size={size}
       closeButtonProps={{ 'aria-label': t('action.close') }}
       centered
-      {...(onEnterTransitionEnd === undefined ? {} : { onEnterTransitionEnd })}
     >
       <DialogForm {...form} />
     </Modal>

@@ -1,9 +1,10 @@
-import { Button, FileButton, Stack, Text } from '@mantine/core';
+import { Button, Stack, Text } from '@mantine/core';
 import { IconDownload, IconFileUpload, IconUpload } from '@tabler/icons-react';
 import { useEffect, useSyncExternalStore } from 'react';
 import { Link } from 'react-router';
 import { useInAddress } from '../address';
 import type { Shape } from '../api/client';
+import { FileChooser } from '../components/FileChooser';
 import { DropZone, PageHead, PageProblem, PageWaiting } from '../components/parts';
 import { useApp } from '../data';
 import { useTexts } from '../i18n';
@@ -34,6 +35,7 @@ function Adding({ app }: { app: Shape<'Application'> | undefined }) {
   const items = useSyncExternalStore(uploads.subscribe, uploads.snapshot);
   useEffect(() => () => uploads.clearSaved(), [uploads]);
   const added = items.filter(({ appId, draft }) => appId !== undefined && typeof draft?.versionOf !== 'string');
+  const add = (files: Iterable<File>) => void uploads.add(files, app?.id ?? null);
   const drop = t(app === undefined ? 'add.drop' : 'add.drop-one');
   const choose = t(app === undefined ? 'add.choose' : 'add.choose-one');
 
@@ -56,24 +58,24 @@ function Adding({ app }: { app: Shape<'Application'> | undefined }) {
         }
       />
       <Stack gap="lg">
-        <DropZone label={drop} onFiles={(files) => void uploads.add(files)}>
+        <DropZone label={drop} onFiles={add}>
           <IconFileUpload size={40} stroke={1.4} aria-hidden />
           <Text fw={600}>{drop}</Text>
           <Text size="sm" c="dimmed" maw={560}>
             {t(app === undefined ? 'add.kinds' : 'add.kinds-one')}
           </Text>
-          <FileButton onChange={(files) => void uploads.add(files)} multiple inputProps={{ 'aria-label': choose, multiple: app === undefined }}>
+          <FileChooser label={choose} multiple={app === undefined} onFiles={add}>
             {(props) => (
               <Button {...props} variant={items.length === 0 ? 'filled' : 'default'} leftSection={<IconUpload size={18} />} mt="xs">
                 {choose}
               </Button>
             )}
-          </FileButton>
+          </FileChooser>
         </DropZone>
         {items.map((item) => (
           <section key={item.key} className="panel panel-pad" aria-label={item.name}>
             <Sending item={item} uploads={uploads} />
-            <Making item={item} uploads={uploads} pageApp={app} />
+            <Making item={item} uploads={uploads} />
           </section>
         ))}
       </Stack>

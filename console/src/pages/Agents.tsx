@@ -1,5 +1,5 @@
-import { Alert, Anchor, Button, Checkbox, Code, Group, List, Modal, Stack, Table, Tabs, Text } from '@mantine/core';
-import { keepPreviousData, useMutation, useQueries, useQuery } from '@tanstack/react-query';
+import { Alert, Anchor, Button, Checkbox, Code, Group, List, Modal, Skeleton, Stack, Table, Tabs, Text } from '@mantine/core';
+import { keepPreviousData, queryOptions, useMutation, useQueries, useQuery } from '@tanstack/react-query';
 import { IconAlertTriangle, IconCircleCheck, IconDeviceDesktop, IconPlugConnected, IconRocket, IconRoute } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, useSearchParams } from 'react-router';
@@ -47,6 +47,12 @@ export default function Agents() {
 }
 
 /** Picks desktops, shows how each is reached, looks what a push would find, and pushes. */
+const reachOf = (project_id: string, desktop_id: string) =>
+  queryOptions({
+    queryKey: ['reach', project_id, desktop_id],
+    queryFn: () => ok(api.GET('/api/v1/{project_id}/desktops/{desktop_id}/reach', { params: { path: { project_id, desktop_id } } })),
+  });
+
 function PushOnto() {
   const { t } = useTexts();
   const path = usePath();
@@ -69,10 +75,7 @@ function PushOnto() {
   // Those chosen may stand on another page.
   const known = [...new Set([...here, ...chosen])];
   const reaches = useQueries({
-    queries: known.map((desktop_id) => ({
-      queryKey: ['reach', project_id, desktop_id],
-      queryFn: () => ok(api.GET('/api/v1/{project_id}/desktops/{desktop_id}/reach', { params: { path: { project_id, desktop_id } } })),
-    })),
+    queries: known.map((desktop_id) => reachOf(project_id, desktop_id)),
     combine: (answers) => new Map(answers.map((answer, index) => [known[index] ?? '', answer.data])),
   });
   const goals = useQuery({
@@ -113,7 +116,7 @@ function PushOnto() {
             ]}
           />
           <SearchBox label={t('desktops.search')} />
-          <Button ml="auto" leftSection={<IconRocket size={18} />} disabled={obstacles.length === chosen.length} loading={push.isPending} onClick={() => push.mutate(chosen)}>
+          <Button ml="auto" leftSection={<IconRocket size={18} />} disabled={obstacles.length === chosen.length} loading={push.isPending || push.data?.job_id !== undefined} onClick={() => push.mutate(chosen)}>
             {chosen.length === 0 ? t('desktop.push') : t('desktop.push-chosen', { n: chosen.length })}
           </Button>
         </Group>
@@ -163,7 +166,7 @@ function PushOnto() {
           {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} settled={!list.isPlaceholderData} onPage={setPage} />}
         </ListPanel>
       </Stack>
-      <EditReach desktop={editing} reach={reaches.get(editing?.id ?? '')} onClose={() => setEditing(undefined)} />
+      <EditReach desktop={editing} onClose={() => setEditing(undefined)} />
     </>
   );
 }
@@ -345,8 +348,10 @@ function Row({
   );
 }
 
-function EditReach({ desktop, reach, onClose }: { desktop: { id: string; name: string } | undefined; reach: Shape<'DesktopReach'> | undefined; onClose: () => void }) {
+function EditReach({ desktop, onClose }: { desktop: { id: string; name: string } | undefined; onClose: () => void }) {
   const { t } = useTexts();
+  const { id: project_id } = useProject();
+  const reach = useQuery({ ...reachOf(project_id, desktop?.id ?? ''), enabled: desktop !== undefined });
   return (
     <Modal
       opened={desktop !== undefined}
@@ -356,12 +361,20 @@ function EditReach({ desktop, reach, onClose }: { desktop: { id: string; name: s
       centered
       closeButtonProps={{ 'aria-label': t('action.close') }}
     >
-      {desktop !== undefined && <ReachEditor key={desktop.id} desktopId={desktop.id} reach={reach} onDone={onClose} />}
+      {/* What is stored must be known before it is edited: what a form leaves out is forgotten. */}
+      {desktop !== undefined &&
+        (reach.data !== undefined ? (
+          <ReachEditor key={desktop.id} desktopId={desktop.id} reach={reach.data} onDone={onClose} />
+        ) : reach.error !== null ? (
+          <Problem error={reach.error} onRetry={() => void reach.refetch()} />
+        ) : (
+          <Skeleton height={240} />
+        ))}
     </Modal>
   );
 }
 
-function ReachEditor({ desktopId, reach, onDone }: { desktopId: string; reach: Shape<'DesktopReach'> | undefined; onDone: () => void }) {
+function ReachEditor({ desktopId, reach, onDone }: { desktopId: string; reach: Shape<'DesktopReach'>; onDone: () => void }) {
   const { t } = useTexts();
   const refresh = useRefresh();
   const { id: project_id } = useProject();
@@ -387,14 +400,14 @@ function ReachEditor({ desktopId, reach, onDone }: { desktopId: string; reach: S
       <Text size="sm" c="dimmed">
         {t('agents.reach-text')}
       </Text>
-      {reach?.pinned_host_key !== undefined && (
+      {reach.pinned_host_key !== undefined && (
         <Group gap="xs">
           <Pill tone="ok">{t('agents.pinned')}</Pill>
           <Code style={{ overflowWrap: 'anywhere' }}>{reach.pinned_host_key}</Code>
         </Group>
       )}
-      <ReachForm draft={draft} onChange={setDraft} of="desktop" hasLogin={reach?.has_login ?? false} />
-      {(reach?.updated_at !== undefined || reach?.pinned_host_key !== undefined) && (
+      <ReachForm draft={draft} onChange={setDraft} of="desktop" hasLogin={reach.has_login} />
+      {(reach.updated_at !== undefined || reach.pinned_host_key !== undefined) && (
         <Button variant="default" style={{ alignSelf: 'flex-start' }} loading={forget.isPending} onClick={() => forget.mutate()}>
           {t('agents.forget')}
         </Button>

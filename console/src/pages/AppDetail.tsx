@@ -3,9 +3,10 @@ import {
   Anchor,
   Button,
   Code,
-  FileButton,
+ 
   Group,
   Menu,
+  Modal,
   Stack,
   Table,
   Tabs,
@@ -19,8 +20,9 @@ import { api, ok, type Shape } from '../api/client';
 import { useInAddress } from '../address';
 import { AccountPicker, keyOf } from '../components/AccountPicker';
 import { AppForm, changesOf, draftOfApp } from '../components/AppForm';
+import { FileChooser } from '../components/FileChooser';
 import { Outcome } from '../components/JobDrawer';
-import { AppIcon, Choice, ConfirmByName, Copy, Facts, FormDialog, JobPill, ListTable, PageHead, PageProblem, PageWaiting, Panel, say, sayProblem, When } from '../components/parts';
+import { AppIcon, Choice, ConfirmByName, Copy, DialogForm, Facts, JobPill, ListTable, PageHead, PageProblem, PageWaiting, Panel, say, sayProblem, When } from '../components/parts';
 import { Problem } from '../components/states';
 import { TabsList } from '../components/TabsList';
 import { useApp, useJobs, useRefresh } from '../data';
@@ -41,7 +43,7 @@ export default function AppDetail() {
   const refresh = useRefresh();
   const { id: project_id } = useProject();
   const { app: id = '' } = useParams();
-  const { app, error, isPending } = useApp(id);
+  const { app, data, error, isPending, refetch } = useApp(id);
   const [asked, setTab] = useInAddress('tab', 'about');
   const tab = TABS.includes(asked) ? asked : 'about';
   const [editing, setEditing] = useState(false);
@@ -59,7 +61,7 @@ export default function AppDetail() {
     onSettled: () => refresh('apps'),
   });
   const trail = [{ label: t('nav.apps'), to: path('apps') }];
-  if (error !== null) return <PageProblem title={t('job.app')} error={error} trail={trail} />;
+  if (error !== null && data === undefined) return <PageProblem title={t('job.app')} error={error} trail={trail} onRetry={() => void refetch()} />;
   if (isPending) return <PageWaiting />;
   if (app === undefined) return <Gone />;
   return (
@@ -232,13 +234,13 @@ function About({ app }: { app: Shape<'Application'> }) {
           <AppIcon app={app} size={64} />
           <Stack gap="xs">
             <Group gap="xs">
-              <FileButton accept="image/png" onChange={(file) => file !== null && icon.mutate(file)} inputProps={{ 'aria-label': t('app.icon-choose') }}>
+              <FileChooser label={t('app.icon-choose')} accept="image/png" onFiles={([file]) => file !== undefined && icon.mutate(file)}>
                 {(props) => (
                   <Button {...props} variant="default" loading={icon.isPending}>
                     {t('app.icon-choose')}
                   </Button>
                 )}
-              </FileButton>
+              </FileChooser>
               {app.app_icon_url !== undefined && app.app_icon_url !== '' && (
                 <Button variant="default" loading={icon.isPending} onClick={() => icon.mutate(null)}>
                   {t('app.icon-remove')}
@@ -282,29 +284,39 @@ function dataUri(file: File): Promise<string> {
 
 function Edit({ app, opened, onClose }: { app: Shape<'Application'>; opened: boolean; onClose: () => void }) {
   const { t } = useTexts();
+  return (
+    <Modal
+      opened={opened}
+      onClose={onClose}
+      title={t('app.edit-title', { name: app.name })}
+      size="lg"
+      closeButtonProps={{ 'aria-label': t('action.close') }}
+      centered
+    >
+      <Editor key={app.id} app={app} onDone={onClose} />
+    </Modal>
+  );
+}
+
+/** The form of the dialog, there only while it is open: each time it begins with the app as it then is. */
+function Editor({ app, onDone }: { app: Shape<'Application'>; onDone: () => void }) {
+  const { t } = useTexts();
   const refresh = useRefresh();
   const { id: project_id } = useProject();
-  const initial = draftOfApp(app);
-  const [draft, setDraft] = useState(initial);
+  // Fixed together with the draft: what others change meanwhile is not taken for a change made here.
+  const [before] = useState(() => draftOfApp(app));
+  const [draft, setDraft] = useState(before);
   const save = useMutation({
     mutationFn: () =>
-      ok(api.PATCH('/v1/{project_id}/app-center/apps/{app_id}', { params: { path: { project_id, app_id: app.id } }, body: changesOf(draft, initial) })),
+      ok(api.PATCH('/v1/{project_id}/app-center/apps/{app_id}', { params: { path: { project_id, app_id: app.id } }, body: changesOf(draft, before) })),
     onSuccess: () => {
       say(t('app.saved'));
-      onClose();
+      onDone();
       return refresh('apps', 'revisions', 'detection');
     },
   });
   return (
-    <FormDialog
-      title={t('app.edit-title', { name: app.name })}
-      opened={opened}
-      onClose={onClose}
-      size="lg"
-      onEnterTransitionEnd={() => setDraft(initial)}
-      submit={t('action.save')}
-      save={save}
-    >
+    <DialogForm save={save} submit={t('action.save')} onClose={onDone}>
       <Text size="sm" c="dimmed">
         {t('app.edit-note')}
       </Text>
@@ -312,9 +324,9 @@ function Edit({ app, opened, onClose }: { app: Shape<'Application'>; opened: boo
         draft={draft}
         onChange={setDraft}
         only="edit"
-        mayLackCommand={initial.installCommand === '' && draft.installType === initial.installType}
+        mayLackCommand={before.installCommand === '' && draft.installType === before.installType}
       />
-    </FormDialog>
+    </DialogForm>
   );
 }
 
@@ -386,7 +398,7 @@ function AppJobs({ appId }: { appId: string }) {
   const { t } = useTexts();
   const path = usePath();
   const jobs = useJobs({ app_id: appId }, 0, 50);
-  if (jobs.error !== null) return <Problem error={jobs.error} />;
+  if (jobs.error !== null && jobs.data === undefined) return <Problem error={jobs.error} />;
   return (
     <section className="panel">
       {jobs.data !== undefined && jobs.data.count > 0 && (

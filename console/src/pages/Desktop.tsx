@@ -5,7 +5,7 @@ import { useState } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
 import { api, ApiProblem, ok } from '../api/client';
 import { useInAddress, useOpenedInAddress, usePage } from '../address';
-import { JobDrawer, JobNotes, Outcome } from '../components/JobDrawer';
+import { JobNotes, JobOfRows, Outcome } from '../components/JobDrawer';
 import { ConfirmByName, Facts, JobPill, ListTable, PageGone, PageHead, PageProblem, Pages, PageWaiting, Panel, Pill, When } from '../components/parts';
 import { Problem } from '../components/states';
 import { offsetOf, PAGE_SIZE, QUIET_MS, useJobs, useRefresh } from '../data';
@@ -186,7 +186,7 @@ export default function Desktop() {
         <Inventory desktopId={id} />
         <AgentLog desktopId={id} isConnected={desktop?.agent?.connected === true} />
       </Stack>
-      <JobDrawer job={jobs.data?.items.find((job) => job.id === opened)} onClose={() => open('')} />
+      <JobOfRows id={opened} rows={jobs.data?.items} onClose={() => open('')} />
       {sharing && desktop !== undefined && <DesktopUsers desktop={desktop} onClose={() => setSharing(false)} />}
       <ConfirmByName
         name={name}

@@ -1,8 +1,9 @@
-import { Button, Code, FileButton, Group, Progress, SegmentedControl, Stack, Table, Text } from '@mantine/core';
+import { Button, Code, Group, Progress, SegmentedControl, Stack, Table, Text } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { IconFileSpreadsheet, IconPlayerStop, IconUpload } from '@tabler/icons-react';
 import { useEffect, useRef, useState } from 'react';
 import { Link, Navigate, useParams } from 'react-router';
+import { FileChooser } from '../components/FileChooser';
 import { DropZone, ListTable, PageHead, Pages, Panel, Pill, type Tone } from '../components/parts';
 import { Empty, Problem } from '../components/states';
 import { useRefresh } from '../data';
@@ -74,14 +75,11 @@ function Of({ noun }: { noun: Noun }) {
 
 function Chooser({ noun, isAgain, onFile }: { noun: Noun; isAgain: boolean; onFile: (file: File) => void }) {
   const { t } = useTexts();
-  const reset = useRef<() => void>(null);
-  const take = (file: File | null | undefined) => {
-    if (file !== null && file !== undefined) onFile(file);
-    // The same file may be chosen again once it was mended.
-    reset.current?.();
+  const take = ([file]: Iterable<File>) => {
+    if (file !== undefined) onFile(file);
   };
   return (
-    <DropZone label={t('import.drop')} onFiles={(files) => take(files[0])}>
+    <DropZone label={t('import.drop')} onFiles={take}>
       <IconFileSpreadsheet size={40} stroke={1.4} aria-hidden />
       <Text fw={600}>{t('import.drop')}</Text>
       <Text size="sm" c="dimmed" maw={620}>
@@ -90,13 +88,13 @@ function Chooser({ noun, isAgain, onFile }: { noun: Noun; isAgain: boolean; onFi
       <Code block ta="left" maw="100%" style={{ overflowX: 'auto' }} tabIndex={0} aria-label={t('import.example')}>
         {NOUNS[noun].example}
       </Code>
-      <FileButton onChange={take} accept=".csv,text/csv,text/plain" resetRef={reset} inputProps={{ 'aria-label': t('import.choose') }}>
+      <FileChooser label={t('import.choose')} accept=".csv,text/csv,text/plain" onFiles={take}>
         {(props) => (
           <Button {...props} variant={isAgain ? 'default' : 'filled'} leftSection={<IconUpload size={18} />} mt="xs">
             {t('import.choose')}
           </Button>
         )}
-      </FileButton>
+      </FileChooser>
     </DropZone>
   );
 }

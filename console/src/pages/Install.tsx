@@ -287,8 +287,9 @@ export default function Install() {
               size="md"
               color={mode === 'uninstall' ? 'red' : undefined}
               leftSection={mode === 'uninstall' ? <IconTrash size={18} /> : mode === 'repair' ? <IconRefresh size={18} /> : <IconDownload size={18} />}
-              disabled={!complete || preview.data === undefined || (preview.data.complete && preview.data.jobs === 0)}
-              loading={install.isPending}
+              disabled={!complete || typed !== command || preview.data === undefined || (preview.data.complete && preview.data.jobs === 0)}
+              // Until the page of what was made is there.
+              loading={install.isPending || install.isSuccess}
               onClick={() => install.mutate()}
             >
               {t(`mode.${mode}.go`)}

@@ -6,7 +6,7 @@ import { Link } from 'react-router';
 import { api, ok, type Shape } from '../api/client';
 import { useInAddress, useOpenedInAddress, usePage } from '../address';
 import { ChooseAll } from '../components/ChooseAll';
-import { JobDrawer, JobNotes, Outcome } from '../components/JobDrawer';
+import { JobNotes, JobOfRows, Outcome } from '../components/JobDrawer';
 import { JobPill, ListPanel, ListTable, PageHead, Pages, say, sayProblem, States, When, type JobStatus } from '../components/parts';
 import { Empty } from '../components/states';
 import { offsetOf, PAGE_SIZE, useAllApps, useJobs, useRefresh } from '../data';
@@ -215,7 +215,7 @@ export default function Jobs() {
         )}
         {list.data !== undefined && list.data.count > 0 && <Pages count={list.data.count} size={PAGE_SIZE} page={page} settled={!list.isPlaceholderData} onPage={setPage} />}
       </ListPanel>
-      <JobDrawer job={list.data?.items.find((job) => job.id === opened)} onClose={() => open('')} />
+      <JobOfRows id={opened} rows={list.data?.items} onClose={() => open('')} />
     </>
   );
 }

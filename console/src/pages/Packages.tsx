@@ -1,5 +1,5 @@
 import { Alert, Anchor, Button, Code, Group, NumberInput, Progress, SimpleGrid, Stack, Switch, Table, Text } from '@mantine/core';
-import { useMutation, useQuery } from '@tanstack/react-query';
+import { keepPreviousData, useMutation, useQuery } from '@tanstack/react-query';
 import { IconCircleCheck, IconRestore, IconSearch, IconShieldSearch, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link } from 'react-router';
@@ -179,6 +179,7 @@ function Deleted() {
   const [page, setPage] = usePage();
   const list = useQuery({
     queryKey: ['deleted', project_id, page],
+    placeholderData: keepPreviousData,
     queryFn: () => ok(api.GET('/api/v1/{project_id}/deleted-apps', { params: { path: { project_id }, query: { limit: PAGE_SIZE, offset: offsetOf(page) } } })),
   });
   const restore = useMutation({

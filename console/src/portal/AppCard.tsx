@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { AppIcon, Pill, type Tone } from '../components/parts';
 import { useTold } from '../failures';
 import { localeOf, useTexts, type TextKey } from '../i18n';
-import type { Act, App, Job } from './data';
+import { useAct, type Act, type App, type Job, type Place } from './data';
 
 const TONE: Record<App['standing'], Tone> = {
   absent: 'wait',
@@ -102,8 +102,9 @@ function Progressing({ app, job }: { app: App; job: Job }) {
   );
 }
 
-export function AppCard({ app, busy, onAct }: { app: App; busy: boolean; onAct: (act: Act, minutes?: number) => void }) {
+export function AppCard({ app, place }: { app: App; place: Place }) {
   const { t } = useTexts();
+  const { mutate, isPending } = useAct(place);
   const reason = useReason();
   const [defers, setDefers] = useState(false);
   const [removes, setRemoves] = useState(false);
@@ -115,7 +116,7 @@ export function AppCard({ app, busy, onAct }: { app: App; busy: boolean; onAct: 
   const press = (act: Act) => {
     if (act === 'defer') setDefers(true);
     else if (act === 'remove') setRemoves(true);
-    else onAct(act);
+    else mutate({ app, act });
   };
   return (
     <section className="panel panel-pad" aria-label={app.name} style={{ display: 'flex', flexDirection: 'column', gap: 12 }}>
@@ -171,7 +172,7 @@ export function AppCard({ app, busy, onAct }: { app: App; busy: boolean; onAct: 
               key={act}
               size="sm"
               variant={act === 'install' || act === 'update' ? 'filled' : 'default'}
-              disabled={busy}
+              disabled={isPending}
               aria-label={t(ACT[act], { name: app.name })}
               onClick={() => press(act)}
             >
@@ -189,7 +190,7 @@ export function AppCard({ app, busy, onAct }: { app: App; busy: boolean; onAct: 
               variant="default"
               onClick={() => {
                 setDefers(false);
-                onAct('defer', minutes);
+                mutate({ app, act: 'defer', minutes });
               }}
             >
               {t(minutes === 60 ? 'portal.one-hour' : minutes === 240 ? 'portal.four-hours' : 'portal.one-day')}
@@ -209,7 +210,7 @@ export function AppCard({ app, busy, onAct }: { app: App; busy: boolean; onAct: 
               color="red"
               onClick={() => {
                 setRemoves(false);
-                onAct('remove');
+                mutate({ app, act: 'remove' });
               }}
             >
               {t('portal.remove')}

@@ -8,8 +8,8 @@ import { useTexts, type TextKey } from '../i18n';
 import { Brand, LanguageMenu, SchemeButton } from '../layout/switches';
 import { AppCard, useReason } from './AppCard';
 import { Entry } from './Entry';
-import { useAct, useApps, useHistory, useLive, type App, type Job, type Place } from './data';
-import { useLeave, useSession, type Session } from './session';
+import { useApps, useHistory, useLive, type App, type Job, type Place } from './data';
+import { isTheirs, useLeave, useSession, type Session, type Ticket } from './session';
 
 /** Records in one page of the history. */
 const PAGE_SIZE = 20;
@@ -27,14 +27,10 @@ const CATEGORY: Record<string, TextKey> = {
   '9': 'portal.catalog.9',
 };
 
-export function Portal({ entry }: { entry: Promise<Session | undefined> }) {
+export function Portal({ ticket }: { ticket: Ticket }) {
   const { t } = useTexts();
-  const session = useSession(entry);
-  const [wasTurnedAway, setTurnedAway] = useState(false);
-  useEffect(() => {
-    entry.catch(() => setTurnedAway(true));
-  }, [entry]);
-  if (session.error !== null && session.data === undefined) return <Problem error={session.error} />;
+  const session = useSession(ticket);
+  if (session.error !== null && session.data === undefined) return <Problem error={session.error} onRetry={() => void session.refetch()} />;
   if (session.isPending) {
     return (
       <main className="login" id="main" aria-label={t('portal.title')}>
@@ -42,7 +38,7 @@ export function Portal({ entry }: { entry: Promise<Session | undefined> }) {
       </main>
     );
   }
-  if (session.data === null || session.data === undefined) return <Entry wasTurnedAway={wasTurnedAway} />;
+  if (!isTheirs(session.data)) return <Entry wasTurnedAway={session.data === 'turned-away'} />;
   return <Inside session={session.data} />;
 }
 
@@ -160,7 +156,6 @@ const RANK: Record<App['standing'], number> = {
 function AppList({ place }: { place: Place }) {
   const { t, language } = useTexts();
   const apps = useApps(place);
-  const act = useAct(place);
   const [text] = useInAddress('q');
   const [category, setCategory] = useInAddress('category');
   if (apps.error !== null && apps.data === undefined) return <Problem error={apps.error} onRetry={() => void apps.refetch()} />;
@@ -204,12 +199,7 @@ function AppList({ place }: { place: Place }) {
       ) : (
         <SimpleGrid cols={{ base: 1, xs: 2, md: 3 }} spacing="md">
           {shown.map((app) => (
-            <AppCard
-              key={app.id}
-              app={app}
-              busy={act.isPending && act.variables.app.id === app.id}
-              onAct={(what, minutes) => act.mutate({ app, act: what, ...(minutes === undefined ? {} : { minutes }) })}
-            />
+            <AppCard key={app.id} app={app} place={place} />
           ))}
         </SimpleGrid>
       )}

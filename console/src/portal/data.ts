@@ -1,8 +1,9 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect } from 'react';
 import { api, ok, type Shape } from '../api/client';
 import { sayProblem } from '../components/parts';
 import { useTexts } from '../i18n';
+import { followed } from '../stream';
 
 export type App = Shape<'PortalApp'>;
 export type Act = Shape<'PortalAct'>;
@@ -14,8 +15,8 @@ export interface Place {
   desktop_id: string;
 }
 
-/** How often is asked without a word from the stream, in milliseconds: an authorization that went is not told there. */
-const LOOK_MS = 15_000;
+/** How often is asked without a word from the stream, in milliseconds: neither an authorization that went nor the desktop is told there. */
+export const LOOK_MS = 15_000;
 
 /** Events within this time ask once, in milliseconds. */
 const GATHER_MS = 250;
@@ -41,6 +42,7 @@ export function useHistory({ project_id, desktop_id }: Place, offset: number, li
   return useQuery({
     queryKey: ['portal-history', project_id, desktop_id, offset, limit],
     refetchInterval: LOOK_MS,
+    placeholderData: keepPreviousData,
     queryFn: () =>
       ok(
         api.GET('/api/v1/{project_id}/portal/history', {
@@ -50,11 +52,10 @@ export function useHistory({ project_id, desktop_id }: Place, offset: number, li
   });
 }
 
-/** Follows the desktop's events and asks again; the browser connects again by itself, also after sleep. */
+/** Follows the desktop's events and asks again, also whenever the stream was opened anew. */
 export function useLive({ project_id, desktop_id }: Place): void {
   const queries = useQueryClient();
   useEffect(() => {
-    const source = new EventSource(`/api/v1/${project_id}/portal/events?desktop_id=${encodeURIComponent(desktop_id)}`);
     let timer: number | undefined;
     const note = () => {
       timer ??= window.setTimeout(() => {
@@ -63,15 +64,21 @@ export function useLive({ project_id, desktop_id }: Place): void {
         void queries.invalidateQueries({ queryKey: ['portal-history'] });
       }, GATHER_MS);
     };
-    for (const name of ['change', 'lost', 'open']) source.addEventListener(name, note);
+    const url = `/api/v1/${project_id}/portal/events?desktop_id=${encodeURIComponent(desktop_id)}`;
+    const stop = followed(url, (source) => {
+      for (const name of ['change', 'lost', 'open']) source.addEventListener(name, note);
+    });
     return () => {
-      source.close();
+      stop();
       window.clearTimeout(timer);
     };
   }, [project_id, desktop_id, queries]);
 }
 
-/** What a click does. What was refused is said, and the list asked for again: it was not as it looked. */
+/**
+ * What a click does; under way until the list was read again, because until then its button stands there unchanged. What was
+ * refused is said, and the list asked for too: it was not as it looked. One for each app, or a click on another ends its wait.
+ */
 export function useAct({ project_id, desktop_id }: Place) {
   const queries = useQueryClient();
   const { t } = useTexts();
@@ -92,9 +99,10 @@ export function useAct({ project_id, desktop_id }: Place) {
       }
     },
     onError: (problem) => sayProblem(problem, t('portal.not-done')),
-    onSettled: () => {
-      void queries.invalidateQueries({ queryKey: ['portal-apps'] });
-      void queries.invalidateQueries({ queryKey: ['portal-history'] });
-    },
+    onSettled: () =>
+      Promise.all([
+        queries.invalidateQueries({ queryKey: ['portal-apps'] }),
+        queries.invalidateQueries({ queryKey: ['portal-history'] }),
+      ]),
   });
 }

@@ -28,7 +28,7 @@ const queries = new QueryClient({
 const root = document.getElementById('root');
 if (root === null) throw new Error('portal.html has no #root');
 // Before anything else reads the address: it counts once, and must not stay in the history.
-const entry = takeTicket();
+const ticket = takeTicket();
 createRoot(root).render(
   <StrictMode>
     <MantineProvider theme={theme} cssVariablesResolver={cssVariables} defaultColorScheme="auto">
@@ -37,7 +37,7 @@ createRoot(root).render(
           <Notifications position="bottom-right" />
           <BrowserRouter basename="/portal">
             <Boundary place="">
-              <Portal entry={entry} />
+              <Portal ticket={ticket} />
             </Boundary>
           </BrowserRouter>
         </QueryClientProvider>

@@ -10,6 +10,8 @@ export interface Kept {
   lastModified: number;
   uploadId: string;
   partSize: number;
+  /** The app that it was added to as a new version; an older console did not say. */
+  versionOf?: string | null;
   /** When it began, in milliseconds. */
   begunAt: number;
 }
@@ -45,6 +47,8 @@ function isKept(value: unknown): value is Kept {
   const kept = value as Record<keyof Kept, unknown>;
   const texts = [kept.userId, kept.projectId, kept.name, kept.uploadId];
   const numbers = [kept.size, kept.lastModified, kept.partSize, kept.begunAt];
+  const { versionOf = null } = kept;
+  if (versionOf !== null && typeof versionOf !== 'string') return false;
   return texts.every((text) => typeof text === 'string') && numbers.every((number) => typeof number === 'number' && number >= 0) && kept.partSize !== 0;
 }
 

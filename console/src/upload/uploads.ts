@@ -83,6 +83,8 @@ export interface Upload {
   readonly digest?: string | undefined;
   readonly uploaded?: Shape<'PackageUploadResponse'> | undefined;
   readonly error?: Error | undefined;
+  /** The app that it was added to as a new version; `null`: none. A draft that says otherwise counts more. */
+  readonly versionOf: string | null;
   /** The app that the person makes of it. */
   readonly draft?: AppDraft | undefined;
   readonly appId?: string | undefined;
@@ -145,7 +147,8 @@ export class Uploads {
   ) {
     this.recalled = this.recall();
     window.addEventListener('beforeunload', (event) => {
-      if (this.all.some(({ phase }) => MOVES.has(phase))) event.preventDefault();
+      // What somebody had who was here before is gone already.
+      if (current?.projects.get(this.projectId) === this && this.all.some(isLost)) event.preventDefault();
     });
   }
 
@@ -168,11 +171,11 @@ export class Uploads {
     return this.all.find((upload) => upload.key === key);
   }
 
-  private insert(name: string, size: number, phase: Phase, work: Omit<Work, 'stop'>, error?: Error): number {
+  private insert(name: string, size: number, versionOf: string | null, phase: Phase, work: Omit<Work, 'stop'>, error?: Error): number {
     const key = this.nextKey;
     this.nextKey += 1;
     this.works.set(key, { ...work, stop: new AbortController() });
-    this.all = [...this.all, { key, name, size, phase, sentBytes: 0, throughServer: false, error }];
+    this.all = [...this.all, { key, name, size, phase, sentBytes: 0, throughServer: false, error, versionOf }];
     this.tell();
     return key;
   }
@@ -183,42 +186,44 @@ export class Uploads {
     for (const kept of keptOf(this.userId, this.projectId)) {
       const isHere = [...this.works.values()].some((work) => work.kept?.uploadId === kept.uploadId);
       if (!isHere && !held.has(lockOf(kept.uploadId))) {
-        this.insert(kept.name, kept.size, 'needs-file', { lastModified: kept.lastModified, kept });
+        this.insert(kept.name, kept.size, kept.versionOf ?? null, 'needs-file', { lastModified: kept.lastModified, kept });
       }
     }
   }
 
-  /** Begins with files; one whose upload is unfinished goes on. */
-  async add(files: Iterable<File>): Promise<void> {
+  /** Begins with files, as new versions of an app or, with `null`, as apps; one whose upload is unfinished goes on. */
+  async add(files: Iterable<File>, versionOf: string | null): Promise<void> {
     const picked = [...files];
     await this.recalled;
     for (const file of picked) {
       const clash = this.all.find(({ name, appId }) => name === file.name && appId === undefined);
       if (clash !== undefined && (clash.phase === 'needs-file' || clash.phase === 'failed')) {
-        if (this.pick(clash.key, file)) continue;
+        if (this.pick(clash.key, file, versionOf)) continue;
         // Another file of that name: it takes the place of the one that is unfinished.
         this.remove(clash.key);
       } else if (clash !== undefined) {
         // Both would become the same object of the bucket.
-        this.insert(file.name, file.size, 'failed', { lastModified: file.lastModified }, new UploadProblem('same-name'));
+        this.insert(file.name, file.size, versionOf, 'failed', { lastModified: file.lastModified }, new UploadProblem('same-name'));
         continue;
       }
       if (file.size > MOST_BYTES) {
-        this.insert(file.name, file.size, 'failed', { lastModified: file.lastModified }, new UploadProblem('too-large'));
+        this.insert(file.name, file.size, versionOf, 'failed', { lastModified: file.lastModified }, new UploadProblem('too-large'));
         continue;
       }
-      this.start(this.insert(file.name, file.size, 'waiting', { file, lastModified: file.lastModified }));
+      this.start(this.insert(file.name, file.size, versionOf, 'waiting', { file, lastModified: file.lastModified }));
     }
   }
 
-  /** Goes on with the file that the person picked again; `false` where it is another one. */
-  pick(key: number, file: File): boolean {
+  /** Goes on with the file that the person picked again, for another app where one is named; `false` where it is another file. */
+  pick(key: number, file: File, versionOf = this.of(key)?.versionOf ?? null): boolean {
     const work = this.works.get(key);
     if (work?.kept === undefined || !isSame(work.kept, file)) {
       this.change(key, { error: new UploadProblem('other-file', { name: file.name }) });
       return false;
     }
     work.file = file;
+    work.kept = { ...work.kept, versionOf };
+    this.change(key, { versionOf });
     this.start(key);
     return true;
   }
@@ -351,6 +356,7 @@ export class Uploads {
       lastModified: file.lastModified,
       uploadId: await tried(beginUpload),
       partSize: partSizeOf(file.size),
+      versionOf: this.of(key)?.versionOf ?? null,
       begunAt: Date.now(),
     };
     work.kept = kept;
@@ -507,6 +513,9 @@ const page = () => ({ protocol: window.location.protocol, isSecure: window.isSec
 
 /** In these something is lost for now when the page is left. */
 const MOVES = new Set<Phase>(['waiting', 'sending', 'reconnecting', 'reading']);
+
+/** Whether leaving the page loses something: what moves, or the form of what was recognised and is no app yet. */
+export const isLost = ({ phase, appId }: Pick<Upload, 'phase' | 'appId'>) => MOVES.has(phase) || (phase === 'ready' && appId === undefined);
 
 const lockOf = (uploadId: string) => `outfitter.upload.${uploadId}`;
 

@@ -183,7 +183,7 @@ async function portal(scene, ids) {
   const context = away.context();
   await scene.stopAgent('MY-DESK');
   await scene.call('POST', '/api/v1/{p}/deployments', { app_ids: [ids.waiting], desktop_ids: [ids.desktop] });
-  // A desktop counts as connected for a while after it went, and the portal asks when it is loaded.
+  // A desktop counts as connected for a while after it went.
   await waitFor('the desktop to count as away', async () => {
     await away.reload();
     await away.getByRole('region', { name: 'Notes' }).waitFor();

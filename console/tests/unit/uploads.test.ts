@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { ApiProblem } from '../../src/api/client';
 import { BucketProblem, credentialOf, encodedKey, NoAnswer } from '../../src/upload/bucket';
 import { forget, isSame, keep, keptOf, partSizeOf, partsOf, type Kept } from '../../src/upload/kept';
-import { reachOf, worthOf } from '../../src/upload/uploads';
+import { isLost, reachOf, worthOf } from '../../src/upload/uploads';
 
 vi.hoisted(() => {
   const stored = new Map<string, string>();
@@ -44,15 +44,30 @@ describe('what the browser keeps', () => {
     expect(localStorage.getItem('outfitter.uploads')).toBeNull();
   });
   it('is no reason to fail when somebody else wrote it', () => {
-    for (const text of ['{', '7', '[null, 7, {"userId":"u"}]', JSON.stringify([{ ...kept, partSize: 0 }])]) {
+    for (const text of ['{', '7', '[null, 7, {"userId":"u"}]', JSON.stringify([{ ...kept, partSize: 0 }]), JSON.stringify([{ ...kept, versionOf: 7 }])]) {
       localStorage.setItem('outfitter.uploads', text);
       expect(keptOf('u', 'p', 2_000), text).toEqual([]);
+    }
+  });
+  it('tells what the file was added to', () => {
+    for (const versionOf of ['app', null]) {
+      keep({ ...kept, versionOf }, 1_000);
+      expect(keptOf('u', 'p', 2_000)).toEqual([{ ...kept, versionOf }]);
     }
   });
   it('fits the same file alone', () => {
     const file = { name: 'a.deb', size: 7, lastModified: 5 };
     expect(isSame(kept, file)).toBe(true);
     for (const other of [{ name: 'b.deb' }, { size: 8 }, { lastModified: 6 }]) expect(isSame(kept, { ...file, ...other })).toBe(false);
+  });
+});
+
+describe('leaving the page', () => {
+  it('loses what moves and what was recognised, until it is an app', () => {
+    expect(isLost({ phase: 'sending' })).toBe(true);
+    expect(isLost({ phase: 'ready' })).toBe(true);
+    expect(isLost({ phase: 'ready', appId: 'a' })).toBe(false);
+    for (const phase of ['paused', 'needs-file', 'failed'] as const) expect(isLost({ phase }), phase).toBe(false);
   });
 });
 

@@ -190,7 +190,12 @@ impl SettingsArguments {
         if let Some((text, may_have_password)) = open.or_else(hidden) {
             settings.proxy = match text.trim() {
                 "" => None,
-                text => Some(text.parse::<ProxyUrl>()?),
+                text if may_have_password => Some(text.parse::<ProxyUrl>()?),
+                text => Some(text.parse::<ProxyUrl>().with_context(|| {
+                    format!(
+                        "--proxy takes no password; one goes into the variable {PROXY_VARIABLE}"
+                    )
+                })?),
             };
             if !may_have_password && settings.proxy.as_ref().is_some_and(ProxyUrl::has_password) {
                 anyhow::bail!(
@@ -650,6 +655,12 @@ async fn open_portal(desk: DeskArguments, print: bool) -> anyhow::Result<ExitCod
 }
 
 async fn run_doctor(state_dir: PathBuf) -> anyhow::Result<ExitCode> {
+    // Only a folder that an agent has can be looked at: one that was mistyped is not made.
+    anyhow::ensure!(
+        state_dir.is_dir(),
+        "{} does not exist: name the agent's folder with --state-dir",
+        state_dir.display()
+    );
     let state = StateDir::open(&state_dir)?;
     let findings = doctor::examine(&state, Arc::new(SystemClock::default())).await;
     let mut out = std::io::stdout();

@@ -105,9 +105,10 @@ fn from_profile(name: Option<&str>) -> Result<Option<Connection>, CommandError> 
     if !path.exists() {
         return missing(format!("{} does not exist", path.display()));
     }
-    let mut profiles: toml::Table = read(&path)?
-        .parse()
-        .map_err(|error: toml::de::Error| CommandError::file("read", &path, TomlError(error)))?;
+    let text = read(&path)?;
+    let mut profiles: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        CommandError::file("read", &path, TomlError::new(&error, &text))
+    })?;
     match profiles.remove(wanted) {
         None => missing(format!("{} has no profile [{wanted}]", path.display())),
         Some(value) => value
@@ -119,16 +120,30 @@ fn from_profile(name: Option<&str>) -> Result<Option<Connection>, CommandError> 
             .map_err(|error: toml::de::Error| {
                 CommandError::because(
                     format!("cannot read profile [{wanted}] in {}", path.display()),
-                    TomlError(error),
+                    TomlError::new(&error, ""),
                 )
             }),
     }
 }
 
-/// A TOML error without the line it happened on, which may hold a secret.
+/// A TOML error with the number of the line it happened on and without its text, which may hold a secret.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .0.message())]
-struct TomlError(toml::de::Error);
+#[error("{}{message}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+pub(crate) struct TomlError {
+    line: Option<usize>,
+    message: String,
+}
+
+impl TomlError {
+    /// `text`: what was read.
+    pub(crate) fn new(error: &toml::de::Error, text: &str) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        Self {
+            line: before.map(|before| before.matches('\n').count() + 1),
+            message: error.message().to_owned(),
+        }
+    }
+}
 
 /// `profiles.toml` in the user's configuration folder. Source: XDG base directory specification; `%APPDATA%`.
 fn profiles_file() -> Option<PathBuf> {

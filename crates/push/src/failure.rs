@@ -74,7 +74,7 @@ pub struct Failure {
     pub code: &'static str,
     /// The far side's or the system's words, cut to a line.
     pub words: String,
-    /// What to do about it.
+    /// What to do about it; nothing where the words say all.
     pub hint: &'static str,
 }
 
@@ -131,7 +131,7 @@ impl Failure {
     }
 }
 
-/// Every code with its hint in English and Chinese. A word of the far side that stands nowhere here is an answer we do not understand.
+/// Every code with its hint in English and Chinese; none where the far side's own words say all. A word of the far side that stands nowhere here is an answer we do not understand.
 const CODES: &[(&str, &str, &str)] = &[
     (
         "connect_refused",
@@ -251,30 +251,22 @@ const CODES: &[(&str, &str, &str)] = &[
     ),
     (
         "will_not_run",
-        "The program does not run on that system; see the words above",
-        "该程序无法在此系统上运行；请参阅上方的输出。",
+        "The program does not run on that system",
+        "该程序无法在此系统上运行。",
     ),
-    (
-        "install_failed",
-        "See the words above",
-        "请参阅上方的输出。",
-    ),
+    ("install_failed", "", ""),
     (
         "install_timeout",
         "The disk there may hang",
         "该机器的磁盘可能无响应。",
     ),
-    (
-        "enroll_refused",
-        "See the words above",
-        "请参阅上方的输出。",
-    ),
+    ("enroll_refused", "", ""),
     (
         "enroll_unreachable",
         "The desktop must reach the agent listener: see --agent-public, firewalls and proxies",
         "桌面必须能访问代理监听地址：请检查 --agent-public、防火墙和代理服务器。",
     ),
-    ("enroll_failed", "See the words above", "请参阅上方的输出。"),
+    ("enroll_failed", "", ""),
     (
         "enroll_timeout",
         "The desktop must reach the agent listener: see --agent-public, firewalls and proxies",
@@ -308,7 +300,9 @@ const NOT_UNDERSTOOD: (&str, &str, &str) = (
 /// Every hint, with the same in Chinese.
 pub fn hints() -> impl Iterator<Item = (&'static str, &'static str)> {
     let codes = CODES.iter().chain([&NOT_UNDERSTOOD]);
-    codes.map(|(_, hint, chinese)| (*hint, *chinese))
+    codes
+        .map(|(_, hint, chinese)| (*hint, *chinese))
+        .filter(|(hint, _)| !hint.is_empty())
 }
 
 fn known(code: &str) -> (&'static str, &'static str) {

@@ -157,21 +157,7 @@ impl ServeError {
                 _ => None,
             },
             Self::Store(error) => store_hint(error),
-            Self::Key(error) => match error {
-                KeyFileError::Missing { .. } => Some(
-                    "put the server.key of the first server there, or name it with --server-key-file".to_owned(),
-                ),
-                KeyFileError::Lacks { .. } => Some(
-                    "the key was rotated: copy server.key from a server that runs".to_owned(),
-                ),
-                KeyFileError::Malformed { .. } => Some(
-                    "put the right file there, from a backup or another server; without it what is sealed stays sealed"
-                        .to_owned(),
-                ),
-                KeyFileError::Exposed { path } => Some(format!("chmod 600 {}", path.display())),
-                KeyFileError::Store(error) => store_hint(error),
-                KeyFileError::Io { path, source, .. } => file_hint(source, path),
-            },
+            Self::Key(error) => key_hint(error),
             Self::Secret(error) => match error {
                 SecretError::OtherKey { .. } => Some(
                     "use the server.key of the server that initialised this database (--server-key-file), or another \
@@ -220,6 +206,25 @@ fn file_hint(source: &std::io::Error, path: &Path) -> Option<String> {
             Some("a part of that path is a file: name another place".to_owned())
         }
         _ => None,
+    }
+}
+
+/// What to do about a key file that cannot be used.
+pub fn key_hint(error: &KeyFileError) -> Option<String> {
+    match error {
+        KeyFileError::Missing { .. } => Some(
+            "put the server.key of the first server there, or name it with --server-key-file".to_owned(),
+        ),
+        KeyFileError::Lacks { .. } => Some(
+            "the key was rotated: copy server.key from a server that runs".to_owned(),
+        ),
+        KeyFileError::Malformed { .. } => Some(
+            "put the right file there, from a backup or another server; without it what is sealed stays sealed"
+                .to_owned(),
+        ),
+        KeyFileError::Exposed { path } => Some(format!("chmod 600 {}", path.display())),
+        KeyFileError::Store(error) => store_hint(error),
+        KeyFileError::Io { path, source, .. } => file_hint(source, path),
     }
 }
 

@@ -19,7 +19,7 @@ export function LoginProvider() {
   const told = useTold();
   const shown = useQuery({ queryKey: ['login-provider'], queryFn: () => ok(api.GET('/api/v1/login-provider')) });
   const test = useMutation({ mutationFn: () => ok(api.POST('/api/v1/login-provider/test')) });
-  if (shown.error !== null) return <Problem error={shown.error} onRetry={() => void shown.refetch()} />;
+  if (shown.error !== null && shown.data === undefined) return <Problem error={shown.error} onRetry={() => void shown.refetch()} />;
   const provider = shown.data?.provider;
   if (shown.data === undefined) return null;
   const redirect = shown.data.redirect_uri;

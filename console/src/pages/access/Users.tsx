@@ -1,5 +1,5 @@
 import { Button, Code, Drawer, Group, Modal, Select, Stack, Switch, Table, Text, TextInput } from '@mantine/core';
-import { useMutation, useQuery } from '@tanstack/react-query';
+import { keepPreviousData, useMutation, useQuery } from '@tanstack/react-query';
 import { IconKey, IconPlus, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { api, ok, type Shape } from '../../api/client';
@@ -23,6 +23,7 @@ export function Users() {
   const [renewing, setRenewing] = useState<Shape<'IamUser'>>();
   const list = useQuery({
     queryKey: ['iam', project_id, page],
+    placeholderData: keepPreviousData,
     queryFn: () =>
       ok(api.GET('/api/v1/{project_id}/iam/users', { params: { path: { project_id }, query: { limit: PAGE_SIZE, offset: offsetOf(page) } } })),
   });
@@ -246,6 +247,9 @@ function Keys({ user, onClose }: { user: Shape<'IamUser'> | undefined; onClose: 
       }}
       position="right"
       size="lg"
+      // A secret is shown once: it goes by a deliberate click alone.
+      closeOnEscape={make.data === undefined}
+      closeOnClickOutside={make.data === undefined}
       title={t('access.keys-of', { name: user?.name ?? '' })}
       closeButtonProps={{ 'aria-label': t('action.close') }}
     >

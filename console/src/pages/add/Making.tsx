@@ -16,8 +16,8 @@ import { draftOf, nextOf, recognisedOf } from './drafts';
 type App = Shape<'Application'>;
 type Recognised = Shape<'PackageUploadResponse'>;
 
-/** What becomes of a package that was recognised: an app, or the newest revision of one. `pageApp`: the one that the page is for. */
-export function Making({ item, uploads, pageApp }: { item: Upload; uploads: Uploads; pageApp: App | undefined }) {
+/** What becomes of a package that was recognised: an app, or the newest revision of one. */
+export function Making({ item, uploads }: { item: Upload; uploads: Uploads }) {
   const { t } = useTexts();
   const { id: project_id } = useProject();
   const refresh = useRefresh();
@@ -25,7 +25,7 @@ export function Making({ item, uploads, pageApp }: { item: Upload; uploads: Uplo
   const { key, uploaded, draft, appId, saving = false } = item;
   if (uploaded === undefined || draft === undefined) return null;
   if (appId !== undefined) return <Made appId={appId} draft={draft} />;
-  const { versionOf = pageApp?.id } = draft;
+  const { versionOf = item.versionOf } = draft;
   if (typeof versionOf === 'string' && apps.data === undefined) return apps.error === null ? null : <Problem error={apps.error} onRetry={() => void apps.refetch()} />;
   const app = apps.data?.find(({ id }) => id === versionOf);
   const change = (next: AppDraft) => uploads.change(key, { draft: next });
@@ -89,7 +89,7 @@ export function Making({ item, uploads, pageApp }: { item: Upload; uploads: Uplo
           apps={apps.data ?? []}
           uploaded={uploaded}
           // The app that it was to become a new version of is gone.
-          draft={typeof draft.versionOf === 'string' ? ownOf(uploaded) : draft}
+          draft={typeof versionOf === 'string' ? ownOf(uploaded) : draft}
           saving={saving}
           onChange={change}
           onSave={add}
@@ -108,7 +108,7 @@ export function Making({ item, uploads, pageApp }: { item: Upload; uploads: Uplo
   );
 }
 
-/** The app of its own that a package becomes, also on a page that is for another app. */
+/** The app of its own that a package becomes, also where it was added to another app. */
 const ownOf = (uploaded: Recognised): AppDraft => ({ ...draftOf(uploaded), versionOf: null });
 
 interface FormProps {

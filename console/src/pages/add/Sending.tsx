@@ -1,5 +1,6 @@
-import { Alert, Badge, Button, Code, FileButton, Group, Progress, Stack, Text } from '@mantine/core';
+import { Alert, Badge, Button, Code, Group, Progress, Stack, Text } from '@mantine/core';
 import { IconAlertTriangle, IconFileUpload, IconPlayerPause, IconPlayerPlay, IconRefresh, IconX } from '@tabler/icons-react';
+import { FileChooser } from '../../components/FileChooser';
 import { bytes } from '../../components/parts';
 import { Problem } from '../../components/states';
 import { useTexts, type Write } from '../../i18n';
@@ -122,13 +123,13 @@ export function Sending({ item, uploads }: { item: Upload; uploads: Uploads }) {
               </Button>
             )}
             {phase === 'needs-file' && (
-              <FileButton onChange={(file) => file !== null && uploads.pick(key, file)} inputProps={{ 'aria-label': t('upload.pick-this', { name }) }}>
+              <FileChooser label={t('upload.pick-this', { name })} onFiles={([file]) => file !== undefined && uploads.pick(key, file)}>
                 {(props) => (
                   <Button {...props} size="xs" leftSection={<IconFileUpload size={16} />}>
                     {t('upload.pick')}
                   </Button>
                 )}
-              </FileButton>
+              </FileChooser>
             )}
             <Button size="xs" variant="default" leftSection={<IconX size={16} />} onClick={() => uploads.remove(key)} aria-label={t(isToRemove ? 'action.remove-this' : 'upload.stop-this', { name })}>
               {t(isToRemove ? 'upload.remove' : 'action.stop')}

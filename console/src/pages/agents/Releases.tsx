@@ -1,7 +1,7 @@
 import { Alert, Anchor, Button, Checkbox, Group, Select, Stack, Table, Text } from '@mantine/core';
-import { useMutation, useQuery } from '@tanstack/react-query';
+import { keepPreviousData, useMutation, useQuery } from '@tanstack/react-query';
 import { IconPlayerPause, IconPlayerPlay, IconRefresh } from '@tabler/icons-react';
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { Link } from 'react-router';
 import { api, ok, type Shape } from '../../api/client';
 import { usePage } from '../../address';
@@ -23,6 +23,7 @@ export function Releases() {
   const list = useQuery({
     queryKey: ['releases', page],
     refetchInterval: (query) => (query.state.data?.items.some((release) => release.trying > 0) === true ? MOVING_MS : QUIET_MS),
+    placeholderData: keepPreviousData,
     queryFn: () => ok(api.GET('/api/v1/agent-releases', { params: { query: { limit: PAGE_SIZE, offset: offsetOf(page, PAGE_SIZE) } } })),
   });
   return (
@@ -119,7 +120,7 @@ function Failures({ version }: { version: string }) {
     refetchInterval: QUIET_MS,
     queryFn: () => ok(api.GET('/api/v1/agent-releases/{version}', { params: { path: { version } } })),
   });
-  if (shown.error !== null) return <Problem error={shown.error} />;
+  if (shown.error !== null && shown.data === undefined) return <Problem error={shown.error} />;
   return (
     <ListTable label={t('releases.failures', { name: version })} head={[t('job.desktop'), t('list.state'), t('job.why'), t('audit.when')]}>
       {(shown.data?.failures ?? []).map((failure) => (
@@ -147,6 +148,13 @@ function Change({ release, what, onClose }: { release: Shape<'AgentRelease'>; wh
   const refresh = useRefresh();
   const [percent, setPercent] = useState(release.percent);
   const [again, setAgain] = useState(false);
+  const given = useRef(release.percent);
+  given.current = release.percent;
+  useEffect(() => {
+    if (what === undefined) return;
+    setPercent(given.current);
+    setAgain(false);
+  }, [what]);
   const save = useMutation({
     mutationFn: () =>
       ok(
@@ -167,7 +175,6 @@ function Change({ release, what, onClose }: { release: Shape<'AgentRelease'>; wh
       title={t(word, { name: release.version })}
       opened={what !== undefined}
       onClose={onClose}
-      onEnterTransitionEnd={() => setPercent(release.percent)}
       submit={t(what === 'halt' ? 'releases.halt' : what === 'resume' ? 'releases.resume' : 'releases.offer')}
       destructive={what === 'halt'}
       save={save}

@@ -183,7 +183,7 @@ export function Detection({ appId, isArchive }: { appId: string; isArchive: bool
   const revision = useDetection(appId);
   // Chosen for as long as the page is open: a rule that is set makes a new revision, and so a new form.
   const [desktops, setDesktops] = useState<ReadonlyMap<string, string>>(new Map());
-  if (revision.error !== null) return <Problem error={revision.error} />;
+  if (revision.error !== null && revision.data === undefined) return <Problem error={revision.error} />;
   if (revision.data === undefined) return null;
   // A form of its own for each revision: it begins with the rule that is in force.
   return (

@@ -40,7 +40,7 @@ export function Revisions({ appId }: { appId: string }) {
     queryFn: () =>
       ok(api.GET('/api/v1/{project_id}/apps/{app_id}/revisions', { params: { path: { project_id, app_id: appId }, query: { limit: 50, offset: 0 } } })),
   });
-  if (list.error !== null) return <Problem error={list.error} />;
+  if (list.error !== null && list.data === undefined) return <Problem error={list.error} />;
   const items = list.data?.items ?? [];
   return (
     <Stack gap="md">

@@ -85,7 +85,7 @@ export function Directory() {
     },
   });
   const directory = shown.data;
-  if (shown.error !== null) return <Problem error={shown.error} onRetry={() => void shown.refetch()} />;
+  if (shown.error !== null && directory === undefined) return <Problem error={shown.error} onRetry={() => void shown.refetch()} />;
   if (directory === undefined) return null;
   if (directory === null && !editing) {
     return (
@@ -224,7 +224,7 @@ function Status() {
     // Disconnected elsewhere.
     if (isGone) void refresh('directory');
   }, [isGone]);
-  if (status.error !== null) return <Problem error={status.error} />;
+  if (status.error !== null && data === undefined) return <Problem error={status.error} />;
   if (data === undefined || data === null) return null;
   const busy = data.running || data.pending;
   const facts: [string, React.ReactNode][] = [

@@ -23,7 +23,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(45);
 pub enum DeskClientError {
     /// The agent does not answer.
     #[error(
-        "the agent of this desktop does not answer; it may not be running (`outfitter-agent doctor` says more)"
+        "the agent of this desktop does not answer; it may not be running (an administrator sees more with `outfitter-agent doctor --state-dir FOLDER`)"
     )]
     Unreachable(#[source] PlatformError),
     /// The connection broke, or what came is no answer.

@@ -268,7 +268,7 @@ pub(crate) struct InstallArgs {
     /// Run the command also where the application is there already
     #[arg(long)]
     pub(crate) repair: bool,
-    /// Stop handing out after so many failed jobs, or so many percent of all: 10, 5%
+    /// Stop handing out once more jobs than this have failed, or more percent of all: 10, 5%; with 0 at the first failure
     #[arg(long, value_name = "COUNT|PERCENT%")]
     pub(crate) halt_after: Option<HaltAfter>,
     /// Follow it to the end
@@ -295,7 +295,7 @@ pub(crate) struct UninstallArgs {
     /// Command that removes it, for this run only
     #[arg(long, value_name = "COMMAND")]
     pub(crate) command: Option<String>,
-    /// Stop handing out after so many failed jobs, or so many percent of all: 10, 5%
+    /// Stop handing out once more jobs than this have failed, or more percent of all: 10, 5%; with 0 at the first failure
     #[arg(long, value_name = "COUNT|PERCENT%")]
     pub(crate) halt_after: Option<HaltAfter>,
     /// Change nothing; say which desktops it would reach

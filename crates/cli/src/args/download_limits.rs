@@ -32,7 +32,11 @@ pub(crate) struct SetDownloadLimitsArgs {
 }
 
 fn window(text: &str) -> Result<DownloadRateWindow, String> {
-    let wrong = || format!("{text:?} is no window: it is written HH:MM-HH:MM=RATE");
+    let wrong = || {
+        format!(
+            "{text:?} is no window: it is written HH:MM-HH:MM=RATE, or HH:MM-HH:MM without a limit"
+        )
+    };
     let (time, rate) = text.split_once('=').unzip();
     let (from, to) = time.unwrap_or(text).split_once('-').ok_or_else(wrong)?;
     Ok(DownloadRateWindow {

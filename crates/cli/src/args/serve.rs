@@ -72,7 +72,7 @@ pub(crate) struct ServerOptions {
     /// How others, browsers too, reach the bucket [default: the bound address]
     #[arg(long, value_name = "URL", env = env::BUCKET_PUBLIC)]
     pub(crate) bucket_public: Option<String>,
-    /// The sealing key that all servers of one database share [default: server.key in the data folder]
+    /// The server key that all servers of one database share [default: server.key in the data folder]
     #[arg(long, value_name = "FILE", env = env::SERVER_KEY_FILE)]
     pub(crate) server_key_file: Option<PathBuf>,
     /// Name of the region and of the first project [default: local-1]

@@ -128,7 +128,7 @@ fn data_dir(path: &Path) -> Finding {
 }
 
 fn sealing_key(path: &Path) -> Finding {
-    let what = "sealing key";
+    let what = "server key";
     match std::fs::metadata(path) {
         Err(error) => wrong(what, format!("{}: {error}", path.display())),
         #[cfg(unix)]
@@ -264,6 +264,15 @@ async fn connect(address: &str) -> Result<(), String> {
     }
 }
 
+/// What went wrong and why, with what to do about it.
+fn advised(error: &CommandError) -> String {
+    let told = with_causes(error);
+    match error.advice() {
+        Some(advice) => format!("{told}; {advice}"),
+        None => told,
+    }
+}
+
 /// Whether client commands get through, key and all; then what the project is told and does not do yet.
 async fn reach(connection: &ConnectionArgs, findings: &mut Vec<Finding>) {
     let what = "connection";
@@ -273,7 +282,7 @@ async fn reach(connection: &ConnectionArgs, findings: &mut Vec<Finding>) {
             findings.push(Finding {
                 what,
                 state: State::NotChecked,
-                detail: error.to_string(),
+                detail: advised(&error),
             });
             return;
         }
@@ -282,7 +291,7 @@ async fn reach(connection: &ConnectionArgs, findings: &mut Vec<Finding>) {
     let call = client.get::<ListAppCatalogsResponse>(paths::APP_CATALOGS, &[]);
     findings.push(match tokio::time::timeout(PATIENCE, call).await {
         Ok(Ok(_)) => well(what, format!("{address} answers and knows the key")),
-        Ok(Err(error)) => wrong(what, error.to_string()),
+        Ok(Err(error)) => wrong(what, advised(&error.into())),
         Err(_) => wrong(what, format!("{address} gives no answer")),
     });
     if findings.iter().all(|finding| finding.state != State::Wrong) {

@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::serve::{LogFormat, PackageDownloads, PackageUploads, ServeArgs, ServerOptions};
 use crate::env;
 use crate::outcome::{CommandError, Outcome};
+use crate::profile::TomlError;
 
 /// Serves until SIGINT or SIGTERM.
 pub(super) async fn run(args: ServeArgs) -> Result<Outcome, CommandError> {
@@ -68,8 +69,10 @@ impl ServerOptions {
             Some(path) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|error| CommandError::file("read", path, error))?;
-                ServeOptions::from_toml(&text)
-                    .map_err(|error| CommandError::usage(format!("{}: {error}", path.display())))?
+                ServeOptions::from_toml(&text).map_err(|error| {
+                    let error = TomlError::new(&error, &text);
+                    CommandError::usage(format!("{}: {error}", path.display()))
+                })?
             }
         };
         // The environment stands in the flags already: clap reads it where a flag is absent.

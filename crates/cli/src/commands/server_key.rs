@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use outfitter_domain::SystemClock;
 use outfitter_ids::SystemIds;
 use outfitter_server::config::Config;
 use outfitter_server::secrets::{KeyState, Rotation, RotationError, SystemRandomness};
-use outfitter_server::serve::{operator_name, store_options};
+use outfitter_server::serve::{key_hint, operator_name, store_options};
 use outfitter_store::Store;
 use serde_json::json;
 
@@ -28,7 +29,7 @@ pub(super) async fn run(
                 .rotation(Duration::ZERO)
                 .state()
                 .await
-                .map_err(failed)?;
+                .map_err(|error| failed("cannot look at the server key", error))?;
             printer.show(&document(&state), || view(&state));
         }
         ServerKeyCommand::Rotate(args) => {
@@ -40,7 +41,9 @@ pub(super) async fn run(
                     ControlFlow::Continue(())
                 })
                 .await
-                .map_err(failed)?;
+                .map_err(|error| {
+                    failed("the rotation has not ended; what was done stays", error)
+                })?;
             printer.show(
                 &json!({"key_id": rotated.key_id, "resealed": rotated.resealed}),
                 || {
@@ -61,7 +64,7 @@ pub(super) async fn run(
                 .rotation(Duration::ZERO)
                 .retire(args.now)
                 .await
-                .map_err(failed)?;
+                .map_err(|error| failed("no key is retired", error))?;
             printer.show(&json!({"retired": retired}), || {
                 View::Line(if retired.is_empty() {
                     "the file holds no other key than the one that seals".to_owned()
@@ -70,7 +73,9 @@ pub(super) async fn run(
                     format!("server key {} is out of the file", ids.join(", "))
                 })
             });
-            printer.note("copy the file to the other servers; they need no restart");
+            if !retired.is_empty() {
+                printer.note("copy the file to the other servers; they need no restart");
+            }
         }
     }
     Ok(Outcome::Done)
@@ -109,26 +114,28 @@ impl Here {
     }
 }
 
-fn failed(error: RotationError) -> CommandError {
+fn failed(what: &'static str, error: RotationError) -> CommandError {
     let hint = match &error {
-        RotationError::Servers { .. } => Some(
+        RotationError::Servers { .. } => Some(Cow::from(
             "copy the key file to those servers (they need no restart) and run the same command again",
-        ),
+        )),
         RotationError::MadeElsewhere { .. } => {
-            Some("copy the key file from the machine where the rotation was begun")
+            Some("copy the key file from the machine where the rotation was begun".into())
         }
         RotationError::NoFile { .. } => {
-            Some("run this where a server runs, or name the file with --server-key-file")
+            Some("run this where a server runs, or name the file with --server-key-file".into())
         }
-        RotationError::InUse { .. } => Some("`outfitter server-key rotate` ends the rotation"),
-        RotationError::TooEarly { .. } => Some("wait until then, or end them with --now"),
-        RotationError::Key(_)
-        | RotationError::Secret(_)
+        RotationError::NotEnded { .. } | RotationError::InUse { .. } => {
+            Some("`outfitter server-key rotate` ends the rotation".into())
+        }
+        RotationError::TooEarly { .. } => Some("wait until then, or end them with --now".into()),
+        RotationError::Key(error) => key_hint(error).map(Cow::from),
+        RotationError::Secret(_)
         | RotationError::Store(_)
         | RotationError::Sealed { .. }
         | RotationError::Stopped => None,
     };
-    let error = CommandError::because("the server key stays as it is", error);
+    let error = CommandError::because(what, error);
     match hint {
         Some(hint) => error.hint(hint),
         None => error,

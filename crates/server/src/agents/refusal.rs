@@ -107,13 +107,17 @@ impl Refusal {
 
     /// Not now: every place is taken, and the desktop's turn comes.
     pub fn queued(wait_secs: u32, ahead: usize) -> Self {
+        let before = match ahead {
+            1 => "1 desktop is".to_owned(),
+            more => format!("{more} desktops are"),
+        };
         Self {
             status: StatusCode::SERVICE_UNAVAILABLE,
             retry_after_secs: Some(wait_secs),
             ..Self::forbidden(
                 DOWNLOAD_QUEUED,
                 format!(
-                    "every place is taken and {ahead} desktops are before this one; it comes back in {wait_secs} s"
+                    "every place is taken and {before} before this one; it comes back in {wait_secs} s"
                 ),
             )
         }

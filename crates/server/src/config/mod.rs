@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::uri::Authority;
 use ipnet::IpNet;
 use outfitter_agent_protocol::LinkAllowList;
 use outfitter_artifacts::KeyPair;
@@ -415,6 +416,20 @@ impl Config {
                     })?,
             ),
         };
+        for (option, url) in [
+            ("--public-url", &options.public_url),
+            ("--bucket-public", &options.bucket_public),
+        ] {
+            package_store::check_address(option, url.as_deref())?;
+        }
+        if let Some(public) = &options.agent_public
+            && !is_host_and_port(public)
+        {
+            return Err(ConfigError::Value {
+                option: "--agent-public",
+                reason: "HOST:PORT".to_owned(),
+            });
+        }
         let oidc = options.oidc.map(OidcConfig::resolve).transpose()?;
         Ok(Self {
             oidc,
@@ -441,6 +456,12 @@ impl Config {
             data_dir,
         })
     }
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    text.parse::<Authority>().is_ok_and(|address| {
+        address.port_u16().is_some() && !address.host().is_empty() && !text.contains('@')
+    })
 }
 
 /// Longest time that what nobody needs may be kept, in seconds: a year.

@@ -94,7 +94,10 @@ impl PackagePlace {
             .ok_or_else(|| value("--package-store", "s3://BUCKET or s3://BUCKET/PREFIX"))?;
         let prefix = prefix.trim_end_matches('/');
         if !is_bucket_name(bucket) {
-            return Err(value("--package-store", "the bucket's name cannot be"));
+            return Err(value(
+                "--package-store",
+                "a bucket's name has 3 to 63 of a-z, 0-9, '-', '.' and '_', the first and the last a letter or a digit",
+            ));
         }
         if !prefix.split('/').all(is_prefix_part) && !prefix.is_empty() {
             return Err(value(
@@ -107,15 +110,7 @@ impl PackagePlace {
             ("--package-store-public", &options.package_store_public),
             ("--package-store-sts", &options.package_store_sts),
         ] {
-            if address
-                .as_deref()
-                .is_some_and(|address| !is_address(address))
-            {
-                return Err(value(
-                    option,
-                    "http://HOST[:PORT] or https://HOST[:PORT], without path, name or password",
-                ));
-            }
+            check_address(option, address.as_deref())?;
         }
         let region = match (
             &options.package_store_region,
@@ -339,6 +334,20 @@ fn is_region(region: &str) -> bool {
         && region
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || c == '-')
+}
+
+/// Refuses what is no address of a server.
+pub(super) fn check_address(
+    option: &'static str,
+    address: Option<&str>,
+) -> Result<(), ConfigError> {
+    match address {
+        Some(address) if !is_address(address) => Err(value(
+            option,
+            "http://HOST[:PORT] or https://HOST[:PORT], without path, name or password",
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn is_address(address: &str) -> bool {

@@ -242,6 +242,12 @@ pub enum RotationError {
         /// The key.
         key_id: u8,
     },
+    /// Not every secret is sealed under the new key yet.
+    #[error("the rotation to server key {key_id} has not ended")]
+    NotEnded {
+        /// The key.
+        key_id: u8,
+    },
     /// A value does not open.
     #[error("{table}.{column} of {identity:?} does not open")]
     Sealed {
@@ -403,8 +409,7 @@ impl Rotation<'_> {
     pub async fn retire(&self, now: bool) -> Result<Vec<u8>, RotationError> {
         let (mut keys, sealer, record) = self.open().await?;
         if let Some(next) = self.store.db().server_key(ServerKeyRole::Next).await? {
-            return Err(RotationError::Servers {
-                servers: vec!["the database".to_owned()],
+            return Err(RotationError::NotEnded {
                 key_id: next.key_id,
             });
         }

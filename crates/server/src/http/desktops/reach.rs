@@ -160,7 +160,7 @@ pub(super) async fn probe(
             step: Some(failure.step.as_str().to_owned()),
             error_code: Some(failure.code.to_owned()),
             words: Some(failure.words),
-            hint: Some(failure.hint.to_owned()),
+            hint: (!failure.hint.is_empty()).then(|| failure.hint.to_owned()),
             ..ProbeDesktopResponse::default()
         },
         Probe::Open {
