@@ -1,6 +1,6 @@
-// How long the grid of a deployment takes when 500 of 10,000 squares change: script, style, layout and paint of each
-// change, from the browser's own trace. The page and its code are the console's; the server's answers are made up here,
-// because ten thousand agents are no part of what is measured. node trace-grid.mjs [ROUNDS]
+// How long the grid of a deployment takes when 500 of 10,000 squares change: script and paint of each change, which have a
+// budget, and style and layout beside them, from the browser's own trace. The page and its code are the console's; the
+// server's answers are made up here, because ten thousand agents are no part of what is measured. node trace-grid.mjs [ROUNDS]
 import { readFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -103,30 +103,33 @@ try {
 
   // The work of one change: from the timer that draws what was gathered to the frame's end, on the page's main thread.
   const marks = events.filter((event) => event.name === 'told').map((event) => ({ at: event.ts, thread: event.tid }));
-  const WORK = new Set(['FunctionCall', 'TimerFire', 'FireAnimationFrame', 'RunMicrotasks', 'UpdateLayoutTree', 'Layout', 'PrePaint', 'Paint', 'Layerize', 'Commit', 'HitTest', 'MinorGC', 'MajorGC']);
+  const KINDS = {
+    script: ['FunctionCall', 'TimerFire', 'FireAnimationFrame', 'RunMicrotasks', 'MinorGC', 'MajorGC'],
+    paint: ['PrePaint', 'Paint', 'Layerize', 'Commit'],
+    layout: ['UpdateLayoutTree', 'Layout', 'HitTest'],
+  };
+  const kindOf = new Map(Object.entries(KINDS).flatMap(([kind, names]) => names.map((name) => [name, kind])));
   const rounds = marks.map(({ at, thread }, index) => {
     const from = at;
     // Before the next change is told: making it up is no work of the page.
     const until = Math.min(at + 590_000, marks[index + 1]?.at ?? Infinity);
     const parts = events
-      .filter((event) => event.tid === thread && event.ph === 'X' && WORK.has(event.name) && event.ts >= from && event.ts < until)
+      .filter((event) => event.tid === thread && event.ph === 'X' && kindOf.has(event.name) && event.ts >= from && event.ts < until)
       .sort((left, right) => left.ts - right.ts || right.dur - left.dur);
     let end = 0;
-    let script = 0;
-    let rest = 0;
+    const spent = { script: 0, paint: 0, layout: 0 };
     for (const { name, ts, dur, tdur } of parts) {
       // What lies inside another part is counted with it.
       if (ts < end) continue;
       end = ts + dur;
-      if (['FunctionCall', 'TimerFire', 'FireAnimationFrame', 'RunMicrotasks', 'MinorGC', 'MajorGC'].includes(name)) script += tdur ?? dur;
-      else rest += tdur ?? dur;
+      spent[kindOf.get(name)] += (tdur ?? dur) / 1000;
     }
-    return { script: script / 1000, rest: rest / 1000, all: (script + rest) / 1000 };
+    return { ...spent, budgeted: spent.script + spent.paint, all: spent.script + spent.paint + spent.layout };
   });
-  if (rounds.some(({ rest }) => rest === 0)) throw new Error('a change was not drawn in its time: the machine is too busy to measure');
+  if (rounds.some(({ paint }) => paint === 0)) throw new Error('a change was not drawn in its time: the machine is too busy to measure');
   const at = (share, member) => rounds.map((round) => round[member]).sort((left, right) => left - right)[Math.floor((rounds.length - 1) * share)]?.toFixed(1);
   console.log(`${CHANGED} of ${JOBS} squares change, ${rounds.length} rounds, milliseconds of processor time of the main thread`);
-  for (const [member, name] of [['script', 'script'], ['rest', 'style, layout, paint'], ['all', 'together']]) {
+  for (const [member, name] of [['script', 'script'], ['paint', 'paint'], ['budgeted', 'script and paint'], ['layout', 'style and layout'], ['all', 'together']]) {
     console.log(`${name.padEnd(22)} median ${at(0.5, member)}  p90 ${at(0.9, member)}  most ${at(1, member)}`);
   }
 } finally {

@@ -5,7 +5,7 @@ import type { Tone } from './parts';
 const SIZE = 24;
 const GAP = 5;
 /** Rows of a block. */
-const BLOCK_ROWS = 4;
+const BLOCK_ROWS = 2;
 /** How far beyond what is seen blocks have their squares, in pixels: one block, so that scrolling does not outrun them. */
 const AHEAD = BLOCK_ROWS * (SIZE + GAP);
 

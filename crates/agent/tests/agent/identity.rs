@@ -92,6 +92,17 @@ async fn the_doctor_says_what_is_wrong() {
     let desktop = TestDesktop::blank();
     let output = desktop.command(&["doctor"]).await;
     assert_eq!(output.status.code(), Some(1));
+    assert!(
+        words(&output).contains("name the agent's folder"),
+        "{output:?}"
+    );
+    assert!(
+        !desktop.state().exists(),
+        "one that was mistyped is not made"
+    );
+    std::fs::create_dir(desktop.state()).unwrap();
+    let output = desktop.command(&["doctor"]).await;
+    assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains("enroll"));
     let desktop = TestDesktop::enrolled(&server).await;
     let output = desktop.command(&["doctor"]).await;

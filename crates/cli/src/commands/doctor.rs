@@ -282,7 +282,7 @@ async fn reach(connection: &ConnectionArgs, findings: &mut Vec<Finding>) {
             findings.push(Finding {
                 what,
                 state: State::NotChecked,
-                detail: advised(&error),
+                detail: error.to_string(),
             });
             return;
         }

@@ -66,6 +66,56 @@ fn unknown_keys_in_the_file_are_usage_errors() {
 }
 
 #[test]
+fn a_broken_file_names_the_line_and_keeps_its_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("outfitter.toml");
+    fs::write(
+        &file,
+        "data_dir = '/srv'\ndatabase_url = postgres://u:hunter2@db/x\n",
+    )
+    .unwrap();
+    let end = Run::new(&["config", "check", "--config", file.to_str().unwrap()]).end();
+    assert!(end.contains("line 2: "), "{end}");
+    assert!(!end.contains("hunter2"), "{end}");
+}
+
+#[test]
+fn public_addresses_that_nobody_could_reach_are_refused() {
+    for (option, wrong, right) in [
+        (
+            "--agent-public",
+            "https://agents.example.org",
+            "agents.example.org:7443",
+        ),
+        ("--agent-public", "agents.example.org", "[2001:db8::7]:7443"),
+        (
+            "--public-url",
+            "outfitter.example.org",
+            "https://outfitter.example.org/",
+        ),
+        (
+            "--bucket-public",
+            "https://example.org/bucket",
+            "http://bucket.example.org:8081",
+        ),
+    ] {
+        let check = |value: &str| {
+            Run::new(&[
+                "config",
+                "check",
+                "--data-dir",
+                "/srv/outfitter",
+                option,
+                value,
+            ])
+            .end()
+        };
+        assert!(check(wrong).contains(option), "{}", check(wrong));
+        assert!(!check(right).contains("error"), "{}", check(right));
+    }
+}
+
+#[test]
 fn plain_http_off_loopback_is_refused_before_anything_starts() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
