@@ -3,7 +3,6 @@ import {
   Anchor,
   Button,
   Code,
- 
   Group,
   Menu,
   Modal,

@@ -57,7 +57,12 @@ test('a machine that waits for approval is let in where its command was shown, a
   await dialog.getByRole('button', { name: 'Connect by hand instead' }).click();
   await dialog.getByText('Enrollment token').waitFor();
   await scene.desktop('FRED-DESK', undefined, /^oft1\.[\w-]+$/m.exec(await dialog.innerText())[0]);
+  // What it waits for after the approval stands for as long as its agent does not ask.
+  await dialog.getByRole('button', { name: /^Approve FRED-DESK/ }).waitFor();
+  await scene.stopAgent('FRED-DESK');
   await dialog.getByRole('button', { name: /^Approve FRED-DESK/ }).click();
+  await dialog.getByText('Approved, waiting for its agent').first().waitFor();
+  scene.startAgent('FRED-DESK');
   await dialog.getByText('Connected with this token: 1.').waitFor();
   await dialog.getByRole('link', { name: 'FRED-DESK' }).click();
   await page.getByRole('heading', { level: 1, name: 'FRED-DESK' }).waitFor();

@@ -7,6 +7,12 @@ const job = (at: number, job_status: Job['job_status'] = 'INIT', error_message?:
   ({ id: `j${at}`, app_id: 'a', app_name: at % 2 === 0 ? 'Editor' : 'Viewer', instance_name: `D-${at}`, job_status, error_message }) as Job;
 
 describe('a board', () => {
+  it('has a job once that was read twice, as it was read last', () => {
+    const board = new Board([job(0), job(1, 'WAITING'), job(1, 'FAIL'), job(2)]);
+    expect(board.jobs.map(({ id, job_status }) => [id, job_status])).toEqual([['j0', 'INIT'], ['j1', 'FAIL'], ['j2', 'INIT']]);
+    expect(board.failed).toBe(1);
+  });
+
   it('changes jobs in their places and says which', () => {
     const board = new Board([job(0), job(1), job(2)]);
     const told: (readonly number[] | undefined)[] = [];
